@@ -1,0 +1,58 @@
+# Everything runs in virtual environments made here from setup.cfg; none need be active.
+#   make train PYTHON=python3.12 ARGS="--epochs 3"
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+# A second environment, so that `make test` proves that the library does without torch.
+VENV_TORCH := .venv-torch
+
+.DEFAULT_GOAL := help
+# An interrupted installation must not leave a half-made environment that looks whole.
+.DELETE_ON_ERROR:
+.PHONY: help train test test-torch lint bench clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'Variables: PYTHON=python3.12 (the interpreter to start from), ARGS="..." (passed on)'
+
+train: $(VENV)/.installed-examples  ## train the MNIST example
+	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
+
+test: $(VENV)/.installed-test  ## run the tests and print the coverage
+	$(VENV)/bin/python -m pytest --cov=tinycnn --cov-report=term $(ARGS)
+
+test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live comparisons with PyTorch
+	$(VENV_TORCH)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed-examples  ## run the benchmarks
+	$(VENV)/bin/python benchmarks/run.py $(ARGS)
+
+clean:  ## remove the environments, caches and build output (downloaded data stays)
+	rm -rf $(VENV) $(VENV_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment's stamp .installed-EXTRAS is newer than setup.cfg when `pip install -e .[EXTRAS]` has been done.
+$(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(VENV_TORCH)/.installed-%: setup.cfg pyproject.toml | $(VENV_TORCH)/bin/python
+	$(VENV_TORCH)/bin/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python $(VENV_TORCH)/bin/python:
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo 'error: $(PYTHON) not found; name a Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: tinycnn needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1);" \
+	            'name another one: make PYTHON=python3.11'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo 'error: $(PYTHON) cannot make virtual environments; install its venv module' \
+	            '(Debian, Ubuntu: apt install python3-venv)'; exit 1; }
+	$(PYTHON) -m venv --clear $(@D:/bin=)

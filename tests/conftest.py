@@ -1,0 +1,47 @@
+"""Settings and fixtures shared by all tests."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# No deadline: the first call of a kernel is slow. Under CI the examples are the same in every run.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+
+def _has_gpu() -> bool:
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    import cupy
+
+    try:
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except cupy.cuda.runtime.CUDARuntimeError:  # a cupy without a driver
+        return False
+
+
+def pytest_collection_modifyitems(items):
+    """Skip, with the reason, what this machine cannot run."""
+    reasons = {}
+    if not _has_gpu():
+        reasons["gpu"] = "needs a CUDA device and CuPy"
+    if importlib.util.find_spec("torch") is None:
+        reasons["torch"] = "needs torch: make test-torch"
+    for item in items:
+        for marker, reason in reasons.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def mnist_root() -> Path:
+    """The folder that holds the real MNIST/raw; the test is skipped where there is none."""
+    beside_checkout = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+    root = Path(os.environ.get("TINYCNN_DATA", beside_checkout))
+    if not (root / "MNIST" / "raw").is_dir():
+        pytest.skip("needs the real MNIST files: set TINYCNN_DATA to the folder that holds MNIST/raw")
+    return root.resolve()
