@@ -1,0 +1,14 @@
+"""Argument checks shared by the data sets, transforms and the loader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def checked_int(argument: str, value: Any, minimum: int) -> int:
+    """`value` as an int; ValueError, beginning with `argument`, unless it is an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{argument}: expected an int of at least {minimum}, got {value!r}")
+    return int(value)

@@ -1,0 +1,73 @@
+"""The 1,797 small handwritten digits that come with scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tinycnn.data._checks import checked_int
+from tinycnn.data.dataset import ArrayDataset
+
+
+class Digits(ArrayDataset):
+    """Handwritten digits of 8×8 pixels, enlarged; real data without a download.
+
+    1,437 images (train=True) or 360 (train=False), a fixed fifth in which every digit has its share; float32,
+    (1, 8·scale, 8·scale), normalised with the mean and standard deviation of the training part.
+
+    Args:
+        train: the training part (default) or the held-out part.
+        transform: as for `ArrayDataset`.
+        scale: how many times to enlarge, bilinearly. Default 4, to 32×32, the input of LeNet-5.
+
+    Raises ImportError without scikit-learn, ValueError for a scale that is not a positive int.
+
+    Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI; the test part.
+    """
+
+    def __init__(
+        self, train: bool = True, transform: Callable[[np.ndarray], np.ndarray] | None = None, scale: int = 4
+    ):
+        scale = checked_int("Digits(scale)", scale, minimum=1)
+        try:
+            from sklearn.datasets import load_digits
+            from sklearn.model_selection import train_test_split
+        except ImportError as error:
+            raise ImportError(
+                "Digits: needs scikit-learn, which is not installed: pip install 'tinycnn[examples]'"
+            ) from error
+        digits = load_digits()
+        images = enlarge(digits.images / 16, scale)[:, None]  # the pixels count 0..16
+        train_part, test_part = train_test_split(
+            np.arange(len(images)), test_size=0.2, stratify=digits.target, random_state=0
+        )
+        part = train_part if train else test_part
+        super().__init__(
+            images[part],
+            digits.target[part],
+            transform,
+            classes="0123456789",
+            name="Digits",
+            normalize=(images[train_part].mean(), images[train_part].std()),
+        )
+
+
+def enlarge(images: np.ndarray, scale: int) -> np.ndarray:
+    """(N, H, W) to (N, H·scale, W·scale), bilinearly with half-pixel centres.
+
+    The same as torch's `interpolate(mode="bilinear", align_corners=False)`.
+    """
+    rows, columns = (interpolation_matrix(size, scale) for size in images.shape[1:])
+    return rows @ images @ columns.T
+
+
+def interpolation_matrix(size: int, scale: int) -> np.ndarray:
+    """(size·scale, size): linear interpolation of a row of pixels as a matrix.
+
+    The centre of new pixel i lies at (i + ½)/scale − ½ between the centres 0, 1, … of the old ones; beyond
+    the outermost centres their value goes on.
+    """
+    centre = np.clip((np.arange(size * scale) + 0.5) / scale - 0.5, 0, size - 1)
+    # A neighbour's weight falls linearly from 1 at its centre to 0 at the next one.
+    return np.maximum(0, 1 - np.abs(centre[:, None] - np.arange(size)))

@@ -1,0 +1,135 @@
+"""The loader: a data set, in batches, in order or shuffled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.data._checks import checked_int
+from tinycnn.data.dataset import get_items
+from tinycnn.tensor import Tensor
+
+
+class DataLoader:
+    """Iterating gives the batches of one epoch.
+
+    Args:
+        dataset: anything with `__len__` and `__getitem__(index)`, torchvision's data sets among them. With a
+            `__getitems__(indices)` (see `tinycnn.data.dataset`) it delivers whole batches.
+        batch_size: items a batch. Default 1, as in torch.
+        shuffle: a new random order in every epoch. Default False.
+        drop_last: leave out a last batch that is smaller. Default False.
+        seed: makes the order a function of (seed, epoch) alone; None draws from the library's random state
+            (`tinycnn.manual_seed`).
+        collate_fn: makes a batch of a list of samples. Default: `default_collate`.
+
+    Attribute `epoch`: how often the loader has been iterated; set it to repeat or resume with the same
+    orders.
+
+    Raises ValueError for a batch size below 1, a negative seed and an empty data set, TypeError for a data
+    set without the two methods.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        drop_last: bool = False,
+        seed: int | None = None,
+        collate_fn: Callable[[list], Any] | None = None,
+    ):
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            found = type(dataset).__name__
+            raise TypeError(f"DataLoader: expected a dataset with __len__ and __getitem__, got a {found}")
+        if len(dataset) == 0:
+            raise ValueError("DataLoader: the dataset is empty")
+        self.dataset = dataset
+        self.batch_size = checked_int("DataLoader(batch_size)", batch_size, minimum=1)
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.seed = None if seed is None else checked_int("DataLoader(seed)", seed, minimum=0)
+        self.collate_fn = collate_fn
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full if self.drop_last or not rest else full + 1
+
+    def __iter__(self) -> Iterator[Any]:
+        # The order is drawn now, not at the first batch: so an epoch counts when it begins.
+        order = self._order()
+        self.epoch += 1
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return (self._batch(order[start : start + self.batch_size]) for start in starts)
+
+    def _order(self) -> np.ndarray:
+        N = len(self.dataset)
+        if not self.shuffle:
+            return np.arange(N)
+        if self.seed is None:
+            return backend.random_generator().permutation(N)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(N)
+
+    def _batch(self, indices: np.ndarray) -> Any:
+        if self.collate_fn is not None:
+            return self.collate_fn([self.dataset[i] for i in indices.tolist()])
+        items = get_items(self.dataset, indices)
+        return default_collate(items, indices.tolist()) if isinstance(items, list) else items
+
+
+def default_collate(samples: list, indices: list[int] | None = None) -> Any:
+    """One batch of a list of samples: Tensors with a new first dimension N, in the samples' own structure.
+
+    A sample is a Tensor, an array, a torch tensor, a number (int64 or, unlike torch, float32 and not
+    float64), a PIL image (which becomes what torchvision's ToTensor makes of it: (C, H, W), 8 bits scaled to
+    [0, 1] float32), or a tuple, list or dict of these. Lists become tuples.
+
+    Args:
+        indices: the samples' places in the data set, for error messages; default 0, 1, 2, …
+
+    Raises ValueError for samples of different shapes or structure, TypeError for other types of samples.
+    """
+    if indices is None:
+        indices = list(range(len(samples)))
+    first = samples[0]
+    if isinstance(first, dict):
+        _require_equal("keys", [tuple(sample) for sample in samples], indices)
+        return {key: default_collate([sample[key] for sample in samples], indices) for key in first}
+    if isinstance(first, (tuple, list)):
+        _require_equal("lengths", [len(sample) for sample in samples], indices)
+        return tuple(default_collate(list(field), indices) for field in zip(*samples, strict=True))
+    arrays = [_as_array(sample, i) for sample, i in zip(samples, indices, strict=True)]
+    _require_equal("shapes", [array.shape for array in arrays], indices)
+    return Tensor._wrap(np.stack(arrays))
+
+
+def _as_array(sample: Any, index: int) -> Any:
+    if isinstance(sample, Tensor):
+        return sample._array
+    if isinstance(sample, float):
+        return np.float32(sample)
+    if hasattr(sample, "getbands"):  # a PIL image, told without importing PIL
+        image = np.asarray(sample)
+        image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+        return image.astype(np.float32) / np.float32(255 if image.dtype == np.uint8 else 1)
+    array = np.asarray(sample)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"DataLoader: cannot make a tensor of a {type(sample).__name__} (item {index}); pass collate_fn"
+        )
+    return array
+
+
+def _require_equal(what: str, values: list, indices: list[int]) -> None:
+    for value, index in zip(values, indices, strict=True):
+        if value != values[0]:
+            raise ValueError(
+                f"DataLoader: cannot batch items of different {what}: item {indices[0]} has {values[0]}, "
+                f"item {index} has {value}; make them equal or pass collate_fn"
+            )

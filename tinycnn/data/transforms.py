@@ -1,0 +1,101 @@
+"""Transforms: called with a batch of images, a float32 array (N, C, H, W), they return another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.data._checks import checked_int
+
+
+class Compose:
+    """Applies `transforms` one after the other. Raises TypeError for one that cannot be called."""
+
+    def __init__(self, transforms: Sequence[Callable[[np.ndarray], np.ndarray]]):
+        for transform in transforms:
+            if not callable(transform):
+                raise TypeError(f"Compose: expected transforms that can be called, got {transform!r}")
+        self.transforms = list(transforms)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        for transform in self.transforms:
+            images = transform(images)
+        return images
+
+    def __repr__(self) -> str:
+        return f"Compose({self.transforms!r})"
+
+
+class Normalize:
+    """(images − mean) / std, each a number or a sequence with one number a channel.
+
+    Attribute `background`: what black (0) becomes, a number or an array (C, 1, 1).
+    Raises ValueError for a std that is not positive, for a mean that is not finite, and for another number of
+    channels than those of the images.
+    """
+
+    def __init__(self, mean: Any, std: Any):
+        self.mean = self._per_channel("mean", mean)
+        self.std = self._per_channel("std", std)
+        if not np.all(self.std > 0):
+            raise ValueError(f"Normalize: expected std greater than 0, got {std}")
+        self.background = -self.mean / self.std
+
+    @staticmethod
+    def _per_channel(name: str, value: Any) -> np.ndarray:
+        array = np.asarray(value, np.float32)
+        if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
+            raise ValueError(
+                f"Normalize: expected {name} to be finite, a number or one a channel, got {value}"
+            )
+        return array.reshape(array.shape + (1, 1)) if array.ndim else array
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        for statistic in (self.mean, self.std):
+            if statistic.ndim and len(statistic) != images.shape[1]:
+                raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
+        normalized = images - self.mean
+        normalized /= self.std
+        return normalized
+
+    def __repr__(self) -> str:
+        return f"Normalize(mean={self.mean.ravel().tolist()}, std={self.std.ravel().tolist()})"
+
+
+class RandomShift:
+    """Shifts every image by whole pixels, drawn uniformly from [−pixels, pixels] for either direction.
+
+    Args:
+        pixels: the largest shift; smaller than the images' height and width.
+        fill: what comes in at the border. Zero is black in images within [0, 1]; normalised ones need
+            `dataset.background` here.
+        seed: an int or a numpy.random.Generator; None draws from the library's random state
+            (`tinycnn.manual_seed`).
+
+    Raises ValueError for `pixels` that are not an int of at least 0, or too large for the images.
+    """
+
+    def __init__(self, pixels: int, fill: Any = 0.0, seed: int | np.random.Generator | None = None):
+        self.pixels = checked_int("RandomShift(pixels)", pixels, minimum=0)
+        self.fill = fill
+        self.generator = None if seed is None else np.random.default_rng(seed)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        N, C, H, W = images.shape
+        p = self.pixels
+        if p >= min(H, W):
+            raise ValueError(f"{self}: expected images larger than {p} pixels, got {H}×{W}")
+        padded = np.empty((N, C, H + 2 * p, W + 2 * p), images.dtype)
+        padded[...] = self.fill
+        padded[:, :, p : p + H, p : p + W] = images
+        generator = backend.random_generator() if self.generator is None else self.generator
+        dy, dx = generator.integers(0, 2 * p + 1, (2, N))
+        # windows[n, c, dy, dx] is the H×W window of the padded image that starts at row dy and column dx.
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))
+        return windows[np.arange(N), :, dy, dx]
+
+    def __repr__(self) -> str:
+        return f"RandomShift(pixels={self.pixels}, fill={self.fill})"

@@ -1,0 +1,61 @@
+"""Data types, and which one an operation of two tensors has (torch's rules, not NumPy's)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+float16 = np.dtype("float16")
+float32 = np.dtype("float32")
+float64 = np.dtype("float64")
+uint8 = np.dtype("uint8")
+int8 = np.dtype("int8")
+int16 = np.dtype("int16")
+int32 = np.dtype("int32")
+int64 = np.dtype("int64")
+bool_ = np.dtype("bool")
+
+_default = float32
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def get_default_dtype() -> np.dtype:
+    """The dtype of new floating-point tensors made from Python numbers: float32 unless changed."""
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Makes `dtype`, a floating-point type, the one of new tensors and layers."""
+    global _default
+    dtype = as_dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"set_default_dtype: expected a floating-point dtype, got {dtype}")
+    _default = dtype
+
+
+def as_dtype(dtype: Any) -> np.dtype:
+    """`dtype` (a NumPy dtype, its name, or Python's float, int, bool) as a supported NumPy dtype."""
+    if dtype is float:
+        return _default
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype: expected the name of a dtype such as 'float32', got {dtype!r}") from None
+    if found.kind not in _CATEGORY:
+        raise TypeError(f"dtype: expected a boolean, integer or floating-point type, got {found}")
+    return found
+
+
+def result_type(a: Any, b: Any) -> np.dtype:
+    """The dtype of an operation on two arrays: torch's type promotion.
+
+    Floating point outranks integers, which outrank booleans; within a rank the wider type wins, and an array
+    without dimensions does not widen one that has some.
+    """
+    rank_a, rank_b = _CATEGORY[a.dtype.kind], _CATEGORY[b.dtype.kind]
+    if rank_a != rank_b:
+        return a.dtype if rank_a > rank_b else b.dtype
+    if (a.ndim == 0) != (b.ndim == 0):
+        return b.dtype if a.ndim == 0 else a.dtype
+    return np.promote_types(a.dtype, b.dtype)

@@ -1,0 +1,58 @@
+"""The matrix product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinycnn import backend, dtypes
+from tinycnn import tensor as tensor_module
+from tinycnn.autograd import Function
+from tinycnn.backend import Array
+
+
+class MatMul(Function):
+    """a @ b for (..., n, k) and (..., k, m); dimensions before the last two are broadcast."""
+
+    saves_inputs = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        xp = backend.array_module(a)
+        if a.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
+            # Keep the batch innermost in memory: (a b)ᵀ = bᵀ aᵀ.
+            return xp.matmul(b.T, a.T).T
+        return xp.matmul(a, b)
+
+    def backward(self, grad_output: Any) -> Any:
+        a, b = self.inputs
+        need_a, need_b = self.needs_input_grad
+        return (
+            grad_output @ b.transpose(-1, -2) if need_a else None,
+            a.transpose(-1, -2) @ grad_output if need_b else None,
+        )
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """The matrix product, with torch's rules: (k) is a row on the left and a column on the right; of more than
+    two dimensions, all but the last two are a batch and broadcast."""
+    for x in (a, b):
+        if not isinstance(x, tensor_module.Tensor):
+            raise TypeError(f"matmul: expected two Tensors, got {type(x).__name__}")
+    if a.dtype != b.dtype:
+        dtype = dtypes.result_type(a, b)
+        a, b = a.to(dtype), b.to(dtype)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ValueError(f"matmul: expected at least one dimension each, got shapes {a.shape} and {b.shape}")
+    if a.shape[-1] != b.shape[0 if b.ndim == 1 else -2]:
+        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not match: {a.shape[-1]} columns meet "
+                         f"{b.shape[0 if b.ndim == 1 else -2]} rows")  # fmt: skip
+    if a.ndim == 1:
+        return matmul(a.unsqueeze(0), b).squeeze(0 if b.ndim == 1 else -2)
+    if b.ndim == 1:
+        return matmul(a, b.unsqueeze(1)).squeeze(-1)
+    if a.ndim > 2 and b.ndim == 2:
+        # One product of many rows, rather than a batch of products whose weight gradients would then be summed.
+        return matmul(a.flatten(0, -2), b).reshape(*a.shape[:-1], b.shape[-1])
+    try:
+        return MatMul()(a, b)
+    except ValueError:
+        raise ValueError(f"matmul: the batch dimensions of {a.shape} and {b.shape} do not broadcast") from None

@@ -1,0 +1,189 @@
+"""Reductions over dimensions: sums, means, extrema, norms, softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinycnn import backend
+from tinycnn import tensor as tensor_module
+from tinycnn.autograd import Function
+from tinycnn.backend import Array
+from tinycnn.ops import elementwise
+from tinycnn.ops.shape import gather, normalize_dim, normalize_dims
+
+
+class Sum(Function):
+    def __init__(self, dims: tuple[int, ...], keepdim: bool):
+        self.dims, self.keepdim = dims, keepdim
+
+    def forward(self, x: Array) -> Array:
+        # NumPy and torch agree that sums of booleans and small integers are int64.
+        return x.sum(axis=self.dims, keepdims=self.keepdim)
+
+    def backward(self, grad_output: Any) -> Any:
+        shape, _ = self.input_types[0]
+        return keep_dims(grad_output, self.dims, self.keepdim, len(shape)).expand(*shape)
+
+
+class Extremum(Function):
+    """The maximum or minimum over dimensions; equal extrema share the gradient evenly."""
+
+    saves_inputs = True
+    saves_output = True
+
+    def __init__(self, method: str, dims: tuple[int, ...], keepdim: bool):
+        self.method, self.dims, self.keepdim = method, dims, keepdim
+
+    def forward(self, x: Array) -> Array:
+        return getattr(x, self.method)(axis=self.dims, keepdims=self.keepdim)
+
+    def backward(self, grad_output: Any) -> Any:
+        (x,) = self.inputs
+        extremum = keep_dims(self.output, self.dims, self.keepdim, x.ndim).detach()
+        chosen = (x == extremum).to(x.dtype)
+        share = chosen / chosen.sum(self.dims, keepdim=True)
+        return share * keep_dims(grad_output, self.dims, self.keepdim, x.ndim)
+
+
+class Softmax(Function):
+    """exp(x) / sum exp(x) along one dimension. Backward: y · (u − Σ u·y)."""
+
+    saves_output = True
+
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def forward(self, x: Array) -> Array:
+        e = backend.array_module(x).exp(x - x.max(axis=self.dim, keepdims=True))  # shifted: never overflows
+        return e / e.sum(axis=self.dim, keepdims=True)
+
+    def backward(self, grad_output: Any) -> Any:
+        y = self.output
+        return y * (grad_output - (grad_output * y).sum(self.dim, keepdim=True))
+
+
+class LogSoftmax(Function):
+    """x − log Σ exp(x) along one dimension. Backward: u − softmax(x) · Σ u."""
+
+    saves_output = True
+
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def forward(self, x: Array) -> Array:
+        xp = backend.array_module(x)
+        shifted = x - x.max(axis=self.dim, keepdims=True)
+        return shifted - xp.log(xp.exp(shifted).sum(axis=self.dim, keepdims=True))
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output - self.output.exp() * grad_output.sum(self.dim, keepdim=True)
+
+
+def keep_dims(x: Any, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Any:
+    """The result `x` of a reduction with its reduced dimensions, of size 1, put back."""
+    if keepdim or not dims:
+        return x
+    sizes = iter(x.shape)
+    return x.reshape(*[1 if i in dims else next(sizes) for i in range(ndim)])
+
+
+def sum(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    return Sum(normalize_dims(dim, x.ndim, "sum"), keepdim)(x)
+
+
+def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    _check_floating("mean", x)
+    dims = normalize_dims(dim, x.ndim, "mean")
+    count = math.prod(x.shape[d] for d in dims)
+    # 0 / 0 of an empty mean is nan, as in torch.
+    return Sum(dims, keepdim)(x) * (1.0 / count if count else math.nan)
+
+
+def var(x: Any, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
+    _check_floating("var", x)
+    dims = normalize_dims(dim, x.ndim, "var")
+    centred = x - mean(x, dims, keepdim=True)
+    degrees = max(math.prod(x.shape[d] for d in dims) - correction, 0)
+    total = Sum(dims, keepdim)(centred * centred)
+    return total * (1.0 / degrees if degrees else math.inf)
+
+
+def amax(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    return _extremum("max", "amax", x, dim, keepdim)
+
+
+def amin(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    return _extremum("min", "amin", x, dim, keepdim)
+
+
+def _extremum(method: str, name: str, x: Any, dim: Any, keepdim: bool) -> Any:
+    dims = normalize_dims(None if dim == () else dim, x.ndim, name)
+    if math.prod(x.shape[d] for d in dims) == 0:
+        raise ValueError(f"{name}: no elements to choose from in dimension(s) {dims} of shape {x.shape}")
+    return Extremum(method, dims, keepdim)(x)
+
+
+def max_along(x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
+    """(values, indices) of the maximum along `dim`; the gradient goes to the one element at the index."""
+    return _select_along(x, argmax(x, dim, keepdim=True), dim, keepdim)
+
+
+def min_along(x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
+    return _select_along(x, argmin(x, dim, keepdim=True), dim, keepdim)
+
+
+def _select_along(x: Any, indices: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
+    if x.ndim == 0:
+        return x.clone(), indices
+    values = gather(x, dim, indices)
+    return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
+
+
+def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    return _arg("argmax", x, dim, keepdim)
+
+
+def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    return _arg("argmin", x, dim, keepdim)
+
+
+def _arg(method: str, x: Any, dim: int | None, keepdim: bool) -> Any:
+    axis = None if dim is None or x.ndim == 0 else normalize_dim(dim, x.ndim, method)
+    if (x.numel() if axis is None else x.shape[axis]) == 0:
+        raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
+    return tensor_module.Tensor._wrap(getattr(x._array, method)(axis=axis, keepdims=keepdim))
+
+
+def all(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    axes = normalize_dims(dim, x.ndim, "all")
+    return tensor_module.Tensor._wrap(x._array.all(axis=axes, keepdims=keepdim))
+
+
+def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    axes = normalize_dims(dim, x.ndim, "any")
+    return tensor_module.Tensor._wrap(x._array.any(axis=axes, keepdims=keepdim))
+
+
+def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
+    _check_floating("norm", x)
+    if p == math.inf:
+        return amax(x.abs(), () if dim is None else dim, keepdim)
+    if p == 1:
+        return sum(x.abs(), dim, keepdim)
+    if p == 2:
+        return sum(x * x, dim, keepdim).sqrt()
+    return sum(x.abs() ** p, dim, keepdim) ** (1.0 / p)
+
+
+def softmax(x: Any, dim: int) -> Any:
+    return Softmax(normalize_dim(dim, x.ndim, "softmax"))(elementwise._as_float(x))
+
+
+def log_softmax(x: Any, dim: int) -> Any:
+    return LogSoftmax(normalize_dim(dim, x.ndim, "log_softmax"))(elementwise._as_float(x))
+
+
+def _check_floating(name: str, x: Any) -> None:
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}; convert it with .float()")

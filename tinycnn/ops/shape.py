@@ -1,0 +1,442 @@
+"""Operators that move elements without computing on them: views, indexing, joining, conversions.
+
+Most come in pairs of adjoints, each the other's gradient: expand and sum, getitem and scatter, gather and
+scatter along a dimension.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn import tensor as tensor_module
+from tinycnn.autograd import Function
+from tinycnn.backend import Array
+
+# --- arguments --------------------------------------------------------------------------------------------
+
+
+def normalize_dim(dim: int, ndim: int, name: str) -> int:
+    """`dim` counted from the front. A tensor without dimensions accepts 0 and -1, as in torch."""
+    try:
+        index = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"{name}: expected an int as dim, got {dim!r}") from None
+    limit = max(ndim, 1)
+    if not -limit <= index < limit:
+        raise IndexError(f"{name}: dim {index} is out of range for {ndim} dimension(s): expected {-limit} to {limit - 1}")
+    return index % limit
+
+
+def normalize_dims(dims: Any, ndim: int, name: str) -> tuple[int, ...]:
+    """`dims` (an int, a sequence, or None for all) counted from the front, each once."""
+    if dims is None:
+        return tuple(range(ndim))
+    given = dims if isinstance(dims, (tuple, list)) else (dims,)
+    found = tuple(normalize_dim(d, ndim, name) for d in given)
+    if len(set(found)) != len(found):
+        raise ValueError(f"{name}: a dim is given twice in {dims}")
+    return found if ndim else ()
+
+
+def sizes_of(sizes: tuple) -> tuple[int, ...]:
+    """The arguments of x.reshape(2, 3) or x.reshape((2, 3)) as one tuple of ints."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    try:
+        return tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"expected sizes or dims as ints, got {sizes}") from None
+
+
+# --- views ------------------------------------------------------------------------------------------------
+
+
+class Reshape(Function):
+    returns_view = True
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        shape = self.shape
+        if x.ndim > 2 and len(shape) > 1 and shape[0] == x.shape[0] and _batch_innermost(x):
+            # Keep the batch innermost in memory: only the other dimensions are merged or split, and runs of a
+            # whole batch are copied instead of single elements.
+            return _batch_first(_batch_last(x).reshape(shape[1:] + shape[:1]))
+        if x.ndim == 2 and len(shape) > 2 and shape[0] == x.shape[0] and _batch_innermost(x):
+            return _batch_first(x.T.reshape(shape[1:] + shape[:1]))
+        return x.reshape(shape)
+
+    def backward(self, grad_output: Any) -> Any:
+        return Reshape(self.input_types[0][0])(grad_output)
+
+
+def _batch_innermost(x: Array) -> bool:
+    return x.strides[0] == x.itemsize and x.shape[0] > 1 and x.size > x.shape[0]
+
+
+def _batch_last(x: Array) -> Array:
+    return x.transpose(*range(1, x.ndim), 0)
+
+
+def _batch_first(x: Array) -> Array:
+    return x.transpose(x.ndim - 1, *range(x.ndim - 1))
+
+
+class Permute(Function):
+    returns_view = True
+
+    def __init__(self, dims: tuple[int, ...]):
+        self.dims = dims
+
+    def forward(self, x: Array) -> Array:
+        return x.transpose(self.dims)
+
+    def backward(self, grad_output: Any) -> Any:
+        inverse = sorted(range(len(self.dims)), key=self.dims.__getitem__)
+        return Permute(tuple(inverse))(grad_output)
+
+
+class Flip(Function):
+    returns_view = True
+
+    def __init__(self, dims: tuple[int, ...]):
+        self.dims = dims
+
+    def forward(self, x: Array) -> Array:
+        return backend.array_module(x).flip(x, self.dims)
+
+    def backward(self, grad_output: Any) -> Any:
+        return Flip(self.dims)(grad_output)
+
+
+class Expand(Function):
+    returns_view = True
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        return backend.array_module(x).broadcast_to(x, self.shape)
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output.sum_to_size(self.input_types[0][0])
+
+
+class SumToSize(Function):
+    """The adjoint of Expand: sums over the dimensions that were repeated."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        added = x.ndim - len(self.shape)
+        repeated = tuple(i + added for i, size in enumerate(self.shape) if size == 1 and x.shape[i + added] != 1)
+        return x.sum(axis=tuple(range(added)) + repeated, keepdims=True).reshape(self.shape)
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output.expand(*self.input_types[0][0])
+
+
+def reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    if -1 in shape:
+        known = math.prod(size for size in shape if size != -1)
+        if shape.count(-1) > 1 or known == 0 or x.numel() % known:
+            raise ValueError(f"reshape: cannot infer the -1 in {shape} for {x.numel()} elements of shape {x.shape}")
+        shape = tuple(x.numel() // known if size == -1 else size for size in shape)
+    if math.prod(shape) != x.numel() or any(size < 0 for size in shape):
+        raise ValueError(f"reshape: a tensor of shape {x.shape} ({x.numel()} elements) does not fit shape {shape}")
+    return Reshape(shape)(x)
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    start = normalize_dim(start_dim, x.ndim, "flatten")
+    end = normalize_dim(end_dim, x.ndim, "flatten")
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in shape {x.shape}")
+    return Reshape(x.shape[:start] + (math.prod(x.shape[start : end + 1]),) + x.shape[end + 1 :])(x)
+
+
+def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+    dim = normalize_dim(dim, x.ndim, "unflatten")
+    return reshape(x, x.shape[:dim] + tuple(sizes) + x.shape[dim + 1 :])
+
+
+def squeeze(x: Any, dim: Any = None) -> Any:
+    dims = normalize_dims(dim, x.ndim, "squeeze")
+    return Reshape(tuple(size for i, size in enumerate(x.shape) if size != 1 or i not in dims))(x)
+
+
+def unsqueeze(x: Any, dim: int) -> Any:
+    dim = normalize_dim(dim, x.ndim + 1, "unsqueeze")
+    return Reshape((*x.shape[:dim], 1, *x.shape[dim:]))(x)
+
+
+def permute(x: Any, dims: tuple[int, ...]) -> Any:
+    found = normalize_dims(dims, x.ndim, "permute")
+    if len(found) != x.ndim:
+        raise ValueError(f"permute: expected {x.ndim} dims for shape {x.shape}, got {dims}")
+    return Permute(found)(x)
+
+
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
+    dims = list(range(x.ndim))
+    i, j = normalize_dim(dim0, x.ndim, "transpose"), normalize_dim(dim1, x.ndim, "transpose")
+    if dims:
+        dims[i], dims[j] = dims[j], dims[i]
+    return Permute(tuple(dims))(x)
+
+
+def flip(x: Any, dims: tuple[int, ...]) -> Any:
+    return Flip(normalize_dims(dims, x.ndim, "flip"))(x)
+
+
+def expand(x: Any, sizes: tuple[int, ...]) -> Any:
+    added = len(sizes) - x.ndim
+    own = (1,) * added + x.shape
+    shape = tuple(mine if size == -1 and i >= added else size for i, (size, mine) in enumerate(zip(sizes, own)))
+    if added < 0 or any(mine not in (1, size) or size < 0 for size, mine in zip(shape, own, strict=True)):
+        raise ValueError(f"expand: a tensor of shape {x.shape} does not expand to {sizes}: only sizes of 1 can grow")
+    return x if shape == x.shape else Expand(shape)(x)
+
+
+def sum_to_size(x: Any, shape: tuple[int, ...]) -> Any:
+    if shape == x.shape:
+        return x
+    padded = (1,) * (x.ndim - len(shape)) + shape
+    if len(padded) != x.ndim or any(size not in (1, mine) for size, mine in zip(padded, x.shape, strict=True)):
+        raise ValueError(f"sum_to_size: shape {shape} does not expand to {x.shape}")
+    return SumToSize(shape)(x)
+
+
+# --- indexing ---------------------------------------------------------------------------------------------
+
+
+class GetItem(Function):
+    returns_view = True
+
+    def __init__(self, index: Any):
+        self.index = index
+
+    def forward(self, x: Array) -> Array:
+        return x[self.index]
+
+    def backward(self, grad_output: Any) -> Any:
+        return Scatter(self.index, self.input_types[0][0])(grad_output)
+
+
+class Scatter(Function):
+    """Zeros of `shape` to which the input is added at `index`: the adjoint of GetItem."""
+
+    def __init__(self, index: Any, shape: tuple[int, ...]):
+        self.index, self.shape = index, shape
+
+    def forward(self, x: Array) -> Array:
+        y = backend.array_module(x).zeros(self.shape, x.dtype)
+        if _is_advanced(self.index):
+            backend.kernels(x).add_at(y, self.index, x)  # the same element may be indexed more than once
+        else:
+            y[self.index] = x
+        return y
+
+    def backward(self, grad_output: Any) -> Any:
+        return GetItem(self.index)(grad_output)
+
+
+class Gather(Function):
+    """y[.., j, ..] = x[.., index[.., j, ..], ..] along one dimension."""
+
+    def __init__(self, dim: int, index: Array):
+        self.dim, self.index = dim, index
+
+    def forward(self, x: Array) -> Array:
+        return x[along(self.index, self.dim)]
+
+    def backward(self, grad_output: Any) -> Any:
+        return Scatter(along(self.index, self.dim), self.input_types[0][0])(grad_output)
+
+
+def along(index: Array, dim: int) -> tuple:
+    """The advanced index that picks, at each position of `index`, the element index[position] along `dim`."""
+    xp = backend.array_module(index)
+    grid = list(xp.ogrid[tuple(slice(size) for size in index.shape)])
+    grid[dim] = index
+    return tuple(grid)
+
+
+def _is_advanced(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(not isinstance(part, (int, slice, type(None), type(...))) for part in parts)
+
+
+def array_index(index: Any, x: Array) -> Any:
+    """An index as arrays understand it: Tensors in it become arrays; lists, arrays of ints."""
+    if isinstance(index, tuple):
+        return tuple(array_index(part, x) for part in index)
+    if isinstance(index, tensor_module.Tensor):
+        if index.dtype.kind == "f":
+            raise IndexError(f"an index must be of integers or booleans, got a tensor of {index.dtype}")
+        return index._array
+    if isinstance(index, np.ndarray) and not isinstance(x, np.ndarray):
+        return backend.to_device(index, backend.device_of(x))
+    if isinstance(index, (np.integer, np.bool_)):
+        return index.item()
+    return index
+
+
+def getitem(x: Any, index: Any) -> Any:
+    try:
+        return GetItem(array_index(index, x._array))(x)
+    except IndexError as error:
+        raise IndexError(f"indexing a tensor of shape {x.shape}: {error}") from None
+
+
+def gather(x: Any, dim: int, index: Any) -> Any:
+    """Elements of x along `dim`: out[i][j] = x[index[i][j]][j] for dim 0 of a matrix (as torch.gather)."""
+    dim = normalize_dim(dim, x.ndim, "gather")
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"gather: expected integer indices, got {index.dtype}")
+    sizes = zip(index.shape, x.shape, strict=False)
+    if index.ndim != x.ndim or any(i > n for d, (i, n) in enumerate(sizes) if d != dim):
+        raise ValueError(f"gather: an index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
+    if index.numel() and not (0 <= index._array.min() and index._array.max() < x.shape[dim]):
+        raise IndexError(
+            f"gather: indices from {index._array.min()} to {index._array.max()} are out of range for "
+            f"dim {dim} of size {x.shape[dim]}"
+        )
+    return Gather(dim, index._array)(x)
+
+
+# --- joining and splitting --------------------------------------------------------------------------------
+
+
+class Cat(Function):
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def forward(self, *arrays: Array) -> Array:
+        return backend.array_module(arrays[0]).concatenate(arrays, axis=self.dim)
+
+    def backward(self, grad_output: Any) -> Any:
+        ends = np.cumsum([shape[self.dim] if shape else 0 for shape in self.saved]).tolist()
+        before = (slice(None),) * self.dim
+        return tuple(
+            grad_output[(*before, slice(start, end))] if need else None
+            for start, end, need in zip([0, *ends], ends, self.needs_input_grad)
+        )
+
+    def _record(self, inputs: tuple, output: Any) -> None:
+        super()._record(inputs, output)
+        self.saved = [x.shape for x in inputs]
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors joined along an existing dimension; all other sizes must be equal."""
+    tensors = _common_type("cat", tensors)
+    dim = normalize_dim(dim, tensors[0].ndim, "cat")
+    for i, x in enumerate(tensors):
+        expected = tensors[0].shape[:dim] + x.shape[dim : dim + 1] + tensors[0].shape[dim + 1 :]
+        if x.ndim == 0 or x.shape != expected:
+            raise ValueError(
+                f"cat: sizes other than along dim {dim} must be equal: "
+                f"tensor 0 has shape {tensors[0].shape}, tensor {i} {x.shape}"
+            )
+    return Cat(dim)(*tensors)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors, all of one shape, joined along a new dimension."""
+    tensors = _common_type("stack", tensors)
+    for i, x in enumerate(tensors):
+        if x.shape != tensors[0].shape:
+            raise ValueError(f"stack: expected equal shapes, tensor 0 has {tensors[0].shape}, tensor {i} {x.shape}")
+    return cat([unsqueeze(x, dim) for x in tensors], normalize_dim(dim, tensors[0].ndim + 1, "stack"))
+
+
+def _common_type(name: str, tensors: Sequence[Any]) -> list[Any]:
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError(f"{name}: expected at least one tensor, got none")
+    for i, x in enumerate(tensors):
+        if not isinstance(x, tensor_module.Tensor):
+            raise TypeError(f"{name}: expected a sequence of Tensors, item {i} is {type(x).__name__}")
+    dtype = np.result_type(*[x.dtype for x in tensors])
+    return [x.to(dtype) for x in tensors]
+
+
+def split(x: Any, split_size: Any, dim: int = 0) -> tuple:
+    dim = normalize_dim(dim, x.ndim, "split")
+    total = x.shape[dim]
+    if isinstance(split_size, int):
+        if split_size <= 0:
+            raise ValueError(f"split: expected a positive split_size, got {split_size}")
+        sizes = [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
+    else:
+        sizes = list(split_size)
+        if sum(sizes) != total:
+            raise ValueError(f"split: sizes {sizes} add up to {sum(sizes)}, but dim {dim} has size {total}")
+    starts = np.cumsum([0, *sizes]).tolist()
+    before = (slice(None),) * dim
+    return tuple(x[(*before, slice(a, a + n))] for a, n in zip(starts, sizes, strict=False))
+
+
+def chunk(x: Any, chunks: int, dim: int = 0) -> tuple:
+    if chunks <= 0:
+        raise ValueError(f"chunk: expected a positive number of chunks, got {chunks}")
+    size = x.shape[normalize_dim(dim, x.ndim, "chunk")]
+    return split(x, max(-(-size // chunks), 1), dim)
+
+
+# --- copies and conversions -------------------------------------------------------------------------------
+
+
+class Clone(Function):
+    def forward(self, x: Array) -> Array:
+        return backend.array_module(x).array(x, copy=True, order="K")
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output
+
+
+class Contiguous(Function):
+    def forward(self, x: Array) -> Array:
+        return backend.array_module(x).ascontiguousarray(x)
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output
+
+
+class Cast(Function):
+    """Another dtype. The graph walk casts the gradient back."""
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype = dtype
+
+    def __call__(self, *inputs: Any) -> Any:
+        if self.dtype.kind == "f":
+            return super().__call__(*inputs)
+        return tensor_module.Tensor._wrap(self.forward(inputs[0]._array))  # integers have no gradient
+
+    def forward(self, x: Array) -> Array:
+        return x.astype(self.dtype)
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output
+
+
+class ToDevice(Function):
+    def __init__(self, device: backend.Device):
+        self.device = device
+
+    def forward(self, x: Array) -> Array:
+        self.source = backend.device_of(x)
+        return backend.to_device(x, self.device)
+
+    def backward(self, grad_output: Any) -> Any:
+        return ToDevice(self.source)(grad_output)
