@@ -53,6 +53,7 @@ def test_torch_is_pinned_and_comes_without_torchvision(setup_cfg):
 
 
 def test_pyproject_holds_no_metadata():
-    tables = re.findall(r"^\[+([^]]+)\]", (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    tables = re.findall(r"^\[+([^]]+)\]", text, re.MULTILINE)
     assert tables
     assert all(table == "build-system" or table.startswith("tool.") for table in tables)

@@ -109,7 +109,9 @@ class ArrayDataset(Dataset):
         if images.ndim != 4:
             raise ValueError(f"{self.name}: expected images (N, C, H, W), got shape {images.shape}")
         if images.dtype == np.uint8:
-            return images.astype(np.float32) / np.float32(255)
+            scaled = images.astype(np.float32)
+            scaled /= 255  # in place: MNIST is 188 MB
+            return scaled
         if images.dtype.kind != "f":
             raise TypeError(f"{self.name}: expected images of uint8 or floating point, got {images.dtype}")
         return images.astype(np.float32, copy=False)

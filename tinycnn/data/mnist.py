@@ -55,7 +55,7 @@ class MNIST(ArrayDataset):
         "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
         "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
         "t10k-images-idx3-ubyte": ("2646ac647ad5339dbf082846283269ea", "9fb629c4189551a2d022fa330f9573f3"),
-        "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c629615203637", "ec29112dd5afa0611ce80d1b7f02629c"),
+        "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c329615203637", "ec29112dd5afa0611ce80d1b7f02629c"),
     }
 
     def __init__(
@@ -92,8 +92,8 @@ class MNIST(ArrayDataset):
         missing = [name for name in names if not self._path(name).exists()]
         if missing and not download:
             raise FileNotFoundError(
-                f"{type(self).__name__}: no {_gz_names(missing)} in {self.raw_folder}; pass download=True, or set "
-                f"root= or the environment variable TINYCNN_DATA to the folder that holds {self.folder}/raw"
+                f"{type(self).__name__}: no {_gz_names(missing)} in {self.raw_folder}; pass download=True or "
+                f"set root= or the environment variable TINYCNN_DATA to the folder with {self.folder}/raw"
             )
         if missing:
             _download(self, missing)

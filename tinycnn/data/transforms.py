@@ -62,7 +62,7 @@ class Normalize:
         return normalized
 
     def __repr__(self) -> str:
-        return f"Normalize(mean={self.mean.ravel().tolist()}, std={self.std.ravel().tolist()})"
+        return f"Normalize(mean={_rounded(self.mean)}, std={_rounded(self.std)})"
 
 
 class RandomShift:
@@ -98,4 +98,10 @@ class RandomShift:
         return windows[np.arange(N), :, dy, dx]
 
     def __repr__(self) -> str:
-        return f"RandomShift(pixels={self.pixels}, fill={self.fill})"
+        return f"RandomShift(pixels={self.pixels}, fill={_rounded(self.fill)})"
+
+
+def _rounded(value: Any) -> float | list[float]:
+    """A number or one a channel, to be printed."""
+    rounded = np.round(np.asarray(value, np.float64), 4)
+    return rounded.ravel().tolist() if rounded.ndim else rounded.item()

@@ -1,0 +1,139 @@
+"""Transforms against their definitions, written as loops over images."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinycnn
+from tinycnn.data import Compose, Normalize, RandomShift
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).standard_normal((7, 3, 5, 6)).astype(np.float32)
+
+
+def shifted(image, dy, dx, fill):
+    """The image (C, H, W) moved down by dy and right by dx, pixel by pixel."""
+    C, H, W = image.shape
+    result = np.full_like(image, fill)
+    for c in range(C):
+        for h in range(H):
+            for w in range(W):
+                if 0 <= h - dy < H and 0 <= w - dx < W:
+                    result[c, h, w] = image[c, h - dy, w - dx]
+    return result
+
+
+def test_compose_applies_in_order(images):
+    transform = Compose([lambda x: x + 1, lambda x: x * 2])
+    np.testing.assert_array_equal(transform(images), (images + 1) * 2)
+
+
+def test_compose_needs_callables():
+    with pytest.raises(TypeError, match=r"^Compose: expected transforms that can be called, got 3$"):
+        Compose([abs, 3])
+
+
+def test_normalize_per_channel(images):
+    before = images.copy()
+    mean, std = [0.1, -0.2, 0.3], [2.0, 0.5, 3.0]
+    result = Normalize(mean, std)(images)
+    assert result.dtype == np.float32
+    for c in range(3):
+        np.testing.assert_allclose(result[:, c], (images[:, c] - mean[c]) / std[c], rtol=1e-5)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_normalize_with_numbers_and_its_background(images):
+    normalize = Normalize(0.1307, 0.3081)
+    np.testing.assert_allclose(normalize(images), (images - 0.1307) / 0.3081, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(normalize(np.zeros((1, 1, 1, 1), np.float32)).item(), normalize.background)
+
+
+@pytest.mark.parametrize(
+    "mean, std, message",
+    [
+        (0.5, 0, "Normalize: expected std greater than 0, got 0"),
+        ([0.5, 0.5], [1, -1], r"Normalize: expected std greater than 0, got \[1, -1\]"),
+        (float("nan"), 1, "Normalize: expected mean to be finite, a number or one a channel, got nan"),
+        (0, [[1, 2]], "Normalize: expected std to be finite, a number or one a channel, got "),
+        ([], 1, "Normalize: expected mean to be finite, "),
+    ],
+)
+def test_normalize_refuses(mean, std, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Normalize(mean, std)
+
+
+def test_normalize_refuses_other_channels(images):
+    with pytest.raises(ValueError, match=r"expected 2 channels, got images \(7, 3, 5, 6\)$"):
+        Normalize([0, 0], 1)(images)
+
+
+@pytest.mark.parametrize("fill", [0.0, -0.4242])
+def test_random_shift_is_a_shift_of_each_image(images, fill):
+    pixels = 2
+    result = RandomShift(pixels, fill=fill, seed=3)(images)
+    assert result.shape == images.shape
+    assert result.dtype == np.float32
+    steps = range(-pixels, pixels + 1)
+    found = [
+        [(dy, dx) for dy in steps for dx in steps if np.array_equal(out, shifted(image, dy, dx, fill))]
+        for image, out in zip(images, result, strict=True)
+    ]
+    assert all(len(shifts) == 1 for shifts in found)
+    assert len({shifts[0] for shifts in found}) > 1  # not the same one for all
+
+
+def test_random_shift_draws_every_shift_equally():
+    image = np.zeros((9000, 1, 5, 6), np.float32)
+    image[:, 0, 2, 3] = 1  # one bright pixel, which tells the shift
+    counts = RandomShift(1, seed=0)(image).sum(axis=(0, 1))
+    assert counts.sum() == 9000
+    assert np.count_nonzero(counts) == 9
+    assert abs(counts[1:4, 2:5] - 1000).max() < 150  # 5 standard deviations of a count of 1000 of 9000
+
+
+def test_random_shift_fills_per_channel():
+    fill = np.array([1.0, 2.0, 3.0], np.float32).reshape(3, 1, 1)
+    result = RandomShift(3, fill=fill, seed=1)(np.zeros((50, 3, 4, 5), np.float32))
+    assert [np.unique(result[:, c]).tolist() for c in range(3)] == [[0, 1], [0, 2], [0, 3]]
+
+
+@given(seed=st.integers(0, 2**32))
+def test_random_shift_repeats_with_its_seed(seed):
+    images = np.arange(4 * 30, dtype=np.float32).reshape(4, 1, 5, 6)
+    once, again = RandomShift(2, seed=seed), RandomShift(2, seed=np.random.default_rng(seed))
+    for _ in range(2):
+        np.testing.assert_array_equal(once(images), again(images))
+
+
+def test_random_shift_follows_manual_seed(images):
+    transform = RandomShift(2)
+    tinycnn.manual_seed(4)
+    first, second = transform(images), transform(images)
+    tinycnn.manual_seed(4)
+    np.testing.assert_array_equal(transform(images), first)
+    assert not np.array_equal(first, second)
+
+
+def test_random_shift_by_nothing(images):
+    np.testing.assert_array_equal(RandomShift(0)(images), images)
+
+
+@pytest.mark.parametrize("pixels", [-1, 1.5, True, "2"])
+def test_random_shift_refuses(pixels):
+    with pytest.raises(ValueError, match=rf"^RandomShift\(pixels\): expected an int of at least 0, got {pixels!r}$"):
+        RandomShift(pixels)
+
+
+def test_random_shift_refuses_small_images(images):
+    with pytest.raises(ValueError, match="expected images larger than 5 pixels, got 5×6"):
+        RandomShift(5)(images)
+
+
+def test_reprs():
+    transform = Compose([Normalize([0.5, 0.25], 2), RandomShift(2, fill=-0.42421)])
+    assert repr(transform) == "Compose([Normalize(mean=[0.5, 0.25], std=2.0), RandomShift(pixels=2, fill=-0.4242)])"
