@@ -82,5 +82,5 @@ def test_refuses_other_scales(scale):
 
 def test_names_the_extra_without_sklearn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r"^Digits: needs scikit-learn, .*pip install 'tinycnn\[examples\]'$"):
+    with pytest.raises(ImportError, match=r"^Digits: needs scikit-learn, .*'tinycnn\[examples\]'$"):
         Digits()

@@ -125,7 +125,8 @@ def test_random_shift_by_nothing(images):
 
 @pytest.mark.parametrize("pixels", [-1, 1.5, True, "2"])
 def test_random_shift_refuses(pixels):
-    with pytest.raises(ValueError, match=rf"^RandomShift\(pixels\): expected an int of at least 0, got {pixels!r}$"):
+    message = rf"^RandomShift\(pixels\): expected an int of at least 0, got {pixels!r}$"
+    with pytest.raises(ValueError, match=message):
         RandomShift(pixels)
 
 
@@ -136,4 +137,5 @@ def test_random_shift_refuses_small_images(images):
 
 def test_reprs():
     transform = Compose([Normalize([0.5, 0.25], 2), RandomShift(2, fill=-0.42421)])
-    assert repr(transform) == "Compose([Normalize(mean=[0.5, 0.25], std=2.0), RandomShift(pixels=2, fill=-0.4242)])"
+    steps = "Normalize(mean=[0.5, 0.25], std=2.0), RandomShift(pixels=2, fill=-0.4242)"
+    assert repr(transform) == f"Compose([{steps}])"
