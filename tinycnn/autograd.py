@@ -19,6 +19,9 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.backend import Array
 
+# The class Tensor. tensor.py builds on the operators and they on this module, so it is tensor.py that sets it.
+Tensor: Any = None
+
 # --- recording on and off ---------------------------------------------------------------------------------
 
 
@@ -155,7 +158,6 @@ class Function:
         return type(self).__name__
 
     def __call__(self, *inputs: Any) -> Any:
-        Tensor = tensor_module.Tensor
         if _mode.recording:
             needs = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
             if True in needs:
@@ -205,7 +207,7 @@ class Function:
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
-        output = tensor_module.Tensor._wrap(self._output)
+        output = Tensor._wrap(self._output)
         output._node, output._version, output._requires_grad = self, self._output_version, True
         return output
 
@@ -328,7 +330,6 @@ def _run_hooks(hooks: list[Callable] | None, gradient: Any) -> Any:
 
 def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:
     """The graph key of `output` and its gradient, checked; 1 for a single number without a gradient."""
-    Tensor = tensor_module.Tensor
     if not isinstance(output, Tensor):
         raise TypeError(f"{caller}: expected a Tensor, got {type(output).__name__}")
     if not output.requires_grad:
@@ -394,9 +395,9 @@ def grad(
         create_graph: record the computation of the gradients, so that they can be differentiated again.
         allow_unused: None for an input that the outputs do not depend on, instead of an error.
     """
-    outputs = (outputs,) if isinstance(outputs, tensor_module.Tensor) else tuple(outputs)
-    inputs = (inputs,) if isinstance(inputs, tensor_module.Tensor) else tuple(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, tensor_module.Tensor):
+    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, Tensor):
         grad_outputs = (grad_outputs,) * len(outputs)
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: expected {len(outputs)} grad_outputs, one an output, got {len(grad_outputs)}")
@@ -414,7 +415,3 @@ def grad(
             "pass allow_unused=True to get None for it"
         )
     return gradients
-
-
-# tensor.py builds on this module, and this one makes Tensors: imported last, when all above is defined.
-from tinycnn import tensor as tensor_module  # noqa: E402

@@ -138,6 +138,15 @@ def module_of(target: Device) -> ModuleType:
     return cupy()
 
 
+def as_strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """A view of the memory of `array` with another shape and other strides (bytes), unchecked."""
+    if not isinstance(array, np.ndarray):
+        return cupy().lib.stride_tricks.as_strided(array, shape, strides)
+    if array.flags.c_contiguous:  # what as_strided does, in a tenth of the time
+        return np.ndarray(shape, array.dtype, array, 0, strides)
+    return np.lib.stride_tricks.as_strided(array, shape, strides)
+
+
 # --- random state -----------------------------------------------------------------------------------------
 
 _seed: int | None = None

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# These modules import this one as well; their names are looked up when they are used.
 from tinycnn import autograd, backend, dtypes
 from tinycnn.ops import elementwise, linalg, reduce, shape
 
@@ -659,3 +658,6 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
 def _shortened(data: Any) -> str:
     text = repr(data)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+autograd.Tensor = Tensor

@@ -97,12 +97,15 @@ class ArrayDataset(Dataset):
         self.name = name
         self.transform = transform
         self.classes = None if classes is None else tuple(classes)
-        self.images = self._checked_images(np.asarray(images))
+        images = np.asarray(images)
+        self.images = self._checked_images(images)
         self.targets = self._checked_targets(np.asarray(targets))
         self.normalize = None if normalize is None else Normalize(*normalize)
         self.background: Any = 0.0
         if self.normalize is not None:
-            self.images = self.normalize(self.images)
+            # In place unless the memory is the caller's: a second array of MNIST's size costs 0.4 s of page faults.
+            out = None if np.may_share_memory(self.images, images) else self.images
+            self.images = self.normalize(self.images, out=out)
             self.background = self.normalize.background
 
     def _checked_images(self, images: np.ndarray) -> np.ndarray:

@@ -263,4 +263,6 @@ def _gz_names(names: list[str]) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    # requests wraps "connection refused" in lines about pools and retries, the cause comes last.
+    cause = str(error).rpartition("Caused by ")[2]
+    return " ".join(cause.split()) or type(error).__name__

@@ -53,13 +53,13 @@ class Normalize:
             )
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The normalised images, in the array `out` (which may be `images`) where it is given."""
         for statistic in (self.mean, self.std):
             if statistic.ndim and len(statistic) != images.shape[1]:
                 raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
-        normalized = images - self.mean
-        normalized /= self.std
-        return normalized
+        normalized = np.subtract(images, self.mean, out=out)
+        return np.divide(normalized, self.std, out=normalized)
 
     def __repr__(self) -> str:
         return f"Normalize(mean={_rounded(self.mean)}, std={_rounded(self.std)})"

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn import backend, dtypes
-from tinycnn import tensor as tensor_module
+from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 
@@ -18,7 +17,7 @@ from tinycnn.backend import Array
 
 def _operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Two operands of one dtype. A Python number stays one: NumPy then keeps the dtype of the other operand."""
-    Tensor = tensor_module.Tensor
+    Tensor = autograd.Tensor
     a_is_tensor, b_is_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
     if a_is_tensor and b_is_tensor:
         if a.dtype != b.dtype:
@@ -38,7 +37,7 @@ def _operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
 def _constant(name: str, value: Any) -> Any:
     """An array or a NumPy number as a Tensor."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__cuda_array_interface__"):
-        return tensor_module.Tensor(value)
+        return autograd.Tensor(value)
     raise TypeError(f"{name}: expected a Tensor, an array or a number, got {type(value).__name__}")
 
 
@@ -273,7 +272,7 @@ def abs(x: Any) -> Any:
 def sign(x: Any) -> Any:
     """-1, 0 or 1. Its derivative is 0 wherever it exists, so the result is a constant."""
     xp = backend.array_module(x._array)
-    return tensor_module.Tensor._wrap(xp.sign(x._array))
+    return autograd.Tensor._wrap(xp.sign(x._array))
 
 
 def tanh(x: Any) -> Any:
@@ -347,7 +346,7 @@ def maximum(a: Any, b: Any) -> Any:
     if not hasattr(a, "_array"):
         a, b = b, a
     if not hasattr(b, "_array"):
-        b = tensor_module.Tensor(b, dtype=a.dtype, device=a.device)
+        b = autograd.Tensor(b, dtype=a.dtype, device=a.device)
     return _apply(Maximum(), a, b)
 
 
@@ -375,7 +374,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
         got = getattr(condition, "dtype", type(condition).__name__)
         raise TypeError(f"where: expected a boolean Tensor as condition, got {got}")
     if not hasattr(a, "_array") and not hasattr(b, "_array"):
-        a = tensor_module.Tensor(a, device=condition.device)
+        a = autograd.Tensor(a, device=condition.device)
     a, b = _operands("Where", a, b)
     try:
         return Where(condition._array)(a, b)
@@ -389,11 +388,11 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 def compare(function: Callable, a: Any, b: Any) -> Any:
     """A boolean Tensor; NotImplemented for what cannot be compared, so that `tensor == "text"` is False."""
-    if not isinstance(b, (tensor_module.Tensor, bool, int, float, np.ndarray, np.generic)):
+    if not isinstance(b, (autograd.Tensor, bool, int, float, np.ndarray, np.generic)):
         return NotImplemented
     b = getattr(b, "_array", b)
     try:
-        return tensor_module.Tensor._wrap(function(a._array, b))
+        return autograd.Tensor._wrap(function(a._array, b))
     except ValueError:
         _check_broadcast(function.__name__, a, b)
         raise
@@ -408,4 +407,4 @@ def logical(symbol: str, *operands: Any) -> Any:
     for x in arrays:
         if getattr(x, "dtype", np.dtype(type(x))).kind == "f":
             raise TypeError(f"'{symbol}': expected boolean or integer tensors, got a floating-point one")
-    return tensor_module.Tensor._wrap(_LOGICAL[symbol](*arrays))
+    return autograd.Tensor._wrap(_LOGICAL[symbol](*arrays))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinycnn import backend, dtypes
-from tinycnn import tensor as tensor_module
+from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 
@@ -35,7 +34,7 @@ def matmul(a: Any, b: Any) -> Any:
     """The matrix product, with torch's rules: (k) is a row on the left and a column on the right; of more than
     two dimensions, all but the last two are a batch and broadcast."""
     for x in (a, b):
-        if not isinstance(x, tensor_module.Tensor):
+        if not isinstance(x, autograd.Tensor):
             raise TypeError(f"matmul: expected two Tensors, got {type(x).__name__}")
     if a.dtype != b.dtype:
         dtype = dtypes.result_type(a, b)

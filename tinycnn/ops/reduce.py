@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinycnn import backend
-from tinycnn import tensor as tensor_module
+from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 from tinycnn.ops import elementwise
@@ -152,17 +151,17 @@ def _arg(method: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     axis = None if dim is None or x.ndim == 0 else normalize_dim(dim, x.ndim, method)
     if (x.numel() if axis is None else x.shape[axis]) == 0:
         raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
-    return tensor_module.Tensor._wrap(getattr(x._array, method)(axis=axis, keepdims=keepdim))
+    return autograd.Tensor._wrap(getattr(x._array, method)(axis=axis, keepdims=keepdim))
 
 
 def all(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     axes = normalize_dims(dim, x.ndim, "all")
-    return tensor_module.Tensor._wrap(x._array.all(axis=axes, keepdims=keepdim))
+    return autograd.Tensor._wrap(x._array.all(axis=axes, keepdims=keepdim))
 
 
 def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     axes = normalize_dims(dim, x.ndim, "any")
-    return tensor_module.Tensor._wrap(x._array.any(axis=axes, keepdims=keepdim))
+    return autograd.Tensor._wrap(x._array.any(axis=axes, keepdims=keepdim))
 
 
 def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:

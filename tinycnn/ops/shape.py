@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn import backend
-from tinycnn import tensor as tensor_module
+from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 
@@ -279,7 +278,7 @@ def array_index(index: Any, x: Array) -> Any:
     """An index as arrays understand it: Tensors in it become arrays; lists, arrays of ints."""
     if isinstance(index, tuple):
         return tuple(array_index(part, x) for part in index)
-    if isinstance(index, tensor_module.Tensor):
+    if isinstance(index, autograd.Tensor):
         if index.dtype.kind == "f":
             raise IndexError(f"an index must be of integers or booleans, got a tensor of {index.dtype}")
         return index._array
@@ -364,7 +363,7 @@ def _common_type(name: str, tensors: Sequence[Any]) -> list[Any]:
     if not tensors:
         raise ValueError(f"{name}: expected at least one tensor, got none")
     for i, x in enumerate(tensors):
-        if not isinstance(x, tensor_module.Tensor):
+        if not isinstance(x, autograd.Tensor):
             raise TypeError(f"{name}: expected a sequence of Tensors, item {i} is {type(x).__name__}")
     dtype = np.result_type(*[x.dtype for x in tensors])
     return [x.to(dtype) for x in tensors]
@@ -421,7 +420,7 @@ class Cast(Function):
     def __call__(self, *inputs: Any) -> Any:
         if self.dtype.kind == "f":
             return super().__call__(*inputs)
-        return tensor_module.Tensor._wrap(self.forward(inputs[0]._array))  # integers have no gradient
+        return autograd.Tensor._wrap(self.forward(inputs[0]._array))  # integers have no gradient
 
     def forward(self, x: Array) -> Array:
         return x.astype(self.dtype)

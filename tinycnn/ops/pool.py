@@ -1,0 +1,168 @@
+"""Max and average pooling, in any number of dimensions.
+
+Max pooling picks, for each output, the input at one tap of its window; with the taps fixed it is linear, and its
+gradient is the scatter to the same places, whose gradient is the gather from them. Average pooling is a sum over
+the window, whose gradient spreads to the window. Each pair is a pair of adjoints.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.autograd import Function
+from tinycnn.backend import Array
+from tinycnn.ops.patches import Window
+from tinycnn.tensor import Tensor
+
+
+class MaxPool(Function):
+    """y[n, c, o] = max over taps k of x[n, c, o·stride + k·dilation − padding]; padding counts as −∞.
+
+    Keeps, for the gradient, which tap was the first largest: one byte an output.
+    """
+
+    def __init__(self, window: Window):
+        self.window = window
+
+    def forward(self, x: Array) -> Array:
+        xp, window = backend.array_module(x), self.window
+        y = _empty_like(x, window.output_size, x.dtype)
+        y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        self.argmax = xp.zeros_like(y, dtype=_index_dtype(window))
+        for k, tap in enumerate(window.taps):
+            candidates, best = x[tap.inputs], y[tap.outputs]
+            # not (best >= candidate), rather than candidate > best, so that nan wins, as in torch
+            xp.copyto(self.argmax[tap.outputs], self.argmax.dtype.type(k), where=~(best >= candidates))
+            xp.maximum(best, candidates, out=best)
+        return y
+
+    def backward(self, grad_output: Any) -> Any:
+        return ScatterTaps(self.window, self.argmax)(grad_output)
+
+
+class ScatterTaps(Function):
+    """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
+
+    def __init__(self, window: Window, argmax: Array):
+        self.window, self.argmax = window, argmax
+
+    def forward(self, g: Array) -> Array:
+        xp = backend.array_module(g)
+        g = _in_order_of(self.argmax, g)
+        x = _empty_like(self.argmax, self.window.input_size, g.dtype)
+        x[...] = 0
+        for k, tap in enumerate(self.window.taps):
+            chosen = self.argmax[tap.outputs] == k
+            if self.window.overlaps:
+                x[tap.inputs] += xp.where(chosen, g[tap.outputs], 0)
+            else:
+                xp.copyto(x[tap.inputs], g[tap.outputs], where=chosen)
+        return x
+
+    def backward(self, grad_output: Any) -> Any:
+        return GatherTaps(self.window, self.argmax)(grad_output)
+
+
+class GatherTaps(Function):
+    """y[.., o] = x[.., o·stride + k·dilation − padding] with the tap k that `argmax` names for each o."""
+
+    def __init__(self, window: Window, argmax: Array):
+        self.window, self.argmax = window, argmax
+
+    def forward(self, x: Array) -> Array:
+        xp = backend.array_module(x)
+        y = _empty_like(x, self.window.output_size, x.dtype)
+        y[...] = 0
+        for k, tap in enumerate(self.window.taps):
+            xp.copyto(y[tap.outputs], x[tap.inputs], where=self.argmax[tap.outputs] == k)
+        return y
+
+    def backward(self, grad_output: Any) -> Any:
+        return ScatterTaps(self.window, self.argmax)(grad_output)
+
+
+class WindowSum(Function):
+    """y[n, c, o] = Σ over taps k of x[n, c, o·stride + k·dilation − padding]; padding counts as 0."""
+
+    def __init__(self, window: Window):
+        self.window = window
+
+    def forward(self, x: Array) -> Array:
+        y = _empty_like(x, self.window.output_size, x.dtype)
+        y[...] = 0
+        for tap in self.window.taps:
+            y[tap.outputs] += x[tap.inputs]
+        return y
+
+    def backward(self, grad_output: Any) -> Any:
+        return WindowSpread(self.window)(grad_output)
+
+
+class WindowSpread(Function):
+    """x[.., o·stride + k·dilation − padding] += g[.., o] for every tap k: the adjoint of WindowSum."""
+
+    def __init__(self, window: Window):
+        self.window = window
+
+    def forward(self, g: Array) -> Array:
+        x = _empty_like(g, self.window.input_size, g.dtype)
+        x[...] = 0
+        for tap in self.window.taps:
+            x[tap.inputs] += g[tap.outputs]
+        return x
+
+    def backward(self, grad_output: Any) -> Any:
+        return WindowSum(self.window)(grad_output)
+
+
+def max_pool(x: Any, window: Window) -> Any:
+    """x (N, C, *input_size) to (N, C, *output_size)."""
+    return MaxPool(window)(x)
+
+
+def avg_pool(x: Any, window: Window, count_include_pad: bool = True, divisor_override: int | None = None) -> Any:
+    """x (N, C, *input_size) to (N, C, *output_size): the sum over each window by the number of its positions.
+
+    Positions in the padding count unless `count_include_pad` is False; those that ceil_mode adds beyond it never
+    do. `divisor_override` divides by itself instead.
+    """
+    total = WindowSum(window)(x)
+    if divisor_override is not None:
+        return total * (1.0 / divisor_override)
+    counts = _window_counts(window, count_include_pad)
+    if (counts == counts.flat[0]).all():
+        return total * (1.0 / float(counts.flat[0]))
+    return total * Tensor(1.0 / counts, dtype=x.dtype, device=x.device)
+
+
+def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:
+    """How many positions each window averages over, of shape output_size."""
+    counts = np.ones(())
+    for i, size in enumerate(window.output_size):
+        starts = np.arange(size) * window.stride[i] - window.padding[i][0]
+        ends = np.minimum(starts + window.kernel_size[i], window.input_size[i] + window.padding[i][1])
+        if not count_include_pad:
+            starts, ends = np.maximum(starts, 0), np.minimum(ends, window.input_size[i])
+        counts = counts[..., None] * (ends - starts)
+    return counts
+
+
+def _index_dtype(window: Window) -> type:
+    return np.uint8 if len(window.taps) <= 256 else np.int32
+
+
+def _empty_like(x: Array, spatial: tuple[int, ...], dtype: Any) -> Array:
+    """An uninitialised (N, C, *spatial) array in the memory order of `x`."""
+    return backend.array_module(x).empty_like(x, dtype=dtype, shape=x.shape[:2] + spatial)
+
+
+def _in_order_of(model: Array, x: Array) -> Array:
+    """`x` itself if it lies in memory in the order of `model`, else a copy that does: mixing orders is slow."""
+    if x.strides == tuple(stride * x.itemsize // model.itemsize for stride in model.strides):
+        return x
+    y = backend.array_module(x).empty_like(model, dtype=x.dtype)
+    y[...] = x
+    return y
