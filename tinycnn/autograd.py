@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+import weakref
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ Tensor: Any = None
 
 
 class _Mode(threading.local):
-    recording = True
+    def __init__(self) -> None:
+        self.recording = True
+        self.outer: list[bool] = []  # the modes around this one
 
 
 _mode = _Mode()
@@ -37,33 +40,47 @@ def is_grad_enabled() -> bool:
     return _mode.recording
 
 
-class set_grad_enabled(contextlib.ContextDecorator):
-    """Context manager and decorator: operators inside record a graph (`mode=True`) or do not."""
+class _GradMode(contextlib.ContextDecorator):
+    """Context manager and decorator. It has no state of its own, so one object may decorate a function that
+    calls itself or runs in several threads."""
 
-    def __init__(self, mode: bool):
-        self.mode = mode
-        self.previous: list[bool] = []  # a stack: one instance may decorate a recursive function
+    mode: bool
 
     def __enter__(self) -> None:
-        self.previous.append(_mode.recording)
+        _mode.outer.append(_mode.recording)
         _mode.recording = self.mode
 
     def __exit__(self, *exc: object) -> None:
-        _mode.recording = self.previous.pop()
+        _mode.recording = _mode.outer.pop()
 
 
-class no_grad(set_grad_enabled):
+class no_grad(_GradMode):
     """Context manager and decorator: operators inside record no graph, so their results need no gradient."""
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    mode = False
 
 
-class enable_grad(set_grad_enabled):
+class enable_grad(_GradMode):
     """Context manager and decorator: operators inside record a graph again."""
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    mode = True
+
+
+class set_grad_enabled(_GradMode):
+    """Switches recording on or off at once, as a call; until the end of the block, as a context manager."""
+
+    def __init__(self, mode: bool):
+        self.mode = bool(mode)
+        self.previous = _mode.recording
+        _mode.recording = self.mode
+
+    def __enter__(self) -> None:
+        _mode.recording = self.previous
+        super().__enter__()
+
+    def __call__(self, function: Callable) -> Callable:
+        _mode.recording = self.previous  # decorating a function changes nothing yet
+        return (enable_grad if self.mode else no_grad)()(function)
 
 
 # --- changes in place -------------------------------------------------------------------------------------
@@ -79,27 +96,29 @@ class Version:
 
     __slots__ = ("count", "exposed")
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.exposed: list[tuple[Array, int]] = []
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
+        self.exposed: dict[tuple, tuple[Array, int | None]] = {}  # by place in memory: array and checksum
 
-    def expose(self, array: Array) -> None:
-        """Notes that somebody outside holds `array`."""
-        if not any(known is array for known, _ in self.exposed):
-            self.exposed.append((array, _checksum(array)))
+    def expose(self, array: Array, is_new: bool = False) -> None:
+        """Notes that somebody outside holds `array`. If it is new, no graph can have saved it yet, and the
+        checksum can wait until one does."""
+        place = (backend.address(array), array.shape, array.strides)
+        if place not in self.exposed:
+            self.exposed[place] = array, None if is_new else _checksum(array)
 
     def current(self) -> int:
         """The count, after looking for changes of exposed arrays."""
-        for i, (array, before) in enumerate(self.exposed):
+        for place, (array, before) in self.exposed.items():
             now = _checksum(array)
             if now != before:
-                self.exposed[i] = (array, now)
-                self.count += 1
+                self.exposed[place] = array, now
+                self.count += before is not None
         return self.count
 
 
 def _checksum(array: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(backend.to_device(array, backend.CPU)))
+    return zlib.crc32(backend.to_device(array, backend.CPU).ravel(order="K").data)
 
 
 # --- the operator base class ------------------------------------------------------------------------------
@@ -141,7 +160,11 @@ class Function:
     freed = False
     saved: Any = None
     needs_input_grad: Sequence[bool] = ()
+    order: int  # in which the Functions were recorded
+    edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
+    input_types: list[Any]  # for each input, None or (shape, dtype)
     hooks: list[Callable] | None = None
+    retained: weakref.ref | None = None  # to the output, if that keeps its gradient
 
     _inputs: tuple | None = None
     _output: Array | None = None
@@ -158,14 +181,14 @@ class Function:
         return type(self).__name__
 
     def __call__(self, *inputs: Any) -> Any:
+        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
         if _mode.recording:
             needs = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
             if True in needs:
                 self.recorded = True
                 self.needs_input_grad = needs
-        array = self.forward(*[x._array if isinstance(x, Tensor) else x for x in inputs])
-        output = Tensor._wrap(array)
-        if self.returns_view and np.may_share_memory(output._array, inputs[0]._array):
+        output = Tensor._wrap(self.forward(*arrays))
+        if self.returns_view and _is_view(output._array, arrays[0]):
             output._version = inputs[0]._shared_version()
         if self.recorded:
             self._record(inputs, output)
@@ -174,12 +197,10 @@ class Function:
     def _record(self, inputs: tuple, output: Any) -> None:
         """Becomes the node of the graph that made `output`."""
         self.order = next(Function._order)
-        self.edges = tuple(
-            (x._node or x) if need else None for x, need in zip(inputs, self.needs_input_grad, strict=True)
-        )
-        self.input_types = tuple(
-            (x.shape, x.dtype) if need else None for x, need in zip(inputs, self.needs_input_grad, strict=True)
-        )
+        self.edges, self.input_types = [], []
+        for x, need in zip(inputs, self.needs_input_grad):
+            self.edges.append((x._node or x) if need else None)
+            self.input_types.append((x._array.shape, x._array.dtype) if need else None)
         if self.saves_inputs:
             self._inputs = inputs
             self._input_counts = [_version_count(x) for x in inputs]
@@ -227,6 +248,11 @@ class Function:
         return f"<{self.name}>"
 
 
+def _is_view(array: Array, of: Array) -> bool:
+    """Whether `array` shares the memory of `of`, given that it is either a view or a copy of it."""
+    return array is of or array.base is of or (of.base is not None and array.base is of.base)
+
+
 def _version_count(x: Any) -> int:
     version = getattr(x, "_version", None)
     return 0 if version is None else version.current()
@@ -260,46 +286,51 @@ def _walk(
     is visited once, however many paths lead to it; nothing recurses, so depth has no limit.
     """
     nodes = _reachable([key for key, _ in roots])
-    on_path = targets
+    on_path: set | None = None
     if targets is not None:
         on_path = set(targets)
-        on_path.update(node for node in nodes if any(edge in on_path for edge in node.edges))
+        for node in nodes:  # the oldest first
+            if not on_path.isdisjoint(node.edges):
+                on_path.add(node)
     table: dict[Any, Any] = {}
-
-    def add(key: Any, gradient: Any) -> None:
-        table[key] = table[key] + gradient if key in table else gradient
-
-    with set_grad_enabled(create_graph):
+    with _RECORD if create_graph else _RECORD_NOT:
         for key, gradient in roots:
-            add(key, gradient)
+            table[key] = table[key] + gradient if key in table else gradient
         for node in reversed(nodes):
             if node not in table or (on_path is not None and node not in on_path):
                 continue
-            gradient = _run_hooks(node.hooks, table[node])
+            gradient = table.pop(node)
+            if node.hooks:
+                gradient = _run_hooks(node.hooks, gradient)
+            if node.retained is not None:
+                _retain(node.retained(), gradient)
             if targets is not None and node in targets:
                 table[node] = gradient
-            else:
-                del table[node]
-            for edge, gradient_type, grad_input in _backward(node, gradient, on_path):
-                add(edge, _fit(grad_input, *gradient_type))
+            node.needs_input_grad = [e is not None and (on_path is None or e in on_path) for e in node.edges]
+            if True not in node.needs_input_grad:
+                continue
+            for edge, input_type, grad_input in zip(node.edges, node.input_types, _backward(node, gradient)):
+                if grad_input is not None and edge is not None and (on_path is None or edge in on_path):
+                    grad_input = _fit(node, grad_input, *input_type)
+                    table[edge] = table[edge] + grad_input if edge in table else grad_input
             if not retain_graph:
                 node.free()
         for key in table:
-            if not isinstance(key, Function):
+            if not isinstance(key, Function) and key._hooks:
                 table[key] = _run_hooks(key._hooks, table[key])
     return table
 
 
-def _backward(node: Function, gradient: Any, on_path: set | None) -> Iterator[tuple]:
-    """(edge, shape and dtype, gradient) for each input of `node` that asks for a gradient."""
+_RECORD, _RECORD_NOT = enable_grad(), no_grad()
+
+
+def _backward(node: Function, gradient: Any) -> tuple:
+    """What `node.backward` returns, checked: one gradient, or None, for each input."""
     if node.freed:
         raise RuntimeError(
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    node.needs_input_grad = [edge is not None and (on_path is None or edge in on_path) for edge in node.edges]
-    if True not in node.needs_input_grad:
-        return
     grad_inputs = node.backward(gradient)
     if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
@@ -307,25 +338,49 @@ def _backward(node: Function, gradient: Any, on_path: set | None) -> Iterator[tu
         raise RuntimeError(
             f"{node.name}.backward: expected {len(node.edges)} gradients, one an input, got {len(grad_inputs)}"
         )
-    for edge, need, gradient_type, grad_input in zip(
-        node.edges, node.needs_input_grad, node.input_types, grad_inputs, strict=True
-    ):
-        if need and grad_input is not None:
-            yield edge, gradient_type, grad_input
+    return grad_inputs
 
 
-def _fit(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def _fit(node: Function, gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """Undoes broadcasting and promotion: `gradient` summed to `shape` and cast to `dtype`."""
-    if gradient.shape != shape:
-        gradient = gradient.sum_to_size(shape)
-    return gradient if gradient.dtype == dtype else gradient.to(dtype)
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"{node.name}.backward: expected Tensors or None, got {type(gradient).__name__}")
+    array = gradient._array
+    if array.shape != shape:
+        try:
+            gradient = gradient.sum_to_size(shape)
+        except ValueError:
+            raise RuntimeError(
+                f"{node.name}.backward: a gradient of shape {array.shape} for an input of shape {shape}"
+            ) from None
+    return gradient if array.dtype == dtype else gradient.to(dtype)
 
 
-def _run_hooks(hooks: list[Callable] | None, gradient: Any) -> Any:
-    for hook in hooks or ():
+def _run_hooks(hooks: list[Callable], gradient: Any) -> Any:
+    for hook in tuple(hooks):  # a hook may remove itself
         replaced = hook(gradient)
-        gradient = gradient if replaced is None else replaced
-    return gradient
+        if replaced is not None:
+            if not isinstance(replaced, Tensor) or replaced.shape != gradient.shape:
+                got = tuple(replaced.shape) if isinstance(replaced, Tensor) else type(replaced).__name__
+                raise RuntimeError(f"a hook must return None or a Tensor of shape {gradient.shape}, got {got}")
+            gradient = replaced
+    return gradient.clone()  # the hook may have kept it, and what becomes .grad is changed in place
+
+
+def _retain(tensor: Any, gradient: Any) -> None:
+    if tensor is not None:
+        tensor.grad = gradient.clone() if tensor.grad is None else tensor.grad + gradient
+
+
+class RemovableHandle:
+    """What registers a hook returns one of these: `remove()` takes the hook off again."""
+
+    def __init__(self, hooks: list[Callable], hook: Callable):
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
 
 
 def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:
@@ -349,29 +404,41 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:
     return output._node or output, gradient.to(output.dtype)
 
 
+def _keys(inputs: Sequence[Any], caller: str) -> list[Any]:
+    """The graph keys of the tensors whose gradients are asked for, checked."""
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{caller}: expected inputs[{i}] as a Tensor, got {type(x).__name__}")
+        if not x.requires_grad:
+            raise RuntimeError(f"{caller}: inputs[{i}] of shape {x.shape} has requires_grad=False")
+    return [x._node or x for x in inputs]
+
+
 def backward(
     outputs: Sequence[Any], grad_outputs: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any
 ) -> None:
     """Adds the gradients of `outputs` to `.grad` of the leaves they were computed from (of `inputs`, if given)."""
-    roots = [_root(y, g, "backward") for y, g in zip(outputs, grad_outputs, strict=True)]
+    roots = [_root(y, g, "backward") for y, g in zip(outputs, grad_outputs)]
+    if inputs is not None and len(inputs) == 0:
+        raise RuntimeError("backward: inputs is empty; leave it out for the gradients of all leaves")
+    keys = None if inputs is None else _keys(inputs, "backward")
     keep = create_graph if retain_graph is None else retain_graph
-    targets = None if inputs is None else {x._node or x for x in inputs}
-    table = _walk(roots, targets, keep, create_graph)
-    leaves = {x._node or x: x for x in inputs} if inputs is not None else {x: x for x in table}
+    table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
+    leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs))
     # A gradient may be the very array of another one (both inputs of an addition get the same), a view, or the
     # caller's own: a leaf gets memory that is nobody else's, or changing one .grad would change another.
     taken = {id(_owner(g._array)) for g in grad_outputs if g is not None}
-    for key, leaf in leaves.items():
-        gradient = table.get(key)
-        if gradient is None:
-            continue
-        with set_grad_enabled(create_graph):
+    with _RECORD if create_graph else _RECORD_NOT:
+        for key, leaf in leaves.items():
+            gradient = table.get(key)
+            if gradient is None:
+                continue
             if leaf.grad is not None:
                 gradient = leaf.grad + gradient
             elif id(_owner(gradient._array)) in taken or 0 in gradient._array.strides:
                 gradient = gradient.clone()
-        taken.add(id(_owner(gradient._array)))
-        leaf.grad = gradient
+            taken.add(id(_owner(gradient._array)))
+            leaf.grad = gradient
 
 
 def _owner(array: Array) -> Array:
@@ -397,21 +464,21 @@ def grad(
     """
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, Tensor):
-        grad_outputs = (grad_outputs,) * len(outputs)
+    if grad_outputs is None:
+        grad_outputs = (None,) * len(outputs)
+    elif isinstance(grad_outputs, Tensor):
+        grad_outputs = (grad_outputs,)
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: expected {len(outputs)} grad_outputs, one an output, got {len(grad_outputs)}")
-    for i, x in enumerate(inputs):
-        if not x.requires_grad:
-            raise RuntimeError(f"grad: inputs[{i}] of shape {x.shape} has requires_grad=False")
-    roots = [_root(y, g, "grad") for y, g in zip(outputs, grad_outputs, strict=True)]
+    roots = [_root(y, g, "grad") for y, g in zip(outputs, grad_outputs)]
+    keys = _keys(inputs, "grad")
     keep = create_graph if retain_graph is None else retain_graph
-    table = _walk(roots, {x._node or x for x in inputs}, keep, create_graph)
-    gradients = tuple(table.get(x._node or x) for x in inputs)
-    if None in [None if g is None else True for g in gradients] and not allow_unused:
-        unused = next(i for i, g in enumerate(gradients) if g is None)
+    table = _walk(roots, set(keys), keep, create_graph)
+    gradients = tuple(table.get(key) for key in keys)
+    unused = [i for i, gradient in enumerate(gradients) if gradient is None]
+    if unused and not allow_unused:
         raise RuntimeError(
-            f"grad: the outputs do not depend on inputs[{unused}] of shape {inputs[unused].shape}; "
+            f"grad: the outputs do not depend on inputs[{unused[0]}] of shape {inputs[unused[0]].shape}; "
             "pass allow_unused=True to get None for it"
         )
     return gradients

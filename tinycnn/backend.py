@@ -119,6 +119,11 @@ def device_of(array: Array) -> Device:
     return CPU if isinstance(array, np.ndarray) else Device("cuda", array.device.id)
 
 
+def address(array: Array) -> int:
+    """Where in memory the elements of `array` begin."""
+    return array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr
+
+
 def to_device(array: Array, target: Device) -> Array:
     """`array` on the device `target`: itself if it lives there, else a copy."""
     if device_of(array) == target:

@@ -22,7 +22,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     dtypes.as_dtype(array.dtype)
     result = Tensor._wrap(array)
-    result._shared_version().expose(array)
+    result._shared_version().expose(array, is_new=True)
     return result
 
 

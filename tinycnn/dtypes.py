@@ -17,7 +17,7 @@ int64 = np.dtype("int64")
 bool_ = np.dtype("bool")
 
 _default = float32
-_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 def get_default_dtype() -> np.dtype:
@@ -42,7 +42,7 @@ def as_dtype(dtype: Any) -> np.dtype:
         found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype: expected the name of a dtype such as 'float32', got {dtype!r}") from None
-    if found.kind not in _CATEGORY:
+    if found.kind not in _RANK:
         raise TypeError(f"dtype: expected a boolean, integer or floating-point type, got {found}")
     return found
 
@@ -53,9 +53,19 @@ def result_type(a: Any, b: Any) -> np.dtype:
     Floating point outranks integers, which outrank booleans; within a rank the wider type wins, and an array
     without dimensions does not widen one that has some.
     """
-    rank_a, rank_b = _CATEGORY[a.dtype.kind], _CATEGORY[b.dtype.kind]
-    if rank_a != rank_b:
-        return a.dtype if rank_a > rank_b else b.dtype
-    if (a.ndim == 0) != (b.ndim == 0):
+    rank_a, rank_b = rank(a.dtype), rank(b.dtype)
+    if rank_a == rank_b and (a.ndim == 0) != (b.ndim == 0):
         return b.dtype if a.ndim == 0 else a.dtype
-    return np.promote_types(a.dtype, b.dtype)
+    return promote(a.dtype, b.dtype)
+
+
+def promote(a: np.dtype, b: np.dtype) -> np.dtype:
+    """The wider type of the higher rank. (NumPy would make float64 of int64 and float32.)"""
+    if rank(a) != rank(b):
+        return a if rank(a) > rank(b) else b
+    return np.promote_types(a, b)
+
+
+def rank(dtype: np.dtype) -> int:
+    """0 for booleans, 1 for integers, 2 for floating point."""
+    return _RANK[dtype.kind]

@@ -67,7 +67,7 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
-        array = array._array if isinstance(array, Tensor) else array
+        array = array.data if isinstance(array, Tensor) else array
         if getattr(array, "shape", None) != self._array.shape or array.dtype != self._array.dtype:
             what = getattr(array, "shape", type(array).__name__), getattr(array, "dtype", "")
             raise ValueError(
@@ -75,8 +75,9 @@ class Tensor:
                 f"got {' '.join(map(str, what))}"
             )
         self._array = array
-        self._changed_in_place()
-        self._shared_version().expose(array)
+        # Other memory from now on, so views share it no longer; what was saved of this tensor is out of date.
+        self._version = autograd.Version(self._shared_version().current() + 1)
+        self._version.expose(array)
 
     @property
     def shape(self) -> tuple:
@@ -172,19 +173,14 @@ class Tensor:
 
     def retain_grad(self) -> None:
         """Lets a tensor that is not a leaf keep its gradient in `.grad` too."""
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad: this tensor needs no gradient (requires_grad=False)")
         if self._node is not None:
-            tensor = weakref.ref(self)  # the node must not keep its own output alive
+            self._node.retained = weakref.ref(self)  # a node that kept its output alive would be a cycle
 
-            def keep(gradient: Tensor) -> None:
-                kept = tensor()
-                if kept is not None:
-                    kept.grad = gradient.clone() if kept.grad is None else kept.grad + gradient
-
-            self.register_hook(keep)
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is complete; what it returns, unless None, replaces
-        the gradient. Returns a function that removes the hook."""
+        the gradient. `remove()` of the handle that is returned removes the hook."""
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor needs no gradient (requires_grad=False)")
         holder, attribute = (self, "_hooks") if self._node is None else (self._node, "hooks")
@@ -192,7 +188,7 @@ class Tensor:
             setattr(holder, attribute, [])
         hooks = getattr(holder, attribute)
         hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        return autograd.RemovableHandle(hooks, hook)
 
     def _shared_version(self) -> autograd.Version:
         if self._version is None:
@@ -213,8 +209,12 @@ class Tensor:
                 "or do it under no_grad()"
             )
         array = value._array if isinstance(value, Tensor) else value
+        if not self._array.flags.writeable:
+            raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
         try:
             self._array[where] = array
+        except IndexError as error:
+            raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
         except ValueError:
             target = self._array[where].shape
             raise ValueError(
@@ -239,36 +239,42 @@ class Tensor:
         return self._assign(0)
 
     def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
-        return self._assign((self + alpha * other).detach())
+        return self._update(self + other if alpha == 1 else self + alpha * other)
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Tensor:
-        return self._assign((self - alpha * other).detach())
+        return self._update(self - other if alpha == 1 else self - alpha * other)
 
     def mul_(self, other: Any) -> Tensor:
-        return self._assign((self * other).detach())
+        return self._update(self * other)
 
     def div_(self, other: Any) -> Tensor:
-        return self._assign((self / other).detach())
+        return self._update(self / other)
 
-    def _update(self, operator: Callable, other: Any) -> Tensor:
-        """`x op= other`. Where it must be recorded it makes a new tensor, so that nothing saved is overwritten."""
-        if autograd.is_grad_enabled() and (self._requires_grad or getattr(other, "_requires_grad", False)):
-            if self.is_leaf and self._requires_grad:
-                raise RuntimeError("a leaf that requires grad cannot be changed in place: do it under no_grad()")
-            return operator(self, other)
-        return self._assign(operator(self, other))
+    def _update(self, result: Tensor) -> Tensor:
+        """Overwrites this tensor with the result of an operation on it."""
+        if dtypes.rank(result.dtype) > dtypes.rank(self.dtype):
+            raise TypeError(f"a change in place keeps the dtype {self.dtype}, but the result is {result.dtype}")
+        return self._assign(result)
+
+    def _updated(self, result: Tensor) -> Tensor:
+        """`x op= other`: where it must be recorded `x` becomes a new tensor, so that nothing saved is lost."""
+        if not result._requires_grad:
+            return self._update(result)
+        if self.is_leaf and self._requires_grad:
+            raise RuntimeError("a leaf that requires grad cannot be changed in place: do it under no_grad()")
+        return result
 
     def __iadd__(self, other: Any) -> Tensor:
-        return self._update(elementwise.add, other)
+        return self._updated(self + other)
 
     def __isub__(self, other: Any) -> Tensor:
-        return self._update(elementwise.sub, other)
+        return self._updated(self - other)
 
     def __imul__(self, other: Any) -> Tensor:
-        return self._update(elementwise.mul, other)
+        return self._updated(self * other)
 
     def __itruediv__(self, other: Any) -> Tensor:
-        return self._update(elementwise.div, other)
+        return self._updated(self / other)
 
     # --- copies and conversions ---------------------------------------------------------------------------
 
