@@ -194,8 +194,8 @@ def test_plain_or_compressed_whoever_compressed_it(tmp_path, raw, contents):
 
 def test_missing_files_are_named(tmp_path, raw, contents):
     message = (
-        f"^MNIST: no {NAMES[0]}.gz and {NAMES[1]}.gz in {re.escape(str(raw))}; pass download=True or set root= "
-        r"or the environment variable TINYCNN_DATA to the folder with MNIST/raw\Z"
+        f"^MNIST: no {NAMES[0]}.gz and {NAMES[1]}.gz in {re.escape(str(raw))}; pass download=True or set "
+        r"root= or the environment variable TINYCNN_DATA to the folder with MNIST/raw\Z"
     )
     with pytest.raises(FileNotFoundError, match=message):
         MNIST(tmp_path)

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import math
 import os
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -173,7 +174,7 @@ def _parse_idx(content: bytes, path: str | os.PathLike) -> np.ndarray:
     if not content:
         raise _bad_file(path, "an IDX file, got an empty one")
     magic = int.from_bytes(content[:4], "big")
-    if len(content) < 4 or magic not in (_MAGIC_OF_LABELS, _MAGIC_OF_IMAGES):
+    if magic not in (_MAGIC_OF_LABELS, _MAGIC_OF_IMAGES):
         raise _bad_file(
             path,
             f"the magic number {_MAGIC_OF_LABELS:#010x} (labels) or {_MAGIC_OF_IMAGES:#010x} (images), "
@@ -264,5 +265,5 @@ def _gz_names(names: list[str]) -> str:
 
 def _one_line(error: Exception) -> str:
     # requests wraps "connection refused" in lines about pools and retries, the cause comes last.
-    cause = str(error).rpartition("Caused by ")[2]
-    return " ".join(cause.split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r".*\(Caused by (.*)\)", r"\1", text)
