@@ -1,0 +1,74 @@
+"""Limits on gradients, to be applied between `backward()` and `step()`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinycnn import backend, creation
+from tinycnn.optim._checks import check_flag, check_number, check_parameters
+from tinycnn.tensor import Tensor
+
+
+def clip_grad_norm_(
+    parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """Scales all gradients, in place, by one factor: their norm, as one long vector, at most `max_norm`.
+
+    Args:
+        parameters: a Tensor or an iterable of Tensors; those without a gradient are left out.
+        max_norm: the largest norm allowed; `inf` changes nothing, so that only the norm is measured.
+        norm_type: the p of the p-norm, `inf` for the largest absolute value. Default 2.
+        error_if_nonfinite: raise RuntimeError, before any change, if the norm is nan or inf. Default False.
+
+    Returns:
+        The norm before the scaling, a Tensor of shape ().
+
+    Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (ICML 2013),
+    algorithm 1; as in torch, the factor is min(1, max_norm / (norm + 1e-6)).
+    """
+    name = "clip_grad_norm_"
+    parameters = check_parameters(name, parameters)
+    check_number(name, "max_norm", max_norm, at_least=0)
+    check_number(name, "norm_type", norm_type)
+    check_flag(name, "error_if_nonfinite", error_if_nonfinite)
+    grads = [param.grad for param in parameters if param.grad is not None]
+    if not grads:
+        return creation.zeros(())
+    xp = backend.array_module(grads[0]._array)
+    # The norm of a long vector is the norm of the norms of its pieces.
+    norms = [_norm(grad._array, norm_type) for grad in grads]
+    total = xp.linalg.norm(xp.stack([backend.to_device(norm, grads[0].device) for norm in norms]), norm_type)
+    if error_if_nonfinite and not bool(xp.isfinite(total)):
+        raise RuntimeError(
+            f"{name}: expected a finite norm of the gradients, got {float(total)}: look for a loss or input "
+            "that is not finite, or pass error_if_nonfinite=False"
+        )
+    factor = xp.minimum(float(max_norm) / (total + 1e-6), 1.0)
+    for grad in grads:
+        array = grad._array
+        array *= backend.to_device(xp.asarray(factor), grad.device).astype(array.dtype)
+        grad._changed_in_place()
+    return Tensor._wrap(total)
+
+
+def _norm(array: Any, norm_type: float) -> Any:
+    """The norm of all elements, an array of shape (); in whatever order they lie in memory."""
+    xp = backend.array_module(array)
+    return xp.asarray(xp.linalg.norm(array.ravel(order="K"), norm_type))
+
+
+def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+    """Limits every element of the gradients, in place, to [-clip_value, clip_value].
+
+    Args:
+        parameters: a Tensor or an iterable of Tensors; those without a gradient are left out.
+        clip_value: the largest absolute value allowed, at least 0.
+    """
+    name = "clip_grad_value_"
+    parameters = check_parameters(name, parameters)
+    check_number(name, "clip_value", clip_value, at_least=0)
+    for param in parameters:
+        if param.grad is not None:
+            array = param.grad._array
+            backend.array_module(array).clip(array, -float(clip_value), float(clip_value), out=array)
+            param.grad._changed_in_place()
