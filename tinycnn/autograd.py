@@ -13,6 +13,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -94,26 +95,26 @@ class Version:
     whenever the count is asked for; tensors that were never handed out pay nothing.
     """
 
-    __slots__ = ("count", "exposed")
-
-    def __init__(self, count: int = 0) -> None:
-        self.count = count
-        self.exposed: dict[tuple, tuple[Array, int | None]] = {}  # by place in memory: array and checksum
+    count = 0
+    exposed: dict[tuple, tuple[Array, int | None]] | None = None  # by place in memory: array and checksum
 
     def expose(self, array: Array, is_new: bool = False) -> None:
         """Notes that somebody outside holds `array`. If it is new, no graph can have saved it yet, and the
         checksum can wait until one does."""
         place = (backend.address(array), array.shape, array.strides)
+        if self.exposed is None:
+            self.exposed = {}
         if place not in self.exposed:
             self.exposed[place] = array, None if is_new else _checksum(array)
 
     def current(self) -> int:
         """The count, after looking for changes of exposed arrays."""
-        for place, (array, before) in self.exposed.items():
-            now = _checksum(array)
-            if now != before:
-                self.exposed[place] = array, now
-                self.count += before is not None
+        if self.exposed is not None:
+            for place, (array, before) in self.exposed.items():
+                now = _checksum(array)
+                if now != before:
+                    self.exposed[place] = array, now
+                    self.count += before is not None
         return self.count
 
 
@@ -176,17 +177,20 @@ class Function:
     def backward(self, grad_output: Any) -> Any:
         raise NotImplementedError(f"{self.name}: this operator has no gradient")
 
-    @property
-    def name(self) -> str:
-        return type(self).__name__
+    name = "Function"
+
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.__name__
 
     def __call__(self, *inputs: Any) -> Any:
-        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
-        if _mode.recording:
-            needs = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
-            if True in needs:
-                self.recorded = True
-                self.needs_input_grad = needs
+        arrays, needs = [], []
+        for x in inputs:
+            is_tensor = isinstance(x, Tensor)
+            arrays.append(x._array if is_tensor else x)
+            needs.append(is_tensor and x._requires_grad)
+        if True in needs and _mode.recording:
+            self.recorded = True
+            self.needs_input_grad = needs
         output = Tensor._wrap(self.forward(*arrays))
         if self.returns_view and _is_view(output._array, arrays[0]):
             output._version = inputs[0]._shared_version()
@@ -197,10 +201,11 @@ class Function:
     def _record(self, inputs: tuple, output: Any) -> None:
         """Becomes the node of the graph that made `output`."""
         self.order = next(Function._order)
-        self.edges, self.input_types = [], []
+        self.edges = edges = []
+        self.input_types = types = []
         for x, need in zip(inputs, self.needs_input_grad):
-            self.edges.append((x._node or x) if need else None)
-            self.input_types.append((x._array.shape, x._array.dtype) if need else None)
+            edges.append((x._node or x) if need else None)
+            types.append((x._array.shape, x._array.dtype) if need else None)
         if self.saves_inputs:
             self._inputs = inputs
             self._input_counts = [_version_count(x) for x in inputs]
@@ -273,7 +278,7 @@ def _reachable(roots: Sequence[Any]) -> list[Function]:
             if isinstance(edge, Function) and edge not in seen:
                 seen.add(edge)
                 stack.append(edge)
-    return sorted(seen, key=lambda node: node.order)
+    return sorted(seen, key=attrgetter("order"))
 
 
 def _walk(

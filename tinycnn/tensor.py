@@ -76,7 +76,9 @@ class Tensor:
             )
         self._array = array
         # Other memory from now on, so views share it no longer; what was saved of this tensor is out of date.
-        self._version = autograd.Version(self._shared_version().current() + 1)
+        count = self._shared_version().current() + 1
+        self._version = autograd.Version()
+        self._version.count = count
         self._version.expose(array)
 
     @property
@@ -528,10 +530,10 @@ class Tensor:
 
     def var(self, dim: Any = None, *, correction: Any = 1, keepdim: Any = False) -> Tensor:
         """The variance: squared deviations from the mean, summed and divided by n - correction."""
-        return reduce.var(self, dim, correction, keepdim)
+        return reduce.var(self, dim, correction=correction, keepdim=keepdim)
 
     def std(self, dim: Any = None, *, correction: Any = 1, keepdim: Any = False) -> Tensor:
-        return reduce.var(self, dim, correction, keepdim).sqrt()
+        return reduce.std(self, dim, correction=correction, keepdim=keepdim)
 
     def amax(self, dim: Any = (), keepdim: Any = False) -> Tensor:
         """The maximum over `dim`; its gradient is shared evenly among equal maxima."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -16,48 +17,55 @@ from tinycnn.backend import Array
 
 
 def _operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """Two operands of one dtype. A Python number stays one: NumPy then keeps the dtype of the other operand."""
+    """Two operands of one dtype. A Python number stays one, and so does a boolean: NumPy promotes these as torch
+    does, to the dtype of the other operand."""
     Tensor = autograd.Tensor
-    a_is_tensor, b_is_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
-    if a_is_tensor and b_is_tensor:
-        if a.dtype != b.dtype:
+    if isinstance(a, Tensor):
+        if isinstance(b, Tensor):
+            if a._array.dtype == b._array.dtype or bool in (a._array.dtype, b._array.dtype):
+                return a, b
             dtype = dtypes.result_type(a, b)
-            a, b = a.to(dtype), b.to(dtype)
-        return a, b
-    if a_is_tensor:
-        if isinstance(b, (bool, int, float)):
-            return (_as_float(a) if isinstance(b, float) else a), b
-        return _operands(name, a, _constant(name, b))
-    if b_is_tensor:
+            return a.to(dtype), b.to(dtype)
+        if isinstance(b, float):
+            return _as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
+        if isinstance(b, int):
+            return a, b
+        return _operands(name, a, _constant(name, b, a.device))
+    if isinstance(b, Tensor):
         b, a = _operands(name, b, a)
         return a, b
-    return _operands(name, _constant(name, a), b)
+    return _operands(name, _constant(name, a, None), b)
 
 
-def _constant(name: str, value: Any) -> Any:
-    """An array or a NumPy number as a Tensor."""
+def _constant(name: str, value: Any, device: Any) -> Any:
+    """An array or a number as a Tensor."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__cuda_array_interface__"):
-        return autograd.Tensor(value)
+        return autograd.Tensor(value, device=device)
     raise TypeError(f"{name}: expected a Tensor, an array or a number, got {type(value).__name__}")
 
 
 def _as_float(x: Any) -> Any:
     """Integers as the default floating-point dtype: they have no fractions, and no gradients."""
-    return x if x.dtype.kind == "f" else x.to(dtypes.get_default_dtype())
+    return x if x._array.dtype.kind == "f" else x.to(dtypes.get_default_dtype())
 
 
 def _apply(function: Function, a: Any, b: Any) -> Any:
-    """`function` of two operands, with an error that shows both shapes where they do not broadcast."""
+    """`function` of two operands, with an error that shows both where they do not go together."""
     a, b = _operands(function.name, a, b)
     try:
         return function(a, b)
-    except ValueError:
-        _check_broadcast(function.name, a, b)
+    except (TypeError, ValueError):
+        _check_together(function.name, a, b)
         raise
 
 
-def _check_broadcast(name: str, *operands: Any) -> None:
-    shapes = [tuple(getattr(x, "shape", ())) for x in operands]
+def _check_together(name: str, *operands: Any) -> None:
+    """Refuses operands on different devices and shapes that do not broadcast."""
+    tensors = [x for x in operands if isinstance(x, autograd.Tensor)]
+    devices = {str(x.device) for x in tensors}
+    if len(devices) > 1:
+        raise ValueError(f"{name}: tensors on {' and '.join(sorted(devices))}; move them to one device with .to()")
+    shapes = [x.shape for x in tensors]
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
@@ -65,6 +73,13 @@ def _check_broadcast(name: str, *operands: Any) -> None:
         raise ValueError(
             f"{name}: shapes {listed} do not broadcast: from the right, sizes must be equal or 1"
         ) from None
+
+
+def _check_not_boolean(name: str, remedy: str, *operands: Any) -> None:
+    """Booleans have no negative and no difference (NumPy and torch agree)."""
+    for x in operands:
+        if isinstance(x, autograd.Tensor) and x.dtype == dtypes.bool_:
+            raise TypeError(f"{name}: not defined for boolean tensors; {remedy}")
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------
@@ -107,7 +122,8 @@ class Div(Function):
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
         need_a, need_b = self.needs_input_grad
-        return grad_output / b if need_a else None, -grad_output * a / (b * b) if need_b else None
+        # a / b / b rather than a / b², which overflows early
+        return grad_output / b if need_a else None, grad_output * -(a / b / b) if need_b else None
 
 
 class Pow(Function):
@@ -119,17 +135,16 @@ class Pow(Function):
 
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
+        need_a, need_b = self.needs_input_grad
         grad_a = grad_b = None
-        if self.needs_input_grad[0]:
-            # d/da a^b = b a^(b-1); where b = 0 that is 0, also at a = 0 where the formula says 0 · inf.
-            zero_power = 0.0 if b is not None and not hasattr(b, "shape") and b == 0 else None
-            grad_a = grad_output * (b * a ** (b - 1)) if zero_power is None else grad_output * 0.0
-            if hasattr(b, "shape"):
-                grad_a = where(b == 0, 0.0, grad_a)
-        if self.needs_input_grad[1]:
-            # d/db a^b = a^b ln a, which tends to 0 as a does.
-            log_a = where(a == 0, 0.0, a.log()) if hasattr(a, "shape") else np.log(a)
-            grad_b = grad_output * self.output * log_a
+        if need_a:
+            # d/da a^b = b a^(b-1), which is 0 where b = 0, also at a = 0, where the formula says 0 · inf.
+            exponent = where(b == 0, 1, b) if isinstance(b, autograd.Tensor) else b or 1
+            grad_a = grad_output * (b * a ** (exponent - 1))
+        if need_b:
+            # d/db a^b = a^b ln a, which tends to 0 as a does, if b is not negative.
+            base = a if isinstance(a, autograd.Tensor) else autograd.Tensor(a, b.dtype, b.device)
+            grad_b = grad_output * self.output * where((base == 0) & (b >= 0), 1, base).log()
         return grad_a, grad_b
 
 
@@ -146,6 +161,7 @@ def add(a: Any, b: Any) -> Any:
 
 
 def sub(a: Any, b: Any) -> Any:
+    _check_not_boolean("sub", "use a ^ b", a, b)
     return _apply(Sub(), a, b)
 
 
@@ -155,10 +171,11 @@ def mul(a: Any, b: Any) -> Any:
 
 def div(a: Any, b: Any) -> Any:
     """True division: integers become floating point first."""
-    a, b = _operands("Div", a, b)
-    if getattr(a, "dtype", getattr(b, "dtype", None)).kind != "f":
-        a = _as_float(a) if hasattr(a, "dtype") else a
-        b = _as_float(b) if hasattr(b, "dtype") else b
+    a, b = _operands("div", a, b)
+    if isinstance(a, autograd.Tensor):
+        a = _as_float(a)
+    if isinstance(b, autograd.Tensor):
+        b = _as_float(b)
     return _apply(Div(), a, b)
 
 
@@ -167,6 +184,7 @@ def pow(a: Any, b: Any) -> Any:
 
 
 def neg(x: Any) -> Any:
+    _check_not_boolean("neg", "use ~x", x)
     return Neg()(x)
 
 
@@ -249,8 +267,9 @@ class Relu(Function):
         return backend.array_module(x).maximum(x, 0)
 
     def backward(self, grad_output: Any) -> Any:
-        # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept.
-        return where(self.output > 0, grad_output, 0)
+        # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept. The product with the
+        # mask takes a tenth of the time of where(mask, grad_output, 0).
+        return grad_output * (self.output > 0)
 
 
 def exp(x: Any) -> Any:
@@ -300,8 +319,26 @@ class Maximum(Function):
 
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
-        share = where(a == b, 0.5, (a > b).to(grad_output.dtype))
-        return grad_output * share, grad_output * (1.0 - share)
+        return _split_at_ties(grad_output, a > b, a == b, self.needs_input_grad)
+
+
+class Minimum(Function):
+    """min(a, b), with the gradient of `Maximum`."""
+
+    saves_inputs = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return backend.array_module(a).minimum(a, b)
+
+    def backward(self, grad_output: Any) -> Any:
+        a, b = self.inputs
+        return _split_at_ties(grad_output, a < b, a == b, self.needs_input_grad)
+
+
+def _split_at_ties(grad_output: Any, a_chosen: Any, tie: Any, needs: Any) -> tuple[Any, Any]:
+    half = grad_output * tie * 0.5
+    to_a = grad_output * a_chosen + half
+    return to_a if needs[0] else None, grad_output - to_a if needs[1] else None
 
 
 class Clamp(Function):
@@ -318,12 +355,9 @@ class Clamp(Function):
 
     def backward(self, grad_output: Any) -> Any:
         (x,) = self.inputs
-        inside = True
-        if self.low is not None:
-            inside = inside & (x >= self.low)
-        if self.high is not None:
-            inside = inside & (x <= self.high)
-        return where(inside, grad_output, 0)
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return grad_output * ((x >= low) & (x <= high))
 
 
 class Where(Function):
@@ -331,6 +365,8 @@ class Where(Function):
         self.condition = condition
 
     def forward(self, a: Array, b: Array) -> Array:
+        if self.recorded:
+            self.condition = self.condition.copy()  # the caller may change the original before backward
         return backend.array_module(self.condition).where(self.condition, a, b)
 
     def backward(self, grad_output: Any) -> Any:
@@ -342,27 +378,29 @@ class Where(Function):
 
 
 def maximum(a: Any, b: Any) -> Any:
-    a, b = _operands("Maximum", a, b)
-    if not hasattr(a, "_array"):
-        a, b = b, a
-    if not hasattr(b, "_array"):
-        b = autograd.Tensor(b, dtype=a.dtype, device=a.device)
-    return _apply(Maximum(), a, b)
+    return _apply(Maximum(), *_two_tensors("maximum", a, b))
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """min(a, b) = -max(-a, -b)."""
-    a, b = _operands("Minimum", a, b)
-    return -maximum(-a, -b)
+    return _apply(Minimum(), *_two_tensors("minimum", a, b))
+
+
+def _two_tensors(name: str, a: Any, b: Any) -> tuple[Any, Any]:
+    a, b = _operands(name, a, b)
+    if not isinstance(a, autograd.Tensor):
+        a = autograd.Tensor(a, dtype=b.dtype, device=b.device)
+    if not isinstance(b, autograd.Tensor):
+        b = autograd.Tensor(b, dtype=a.dtype, device=a.device)
+    return a, b
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     """x limited to [min, max]; the gradient is passed on where min <= x <= max. Bounds may be Tensors."""
     if min is None and max is None:
         raise ValueError("clamp: expected min, max or both, got neither")
-    if hasattr(min, "_array") or hasattr(max, "_array"):
-        x = x if min is None else maximum(x, min)
-        return x if max is None else minimum(x, max)
+    if isinstance(min, autograd.Tensor) or isinstance(max, autograd.Tensor):
+        x = x if min is None else where(x < min, min, x)
+        return x if max is None else where(x > max, max, x)
     if isinstance(min, float) or isinstance(max, float):
         x = _as_float(x)
     return Clamp(min, max)(x)
@@ -370,16 +408,16 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """Elements of `a` where `condition` is true, of `b` elsewhere; all three broadcast."""
-    if not hasattr(condition, "_array") or condition.dtype != bool:
+    if not isinstance(condition, autograd.Tensor) or condition.dtype != bool:
         got = getattr(condition, "dtype", type(condition).__name__)
         raise TypeError(f"where: expected a boolean Tensor as condition, got {got}")
-    if not hasattr(a, "_array") and not hasattr(b, "_array"):
+    if not isinstance(a, autograd.Tensor) and not isinstance(b, autograd.Tensor):
         a = autograd.Tensor(a, device=condition.device)
-    a, b = _operands("Where", a, b)
+    a, b = _operands("where", a, b)
     try:
         return Where(condition._array)(a, b)
-    except ValueError:
-        _check_broadcast("Where", condition, a, b)
+    except (TypeError, ValueError):
+        _check_together("where", condition, a, b)
         raise
 
 
@@ -390,11 +428,11 @@ def compare(function: Callable, a: Any, b: Any) -> Any:
     """A boolean Tensor; NotImplemented for what cannot be compared, so that `tensor == "text"` is False."""
     if not isinstance(b, (autograd.Tensor, bool, int, float, np.ndarray, np.generic)):
         return NotImplemented
-    b = getattr(b, "_array", b)
+    a, b = _operands(function.__name__, a, b)
     try:
-        return autograd.Tensor._wrap(function(a._array, b))
-    except ValueError:
-        _check_broadcast(function.__name__, a, b)
+        return autograd.Tensor._wrap(function(a._array, getattr(b, "_array", b)))
+    except (TypeError, ValueError):
+        _check_together(function.__name__, a, b)
         raise
 
 
@@ -403,8 +441,12 @@ _LOGICAL = {"&": operator.and_, "|": operator.or_, "^": operator.xor, "~": opera
 
 def logical(symbol: str, *operands: Any) -> Any:
     """~a, a & b, a | b, a ^ b of boolean or integer tensors."""
-    arrays = [getattr(x, "_array", x) for x in operands]
-    for x in arrays:
-        if getattr(x, "dtype", np.dtype(type(x))).kind == "f":
-            raise TypeError(f"'{symbol}': expected boolean or integer tensors, got a floating-point one")
-    return autograd.Tensor._wrap(_LOGICAL[symbol](*arrays))
+    for x in operands:
+        dtype = getattr(x, "dtype", type(x))
+        if dtype not in (bool, int) and getattr(dtype, "kind", "") not in "bui":
+            raise TypeError(f"'{symbol}': expected boolean or integer tensors, got {dtype}")
+    try:
+        return autograd.Tensor._wrap(_LOGICAL[symbol](*[getattr(x, "_array", x) for x in operands]))
+    except (TypeError, ValueError):
+        _check_together(f"'{symbol}'", *operands)
+        raise

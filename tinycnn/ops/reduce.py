@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
@@ -17,8 +19,7 @@ class Sum(Function):
         self.dims, self.keepdim = dims, keepdim
 
     def forward(self, x: Array) -> Array:
-        # NumPy and torch agree that sums of booleans and small integers are int64.
-        return x.sum(axis=self.dims, keepdims=self.keepdim)
+        return x.sum(axis=self.dims, keepdims=self.keepdim, dtype=None if x.dtype.kind == "f" else np.int64)
 
     def backward(self, grad_output: Any) -> Any:
         shape, _ = self.input_types[0]
@@ -39,10 +40,9 @@ class Extremum(Function):
 
     def backward(self, grad_output: Any) -> Any:
         (x,) = self.inputs
-        extremum = keep_dims(self.output, self.dims, self.keepdim, x.ndim).detach()
-        chosen = (x == extremum).to(x.dtype)
-        share = chosen / chosen.sum(self.dims, keepdim=True)
-        return share * keep_dims(grad_output, self.dims, self.keepdim, x.ndim)
+        chosen = x == keep_dims(self.output, self.dims, self.keepdim, x.ndim)
+        share = keep_dims(grad_output, self.dims, self.keepdim, x.ndim) / chosen.sum(self.dims, keepdim=True)
+        return share * chosen
 
 
 class Softmax(Function):
@@ -88,24 +88,35 @@ def keep_dims(x: Any, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Any:
 
 
 def sum(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    return Sum(normalize_dims(dim, x.ndim, "sum"), keepdim)(x)
+    return Sum(_dims_or_all(dim, x.ndim, "sum"), keepdim)(x)
 
 
 def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     _check_floating("mean", x)
-    dims = normalize_dims(dim, x.ndim, "mean")
+    dims = _dims_or_all(dim, x.ndim, "mean")
     count = math.prod(x.shape[d] for d in dims)
     # 0 / 0 of an empty mean is nan, as in torch.
     return Sum(dims, keepdim)(x) * (1.0 / count if count else math.nan)
 
 
-def var(x: Any, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
+def var(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
     _check_floating("var", x)
-    dims = normalize_dims(dim, x.ndim, "var")
+    dims = _dims_or_all(dim, x.ndim, "var")
     centred = x - mean(x, dims, keepdim=True)
     degrees = max(math.prod(x.shape[d] for d in dims) - correction, 0)
     total = Sum(dims, keepdim)(centred * centred)
     return total * (1.0 / degrees if degrees else math.inf)
+
+
+def std(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+    return _root(var(x, dim, correction=correction, keepdim=keepdim), 2)
+
+
+def _root(x: Any, p: float) -> Any:
+    """x^(1/p) for x >= 0. Where x = 0 the derivative is infinite and, as in torch, taken to be 0."""
+    is_zero = x == 0
+    positive = elementwise.where(is_zero, 1, x)
+    return elementwise.where(is_zero, 0, positive.sqrt() if p == 2 else positive ** (1.0 / p))
 
 
 def amax(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
@@ -117,7 +128,7 @@ def amin(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
 
 
 def _extremum(method: str, name: str, x: Any, dim: Any, keepdim: bool) -> Any:
-    dims = normalize_dims(None if dim == () else dim, x.ndim, name)
+    dims = _dims_or_all(dim, x.ndim, name)
     if math.prod(x.shape[d] for d in dims) == 0:
         raise ValueError(f"{name}: no elements to choose from in dimension(s) {dims} of shape {x.shape}")
     return Extremum(method, dims, keepdim)(x)
@@ -171,16 +182,31 @@ def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     if p == 2:
-        return sum(x * x, dim, keepdim).sqrt()
-    return sum(x.abs() ** p, dim, keepdim) ** (1.0 / p)
+        return _root(sum(x * x, dim, keepdim), 2)
+    if p <= 0:
+        raise ValueError(f"norm: expected p > 0, got {p}")
+    return _root(sum(x.abs() ** p, dim, keepdim), p)
 
 
 def softmax(x: Any, dim: int) -> Any:
-    return Softmax(normalize_dim(dim, x.ndim, "softmax"))(elementwise._as_float(x))
+    return _along(Softmax, "softmax", x, dim)
 
 
 def log_softmax(x: Any, dim: int) -> Any:
-    return LogSoftmax(normalize_dim(dim, x.ndim, "log_softmax"))(elementwise._as_float(x))
+    return _along(LogSoftmax, "log_softmax", x, dim)
+
+
+def _along(operator: type, name: str, x: Any, dim: int) -> Any:
+    _check_floating(name, x)
+    dim = normalize_dim(dim, x.ndim, name)
+    if x.ndim == 0:  # torch takes a single number for a vector of one element
+        return operator(0)(x.unsqueeze(0)).squeeze(0)
+    return operator(dim)(x) if x.numel() else x.clone()
+
+
+def _dims_or_all(dims: Any, ndim: int, name: str) -> tuple[int, ...]:
+    """As `normalize_dims`, but an empty sequence means all dimensions, too."""
+    return normalize_dims(None if isinstance(dims, (tuple, list)) and not dims else dims, ndim, name)
 
 
 def _check_floating(name: str, x: Any) -> None:

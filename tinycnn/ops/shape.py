@@ -6,6 +6,7 @@ scatter along a dimension.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn import autograd, backend
+from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 
@@ -48,7 +49,7 @@ def sizes_of(sizes: tuple) -> tuple[int, ...]:
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
     try:
-        return tuple(operator.index(size) for size in sizes)
+        return tuple(map(operator.index, sizes))
     except TypeError:
         raise TypeError(f"expected sizes or dims as ints, got {sizes}") from None
 
@@ -144,13 +145,14 @@ class SumToSize(Function):
 
 
 def reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    count = x._array.size
     if -1 in shape:
-        known = math.prod(size for size in shape if size != -1)
-        if shape.count(-1) > 1 or known == 0 or x.numel() % known:
-            raise ValueError(f"reshape: cannot infer the -1 in {shape} for {x.numel()} elements of shape {x.shape}")
-        shape = tuple(x.numel() // known if size == -1 else size for size in shape)
-    if math.prod(shape) != x.numel() or any(size < 0 for size in shape):
-        raise ValueError(f"reshape: a tensor of shape {x.shape} ({x.numel()} elements) does not fit shape {shape}")
+        known = -math.prod(shape)
+        if shape.count(-1) > 1 or known <= 0 or count % known:
+            raise ValueError(f"reshape: cannot infer the -1 in {shape} for {count} elements of shape {x.shape}")
+        shape = tuple(count // known if size == -1 else size for size in shape)
+    if math.prod(shape) != count or min(shape, default=0) < 0:
+        raise ValueError(f"reshape: a tensor of shape {x.shape} ({count} elements) does not fit shape {shape}")
     return Reshape(shape)(x)
 
 
@@ -224,6 +226,8 @@ class GetItem(Function):
         self.index = index
 
     def forward(self, x: Array) -> Array:
+        if self.recorded:
+            self.index = _own(self.index)
         return x[self.index]
 
     def backward(self, grad_output: Any) -> Any:
@@ -255,6 +259,8 @@ class Gather(Function):
         self.dim, self.index = dim, index
 
     def forward(self, x: Array) -> Array:
+        if self.recorded:
+            self.index = _own(self.index)
         return x[along(self.index, self.dim)]
 
     def backward(self, grad_output: Any) -> Any:
@@ -267,6 +273,13 @@ def along(index: Array, dim: int) -> tuple:
     grid = list(xp.ogrid[tuple(slice(size) for size in index.shape)])
     grid[dim] = index
     return tuple(grid)
+
+
+def _own(index: Any) -> Any:
+    """A copy of an index, for the caller may change its arrays and lists before backward."""
+    if isinstance(index, tuple):
+        return tuple(map(_own, index))
+    return index.copy() if hasattr(index, "copy") else index
 
 
 def _is_advanced(index: Any) -> bool:
@@ -299,12 +312,12 @@ def getitem(x: Any, index: Any) -> Any:
 def gather(x: Any, dim: int, index: Any) -> Any:
     """Elements of x along `dim`: out[i][j] = x[index[i][j]][j] for dim 0 of a matrix (as torch.gather)."""
     dim = normalize_dim(dim, x.ndim, "gather")
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"gather: expected integer indices, got {index.dtype}")
-    sizes = zip(index.shape, x.shape, strict=False)
+    if getattr(index, "dtype", np.dtype("O")).kind not in "iu":
+        raise TypeError(f"gather: expected a Tensor of integers as index, got {getattr(index, 'dtype', index)}")
+    sizes = zip(index.shape, x.shape)
     if index.ndim != x.ndim or any(i > n for d, (i, n) in enumerate(sizes) if d != dim):
         raise ValueError(f"gather: an index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
-    if index.numel() and not (0 <= index._array.min() and index._array.max() < x.shape[dim]):
+    if index.numel() and (index._array.min() < 0 or index._array.max() >= x.shape[dim]):
         raise IndexError(
             f"gather: indices from {index._array.min()} to {index._array.max()} are out of range for "
             f"dim {dim} of size {x.shape[dim]}"
@@ -320,19 +333,16 @@ class Cat(Function):
         self.dim = dim
 
     def forward(self, *arrays: Array) -> Array:
+        self.sizes = [x.shape[self.dim] for x in arrays]
         return backend.array_module(arrays[0]).concatenate(arrays, axis=self.dim)
 
     def backward(self, grad_output: Any) -> Any:
-        ends = np.cumsum([shape[self.dim] if shape else 0 for shape in self.saved]).tolist()
+        ends = np.cumsum(self.sizes).tolist()
         before = (slice(None),) * self.dim
         return tuple(
             grad_output[(*before, slice(start, end))] if need else None
             for start, end, need in zip([0, *ends], ends, self.needs_input_grad)
         )
-
-    def _record(self, inputs: tuple, output: Any) -> None:
-        super()._record(inputs, output)
-        self.saved = [x.shape for x in inputs]
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
@@ -341,7 +351,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     dim = normalize_dim(dim, tensors[0].ndim, "cat")
     for i, x in enumerate(tensors):
         expected = tensors[0].shape[:dim] + x.shape[dim : dim + 1] + tensors[0].shape[dim + 1 :]
-        if x.ndim == 0 or x.shape != expected:
+        if x.ndim == 0:
+            raise ValueError(f"cat: tensor {i} has no dimension to join along; use stack")
+        if x.shape != expected:
             raise ValueError(
                 f"cat: sizes other than along dim {dim} must be equal: "
                 f"tensor 0 has shape {tensors[0].shape}, tensor {i} {x.shape}"
@@ -365,7 +377,7 @@ def _common_type(name: str, tensors: Sequence[Any]) -> list[Any]:
     for i, x in enumerate(tensors):
         if not isinstance(x, autograd.Tensor):
             raise TypeError(f"{name}: expected a sequence of Tensors, item {i} is {type(x).__name__}")
-    dtype = np.result_type(*[x.dtype for x in tensors])
+    dtype = functools.reduce(dtypes.promote, [x.dtype for x in tensors])
     return [x.to(dtype) for x in tensors]
 
 
