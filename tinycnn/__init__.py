@@ -52,6 +52,7 @@ from tinycnn.ops.reduce import (
     var,
 )
 from tinycnn.ops.shape import cat, flatten, gather, permute, reshape, split, squeeze, stack, transpose, unsqueeze
+from tinycnn.serialization import load, save
 from tinycnn.tensor import Tensor
 
 __version__ = "0.1.0"

@@ -1,0 +1,105 @@
+"""Initial values of parameters, written in place; names, arguments and distributions are torch's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.tensor import Tensor
+
+_GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor that keeps the variance through a layer followed by `nonlinearity`."""
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        return math.sqrt(2 / (1 + slope**2))
+    if nonlinearity not in _GAINS and not nonlinearity.startswith("conv"):
+        raise ValueError(f"calculate_gain: expected one of {[*_GAINS, 'leaky_relu']}, got {nonlinearity!r}")
+    return _GAINS.get(nonlinearity, 1.0)
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out): how many inputs one output sees, and how many outputs one input reaches."""
+    if tensor.ndim < 2:
+        raise ValueError(f"fan_in and fan_out need a tensor of at least 2 dimensions, got shape {tensor.shape}")
+    receptive_field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * receptive_field, tensor.shape[0] * receptive_field
+
+
+def _write(tensor: Tensor, values: Any) -> Tensor:
+    tensor._array[...] = values
+    tensor._changed_in_place()
+    return tensor
+
+
+def _generator(tensor: Tensor) -> Any:
+    return backend.random_generator(tensor.device)
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Uniform on [a, b)."""
+    return _write(tensor, _generator(tensor).random(tensor.shape, dtype=_drawn_as(tensor)) * (b - a) + a)
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    return _write(tensor, _generator(tensor).standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
+
+
+def _drawn_as(tensor: Tensor) -> Any:
+    return np.float64 if tensor.dtype == np.float64 else np.float32
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    return _write(tensor, val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    return _write(tensor, 0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    return _write(tensor, 1)
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """Uniform on ±gain · √(3 / fan). Source: He et al., 2015."""
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Normal with standard deviation gain / √fan. Source: He et al., 2015."""
+    return normal_(tensor, 0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
+    fan = fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Uniform on ±gain · √(6 / (fan_in + fan_out)). Source: Glorot and Bengio, 2010."""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Normal with standard deviation gain · √(2 / (fan_in + fan_out)). Source: Glorot and Bengio, 2010."""
+    return normal_(tensor, 0, gain * math.sqrt(2 / sum(fans(tensor))))
+
+
+def layer_default_(weight: Tensor, bias: Tensor | None) -> None:
+    """What torch gives Linear and Conv: weight and bias uniform on ±1 / √fan_in (kaiming_uniform_ with a = √5)."""
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None and fans(weight)[0] > 0:
+        bound = 1 / math.sqrt(fans(weight)[0])
+        uniform_(bias, -bound, bound)

@@ -1,0 +1,35 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinycnn import creation
+from tinycnn.nn import functional as F
+from tinycnn.nn import init
+from tinycnn.nn.module import Module, Parameter
+from tinycnn.tensor import Tensor
+
+
+class Linear(Module):
+    """y = x · weightᵀ + bias: (*, in_features) to (*, out_features).
+
+    weight is (out_features, in_features), bias (out_features) or None; both start uniform on ±1 / √in_features.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
+        super().__init__()
+        (self.in_features,) = F.sizes(in_features, 1, "Linear", "in_features", least=0)
+        (self.out_features,) = F.sizes(out_features, 1, "Linear", "out_features", least=0)
+        self.weight = Parameter(creation.empty(self.out_features, self.in_features, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(creation.empty(self.out_features, device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        init.layer_default_(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight, self.bias, name=f"Linear(in_features={self.in_features})")
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
