@@ -35,6 +35,7 @@ from tinycnn.dtypes import (
     set_default_dtype,
     uint8,
 )
+from tinycnn.gradcheck import gradcheck, gradgradcheck
 from tinycnn.ops.elementwise import abs, clamp, exp, log, maximum, minimum, pow, relu, sigmoid, sqrt, tanh, where
 from tinycnn.ops.linalg import matmul
 from tinycnn.ops.reduce import (

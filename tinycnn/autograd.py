@@ -79,7 +79,7 @@ class set_grad_enabled(_GradMode):
         _mode.recording = self.previous
         super().__enter__()
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Any) -> Any:
         _mode.recording = self.previous  # decorating a function changes nothing yet
         return (enable_grad if self.mode else no_grad)()(function)
 
@@ -189,6 +189,8 @@ class Function:
             arrays.append(x._array if is_tensor else x)
             needs.append(is_tensor and x._requires_grad)
         if True in needs and _mode.recording:
+            if self.recorded:
+                raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
             self.needs_input_grad = needs
         output = Tensor._wrap(self.forward(*arrays))
