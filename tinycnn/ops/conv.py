@@ -12,7 +12,7 @@ L[h, kw, c, ow, n] of the input, KW times its size, holds the im2col matrix of e
 slab L[r·sh : r·sh + KH], seen as (KH·KW·C, OW·N): all rows together are one overlapping view, and the convolution
 is one batched matrix product written straight into the memory order of the next layer. L is made for a block of
 rows at a time. In D dimensions H is the first spatial one and W stands for all others; G groups are one more batch
-axis. `docs/convolution.md` tells the story with figures and measurements.
+axis. `docs/design.md` says how and why.
 """
 
 from __future__ import annotations

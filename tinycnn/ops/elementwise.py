@@ -264,12 +264,24 @@ class Relu(Function):
     saves_output = True
 
     def forward(self, x: Array) -> Array:
-        return backend.array_module(x).maximum(x, 0)
+        return backend.kernels(x).relu(x)
 
     def backward(self, grad_output: Any) -> Any:
-        # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept. The product with the
-        # mask takes a tenth of the time of where(mask, grad_output, 0).
-        return grad_output * (self.output > 0)
+        # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept.
+        return Masked(self.output._array > 0)(grad_output)
+
+
+class Masked(Function):
+    """x where `mask`, of the same shape, is true, 0 elsewhere: linear in x, and its own adjoint."""
+
+    def __init__(self, mask: Array):
+        self.mask = mask
+
+    def forward(self, x: Array) -> Array:
+        return backend.kernels(x).masked(x, self.mask)
+
+    def backward(self, grad_output: Any) -> Any:
+        return Masked(self.mask)(grad_output)
 
 
 def exp(x: Any) -> Any:

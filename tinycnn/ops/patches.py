@@ -91,6 +91,13 @@ class Window:
         return any(s < e for s, e in zip(self.stride, self.extent, strict=True))
 
     @cached_property
+    def tiles(self) -> bool:
+        """Whether every input position lies in exactly one window, as in the usual pooling."""
+        met = zip(self.output_size, self.stride, self.input_size, strict=True)
+        plain = self.kernel_size == self.stride and all(d == 1 for d in self.dilation)
+        return plain and all(p == (0, 0) for p in self.padding) and all(o * s == size for o, s, size in met)
+
+    @cached_property
     def taps(self) -> tuple[Tap, ...]:
         """The kernel's positions in row-major order. Their indices go to the last D axes of an array."""
         return tuple(map(self._tap, itertools.product(*map(range, self.kernel_size))))

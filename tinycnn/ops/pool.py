@@ -28,15 +28,22 @@ class MaxPool(Function):
         self.window = window
 
     def forward(self, x: Array) -> Array:
-        xp, window = backend.array_module(x), self.window
-        y = _empty_like(x, window.output_size, x.dtype)
-        y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-        self.argmax = xp.zeros_like(y, dtype=_index_dtype(window))
-        for k, tap in enumerate(window.taps):
-            candidates, best = x[tap.inputs], y[tap.outputs]
-            # not (best >= candidate), rather than candidate > best, so that nan wins, as in torch
-            xp.copyto(self.argmax[tap.outputs], self.argmax.dtype.type(k), where=~(best >= candidates))
-            xp.maximum(best, candidates, out=best)
+        xp, taps = backend.array_module(x), self.window.taps
+        y = _empty_like(x, self.window.output_size, x.dtype)
+        if self.recorded:
+            self.argmax = xp.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32)
+        if taps[0].margins:
+            y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        y[taps[0].outputs] = x[taps[0].inputs]
+        for k, tap in enumerate(taps[1:], start=1):
+            candidate, best = x[tap.inputs], y[tap.outputs]
+            if self.recorded:
+                # Not (best >= candidate), rather than candidate > best: nan wins, as in torch. Later taps have larger
+                # numbers, so the largest number is the last tap that was better.
+                better = ~(best >= candidate)
+                argmax = self.argmax[tap.outputs]
+                xp.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
+            xp.maximum(best, candidate, out=best)
         return y
 
     def backward(self, grad_output: Any) -> Any:
@@ -50,16 +57,16 @@ class ScatterTaps(Function):
         self.window, self.argmax = window, argmax
 
     def forward(self, g: Array) -> Array:
-        xp = backend.array_module(g)
-        g = _in_order_of(self.argmax, g)
+        g, masked = _in_order_of(self.argmax, g), backend.kernels(g).masked
         x = _empty_like(self.argmax, self.window.input_size, g.dtype)
-        x[...] = 0
+        if not self.window.tiles:
+            x[...] = 0
         for k, tap in enumerate(self.window.taps):
             chosen = self.argmax[tap.outputs] == k
             if self.window.overlaps:
-                x[tap.inputs] += xp.where(chosen, g[tap.outputs], 0)
+                x[tap.inputs] += masked(g[tap.outputs], chosen)
             else:
-                xp.copyto(x[tap.inputs], g[tap.outputs], where=chosen)
+                masked(g[tap.outputs], chosen, out=x[tap.inputs])
         return x
 
     def backward(self, grad_output: Any) -> Any:
@@ -73,11 +80,11 @@ class GatherTaps(Function):
         self.window, self.argmax = window, argmax
 
     def forward(self, x: Array) -> Array:
-        xp = backend.array_module(x)
+        masked = backend.kernels(x).masked
         y = _empty_like(x, self.window.output_size, x.dtype)
         y[...] = 0
         for k, tap in enumerate(self.window.taps):
-            xp.copyto(y[tap.outputs], x[tap.inputs], where=self.argmax[tap.outputs] == k)
+            y[tap.outputs] += masked(x[tap.inputs], self.argmax[tap.outputs] == k)
         return y
 
     def backward(self, grad_output: Any) -> Any:
@@ -148,10 +155,6 @@ def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:
             starts, ends = np.maximum(starts, 0), np.minimum(ends, window.input_size[i])
         counts = counts[..., None] * (ends - starts)
     return counts
-
-
-def _index_dtype(window: Window) -> type:
-    return np.uint8 if len(window.taps) <= 256 else np.int32
 
 
 def _empty_like(x: Array, spatial: tuple[int, ...], dtype: Any) -> Array:
