@@ -83,7 +83,8 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
     if dtype is None:
         whole = all(isinstance(value, (int, np.integer)) for value in (start, end, step))
         dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
-    return Tensor._wrap(backend.module_of(backend.device(device)).arange(start, end, step, dtype=dtypes.as_dtype(dtype)))
+    xp = backend.module_of(backend.device(device))
+    return Tensor._wrap(xp.arange(start, end, step, dtype=dtypes.as_dtype(dtype)))
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:

@@ -41,8 +41,9 @@ class _ConvNd(Module):
         F.padding_pairs(padding, self.kernel_size, self.stride, self.dilation, name)
         self.padding = padding if isinstance(padding, str) else F.sizes(padding, dims, name, "padding", least=0)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(creation.empty(*shape, device=device, dtype=dtype))
-        self.register_parameter("bias", Parameter(creation.empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        make = {"device": device, "dtype": dtype}
+        self.weight = Parameter(creation.empty(*shape, **make))
+        self.register_parameter("bias", Parameter(creation.empty(out_channels, **make)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -181,7 +181,8 @@ def check_fits(window: patches.Window, name: str) -> None:
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """im2col: (N, C, H, W) to (N, C·KH·KW, OH·OW), each column the window at one output position."""
     x, added = _batched(input, 2, "unfold")
-    return _unbatched(patches.im2col(x, _unfold_window("unfold", x.shape[2:], kernel_size, dilation, padding, stride)), added)
+    window = _unfold_window("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
+    return _unbatched(patches.im2col(x, window), added)
 
 
 def fold(
@@ -203,7 +204,9 @@ def fold(
     return _unbatched(patches.col2im(columns, window), input.ndim == 2)
 
 
-def _unfold_window(name: str, size: tuple, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> patches.Window:
+def _unfold_window(
+    name: str, size: tuple, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> patches.Window:
     pads = tuple((p, p) for p in sizes(padding, 2, name, "padding", least=0))
     window = patches.Window(
         size, sizes(kernel_size, 2, name, "kernel_size"), sizes(stride, 2, name, "stride"), pads,
@@ -363,9 +366,12 @@ def batch_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"{name}: expected input (N, C, *), got {got}")
     channels = input.shape[1]
-    for argument, x in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    per_feature = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for argument, x in per_feature.items():
         if x is not None and x.shape != (channels,):
-            raise ValueError(f"{name}: expected {argument} of shape ({channels},) for input {input.shape}, got {x.shape}")
+            raise ValueError(
+                f"{name}: expected {argument} of shape ({channels},) for input {input.shape}, got {x.shape}"
+            )
     per_channel = (1, channels, *[1] * (input.ndim - 2))
     if training:
         count = input.numel() // max(channels, 1)
@@ -519,6 +525,6 @@ def one_hot(target: Tensor, num_classes: int = -1) -> Tensor:
     classes = target._array
     if num_classes == -1:
         num_classes = int(classes.max()) + 1
-    if classes.size and not (0 <= classes.min() and classes.max() < num_classes):
+    if classes.size and (classes.min() < 0 or classes.max() >= num_classes):
         raise ValueError(f"one_hot: indices from {classes.min()} to {classes.max()} for {num_classes} classes")
     return Tensor._wrap(backend.array_module(classes).eye(num_classes, dtype=np.int64)[classes])

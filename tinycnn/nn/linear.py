@@ -21,8 +21,9 @@ class Linear(Module):
         super().__init__()
         (self.in_features,) = F.sizes(in_features, 1, "Linear", "in_features", least=0)
         (self.out_features,) = F.sizes(out_features, 1, "Linear", "out_features", least=0)
-        self.weight = Parameter(creation.empty(self.out_features, self.in_features, device=device, dtype=dtype))
-        self.register_parameter("bias", Parameter(creation.empty(self.out_features, device=device, dtype=dtype)) if bias else None)
+        make = {"device": device, "dtype": dtype}
+        self.weight = Parameter(creation.empty(self.out_features, self.in_features, **make))
+        self.register_parameter("bias", Parameter(creation.empty(self.out_features, **make)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -49,6 +49,11 @@ class Module:
         training: True after `train()`, False after `eval()`; Dropout and BatchNorm behave accordingly.
     """
 
+    training: bool
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _modules: dict[str, Any]
+
     def __init__(self) -> None:
         # Not through our own __setattr__, which looks into these.
         for name in ("_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks"):
@@ -77,10 +82,9 @@ class Module:
     # --- attributes ---------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kinds = self.__dict__.get("_parameters"), self.__dict__.get("_buffers"), self.__dict__.get("_modules")
-        if kinds[0] is None:
+        if "_parameters" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
-        parameters, buffers, modules = kinds
+        parameters, buffers, modules = self._parameters, self._buffers, self._modules
         if isinstance(value, (Parameter, Module)):
             for others in (parameters, buffers, modules, self.__dict__):
                 others.pop(name, None)
@@ -281,7 +285,8 @@ class Module:
         return RemovableHandle(self._forward_pre_hooks, hook)
 
     def register_forward_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls `hook(module, inputs, output)` after each forward; what it returns, unless None, replaces the output."""
+        """Calls `hook(module, inputs, output)` after each forward; what it returns, unless None, replaces the output.
+        """
         return RemovableHandle(self._forward_hooks, hook)
 
     def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:

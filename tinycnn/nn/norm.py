@@ -40,7 +40,8 @@ class _BatchNorm(Module):
         if not isinstance(input, Tensor) or input.ndim not in self.ndims or input.shape[1] != self.num_features:
             got = input.shape if isinstance(input, Tensor) else type(input).__name__
             expected = self.expected.replace("C", str(self.num_features))
-            raise ValueError(f"{type(self).__name__}(num_features={self.num_features}): expected input {expected}, got {got}")
+            name = f"{type(self).__name__}(num_features={self.num_features})"
+            raise ValueError(f"{name}: expected input {expected}, got {got}")
         momentum = self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked += 1

@@ -63,7 +63,7 @@ class Conv(Function):
         return rows_last(rows_y)
 
     def backward(self, grad_output: Any) -> Any:
-        x, w, *bias = self.inputs
+        x, w = self.inputs[:2]
         need_x, need_w, *need_b = self.needs_input_grad
         return (
             conv_transpose(grad_output, w, self.spec) if need_x else None,
