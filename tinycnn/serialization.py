@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ def save(state_dict: Mapping[str, Tensor], path: str | os.PathLike, metadata: Ma
         if not isinstance(value, Tensor):
             raise TypeError(f"save: expected Tensors, {key!r} is {type(value).__name__}")
     arrays = {key: np.ascontiguousarray(backend.to_device(x._array, backend.CPU)) for key, x in state_dict.items()}
-    data = to_bytes(arrays, metadata=dict(metadata or {}))
+    data = _with_sorted_metadata(to_bytes(arrays, metadata=dict(metadata or {})))
     path = Path(path)
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
@@ -40,6 +41,19 @@ def save(state_dict: Mapping[str, Tensor], path: str | os.PathLike, metadata: Ma
                 temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"save: cannot write {path}: {error.strerror or error}") from None
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """The library orders metadata differently in every process; sorted, equal states give equal files.
+
+    Such a file is the length of its header (8 bytes), the header (JSON, blanks up to a multiple of 8), the arrays.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def _umask() -> int:
