@@ -52,12 +52,13 @@ class Conv(Function):
         rows_x = rows_first(x)
         groups, out_group = spec.groups, len(w) // spec.groups
         weight = _split_groups(w, spec).reshape(groups, 1, out_group, -1)
+        columns = prod(spec.output_size[1:]) * len(x)
         rows_y = xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
         for x_part, y_part, stride, top in _undilated_rows(rows_x, rows_y, spec):
             for block in _blocks(len(y_part), _row_bytes(rows_x, x.shape[1], spec)):
                 windows = _row_windows(x_part, block, stride, top, spec.kernel_size[0], spec.rest, groups)
                 y = y_part[block]
-                xp.matmul(weight, windows, out=y.reshape(len(y), groups, out_group, -1).swapaxes(0, 1))
+                xp.matmul(weight, windows, out=y.reshape(len(y), groups, out_group, columns).swapaxes(0, 1))
                 if b is not None:
                     y += b.reshape(-1, *[1] * (y.ndim - 2))
         return rows_last(rows_y)
@@ -123,12 +124,13 @@ class ConvWeight(Function):
         spec, xp = self.spec, backend.array_module(x)
         rows_x, rows_g = rows_first(x), rows_first(g)
         groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
+        g_shape = groups, out_channels // groups, prod(spec.output_size[1:]) * len(g)
         total = xp.zeros((groups, prod(spec.kernel_size) * channels, out_channels // groups), x.dtype)
         for x_part, g_part, stride, top in _undilated_rows(rows_x, rows_g, spec):
             for block in _blocks(len(g_part), _row_bytes(rows_x, x.shape[1], spec)):
                 windows = _row_windows(x_part, block, stride, top, spec.kernel_size[0], spec.rest, groups)
                 g_rows = g_part[block]
-                columns = g_rows.reshape(len(g_rows), groups, out_channels // groups, -1).swapaxes(0, 1)
+                columns = g_rows.reshape(len(g_rows), *g_shape).swapaxes(0, 1)
                 total += xp.matmul(windows, columns.swapaxes(-1, -2)).sum(axis=1)
         w = total.reshape(groups, *spec.kernel_size, channels, -1)
         d = len(spec.kernel_size)
@@ -217,14 +219,14 @@ def _row_windows(
     """
     first = block.start * stride - top
     count = (block.stop - block.start - 1) * stride + kernel_rows
-    columns = prod(width.output_size) * x.shape[-1]
+    depth, columns = prod(width.kernel_size) * x.shape[1] // groups, prod(width.output_size) * x.shape[-1]
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
     inside = x[first + above : first + count - below]
     if groups == 1 and width.is_identity and above == below == 0 and inside.flags.c_contiguous:
-        slabs = inside.reshape(1, count, x.shape[1], columns)
+        slabs = inside.reshape(1, count, depth, columns)
     else:
-        slabs = _unfold_width(inside, above, below, width, groups).reshape(groups, count, -1, columns)
-    depth, step = slabs.shape[2], slabs.itemsize
+        slabs = _unfold_width(inside, above, below, width, groups).reshape(groups, count, depth, columns)
+    step = slabs.itemsize
     windows = block.stop - block.start
     return backend.as_strided(
         slabs,
@@ -274,6 +276,7 @@ def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: Conv
         windows = _row_windows(g, block, 1, top, count, identity, groups)
         shape = (groups, block.stop - block.start, *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = backend.scratch("columns", shape, x)
-        backend.array_module(x).matmul(weight, windows, out=columns.reshape(*shape[:2], weight.shape[2], -1))
+        product = columns.reshape(*shape[:2], weight.shape[2], windows.shape[3])
+        backend.array_module(x).matmul(weight, windows, out=product)
         x[block] = 0
         fold_into(_spatial_last(x[block], groups), _columns(columns, d), spec.rest)
