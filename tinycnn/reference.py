@@ -339,9 +339,7 @@ def batch_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> Array
     return y
 
 
-def batch_norm_backward(
-    grad_output: Array, x: Array, weight: Array, eps: float = 1e-5
-) -> tuple[Array, Array, Array]:
+def batch_norm_backward(grad_output: Array, x: Array, weight: Array, eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """The gradients (dx, d_weight, d_bias) of `batch_norm`, by the chain rule step by step.
 
     Source: Ioffe and Szegedy, "Batch Normalization", 2015, section 3.
