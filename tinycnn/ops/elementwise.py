@@ -448,7 +448,7 @@ def compare(function: Callable, a: Any, b: Any) -> Any:
         raise
 
 
-_LOGICAL = {"&": operator.and_, "|": operator.or_, "^": operator.xor, "~": operator.invert}
+_LOGICAL: dict[str, Callable] = {"&": operator.and_, "|": operator.or_, "^": operator.xor, "~": operator.invert}
 
 
 def logical(symbol: str, *operands: Any) -> Any:

@@ -16,7 +16,7 @@ class MatMul(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         xp = backend.array_module(a)
-        if a.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
+        if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
             # Keep the batch innermost in memory: (a b)ᵀ = bᵀ aᵀ.
             return xp.matmul(b.T, a.T).T
         return xp.matmul(a, b)
@@ -36,9 +36,8 @@ def matmul(a: Any, b: Any) -> Any:
     for x in (a, b):
         if not isinstance(x, autograd.Tensor):
             raise TypeError(f"matmul: expected two Tensors, got {type(x).__name__}")
-    if a.dtype != b.dtype:
-        dtype = dtypes.result_type(a, b)
-        a, b = a.to(dtype), b.to(dtype)
+    if a.dtype != b.dtype or a.dtype == dtypes.bool_:
+        raise TypeError(f"matmul: expected two tensors of one numeric dtype, got {a.dtype} and {b.dtype}")
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: expected at least one dimension each, got shapes {a.shape} and {b.shape}")
     if a.shape[-1] != b.shape[0 if b.ndim == 1 else -2]:

@@ -29,7 +29,9 @@ def normalize_dim(dim: int, ndim: int, name: str) -> int:
         raise TypeError(f"{name}: expected an int as dim, got {dim!r}") from None
     limit = max(ndim, 1)
     if not -limit <= index < limit:
-        raise IndexError(f"{name}: dim {index} is out of range for {ndim} dimension(s): expected {-limit} to {limit - 1}")
+        raise IndexError(
+            f"{name}: dim {index} is out of range for {ndim} dimension(s): expected {-limit} to {limit - 1}"
+        )
     return index % limit
 
 
@@ -314,6 +316,8 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     dim = normalize_dim(dim, x.ndim, "gather")
     if getattr(index, "dtype", np.dtype("O")).kind not in "iu":
         raise TypeError(f"gather: expected a Tensor of integers as index, got {getattr(index, 'dtype', index)}")
+    if x.ndim == index.ndim == 0:  # a single number is a vector of one element
+        return gather(x.unsqueeze(0), 0, index.unsqueeze(0)).squeeze(0)
     sizes = zip(index.shape, x.shape)
     if index.ndim != x.ndim or any(i > n for d, (i, n) in enumerate(sizes) if d != dim):
         raise ValueError(f"gather: an index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")

@@ -1,0 +1,365 @@
+"""The operator table: every operator of the library with sample inputs, and how to compare it with torch.
+
+A row is `case(name, function, *inputs)`. `function(lib, *tensors)` is called with tinycnn and with torch as `lib`, so
+that both run the same expression; where torch spells it otherwise, `torch=` gives its version. Each input is a
+sampler, a function of a seeded generator that makes an array: floating-point ones are differentiated, integers and
+booleans are not. `kinks=True` says that the inputs lie where the function has no derivative (equal maxima, relu at
+0), so that torch's choice of a gradient is compared but finite differences are not taken; `twice=False` that there is
+no second derivative either; `differentiable=False` that no output has a gradient.
+
+`tests/test_operators.py` runs every row; `tests/fixtures/record_operators.py` records what torch gives.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Sampler = Callable[[np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class OpCase:
+    name: str
+    function: Callable[..., Any]
+    samplers: tuple[Sampler, ...]
+    torch_function: Callable[..., Any]
+    kinks: bool
+    twice: bool
+    differentiable: bool
+
+    def inputs(self) -> list[np.ndarray]:
+        """The sample inputs, the same at each call; float64 where they are floating-point."""
+        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+        return [sampler(rng) for sampler in self.samplers]
+
+    def run(self, lib: Any, tensors: list[Any]) -> list[Any]:
+        """The outputs with `lib` tinycnn or torch, as a list."""
+        function = self.torch_function if lib.__name__ == "torch" else self.function
+        outputs = function(lib, *tensors)
+        return list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+
+
+def gradients(case: OpCase, lib: Any, inputs: list[Any], outputs: list[Any], rng: np.random.Generator) -> dict:
+    """First-order gradients of the floating-point inputs for random upstream gradients, and the gradients of
+    ⟨first-order gradients, random⟩, by the names 'first0', 'second0', ... of their inputs."""
+    kept = [y for y in outputs if y.requires_grad]
+    asked = {i: x for i, x in enumerate(inputs) if x.requires_grad}
+    if not kept:
+        return {}
+    grad = lib.autograd.grad
+    upstream = [lib.tensor(rng.standard_normal(tuple(y.shape)), dtype=y.dtype, requires_grad=True) for y in kept]
+    first = grad(kept, list(asked.values()), upstream, create_graph=True, allow_unused=True)
+    found = {f"first{i}": g for i, g in zip(asked, first) if g is not None}
+    total = 0.0
+    for g in found.values():
+        total = total + (g * lib.tensor(rng.standard_normal(tuple(g.shape)), dtype=g.dtype)).sum()
+    if case.twice:
+        inputs = [*asked.values(), *upstream]
+        constant = not getattr(total, "requires_grad", False)
+        second = [None] * len(inputs) if constant else grad(total, inputs, allow_unused=True)
+        names = [f"second{i}" for i in asked] + [f"second_upstream{i}" for i in range(len(upstream))]
+        # Where a gradient does not depend on an input, one library may say None and the other zeros.
+        found |= {n: lib.zeros_like(x) if g is None else g for n, x, g in zip(names, inputs, second)}
+    return found
+
+
+# --- samplers ---------------------------------------------------------------------------------------------
+
+
+def normal(*shape: int) -> Sampler:
+    return lambda rng: np.array(rng.standard_normal(shape))
+
+
+def positive(*shape: int) -> Sampler:
+    return lambda rng: np.array(rng.uniform(0.3, 2.5, shape))
+
+
+def off_zero(*shape: int) -> Sampler:
+    """Of either sign, and at least 0.2 away from 0."""
+    return lambda rng: np.array(rng.uniform(0.2, 2.0, shape) * rng.choice([-1.0, 1.0], shape))
+
+
+def distinct(*shape: int) -> Sampler:
+    """At least 0.1 apart from each other, in random order."""
+    return lambda rng: (rng.permutation(int(np.prod(shape))).reshape(shape) - 3.3) * 0.1
+
+
+def ties(*shape: int) -> Sampler:
+    """-1, 0 and 1, so that some are equal."""
+    return lambda rng: rng.integers(-1, 2, shape).astype(np.float64)
+
+
+def whole(low: int, high: int, *shape: int, dtype: str = "int64") -> Sampler:
+    return lambda rng: np.array(rng.integers(low, high, shape), dtype)
+
+
+def mask(*shape: int) -> Sampler:
+    return lambda rng: np.array(rng.random(shape) < 0.5)
+
+
+def exactly(values: Any, dtype: str = "float64") -> Sampler:
+    return lambda rng: np.array(values, dtype)
+
+
+# --- the table --------------------------------------------------------------------------------------------
+
+CASES: list[OpCase] = []
+
+
+def case(
+    name: str,
+    function: Callable[..., Any],
+    *samplers: Sampler,
+    torch: Callable[..., Any] | None = None,
+    kinks: bool = False,
+    twice: bool = True,
+    differentiable: bool = True,
+) -> None:
+    assert all(name != other.name for other in CASES), f"two rows of the name {name}"
+    CASES.append(OpCase(name, function, samplers, torch or function, kinks, twice, differentiable))
+
+
+# Two operands, in every combination of shapes that broadcasting allows.
+SHAPES = {
+    "same": ((3, 4), (3, 4)),
+    "row": ((2, 3, 4), (4,)),
+    "column": ((3, 4), (3, 1)),
+    "both_grow": ((3, 1, 2), (4, 1)),
+    "numbers": ((), ()),
+    "number_left": ((), (2, 3)),
+    "number_right": ((2, 3), ()),
+    "empty": ((0, 3), (0, 3)),
+    "empty_grows": ((0, 3), (1, 3)),
+}
+for label, (left, right) in SHAPES.items():
+    case(f"add/{label}", lambda lib, a, b: a + b, normal(*left), normal(*right))
+    case(f"sub/{label}", lambda lib, a, b: a - b, normal(*left), normal(*right))
+    case(f"mul/{label}", lambda lib, a, b: a * b, normal(*left), normal(*right))
+    case(f"div/{label}", lambda lib, a, b: a / b, normal(*left), off_zero(*right))
+    case(f"pow/{label}", lambda lib, a, b: a**b, positive(*left), normal(*right))
+for label in ("same", "row", "both_grow", "number_left", "empty"):
+    left, right = SHAPES[label]
+    case(f"maximum/{label}", lambda lib, a, b: lib.maximum(a, b), positive(*left), positive(*right))
+    case(f"minimum/{label}", lambda lib, a, b: lib.minimum(a, b), positive(*left), positive(*right))
+case("maximum/ties", lambda lib, a, b: lib.maximum(a, b), ties(4, 3), ties(3), kinks=True)
+case("minimum/ties", lambda lib, a, b: lib.minimum(a, b), ties(4, 3), ties(3), kinks=True)
+case("max/of_two", lambda lib, a, b: a.max(b), positive(2, 3), positive(3))
+case("min/of_two", lambda lib, a, b: a.min(b), positive(2, 3), positive(3))
+case("mul/with_itself", lambda lib, x: x * x * x, normal(2, 3))
+
+# A Python number on either side.
+case("add/python", lambda lib, x: 2 + x + 0.5, normal(2, 3))
+case("sub/python", lambda lib, x: (2 - x) - 0.5, normal(2, 3))
+case("mul/python", lambda lib, x: 3 * x * 0.5, normal(2, 3))
+case("div/python", lambda lib, x: 2 / x + x / 3, off_zero(2, 3))
+for exponent in (0, 1, 2, 3, -1, 0.5, -1.5):
+    case(f"pow/python_{exponent}", lambda lib, x, p=exponent: x**p, positive(2, 3))
+case("pow/square_at_0", lambda lib, x: x**2, exactly([0.0, -1.5, 2.0]))
+case("pow/exponent_0_at_0", lambda lib, x: x**0, exactly([0.0, -1.5, 2.0]))
+case("pow/tensor_exponents_at_0", lambda lib, x, p: x**p, exactly([0.0, 0.0, 2.0, 3.0]), exactly([0.0, 2.0, 0.0, 2.0]),
+     kinks=True, twice=False)  # fmt: skip
+case("pow/python_base", lambda lib, x: 2**x + 0.5**x, normal(2, 3))
+case("pow/whole_exponents", lambda lib, x, n: x**n, off_zero(2, 3), whole(0, 4, 3))
+
+# One variable.
+case("neg", lambda lib, x: -x, normal(2, 3))
+case("exp", lambda lib, x: x.exp(), normal(2, 3))
+case("exp/number", lambda lib, x: lib.exp(x), normal())
+case("log", lambda lib, x: x.log(), positive(2, 3))
+case("sqrt", lambda lib, x: x.sqrt(), positive(2, 3))
+case("abs", lambda lib, x: abs(x) + x.abs(), off_zero(2, 3))
+case("abs/at_0", lambda lib, x: lib.abs(x), ties(5), kinks=True)
+case("tanh", lambda lib, x: x.tanh(), normal(2, 3))
+case("sigmoid", lambda lib, x: x.sigmoid(), normal(2, 3))
+case("sigmoid/far_out", lambda lib, x: lib.sigmoid(x), exactly([-800.0, -40.0, 40.0, 800.0]), kinks=True)
+case("relu", lambda lib, x: x.relu(), off_zero(2, 3))
+case("relu/at_0", lambda lib, x: lib.relu(x), ties(5), kinks=True)
+case("relu/empty", lambda lib, x: lib.relu(x), normal(0, 3))
+case("clamp/both", lambda lib, x: x.clamp(-1.0, 0.95), off_zero(3, 4))
+case("clamp/min", lambda lib, x: x.clamp(min=0.1), off_zero(3, 4))
+case("clamp/max", lambda lib, x: lib.clamp(x, max=1), off_zero(3, 4))
+case("clamp/at_bounds", lambda lib, x: x.clamp(-1, 1), exactly([-1.0, -1.5, 0.0, 1.0, 1.5]), kinks=True)
+case("clamp/tensor_bounds", lambda lib, x, a, b: x.clamp(a - 2, b + 1), normal(3, 4), positive(4), positive(3, 1))
+case("clamp/tensor_bounds_ties", lambda lib, x, a: x.clamp(min=a), ties(3, 4), ties(4), kinks=True)
+case("sign", lambda lib, x: x.sign().detach(), ties(2, 3), differentiable=False)
+
+# Selection.
+case("where", lambda lib, c, a, b: lib.where(c, a, b), mask(2, 3), normal(2, 3), normal(2, 3))
+case("where/grows", lambda lib, c, a, b: lib.where(c, a, b), mask(3, 1), normal(4), normal(2, 1, 1))
+case("where/python", lambda lib, c, a: lib.where(c, a, 0.5) + lib.where(c, 2, a), mask(2, 3), normal(2, 3))
+case("where/method", lambda lib, c, a, b: a.where(c, b), mask(2, 3), normal(2, 3), normal(3))
+case("where/two_python", lambda lib, c: lib.where(c, 1.0, 2.0), mask(2, 3))
+
+# Reductions.
+DIMS = {"all": None, "first": 0, "last": -1, "two": (0, 2), "negative": (-1, 1), "none_named": ()}
+for label, dim in DIMS.items():
+    case(f"sum/{label}", lambda lib, x, d=dim: x.sum(d), normal(2, 3, 4))
+    case(f"sum/{label}_keepdim", lambda lib, x, d=dim: x.sum(d, keepdim=True), normal(2, 3, 4))
+    case(f"mean/{label}", lambda lib, x, d=dim: lib.mean(x, d), normal(2, 3, 4))
+    case(f"amax/{label}", lambda lib, x, d=dim: x.amax(d if d is not None else ()), distinct(2, 3, 4))
+    case(f"amin/{label}_keepdim", lambda lib, x, d=dim: lib.amin(x, d if d is not None else (), keepdim=True),
+         distinct(2, 3, 4))  # fmt: skip
+    if dim != ():  # torch's own gradient is inf there
+        case(f"var/{label}", lambda lib, x, d=dim: x.var(d), normal(2, 3, 4))
+        case(f"var/{label}_biased", lambda lib, x, d=dim: lib.var(x, d, correction=0, keepdim=True), normal(2, 3, 4))
+        case(f"std/{label}", lambda lib, x, d=dim: x.std(d), normal(2, 3, 4))
+case("sum/number", lambda lib, x: x.sum(0) + x.sum(-1), normal())
+case("sum/of_nothing", lambda lib, x: x.sum(0), normal(0, 3))
+case("sum/dtype", lambda lib, x: x.sum(0, dtype=lib.float32), normal(2, 3), kinks=True)  # too coarse for differences
+case("mean/keepdim", lambda lib, x: x.mean((0, 1), keepdim=True), normal(2, 3, 4))
+case("mean/empty_batch", lambda lib, x: x.mean(1), normal(0, 3))
+case("std/of_equal", lambda lib, x: x.std(1), exactly([[2.0, 2.0, 2.0], [1.0, 2.0, 4.0]]), kinks=True, twice=False)
+case("amax/ties", lambda lib, x: x.amax(1), ties(4, 5), kinks=True)
+case("amin/ties", lambda lib, x: x.amin((0, 1)), ties(4, 5), kinks=True)
+case("amax/number", lambda lib, x: x.amax(0), normal())
+case("max/whole", lambda lib, x: x.max(), distinct(3, 4))
+case("max/whole_ties", lambda lib, x: x.max(), ties(3, 4), kinks=True)
+case("min/whole", lambda lib, x: x.min(), distinct(3, 4))
+for label, dim in {"first": 0, "middle": 1, "last": -1}.items():
+    case(f"max/{label}", lambda lib, x, d=dim: x.max(d), distinct(2, 3, 4))
+    case(f"min/{label}_keepdim", lambda lib, x, d=dim: x.min(d, keepdim=True), distinct(2, 3, 4))
+    case(f"argmax/{label}", lambda lib, x, d=dim: x.argmax(d), distinct(2, 3, 4), differentiable=False)
+    case(f"argmin/{label}", lambda lib, x, d=dim: x.argmin(d, keepdim=True), distinct(2, 3, 4), differentiable=False)
+case("max/ties", lambda lib, x: x.max(1), exactly([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0]]), kinks=True)
+case("max/number", lambda lib, x: x.max(0), normal())
+case("argmax/whole", lambda lib, x: lib.argmax(x), distinct(2, 3, 4), differentiable=False)
+case("argmin/whole", lambda lib, x: lib.argmin(x), distinct(2, 3, 4), differentiable=False)
+for p in (1, 2, 3, 0.5, float("inf")):
+    case(f"norm/{p}", lambda lib, x, p=p: x.norm(p), distinct(3, 4))
+    case(f"norm/{p}_dim", lambda lib, x, p=p: lib.norm(x, p, 1, True), distinct(3, 4))
+case("norm/default", lambda lib, x: x.norm(), normal(2, 3))
+case("norm/of_zeros", lambda lib, x: x.norm(dim=1), exactly([[0.0, 0.0], [3.0, 4.0]]), kinks=True, twice=False)
+case("all", lambda lib, m: m.all(), mask(2, 3))
+case("all/dim", lambda lib, m: lib.all(m, 1), mask(4, 2))
+case("any/dim", lambda lib, m: m.any(0, keepdim=True), mask(2, 3))
+case("any/of_nothing", lambda lib, m: lib.any(m), mask(0, 3))
+for dim in (0, 1, -1):
+    case(f"softmax/{dim}", lambda lib, x, d=dim: x.softmax(d), normal(2, 3, 4))
+    case(f"log_softmax/{dim}", lambda lib, x, d=dim: lib.log_softmax(x, d), normal(2, 3, 4))
+case("softmax/number", lambda lib, x: lib.softmax(x, 0), normal())
+case("softmax/empty_batch", lambda lib, x: lib.softmax(x, 1), normal(0, 3))
+case("softmax/of_nothing", lambda lib, x: x.softmax(1), normal(2, 0))
+case("softmax/large", lambda lib, x: x.softmax(0), exactly([1000.0, 1001.0, 0.0]))
+case("log_softmax/large", lambda lib, x: x.log_softmax(-1), exactly([[1000.0, 1001.0, 0.0]]))
+
+# Shapes.
+case("reshape", lambda lib, x: x.reshape(4, 6), normal(2, 3, 4))
+case("reshape/infer", lambda lib, x: lib.reshape(x, (3, -1)), normal(2, 3, 4))
+case("reshape/keep_batch", lambda lib, x: x.reshape(2, 12).reshape(2, 2, 3, 2), normal(2, 3, 4))
+case("reshape/to_number", lambda lib, x: x.reshape(()), normal(1, 1))
+case("reshape/empty", lambda lib, x: x.reshape(-1, 2, 3), normal(0, 6))
+case("view", lambda lib, x: x.view(6, -1), normal(2, 3, 4))
+case("flatten", lambda lib, x: x.flatten(), normal(2, 3, 4))
+case("flatten/part", lambda lib, x: lib.flatten(x, 1, 2), normal(2, 3, 2, 2))
+case("flatten/number", lambda lib, x: x.flatten(), normal())
+case("unflatten", lambda lib, x: x.unflatten(1, (2, -1)), normal(2, 6, 2))
+case("squeeze", lambda lib, x: x.squeeze(), normal(1, 3, 1, 2))
+case("squeeze/one", lambda lib, x: lib.squeeze(x, -2), normal(1, 3, 1, 2))
+case("squeeze/two", lambda lib, x: x.squeeze((0, 2)), normal(1, 3, 1, 2))
+case("squeeze/nothing", lambda lib, x: x.squeeze(1), normal(1, 3))
+case("unsqueeze", lambda lib, x: x.unsqueeze(0).unsqueeze(-1).unsqueeze(2), normal(2, 3))
+case("permute", lambda lib, x: x.permute(2, 0, 1), normal(2, 3, 4))
+case("permute/negative", lambda lib, x: lib.permute(x, (0, -1, -2)), normal(2, 3, 4))
+case("transpose", lambda lib, x: x.transpose(0, -1), normal(2, 3, 4))
+case("transpose/number", lambda lib, x: x.transpose(0, -1), normal())
+case("T", lambda lib, x: x.T + x.t(), normal(2, 3))
+case("expand", lambda lib, x: x.expand(2, -1, 4), normal(3, 1))
+case("expand/number", lambda lib, x: x.expand(2, 3), normal())
+case("expand/empty", lambda lib, x: x.expand(0, 3), normal(1, 3))
+case("expand_as", lambda lib, x, y: x.expand_as(y) * y, normal(3, 1), normal(2, 3, 4))
+case("sum_to_size", lambda lib, x: x.sum_to_size(3, 1), normal(2, 3, 4))
+case("flip", lambda lib, x: x.flip(0, -1), normal(2, 3, 4))
+case("split", lambda lib, x: lib.split(x, 2, 1), normal(2, 5))
+case("split/sizes", lambda lib, x: x.split([1, 3, 0], 0), normal(4, 2))
+case("split/empty", lambda lib, x: x.split(2), normal(0, 3))
+case("chunk", lambda lib, x: x.chunk(3, -1), normal(2, 7))
+case("cat", lambda lib, x, y: lib.cat([x, y], 1), normal(2, 3), normal(2, 1))
+case("cat/same_twice", lambda lib, x, y: lib.cat((x, y, x)), normal(1, 3), normal(2, 3))
+case("cat/empty", lambda lib, x, y: lib.cat([x, y], -2), normal(2, 3), normal(0, 3))
+case("stack", lambda lib, x, y: lib.stack([x, y]), normal(2, 3), normal(2, 3))
+case("stack/last", lambda lib, x, y: lib.stack([x, y], -1), normal(2, 3), normal(2, 3))
+case("clone", lambda lib, x: x.clone(), normal(2, 3))
+case("contiguous", lambda lib, x: x.T.contiguous(), normal(2, 3))
+case("to_float32", lambda lib, x: x.float() * 2, normal(2, 3), kinks=True)
+
+# Indexing.
+case("index/int", lambda lib, x: x[1], normal(3, 4))
+case("index/negative", lambda lib, x: x[-1, -2], normal(3, 4))
+case("index/slices", lambda lib, x: x[1:, ::2], normal(3, 4))
+case("index/none_and_ellipsis", lambda lib, x: x[..., None, 1:3], normal(2, 3, 4))
+case("index/empty_slice", lambda lib, x: x[2:2], normal(3, 4))
+case("index/mask", lambda lib, x, m: x[m], normal(3, 4), mask(3, 4))
+case("index/mask_of_rows", lambda lib, x, m: x[m], normal(3, 4), mask(3))
+case("index/python_bool", lambda lib, x: x[True], normal(3, 2))
+case("index/list", lambda lib, x: x[[2, 0, 2]], normal(3, 4))
+case("index/repeats", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3, 7))
+case("index/two_arrays", lambda lib, x, i, j: x[i, j], normal(3, 4), whole(0, 3, 5), whole(-4, 4, 5))
+case("index/arrays_grow", lambda lib, x, i, j: x[i, j], normal(3, 4), whole(0, 3, 2, 1), whole(0, 4, 3))
+case("index/array_and_slice", lambda lib, x, i: x[:, i, 1:], normal(2, 3, 4), whole(0, 3, 4))
+case("index/arrays_apart", lambda lib, x, i: x[i, :, i], normal(3, 2, 3), whole(0, 3, 4))
+case("index/int_tensor", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3))
+case("index/of_nothing", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3, 0))
+case("gather/0", lambda lib, x, i: x.gather(0, i), normal(3, 4), whole(0, 3, 5, 4))
+case("gather/smaller", lambda lib, x, i: lib.gather(x, 1, i), normal(3, 4), whole(0, 4, 2, 3))
+case("gather/3d", lambda lib, x, i: x.gather(-2, i), normal(2, 3, 4), whole(0, 3, 2, 1, 4))
+case("gather/number", lambda lib, x, i: x.gather(0, i), normal(), exactly(0, "int64"))
+
+# Matrix products.
+for label, (left, right) in {
+    "matrices": ((2, 3), (3, 4)),
+    "dot": ((3,), (3,)),
+    "row": ((3,), (3, 4)),
+    "column": ((2, 3), (3,)),
+    "batch": ((2, 3, 4), (2, 4, 2)),
+    "batch_grows": ((2, 1, 2, 3), (4, 3, 2)),
+    "batch_by_matrix": ((2, 2, 3), (3, 4)),
+    "matrix_by_batch": ((2, 3), (2, 3, 4)),
+    "row_by_batch": ((3,), (2, 3, 4)),
+    "batch_by_column": ((2, 2, 3), (3,)),
+    "empty_batch": ((0, 3), (3, 4)),
+    "empty_inner": ((2, 0), (0, 3)),
+    "empty_batch_of_matrices": ((0, 2, 3), (3, 4)),
+}.items():
+    case(f"matmul/{label}", lambda lib, a, b: a @ b, normal(*left), normal(*right))
+case("matmul/transposed", lambda lib, a, b: lib.matmul(a.T, b.transpose(0, 1)), normal(3, 2), normal(4, 3))
+case("matmul/with_itself", lambda lib, a: a @ a, normal(3, 3))
+case("matmul/integers", lambda lib, a, b: a @ b, whole(-3, 4, 2, 3), whole(-3, 4, 3, 2))
+
+# Integers and booleans: torch's result types.
+case("int/add", lambda lib, a, b: a + b, whole(-9, 9, 2, 3), whole(-9, 9, 3, dtype="int32"))
+case("int/uint8_int8", lambda lib, a, b: a * b, whole(0, 9, 3, dtype="uint8"), whole(-9, 9, 3, dtype="int8"))
+case("int/true_division", lambda lib, a, b: a / b, whole(-9, 9, 2, 3), whole(1, 9, 3))
+case("int/python_float", lambda lib, a: a * 0.5, whole(-9, 9, 3))
+case("int/with_float", lambda lib, a, x: a * x, whole(-9, 9, 3), normal(2, 3))
+case("int/exp", lambda lib, a: a.exp(), whole(-3, 3, 3))
+case("int/sum", lambda lib, a: a.sum(), whole(-9, 9, 3, dtype="int32"))
+case("int/sum_uint8", lambda lib, a: a.sum(0), whole(0, 255, 3, 2, dtype="uint8"))
+case("int/minimum_uint8", lambda lib, a, b: lib.minimum(a, b), whole(0, 9, 5, dtype="uint8"),
+     whole(0, 9, 5, dtype="uint8"))  # fmt: skip
+case("int/relu", lambda lib, a: a.relu(), whole(-9, 9, 5))
+case("int/pow", lambda lib, a: a**2, whole(-9, 9, 5))
+case("int/number_does_not_widen", lambda lib, a, b: a + b, whole(0, 9, 3, dtype="int32"), exactly(2, "int64"))
+case("int/cat", lambda lib, a, b: lib.cat([a.float(), b]), whole(0, 9, 3), whole(0, 9, 2))
+case("bool/sum", lambda lib, m: m.sum(), mask(5))
+case("bool/add", lambda lib, m, n: m + n, mask(5), mask(5))
+case("bool/mul", lambda lib, m, x: m * x, mask(3), normal(2, 3))
+case("bool/mean_of_float", lambda lib, m: m.float().mean(), mask(5))
+case("bool/logic", lambda lib, m, n: [m & n, m | n, m ^ n, ~m], mask(5), mask(5))
+case("bool/maximum", lambda lib, m, n: lib.maximum(m, n), mask(5), mask(5))
+case("int/logic", lambda lib, a, b: [a & b, a | b, a ^ b, ~a, a & 3], whole(0, 9, 5), whole(0, 9, 5))
+case(
+    "compare",
+    lambda lib, a, b: [a == b, a != b, a < b, a <= b, a > b, a >= b],
+    ties(5),
+    ties(2, 5),
+    differentiable=False,
+)
+case("compare/python", lambda lib, a: [a == 0, a != 0.5, a < 1, a <= 1, a > 0.5, a >= 1], ties(5), differentiable=False)
+case("cast/integers", lambda lib, x: [x.long(), x.int(), x.bool()], normal(5), differentiable=False)
+case("cast/half", lambda lib, x: x.half(), normal(5), kinks=True)
+case("cast/double", lambda lib, x: x.float().double(), normal(5), kinks=True)
