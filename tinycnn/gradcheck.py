@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import enable_grad, grad, no_grad
+from tinycnn.autograd import enable_grad, grad
 from tinycnn.backend import Array
 from tinycnn.tensor import Tensor
 
@@ -130,9 +130,9 @@ def _check(
             raise GradcheckError(f"gradcheck: the gradient of inputs[{i}] differs between two calls of func")
 
     def output_times_upstream() -> list[Array]:
-        with no_grad():
-            values = [y._array for y in _floating_outputs(func(*arguments))]
-        return [u._array * y for u, y in zip(upstream, values)]  # a copy: an output may be a view of an input
+        with enable_grad():  # func may compute gradients itself
+            outputs = _floating_outputs(func(*arguments))
+        return [u._array * y._array for u, y in zip(upstream, outputs)]  # copies: an output may be a view of an input
 
     def difference(a: list[Array], b: list[Array]) -> float:
         return sum(float((ya - yb).sum()) for ya, yb in zip(a, b))

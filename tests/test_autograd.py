@@ -1,0 +1,839 @@
+"""The graph: its walk, what it costs, what it frees, changes in place, modes, hooks."""
+
+import gc
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Function, Tensor, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+
+
+def leaf(*shape: int, seed: int = 0) -> Tensor:
+    values = np.random.default_rng(seed).uniform(0.5, 1.5, shape)
+    return Tensor(values, requires_grad=True)
+
+
+def array(x: Tensor) -> np.ndarray:
+    return x.detach().numpy()
+
+
+class Square(Function):
+    """A correct operator that counts its backward calls."""
+
+    saves_inputs = True
+    calls = 0
+
+    def forward(self, x):
+        return x * x
+
+    def backward(self, grad_output):
+        type(self).calls += 1
+        (x,) = self.inputs
+        return grad_output * x * 2.0
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts():
+    Square.calls = 0
+
+
+# --- the walk ---------------------------------------------------------------------------------------------
+
+
+def test_shared_graph_is_walked_once_a_node():
+    """2^60 paths lead to x; there are 60 nodes."""
+    x = leaf(3)
+    y = Square()(x)
+    for _ in range(60):
+        y = y + y
+    start = time.perf_counter()
+    y.sum().backward()
+    assert time.perf_counter() - start < 1
+    assert Square.calls == 1
+    np.testing.assert_allclose(array(x.grad), 2.0**60 * 2 * array(x))
+
+
+@pytest.mark.parametrize("depth", [10_000, 100_000])
+def test_deep_chains_do_not_recurse(depth):
+    x = leaf(2)
+    y = x
+    for _ in range(depth):
+        y = y + 1.0
+    y.sum().backward()
+    np.testing.assert_array_equal(array(x.grad), 1.0)
+    del y  # nor does freeing the graph
+
+
+def test_cost_is_linear_in_depth():
+    def seconds(depth):
+        x = leaf(2)
+        y = x
+        for _ in range(depth):
+            y = y * 1.0
+        start = time.perf_counter()
+        y.sum().backward()
+        return time.perf_counter() - start
+
+    seconds(500)
+    short, long = min(seconds(500) for _ in range(5)), min(seconds(4000) for _ in range(3))
+    assert long < 8 * short * 4
+
+
+def test_diamond_waits_for_both_sides():
+    x = leaf(3)
+    y = Square()(x)
+    z = y.exp() * y + y
+    z.sum().backward()
+    a = array(x)
+    np.testing.assert_allclose(array(x.grad), 2 * a * (np.exp(a**2) * (1 + a**2) + 1))
+    assert Square.calls == 1
+
+
+def test_several_outputs_and_upstream_gradients():
+    x, w = leaf(3), leaf(3, seed=1)
+    u, v = leaf(3, seed=2).detach(), leaf(3, seed=3).detach()
+    for outputs, expected in [
+        ((x * w, x + w), array(u) * array(w) + array(v)),
+        ((x * w, x * w), (array(u) + array(v)) * array(w)),
+    ]:
+        (found,) = grad(outputs, x, (u, v))
+        np.testing.assert_allclose(array(found), expected)
+    same = x * w
+    (found,) = grad((same, same), (x,), (u, v))
+    np.testing.assert_allclose(array(found), (array(u) + array(v)) * array(w))
+
+
+def test_gradient_of_a_tensor_with_respect_to_itself_and_of_what_lies_between():
+    x = leaf(3)
+    y = x * 2.0
+    z = (y * y).sum()
+    found_z, found_y, found_x = grad(z, (z, y, x))
+    assert found_z.item() == 1
+    np.testing.assert_allclose(array(found_y), 2 * array(y))
+    np.testing.assert_allclose(array(found_x), 4 * array(y))
+    x.sum().backward()
+    leaf_gradient = leaf(3, seed=5).detach()
+    (found,) = grad(x, x, leaf_gradient)
+    np.testing.assert_array_equal(array(found), array(leaf_gradient))
+
+
+def test_backward_of_a_leaf():
+    x = leaf(1)
+    x.backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_only_gradients_that_are_asked_for_are_computed():
+    asked = []
+
+    class Asked(Function):
+        saves_inputs = True
+
+        def forward(self, a, b):
+            return a * b
+
+        def backward(self, grad_output):
+            asked.append(list(self.needs_input_grad))
+            a, b = self.inputs
+            return grad_output * b, grad_output * a
+
+    x, w = leaf(3), leaf(3, seed=1)
+    hidden = Square()(w)
+    y = Asked()(x, hidden).sum()
+    grad(y, x, retain_graph=True)
+    assert Square.calls == 0
+    assert asked == [[True, False]]
+    grad(y, w, retain_graph=True)
+    assert Square.calls == 1
+    assert asked[1:] == [[False, True]]
+    grad(y, hidden, retain_graph=True)  # does not go beyond what was asked for
+    assert Square.calls == 1
+    y.backward(inputs=[x], retain_graph=True)
+    assert w.grad is None
+    assert Square.calls == 1
+    Asked()(x, w.detach()).sum().backward()
+    assert asked[-1] == [True, False]
+
+
+def test_grad_of_unused_inputs():
+    x, unused = leaf(3), leaf(2)
+    with pytest.raises(RuntimeError, match=r"do not depend on inputs\[1\] of shape \(2,\); pass allow_unused=True"):
+        grad((x * x).sum(), (x, unused))
+    found, nothing = grad((x * x).sum(), (x, unused), allow_unused=True)
+    assert nothing is None
+    np.testing.assert_allclose(array(found), 2 * array(x))
+    assert x.grad is None
+
+
+def test_grad_leaves_grad_attributes_alone():
+    x, w = leaf(3), leaf(3, seed=1)
+    grad((x * w).sum(), x)
+    assert x.grad is None
+    assert w.grad is None
+
+
+def test_backward_accumulates():
+    x = leaf(3)
+    (x * 2.0).sum().backward()
+    first = x.grad
+    (x * 3.0).sum().backward()
+    assert x.grad.tolist() == [5.0] * 3
+    assert first.tolist() == [2.0] * 3
+
+
+def test_second_backward_needs_retain_graph():
+    x = leaf(3)
+    y = x.exp().sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    np.testing.assert_allclose(array(x.grad), 2 * np.exp(array(x)))
+    with pytest.raises(RuntimeError, match=r"backward through Exp a second time.*pass retain_graph=True"):
+        y.backward()
+
+
+def test_second_backward_is_refused_where_only_part_of_the_graph_was_freed():
+    x = leaf(3)
+    shared = x.exp()
+    shared.sum().backward()
+    with pytest.raises(RuntimeError, match="Exp a second time"):
+        (shared * 2.0).sum().backward()
+
+
+def test_third_order_gradients():
+    x = leaf(4)
+    (first,) = grad((x**5).sum(), x, create_graph=True)
+    (second,) = grad(first.sum(), x, create_graph=True)
+    (third,) = grad(second.sum(), x, create_graph=True)
+    a = array(x)
+    np.testing.assert_allclose(array(first), 5 * a**4)
+    np.testing.assert_allclose(array(second), 20 * a**3)
+    np.testing.assert_allclose(array(third), 60 * a**2)
+    assert third.requires_grad
+
+
+def test_backward_with_create_graph_makes_grad_differentiable():
+    x = leaf(3)
+    (x.tanh() * x).sum().backward(create_graph=True)
+    first = x.grad
+    assert first.requires_grad
+    x.grad = None
+    (first * first).sum().backward()
+
+    def gradient(x):
+        return grad((x.tanh() * x).sum(), x, create_graph=True)[0]
+
+    assert tinycnn.gradcheck(gradient, x)
+    (expected,) = grad((gradient(x) ** 2).sum(), x)
+    np.testing.assert_allclose(array(x.grad), array(expected))
+
+
+def test_without_create_graph_nothing_is_recorded():
+    x = leaf(3)
+    (first,) = grad((x**3).sum(), x)
+    assert not first.requires_grad
+    assert first.grad_fn is None
+
+
+def test_gradient_has_dtype_and_shape_of_its_input():
+    x = Tensor(np.ones((3, 1), np.float32), requires_grad=True)
+    w = Tensor(np.ones((2, 1, 4), np.float64), requires_grad=True)
+    y = x * w
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert (x.grad.dtype, x.grad.shape) == (np.float32, (3, 1))
+    assert (w.grad.dtype, w.grad.shape) == (np.float64, (2, 1, 4))
+
+
+# --- memory -----------------------------------------------------------------------------------------------
+
+
+def test_incoming_gradients_are_not_changed():
+    x, w = leaf(3), leaf(3, seed=1)
+    u = leaf(3, seed=2).detach()
+    before = array(u).copy()
+    for _ in range(2):
+        (x + w).backward(u)
+    np.testing.assert_array_equal(array(u), before)
+    np.testing.assert_array_equal(array(x.grad), 2 * before)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: x + w,
+        lambda x, w: x - (-w),
+        lambda x, w: tinycnn.cat([x, w])[:3] + tinycnn.cat([x, w])[3:],
+        lambda x, w: (x.reshape(3, 1) + w.reshape(3, 1)).reshape(3),
+        lambda x, w: x.clone() + w.clone(),
+        lambda x, w: (x + w).expand(2, 3)[0],
+    ],
+)
+def test_gradients_of_two_leaves_share_no_memory(function):
+    x, w, u = leaf(3), leaf(3, seed=1), leaf(3, seed=2).detach()
+    function(x, w).backward(u)
+    arrays = [x.grad._array, w.grad._array, u._array]
+    for i, a in enumerate(arrays):
+        assert a.flags.writeable
+        for b in arrays[i + 1 :]:
+            assert not np.shares_memory(a, b)
+
+
+def test_gradient_of_a_broadcast_upstream_can_be_changed():
+    x = leaf(2, 3)
+    x.sum().backward()
+    x.grad[0, 0] = 7.0
+    assert x.grad.tolist() == [[7.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+
+
+def test_graph_is_freed_by_reference_counting_alone():
+    gc.collect()
+    gc.disable()
+    try:
+        x, w = leaf(50, 50), leaf(50, 50, seed=1)
+        hidden = (x @ w).relu().exp().tanh().softmax(1).sigmoid().sqrt()
+        loss = (hidden.reshape(-1)[3:] * hidden.flatten()[:-3]).amax()
+        arrays = [weakref.ref(y) for y in (hidden._array, hidden, loss, loss._node, hidden._node, loss._node.edges[0])]
+        loss.backward()
+        del hidden, loss
+        assert [r() for r in arrays] == [None] * len(arrays)
+        never_backward = (x @ w).exp()
+        reference = weakref.ref(never_backward._node)
+        del never_backward
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+def test_backward_frees_what_was_saved_while_the_output_lives():
+    x = leaf(3)
+    hidden = x * 2.0
+    memory = weakref.ref(hidden._array)
+    y = hidden.exp().sum()
+    del hidden
+    assert memory() is None  # exp keeps its output, not its input
+    saved = weakref.ref(y._node.edges[0]._output)
+    y.backward()
+    assert saved() is None
+
+
+def test_retain_grad_keeps_no_cycle():
+    gc.disable()
+    try:
+        x = leaf(3)
+        y = x * 2.0
+        y.retain_grad()
+        reference = weakref.ref(y)
+        y.sum().backward()
+        del y
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+# --- changes in place -------------------------------------------------------------------------------------
+
+
+def assign_all(x):
+    x.data[...] = 2.0
+
+
+def assign_one(x):
+    x.data[0] = 2.0
+
+
+def add_to_data(x):
+    x.data += 1.0
+
+
+def replace_data(x):
+    x.data = np.full_like(x.data, 2.0)
+
+
+def setitem(x):
+    with no_grad():
+        x[0] = 2.0
+
+
+def setitem_mask(x):
+    with no_grad():
+        x[x.detach() > 0] = 2.0
+
+
+def add_under_no_grad(x):
+    with no_grad():
+        x += 1.0
+
+
+def copy_into(x):
+    with no_grad():
+        x.copy_(Tensor(np.full(x.shape, 2.0)))
+
+
+def fill(x):
+    with no_grad():
+        x.fill_(0.25)
+
+
+def zero(x):
+    with no_grad():
+        x.zero_()
+
+
+def add_method(x):
+    with no_grad():
+        x.add_(1.0, alpha=0.5)
+
+
+def mul_method(x):
+    with no_grad():
+        x.mul_(2.0)
+
+
+def through_numpy(x):
+    x.detach().numpy()[1:] *= 3.0
+
+
+def through_detached(x):
+    x.detach().sub_(1.0)
+
+
+def through_view(x):
+    with no_grad():
+        x.reshape(-1)[1:2] = 3.0
+
+
+def through_view_of_view(x):
+    x.detach().reshape(3, 1).T[0, 1:].fill_(2.0)
+
+
+def through_numpy_of_view(x):
+    x.detach()[1:].numpy()[0] = 7.0
+
+
+def through_numpy_asarray(x):
+    np.asarray(x.detach())[0] = 7.0
+
+
+def optimizer_step(x):
+    """The update as an optimiser written by a user would do it."""
+    with no_grad():
+        x -= 0.1 * x
+
+
+CHANGES = [
+    assign_all, assign_one, add_to_data, replace_data, setitem, setitem_mask, add_under_no_grad, copy_into, fill, zero,
+    add_method, mul_method, through_numpy, through_detached, through_view, through_view_of_view, through_numpy_of_view,
+    through_numpy_asarray, optimizer_step,
+]  # fmt: skip
+each_change = pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+
+
+@each_change
+def test_changed_input_is_noticed(change):
+    x, w = leaf(3), leaf(3, seed=1)
+    y = (x * w).sum()
+    change(w)
+    with pytest.raises(RuntimeError, match=r"backward through Mul: input 1 of shape \(3,\) was changed in place"):
+        y.backward()
+
+
+@each_change
+@pytest.mark.parametrize("operator", ["exp", "relu", "tanh", "sigmoid", "sqrt"])
+def test_changed_output_is_noticed(change, operator):
+    x = leaf(3)
+    y = getattr(x, operator)()
+    z = y.sum()
+    if change in (optimizer_step, add_under_no_grad):
+        y.detach().add_(1.0)
+    else:
+        change(y)
+    if change is replace_data:  # y has other memory now; what was saved is untouched
+        z.backward()
+        return
+    with pytest.raises(RuntimeError, match=rf"{operator.title()}: the output of shape \(3,\) was changed in place"):
+        z.backward()
+
+
+@each_change
+def test_change_before_forward_is_no_error(change):
+    x = leaf(3)
+    (x * x).sum().backward()
+    change(x)
+    x.grad = None
+    y = (x * x).sum()
+    y.backward()
+    np.testing.assert_allclose(array(x.grad), 2 * array(x))
+
+
+@each_change
+def test_change_after_backward_is_no_error(change):
+    x = leaf(3)
+    for _ in range(3):
+        y = (x * x).sum()
+        y.backward()
+        change(x)
+    assert x.grad is not None
+
+
+@each_change
+def test_change_of_what_was_not_saved_is_no_error(change):
+    x, w = leaf(3), leaf(3, seed=1)
+    y = (x + w).sum()  # an addition needs neither
+    change(w)
+    y.backward()
+    assert x.grad.tolist() == [1.0] * 3
+
+
+def test_looking_is_no_change():
+    x = leaf(3)
+    view = x.data
+    y = (x * x).sum()
+    _ = x.data, x.detach().numpy(), x.tolist(), repr(x), x.detach()[0].item(), view
+    x.data[...] = x.data.copy()  # the same values
+    y.backward()
+    np.testing.assert_allclose(array(x.grad), 2 * array(x))
+
+
+def test_change_in_another_part_of_the_same_memory_is_noticed():
+    """As in torch, a tensor and its views count their changes together."""
+    x = leaf(4)
+    y = (x[:2] * x[:2]).sum()
+    with no_grad():
+        x[3] = 9.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_change_of_the_array_given_to_from_numpy_is_noticed():
+    original = np.array([1.0, 2.0, 3.0])
+    x, w = tinycnn.from_numpy(original), leaf(3)
+    y = (x * w).sum()
+    original[1] = 9.0
+    with pytest.raises(RuntimeError, match="Mul: input 0"):
+        y.backward()
+
+
+def test_array_given_to_from_numpy_may_change_between_steps():
+    original = np.array([1.0, 2.0, 3.0])
+    w = leaf(3)
+    for _ in range(3):
+        (tinycnn.from_numpy(original) * w).sum().backward()
+        original += 1.0
+    np.testing.assert_allclose(array(w.grad), [6.0, 9.0, 12.0])
+
+
+def test_array_given_to_tensor_may_change():
+    original = np.array([1.0, 2.0, 3.0])
+    x, w = Tensor(original), leaf(3)
+    y = (x * w).sum()
+    original[1] = 9.0
+    y.backward()
+    assert w.grad.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_mask_and_indices_may_change_after_forward():
+    x = leaf(4)
+    mask, index, numbers = Tensor([True, False, True, False]), Tensor([0, 0, 3]), [1, 1]
+    y = tinycnn.where(mask, x, 0.0).sum() + x[index].sum() + x[mask].sum() + x.gather(0, index).sum() + x[numbers].sum()
+    mask.data[...] = ~mask.data
+    index.data[...] = 2
+    numbers[0] = 2
+    y.backward()
+    assert x.grad.tolist() == [6.0, 2.0, 2.0, 2.0]
+
+
+def test_watching_exposed_arrays_does_not_grow():
+    x = leaf(3)
+    for _ in range(20):
+        _ = x.data, x.detach()[0].data
+        x.data = x.data - 0.1
+    assert len(x._version.exposed) <= 3
+
+
+def test_recorded_changes_in_place_are_refused():
+    x, w = leaf(3), leaf(3, seed=1)
+    for change in (lambda: x.add_(1.0), lambda: x.fill_(1.0), lambda: x.__setitem__(0, 1.0)):
+        with pytest.raises(RuntimeError, match="a change in place is not recorded"):
+            change()
+    with pytest.raises(RuntimeError, match="a leaf that requires grad cannot be changed in place"):
+        x += 1.0
+    constant = Tensor(np.zeros(3))
+    for change in (lambda: constant.add_(w), lambda: constant.copy_(w), lambda: constant.__setitem__(0, w[0])):
+        with pytest.raises(RuntimeError, match="a change in place is not recorded"):
+            change()
+    assert constant.tolist() == [0.0] * 3
+
+
+def test_augmented_assignment_of_an_intermediate_makes_a_new_tensor():
+    x = leaf(3)
+    y = x.exp()
+    kept = y
+    y += x
+    y *= 2.0
+    assert y is not kept
+    y.sum().backward()
+    np.testing.assert_allclose(array(x.grad), 2 * (np.exp(array(x)) + 1))
+    total = Tensor(np.zeros(3))
+    total += x * 2.0
+    assert total.requires_grad
+
+
+# --- modes ------------------------------------------------------------------------------------------------
+
+
+def test_no_grad_and_enable_grad_nest():
+    x = leaf(3)
+    with no_grad():
+        assert not is_grad_enabled()
+        assert not (x * 2.0).requires_grad
+        with enable_grad():
+            assert (x * 2.0).requires_grad
+            with no_grad():
+                assert not (x * 2.0).requires_grad
+            assert is_grad_enabled()
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+
+
+def test_modes_end_with_an_exception():
+    with pytest.raises(KeyError), no_grad():
+        raise KeyError
+    assert is_grad_enabled()
+
+
+def test_modes_as_decorators():
+    @no_grad()
+    def countdown(n):
+        """Calls itself."""
+        assert not is_grad_enabled()
+        return 0 if n == 0 else countdown(n - 1)
+
+    @enable_grad()
+    def recorded():
+        return is_grad_enabled()
+
+    countdown(5)
+    assert is_grad_enabled()
+    assert countdown.__name__ == "countdown"
+    with no_grad():
+        assert recorded()
+        assert not is_grad_enabled()
+
+
+def test_one_decorator_in_two_threads():
+    inside, outside = threading.Barrier(2), []
+
+    @no_grad()
+    def wait():
+        inside.wait(timeout=10)
+
+    def work():
+        with enable_grad():
+            wait()
+        outside.append(is_grad_enabled())
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outside == [True, True]
+
+
+def test_modes_belong_to_a_thread():
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_set_grad_enabled_is_a_call_and_a_context():
+    try:
+        set_grad_enabled(False)
+        assert not is_grad_enabled()
+        with set_grad_enabled(True):
+            assert is_grad_enabled()
+        assert not is_grad_enabled()
+
+        @set_grad_enabled(True)
+        def recorded():
+            return is_grad_enabled()
+
+        assert not is_grad_enabled()
+        assert recorded()
+        assert not is_grad_enabled()
+    finally:
+        set_grad_enabled(True)
+    with set_grad_enabled(False):
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+
+
+def test_backward_restores_the_mode():
+    x = leaf(3)
+    y = (x * x).sum()
+    with no_grad():
+        y.backward(retain_graph=True)
+        assert not is_grad_enabled()
+    y.backward()
+    assert is_grad_enabled()
+
+
+# --- detach, clone, hooks ---------------------------------------------------------------------------------
+
+
+def test_detach_cuts_off_and_shares_memory():
+    x = leaf(3)
+    y = x.detach()
+    assert not y.requires_grad
+    assert y.is_leaf
+    assert np.shares_memory(y._array, x._array)
+    (x * (x * 2.0).detach()).sum().backward()
+    np.testing.assert_allclose(array(x.grad), 2 * array(x))
+
+
+def test_clone_copies_and_passes_gradients_on():
+    x = leaf(3)
+    y = x.clone()
+    assert not np.shares_memory(y._array, x._array)
+    (y * y).sum().backward()
+    np.testing.assert_allclose(array(x.grad), 2 * array(x))
+
+
+def test_hooks_see_complete_gradients_and_may_replace_them():
+    x = leaf(3)
+    y = x * 2.0
+    seen = []
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    handle = y.register_hook(lambda g: g * 10.0)
+    (y + y * 3.0).sum().backward(retain_graph=True)
+    assert seen == [[4.0] * 3]
+    assert x.grad.tolist() == [80.0] * 3
+    handle.remove()
+    handle.remove()
+    x.grad = None
+    x.register_hook(lambda g: -g)
+    y.sum().backward()
+    assert x.grad.tolist() == [-2.0] * 3
+
+
+def test_hook_may_remove_itself():
+    x = leaf(3)
+    calls = []
+
+    def once(gradient):
+        calls.append("once")
+        handle.remove()
+
+    handle = x.register_hook(once)
+    x.register_hook(lambda g: calls.append("other"))
+    x.sum().backward()
+    x.sum().backward()
+    assert calls == ["once", "other", "other"]
+
+
+def test_gradient_kept_by_a_hook_does_not_change_with_grad():
+    x = leaf(3)
+    kept = []
+    y = x + 1.0
+    y.register_hook(kept.append)
+    x.register_hook(kept.append)
+    y.sum().backward()
+    x.grad.zero_()
+    assert [g.tolist() for g in kept] == [[1.0] * 3] * 2
+
+
+def test_hook_that_returns_nonsense_is_refused():
+    x = leaf(3)
+    x.register_hook(lambda g: g.sum())
+    with pytest.raises(RuntimeError, match=r"a hook must return None or a Tensor of shape \(3,\), got \(\)"):
+        x.sum().backward()
+
+
+def test_retain_grad():
+    x = leaf(3)
+    y = x * 2.0
+    y.retain_grad()
+    y.retain_grad()  # once more changes nothing
+    y.register_hook(lambda g: g * 3.0)
+    for _ in range(2):
+        (y * y).sum().backward(retain_graph=True)
+    np.testing.assert_allclose(array(y.grad), 2 * 3 * 2 * array(y))
+    x.retain_grad()
+    with pytest.raises(RuntimeError, match="retain_grad"):
+        x.detach().retain_grad()
+
+
+# --- operators written by a user --------------------------------------------------------------------------
+
+
+def broken(forward, backward):
+    """A Function of these two, that saves its inputs."""
+    return type("Broken", (Function,), {"saves_inputs": True, "forward": forward, "backward": backward})
+
+
+@pytest.mark.parametrize(
+    "backward, message",
+    [
+        (lambda self, g: (g, g), "Broken.backward: expected 1 gradients, one an input, got 2"),
+        (lambda self, g: g._array, "Broken.backward: expected Tensors or None, got ndarray"),
+        (lambda self, g: g[:2], r"Broken.backward: a gradient of shape \(2,\) for an input of shape \(3,\)"),
+    ],
+)
+def test_wrong_backward_is_named(backward, message):
+    operator = broken(lambda self, x: x + 1, backward)
+    with pytest.raises((RuntimeError, TypeError), match=message):
+        operator()(leaf(3)).sum().backward()
+
+
+def test_operator_without_gradient_says_so():
+    class Round(Function):
+        def forward(self, x):
+            return np.round(x)
+
+    with pytest.raises(NotImplementedError, match="Round: this operator has no gradient"):
+        Round()(leaf(3)).sum().backward()
+    with pytest.raises(NotImplementedError, match="defines forward"):
+        Function()(leaf(3))
+
+
+def test_backward_may_give_no_gradient():
+    operator = broken(lambda self, x: x.copy(), lambda self, g: None)
+    x = leaf(3)
+    (operator()(x) + x).sum().backward()
+    assert x.grad.tolist() == [1.0] * 3
+
+
+def test_function_is_applied_once():
+    square = Square()
+    square(leaf(3))
+    with pytest.raises(RuntimeError, match="make a new one for each call"):
+        square(leaf(3))
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+def test_errors_of_backward_and_grad():
+    x = leaf(3)
+    y = x * 2.0
+    for call, error, message in [
+        (y.backward, RuntimeError, r"a tensor of shape \(3,\) is not a single number"),
+        (x.detach().sum().backward, RuntimeError, "this tensor needs no gradient"),
+        (lambda: y.backward(Tensor([1.0, 2.0])), RuntimeError, r"expected a gradient of shape \(3,\), got \(2,\)"),
+        (lambda: y.backward(np.ones(3)), TypeError, "expected the gradient as a Tensor, got ndarray"),
+        (lambda: y.sum().backward(inputs=[]), RuntimeError, "inputs is empty"),
+        (lambda: y.sum().backward(inputs=[x.detach()]), RuntimeError, r"inputs\[0\] of shape \(3,\) has requires_grad"),
+        (lambda: grad(y.sum(), x.detach()), RuntimeError, r"inputs\[0\] of shape \(3,\) has requires_grad=False"),
+        (lambda: grad(y.sum(), [1.0]), TypeError, r"expected inputs\[0\] as a Tensor, got float"),
+        (lambda: grad(1.0, x), TypeError, "'float' object is not iterable|expected a Tensor, got float"),
+        (lambda: grad((y, y), x, y.detach()), ValueError, "expected 2 grad_outputs, one an output, got 1"),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
