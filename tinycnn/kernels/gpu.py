@@ -6,6 +6,7 @@ from typing import Any
 
 import cupy
 import cupyx
+import cupyx.scipy.special
 
 
 def add_at(array: Any, index: Any, values: Any) -> None:
@@ -25,3 +26,8 @@ def masked(x: Any, mask: Any, out: Any = None) -> Any:
 def relu(x: Any) -> Any:
     """max(x, 0), nan for nan."""
     return cupy.maximum(x, 0)
+
+
+def erf(x: Any) -> Any:
+    """The error function."""
+    return cupyx.scipy.special.erf(x)

@@ -180,6 +180,8 @@ def div(a: Any, b: Any) -> Any:
 
 
 def pow(a: Any, b: Any) -> Any:
+    if isinstance(a, autograd.Tensor) and a.dtype == dtypes.bool_:
+        a = a.to(dtypes.int64)  # NumPy has int8
     return _apply(Pow(), a, b)
 
 
@@ -454,9 +456,9 @@ _LOGICAL: dict[str, Callable] = {"&": operator.and_, "|": operator.or_, "^": ope
 def logical(symbol: str, *operands: Any) -> Any:
     """~a, a & b, a | b, a ^ b of boolean or integer tensors."""
     for x in operands:
-        dtype = getattr(x, "dtype", type(x))
-        if dtype not in (bool, int) and getattr(dtype, "kind", "") not in "bui":
-            raise TypeError(f"'{symbol}': expected boolean or integer tensors, got {dtype}")
+        if not isinstance(x, (bool, int)) and getattr(getattr(x, "dtype", None), "kind", "O") not in "bui":
+            got = x.dtype if hasattr(x, "dtype") else type(x).__name__
+            raise TypeError(f"'{symbol}': expected boolean or integer tensors, got {got}")
     try:
         return autograd.Tensor._wrap(_LOGICAL[symbol](*[getattr(x, "_array", x) for x in operands]))
     except (TypeError, ValueError):

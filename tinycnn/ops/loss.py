@@ -17,15 +17,6 @@ def reduced(loss: Any, reduction: str, name: str) -> Any:
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
-def check_same_shape(name: str, input: Any, target: Any) -> None:
-    """Refuses to broadcast: a loss of (N, 1) against (N,) would silently compare every pair."""
-    for argument, x in (("input", input), ("target", target)):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name}: expected {argument} as a Tensor, got {type(x).__name__}")
-    if input.shape != target.shape:
-        raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
-
-
 def check_classes(name: str, input: Any, target: Any, ignore_index: int) -> None:
     """Class indices (N, *) for input (N, C, *) or () for (C): integers from 0 to C − 1, or ignore_index."""
     class_dim = 0 if input.ndim == 1 else 1
@@ -64,3 +55,8 @@ def nll_loss(
     weights = weights * Tensor._wrap(~ignored)
     loss = loss * weights
     return loss.sum() / weights.sum() if reduction == "mean" else reduced(loss, reduction, name)
+
+
+def binary_cross_entropy(p: Any, target: Any) -> Any:
+    """−(target · log p + (1 − target) · log(1 − p)), logarithms limited to −100: p = 0 and p = 1 stay finite."""
+    return -(target * p.log().clamp(min=-100.0) + (1 - target) * (1 - p).log().clamp(min=-100.0))

@@ -7,6 +7,7 @@ the window, whose gradient spreads to the window. Each pair is a pair of adjoint
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
+from tinycnn.ops.pad import index_select
 from tinycnn.ops.patches import Window
+from tinycnn.ops.shape import along
 from tinycnn.tensor import Tensor
 
 
@@ -26,18 +29,23 @@ class MaxPool(Function):
 
     def __init__(self, window: Window):
         self.window = window
+        self.keeps_argmax = False
 
     def forward(self, x: Array) -> Array:
         xp, taps = backend.array_module(x), self.window.taps
         y = _empty_like(x, self.window.output_size, x.dtype)
-        if self.recorded:
+        keeps_argmax = self.keeps_argmax or self.recorded
+        if keeps_argmax:
             self.argmax = xp.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32)
         if taps[0].margins:
             y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+            if keeps_argmax:  # where all elements are −∞, the first that lies on the input is the first largest
+                for k, tap in reversed(list(enumerate(taps))):
+                    self.argmax[tap.outputs] = k
         y[taps[0].outputs] = x[taps[0].inputs]
         for k, tap in enumerate(taps[1:], start=1):
             candidate, best = x[tap.inputs], y[tap.outputs]
-            if self.recorded:
+            if keeps_argmax:
                 # Not (best >= candidate), rather than candidate > best: nan wins, as in torch. Later taps have larger
                 # numbers, so the largest number is the last tap that was better.
                 better = ~(best >= candidate)
@@ -143,6 +151,89 @@ def avg_pool(x: Any, window: Window, count_include_pad: bool = True, divisor_ove
     if (counts == counts.flat[0]).all():
         return total * (1.0 / float(counts.flat[0]))
     return total * Tensor(1.0 / counts, dtype=x.dtype, device=x.device)
+
+
+def max_pool_with_indices(x: Any, window: Window) -> tuple[Any, Any]:
+    """`max_pool`, and where in the flattened spatial dimensions of x each maximum lies (N, C, *output_size)."""
+    operator = MaxPool(window)
+    operator.keeps_argmax = True
+    y = operator(x)
+    tap_places = np.array([tap.position for tap in window.taps])  # (taps, D)
+    xp = backend.array_module(x._array)
+    indices = xp.zeros(y.shape, np.int64)
+    for i, size in enumerate(window.input_size):
+        starts = np.arange(window.output_size[i]) * window.stride[i] - window.padding[i][0]
+        starts = starts.reshape(-1, *[1] * (len(window.input_size) - 1 - i))
+        offsets = xp.asarray(tap_places[:, i] * window.dilation[i])[operator.argmax]
+        indices = indices * size + xp.asarray(starts) + offsets
+    return y, Tensor._wrap(indices)
+
+
+class Unpool(Function):
+    """x[n, c, indices[n, c, o]] = y[n, c, o] in zeros, the spatial dimensions of x flattened: (N, C, L)."""
+
+    def __init__(self, indices: Array, size: int):
+        self.indices, self.size = indices, size
+
+    def forward(self, y: Array) -> Array:
+        x = backend.array_module(y).zeros((*y.shape[:2], self.size), y.dtype)
+        x[along(self.indices, 2)] = y
+        return x
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output.gather(2, Tensor._wrap(self.indices))
+
+
+def max_unpool(y: Any, indices: Any, size: tuple[int, ...], name: str) -> Any:
+    """y, indices (N, C, *S) to (N, C, *size)."""
+    flat, length = indices._array.reshape(*indices.shape[:2], -1), prod(size)
+    if flat.size and not (flat.min() >= 0 and flat.max() < length):
+        raise ValueError(f"{name}: indices from {flat.min()} to {flat.max()} do not fit output size {size}")
+    return Unpool(flat, length)(y.flatten(2)).reshape(*y.shape[:2], *size)
+
+
+# --- adaptive pooling: bins of nearly equal size instead of windows -----------------------------------------
+
+
+def _bins(size: int, count: int) -> list[tuple[int, int]]:
+    """[⌊i·size/count⌋, ⌈(i + 1)·size/count⌉) for each of `count` bins; neighbours may overlap by one."""
+    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+def adaptive_avg_pool(x: Any, output_size: tuple[int, ...]) -> Any:
+    """x (N, C, *S) to (N, C, *output_size): the mean of each bin, one dimension after the other."""
+    for i, count in enumerate(output_size):
+        size = x.shape[2 + i]
+        averages = np.zeros((size, count))
+        for o, (start, stop) in enumerate(_bins(size, count)):
+            averages[start:stop, o] = 1 / (stop - start)
+        matrix = Tensor(averages, dtype=x.dtype, device=x.device)
+        x = (x.transpose(2 + i, -1) @ matrix).transpose(2 + i, -1)
+    return x
+
+
+def adaptive_max_pool(x: Any, output_size: tuple[int, ...]) -> tuple[Any, Any]:
+    """x (N, C, *S) to (N, C, *output_size), and the place of each maximum in the flattened S.
+
+    The bins of one dimension are made equally long by repeating their last element, which changes no maximum.
+    """
+    d, sizes = len(output_size), x.shape[2:]
+    places = []
+    for size, count in zip(sizes, output_size, strict=True):
+        bins = _bins(size, count)
+        longest = max(stop - start for start, stop in bins)
+        places.append(np.array([[min(start + k, stop - 1) for k in range(longest)] for start, stop in bins]))
+    flat_places = np.zeros((1,) * (2 * d), np.int64)  # (O1, K1, O2, K2, ..) of indices into the flattened S
+    for i, place in enumerate(places):
+        x = index_select(x, 2 + i, place.reshape(-1))
+        flat_places = flat_places * sizes[i] + place.reshape(*[1] * (2 * i), *place.shape, *[1] * (2 * (d - 1 - i)))
+    windows = x.reshape(*x.shape[:2], *[n for place in places for n in place.shape])
+    outer, inner = range(2, 2 + 2 * d, 2), range(3, 3 + 2 * d, 2)
+    values, taps = windows.permute(0, 1, *outer, *inner).flatten(2 + d).max(-1)
+    flat_places = flat_places.transpose(*[i - 2 for i in outer], *[i - 2 for i in inner]).reshape(*output_size, -1)
+    xp = backend.array_module(taps._array)
+    grid = tuple(xp.ogrid[tuple(slice(n) for n in output_size)])
+    return values, Tensor._wrap(xp.asarray(flat_places)[(*grid, taps._array)])
 
 
 def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:

@@ -175,16 +175,17 @@ def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return autograd.Tensor._wrap(x._array.any(axis=axes, keepdims=keepdim))
 
 
-def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
+def norm(x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
     _check_floating("norm", x)
+    p = 2 if p == "fro" else p
+    if not isinstance(p, (int, float)) or not p > 0:
+        raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {p!r}")
     if p == math.inf:
         return amax(x.abs(), () if dim is None else dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     if p == 2:
         return _root(sum(x * x, dim, keepdim), 2)
-    if p <= 0:
-        raise ValueError(f"norm: expected p > 0, got {p}")
     return _root(sum(x.abs() ** p, dim, keepdim), p)
 
 

@@ -375,7 +375,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def _common_type(name: str, tensors: Sequence[Any]) -> list[Any]:
-    tensors = list(tensors)
+    if not isinstance(tensors, (tuple, list)):
+        raise TypeError(f"{name}: expected a sequence of Tensors, got {type(tensors).__name__}")
     if not tensors:
         raise ValueError(f"{name}: expected at least one tensor, got none")
     for i, x in enumerate(tensors):
@@ -388,12 +389,14 @@ def _common_type(name: str, tensors: Sequence[Any]) -> list[Any]:
 def split(x: Any, split_size: Any, dim: int = 0) -> tuple:
     dim = normalize_dim(dim, x.ndim, "split")
     total = x.shape[dim]
-    if isinstance(split_size, int):
+    if isinstance(split_size, (int, np.integer)):
         if split_size <= 0:
             raise ValueError(f"split: expected a positive split_size, got {split_size}")
         sizes = [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
     else:
         sizes = list(split_size)
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"split: sizes must not be negative, got {sizes}")
         if sum(sizes) != total:
             raise ValueError(f"split: sizes {sizes} add up to {sum(sizes)}, but dim {dim} has size {total}")
     starts = np.cumsum([0, *sizes]).tolist()

@@ -1,0 +1,55 @@
+"""Dropout of elements and of whole channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.nn.functional.arguments import check_probability
+from tinycnn.tensor import Tensor
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""
+    check_probability(p, "dropout")
+    if not training or p == 0:
+        return input
+    return input * Tensor._wrap(_keep_mask(input._array, p))
+
+
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """As `dropout2d`, for (N, C, L) or (C, L)."""
+    return channel_dropout(1, "dropout1d", input, p, training)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Each channel of each sample, (N, C, H, W) or (C, H, W), is 0 with probability `p`, else divided by 1 − p.
+    Source: Tompson et al., 2015."""
+    return channel_dropout(2, "dropout2d", input, p, training)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """As `dropout2d`, for (N, C, D, H, W) or (C, D, H, W)."""
+    return channel_dropout(3, "dropout3d", input, p, training)
+
+
+def channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool) -> Tensor:
+    check_probability(p, name)
+    if input.ndim not in (dims + 1, dims + 2):
+        raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
+    if not training or p == 0:
+        return input
+    xp = backend.array_module(input._array)
+    channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
+    return input * Tensor._wrap(_keep_mask(channels, p))
+
+
+def _keep_mask(x: backend.Array, p: float) -> backend.Array:
+    """0 with probability p, else 1 / (1 − p), in the shape and the memory order of `x`."""
+    xp = backend.array_module(x)
+    mask = xp.empty_like(x)
+    draws = backend.random_generator(backend.device_of(x)).random(x.size, dtype=np.float32)
+    mask.ravel(order="K")[...] = draws >= p
+    if p < 1:
+        mask *= 1 / (1 - p)
+    return mask

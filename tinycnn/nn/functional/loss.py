@@ -1,0 +1,152 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinycnn.ops import activation
+from tinycnn.ops import loss as loss_ops
+from tinycnn.ops.elementwise import where
+from tinycnn.tensor import Tensor
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    name: str = "cross_entropy",
+) -> Tensor:
+    """−log softmax(input)[target]: the softmax over classes and the negative log-likelihood in one.
+
+    Args:
+        input: scores (logits) (N, C), (N, C, *) or (C).
+        target: class indices, integers, of the input's shape without C; or probabilities of the input's shape.
+        weight: (C), a factor for each class; the mean is then the weighted one.
+        ignore_index: targets of this value count nowhere.
+        reduction: "mean", "sum" or "none".
+        label_smoothing: this share of the target's probability is spread evenly over all classes.
+    """
+    _check_loss_input(name, input, target, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: expected label_smoothing from 0 to 1, got {label_smoothing}")
+    class_dim = 0 if input.ndim == 1 else 1
+    classes = input.shape[class_dim]
+    if weight is not None and weight.shape != (classes,):
+        raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
+    log_probs = input.log_softmax(class_dim)
+    if target.is_floating_point() and target.shape == input.shape:
+        smoothed = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
+        per_class = smoothed * log_probs
+        if weight is not None:
+            per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
+        loss = -per_class.sum(class_dim)
+        return loss_ops.reduced(loss, reduction, name)
+    loss = loss_ops.nll_loss(log_probs, target, weight, ignore_index, reduction, name)
+    if label_smoothing == 0:
+        return loss
+    smooth = _smoothing_loss(log_probs, target, weight, ignore_index, reduction, class_dim)
+    return loss * (1 - label_smoothing) + smooth * (label_smoothing / classes)
+
+
+def _smoothing_loss(
+    log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, class_dim: int
+) -> Tensor:
+    """−Σ_c weight[c] · log_probs[c] where the target counts; the mean is over the targets' own weights."""
+    counts = target != ignore_index
+    if weight is not None:
+        log_probs = log_probs * weight.reshape(-1, *[1] * (log_probs.ndim - class_dim - 1))
+    loss = -log_probs.sum(class_dim) * counts
+    if reduction != "mean":
+        return loss_ops.reduced(loss, reduction, "cross_entropy")
+    own = counts.to(log_probs.dtype)
+    if weight is not None:
+        own = own * weight[target * counts]
+    return loss.sum() / own.sum()
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    name: str = "nll_loss",
+) -> Tensor:
+    """−weight[target] · input[target] for log-probabilities (N, C), (N, C, *) or (C); see `cross_entropy`."""
+    _check_loss_input(name, input, target, reduction)
+    return loss_ops.nll_loss(input, target, weight, ignore_index, reduction, name)
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "mse_loss") -> Tensor:
+    """(input − target)², its mean, sum or each. Shapes must be equal."""
+    difference = _difference(name, input, target, reduction)
+    return loss_ops.reduced(difference * difference, reduction, name)
+
+
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "l1_loss") -> Tensor:
+    """|input − target|, its mean, sum or each. Shapes must be equal."""
+    return loss_ops.reduced(_difference(name, input, target, reduction).abs(), reduction, name)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0, name: str = "smooth_l1_loss"
+) -> Tensor:
+    """d² / (2·beta) where d = |input − target| is below beta, d − beta / 2 elsewhere. Source: Girshick, 2015."""
+    if beta < 0:
+        raise ValueError(f"{name}: expected beta of at least 0, got {beta}")
+    distance = _difference(name, input, target, reduction).abs()
+    if beta > 0:
+        distance = where(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta)
+    return loss_ops.reduced(distance, reduction, name)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
+    name: str = "binary_cross_entropy",
+) -> Tensor:  # fmt: skip
+    """−(target · log input + (1 − target) · log(1 − input)) for probabilities; logarithms are at least −100."""
+    _difference(name, input, target, reduction)
+    if input.numel() and not (input._array.min() >= 0 and input._array.max() <= 1):
+        raise ValueError(
+            f"{name}: expected probabilities from 0 to 1, got {input._array.min():.4g} to {input._array.max():.4g}; "
+            "for scores use binary_cross_entropy_with_logits"
+        )
+    loss = loss_ops.binary_cross_entropy(input, target)
+    return loss_ops.reduced(loss if weight is None else loss * weight, reduction, name)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
+    pos_weight: Tensor | None = None, name: str = "binary_cross_entropy_with_logits",
+) -> Tensor:  # fmt: skip
+    """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the term of target 1."""
+    _difference(name, input, target, reduction)
+    log_p, log_q = activation.log_sigmoid(input), activation.log_sigmoid(-input)  # of p and of 1 − p
+    positive = target * log_p if pos_weight is None else target * log_p * pos_weight
+    loss = -(positive + (1 - target) * log_q)
+    return loss_ops.reduced(loss if weight is None else loss * weight, reduction, name)
+
+
+def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
+    """input − target, after refusing to broadcast: (N, 1) against (N,) would silently compare every pair."""
+    _check_loss_input(name, input, target, reduction, least_dims=0)
+    if input.shape != target.shape:
+        raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
+    return input - target
+
+
+def _check_loss_input(name: str, input: Any, target: Any, reduction: str, least_dims: int = 1) -> None:
+    for argument, x in (("input", input), ("target", target)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: expected {argument} as a Tensor, got {type(x).__name__}")
+    if not input.is_floating_point():
+        raise TypeError(f"{name}: expected a floating-point input, got {input.dtype}")
+    if input.ndim < least_dims:
+        raise ValueError(f"{name}: expected input (N, C), (N, C, *) or (C), got a tensor without dimensions")
+    if reduction == "mean" and input.numel() == 0:
+        raise ValueError(f"{name}: the mean over an empty batch is undefined, got input of shape {input.shape}")

@@ -1,0 +1,180 @@
+"""Padding in all modes, interpolation, and the exchange of channels for resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycnn.nn.functional.arguments import sizes
+from tinycnn.ops import pad as pad_ops
+from tinycnn.tensor import Tensor
+
+# --- padding ----------------------------------------------------------------------------------------------
+
+PADDING_MODES = ("constant", "reflect", "replicate", "circular")
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Elements added around, or with negative amounts cut off, the last dimensions.
+
+    Args:
+        input: any shape for "constant"; (N, C, *) or (C, *) otherwise, and only * is padded.
+        pad: (before, after) of the last dimension, then of the one before it, and so on, flat.
+        mode: "constant" (`value`, default 0); "reflect" (mirrored, without the edge element: … c b | a b c …);
+            "replicate" (the edge element again: … a a | a b c …); "circular" (wrapped around: … b c | a b c …).
+    """
+    if mode not in PADDING_MODES:
+        raise ValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    pads = _pad_pairs(input, pad)
+    if mode == "constant":
+        return pad_ops.pad(input, pads, 0 if value is None else value)
+    if value:
+        raise ValueError(f"pad: a value belongs to mode 'constant', got value={value} with mode {mode!r}")
+    dims = len(pad) // 2
+    if input.ndim not in (dims + 1, dims + 2):
+        raise ValueError(
+            f"pad: mode {mode!r} pads all dimensions after the channels: {dims} pairs need an input of "
+            f"{dims + 1} or {dims + 2} dimensions, got shape {input.shape}"
+        )
+    y = input
+    for dim, (before, after) in enumerate(pads):
+        if (before, after) != (0, 0):
+            y = pad_ops.index_select(y, dim, _padding_index(y.shape[dim], before, after, mode, input.shape))
+    return y
+
+
+def _pad_pairs(input: Any, pad: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """(before, after) for each dimension, from torch's flat list that begins with the last dimension."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"pad: expected an input Tensor, got {type(input).__name__}")
+    if isinstance(pad, str) or not all(isinstance(p, (int, np.integer)) for p in pad):
+        raise TypeError(f"pad: expected a sequence of ints, got {pad!r}")
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ValueError(f"pad: expected pairs for at most {input.ndim} dimensions, got {len(pad)} numbers: {pad}")
+    given = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)][::-1]
+    pairs = ((0, 0),) * (input.ndim - len(given)) + tuple(given)
+    if any(size + before + after < 0 for size, (before, after) in zip(input.shape, pairs, strict=True)):
+        raise ValueError(f"pad: cutting {pad} leaves nothing of shape {input.shape}")
+    return pairs
+
+
+def _padding_index(size: int, before: int, after: int, mode: str, shape: tuple) -> np.ndarray:
+    """Which of `size` elements stands at each position of the padded dimension."""
+    limit = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+    if max(before, after) > limit:
+        got = f"{(before, after)} for input {shape}"
+        raise ValueError(f"pad: mode {mode!r} pads a size of {size} by at most {limit}, got {got}")
+    position = np.arange(-before, size + after)
+    if mode == "replicate":
+        return position.clip(0, size - 1)
+    if mode == "circular":
+        return position % size
+    return size - 1 - np.abs(size - 1 - np.abs(position))
+
+
+# --- interpolation ----------------------------------------------------------------------------------------
+
+_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+
+
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Tensor:
+    """Another resolution: (N, C, *spatial) to (N, C, *size).
+
+    Args:
+        size: the output's spatial size, an int or one for each dimension; or
+        scale_factor: what to multiply the input's by (rounded down), a number or one for each dimension.
+        mode: "nearest", "linear" (N, C, L), "bilinear" (N, C, H, W), "trilinear" (N, C, D, H, W).
+        align_corners: for the linear modes: True maps corner elements onto each other, False (the default) maps
+            the image's edges onto each other, so that output i samples input (i + ½) · scale − ½.
+        recompute_scale_factor: compute the scale anew from the rounded size instead of using `scale_factor`.
+    """
+    if not isinstance(input, Tensor) or input.ndim not in (3, 4, 5):
+        got = input.shape if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"interpolate: expected input (N, C, L), (N, C, H, W) or (N, C, D, H, W), got {got}")
+    dims = input.ndim - 2
+    if mode != "nearest" and _LINEAR.get(mode) != dims:
+        known = ["nearest", *_LINEAR]
+        raise ValueError(f"interpolate: mode {mode!r} does not fit input {input.shape}; modes are {known}")
+    if mode == "nearest" and align_corners is not None:
+        raise ValueError("interpolate: align_corners belongs to the linear modes, not to 'nearest'")
+    out, scales = _output_size(input.shape[2:], size, scale_factor)
+    if recompute_scale_factor:
+        scales = (None,) * dims
+    y = input
+    for i in range(dims):
+        if mode == "nearest":
+            y = pad_ops.index_select(y, 2 + i, _nearest(input.shape[2 + i], out[i], scales[i]))
+        else:
+            y = _linear(y, 2 + i, out[i], scales[i], bool(align_corners))
+    return y
+
+
+def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple[int, ...], tuple]:
+    """The output size, and the scale given for each dimension (None where a size was given)."""
+    dims = len(input_size)
+    if (size is None) == (scale_factor is None):
+        raise ValueError("interpolate: expected either size or scale_factor")
+    if size is not None:
+        return sizes(size, dims, "interpolate", "size"), (None,) * dims
+    scales = tuple(scale_factor) if isinstance(scale_factor, Sequence) else (scale_factor,) * dims
+    if len(scales) != dims or any(isinstance(s, str) or s <= 0 for s in scales):
+        raise ValueError(f"interpolate: expected {dims} positive scale factors, got {scale_factor!r}")
+    out = tuple(math.floor(n * s) for n, s in zip(input_size, scales, strict=True))
+    if min(out) < 1:
+        raise ValueError(f"interpolate: scale_factor {scale_factor} leaves nothing of size {input_size}")
+    return out, scales
+
+
+def _nearest(size: int, out: int, scale: float | None) -> np.ndarray:
+    # In float32, as torch: the products must round, and so fall on either side of an integer, alike.
+    step = np.float32(size / out if scale is None else 1 / scale)
+    return np.minimum((np.arange(out, dtype=np.float32) * step).astype(np.int64), size - 1)
+
+
+def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: bool) -> Tensor:
+    """Each output between its two neighbours along one dimension, weighted by nearness."""
+    size = x.shape[dim]
+    if align_corners:
+        position = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
+    else:
+        position = np.maximum((np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5, 0)
+    left = np.minimum(position.astype(np.int64), size - 1)
+    right = np.minimum(left + 1, size - 1)
+    shape = [1] * x.ndim
+    shape[dim] = out
+    nearness = Tensor((position - left).reshape(shape), dtype=x.dtype, device=x.device)
+    return pad_ops.index_select(x, dim, left) * (1 - nearness) + pad_ops.index_select(x, dim, right) * nearness
+
+
+# --- channels for resolution ------------------------------------------------------------------------------
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(*, C·r², H, W) to (*, C, H·r, W·r): each r² channels become an r × r block. Source: Shi et al., 2016."""
+    (r,) = sizes(upscale_factor, 1, "pixel_shuffle", "upscale_factor")
+    if input.ndim < 3 or input.shape[-3] % (r * r):
+        raise ValueError(f"pixel_shuffle: expected input (*, C·{r * r}, H, W), got {input.shape}")
+    *batch, channels, height, width = input.shape
+    c = channels // (r * r)
+    blocks = input.reshape(-1, c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)  # (B, C, H, r, W, r)
+    return blocks.reshape(*batch, c, height * r, width * r)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
+    (r,) = sizes(downscale_factor, 1, "pixel_unshuffle", "downscale_factor")
+    if input.ndim < 3 or input.shape[-1] % r or input.shape[-2] % r:
+        raise ValueError(f"pixel_unshuffle: expected input (*, C, H·{r}, W·{r}), got {input.shape}")
+    *batch, c, height, width = input.shape
+    blocks = input.reshape(-1, c, height // r, r, width // r, r).permute(0, 1, 3, 5, 2, 4)  # (B, C, r, r, H, W)
+    return blocks.reshape(*batch, c * r * r, height // r, width // r)
