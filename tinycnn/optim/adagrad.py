@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, temporary
+from tinycnn.optim.optimizer import Optimizer, buffer, regularized, same_order, temporary
 
 
 class Adagrad(Optimizer):
@@ -54,7 +54,7 @@ class Adagrad(Optimizer):
         check_flag(name, "maximize", options["maximize"])
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
-        grad = regularized(param, grad, float(options["weight_decay"]), options["maximize"])
+        grad = same_order(regularized(param, grad, float(options["weight_decay"]), options["maximize"]), param)
         lr = float(options["lr"]) / (1 + state.get("step", 0) * float(options["lr_decay"]))
         state["step"] = state.get("step", 0) + 1
         total = buffer(state, "sum", param, options["initial_accumulator_value"])

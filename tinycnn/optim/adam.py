@@ -8,7 +8,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_betas, check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, temporary
+from tinycnn.optim.optimizer import Optimizer, buffer, regularized, same_order, temporary
 
 
 class Adam(Optimizer):
@@ -65,7 +65,7 @@ class Adam(Optimizer):
             if weight_decay:
                 param *= 1 - lr * weight_decay
             weight_decay = 0
-        grad = regularized(param, grad, weight_decay, options["maximize"])
+        grad = same_order(regularized(param, grad, weight_decay, options["maximize"]), param)
         state["step"] = state.get("step", 0) + 1
         mean = buffer(state, "exp_avg", param)
         mean_square = buffer(state, "exp_avg_sq", param)

@@ -110,9 +110,7 @@ class LRScheduler:
         expected = self.state_dict()
         if not isinstance(state_dict, dict) or set(state_dict) != set(expected):
             keys = sorted(state_dict) if isinstance(state_dict, dict) else type(state_dict).__name__
-            raise ValueError(
-                f"{self._name}.load_state_dict: expected the keys {sorted(expected)}, got {keys}"
-            )
+            raise ValueError(f"{self._name}.load_state_dict: expected the keys {sorted(expected)}, got {keys}")
         count, got = len(self.optimizer.param_groups), len(state_dict["_last_lr"])
         if got != count:
             raise ValueError(f"{self._name}.load_state_dict: expected lr of {count} groups, got {got}")
@@ -185,9 +183,7 @@ class MultiStepLR(LRScheduler):
         gamma: factor of a decay. Default 0.1.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
-    ):
+    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1):
         self.milestones = _epochs(self._name, milestones)
         check_number(self._name, "gamma", gamma, at_least=0)
         self.gamma = gamma
@@ -422,13 +418,9 @@ class SequentialLR(LRScheduler):
             raise ValueError(f"{name}: expected a list of at least one scheduler, got {schedulers!r}")
         for i, scheduler in enumerate(schedulers):
             if not isinstance(scheduler, LRScheduler) or isinstance(scheduler, ReduceLROnPlateau):
-                raise TypeError(
-                    f"{name}: expected schedulers[{i}] as a schedule, got {type(scheduler).__name__}"
-                )
+                raise TypeError(f"{name}: expected schedulers[{i}] as a schedule, got {type(scheduler).__name__}")
             if scheduler.optimizer is not optimizer:
-                raise ValueError(
-                    f"{name}: expected schedulers of this optimizer, schedulers[{i}] has another"
-                )
+                raise ValueError(f"{name}: expected schedulers of this optimizer, schedulers[{i}] has another")
         if _epochs(name, milestones) != list(milestones):
             raise ValueError(f"{name}: expected milestones in ascending order, got {milestones!r}")
         if len(milestones) != len(schedulers) - 1:
@@ -518,9 +510,9 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = [group["lr"] for group in optimizer.param_groups]
 
     def _is_better(self, metric: float) -> bool:
-        sign = 1 if self.mode == "max" else -1
-        margin = self.threshold * self.best if self.threshold_mode == "rel" else self.threshold
-        return sign * metric > sign * self.best + margin
+        margin = self.threshold if self.mode == "max" else -self.threshold
+        goal = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
+        return metric > goal if self.mode == "max" else metric < goal
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Takes the epoch's metric, a number or a Tensor of one element, and decays lr if it is time to."""

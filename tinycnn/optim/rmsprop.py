@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, temporary
+from tinycnn.optim.optimizer import Optimizer, buffer, regularized, same_order, temporary
 
 
 class RMSprop(Optimizer):
@@ -61,7 +61,7 @@ class RMSprop(Optimizer):
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
         lr, alpha, eps = float(options["lr"]), float(options["alpha"]), float(options["eps"])
         momentum = float(options["momentum"])
-        grad = regularized(param, grad, float(options["weight_decay"]), options["maximize"])
+        grad = same_order(regularized(param, grad, float(options["weight_decay"]), options["maximize"]), param)
         mean_square = buffer(state, "square_avg", param)
         mean = buffer(state, "grad_avg", param) if options["centered"] else None
         velocity = buffer(state, "momentum_buffer", param) if momentum else None

@@ -1,0 +1,465 @@
+"""Learning-rate schedules: recorded and live sequences of torch, resuming, and every error."""
+
+import copy
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fixtures import record_optim
+from tinycnn import Tensor, optim
+from tinycnn.optim import lr_scheduler
+
+RECORDED = json.loads((record_optim.HERE / "optim_schedules.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def sgd(*rates, **options):
+    groups = [{"params": [Tensor([1.0], requires_grad=True)], "lr": lr} for lr in rates or (0.1,)]
+    return optim.SGD(groups, **options)
+
+
+def lrs(optimizer):
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+# --- recorded ---------------------------------------------------------------------------------------------
+
+
+def compare_with_recorded(case, expected):
+    np.testing.assert_allclose(record_optim.schedule(Tensor, optim, case), expected, rtol=1e-12, atol=1e-16)
+
+
+CASES = list(zip(record_optim.SCHEDULES, RECORDED, strict=True))
+
+
+@pytest.mark.parametrize("case, expected", CASES, ids=[case["scheduler"] for case, _ in CASES])
+def test_recorded_sequences_of_torch(case, expected):
+    compare_with_recorded(case, expected)
+
+
+@pytest.mark.parametrize("case, expected", CASES, ids=[case["scheduler"] for case, _ in CASES])
+def test_comparison_detects_planted_bug(case, expected, monkeypatch):
+    scheduler_class = getattr(lr_scheduler, case["scheduler"])
+    right = scheduler_class._go_to
+
+    def one_epoch_late(self, epoch):
+        right(self, epoch - 1 if epoch > 2 else epoch)
+        self.last_epoch = epoch
+
+    monkeypatch.setattr(scheduler_class, "_go_to", one_epoch_late)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        compare_with_recorded(case, expected)
+
+
+# --- live torch -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch")
+
+
+FACTORS = st.floats(0.1, 1)
+EPOCHS = st.integers(1, 30)
+SIMPLE = st.one_of(
+    st.tuples(st.just("StepLR"), st.fixed_dictionaries({"step_size": EPOCHS, "gamma": FACTORS})),
+    st.tuples(st.just("MultiStepLR"), st.fixed_dictionaries({"milestones": st.lists(EPOCHS), "gamma": FACTORS})),
+    st.tuples(st.just("ExponentialLR"), st.fixed_dictionaries({"gamma": FACTORS})),
+    st.tuples(
+        st.just("LinearLR"),
+        st.fixed_dictionaries({"start_factor": FACTORS, "end_factor": FACTORS, "total_iters": EPOCHS}),
+    ),
+    st.tuples(
+        st.just("CosineAnnealingLR"), st.fixed_dictionaries({"T_max": st.integers(2, 30), "eta_min": st.floats(0, 0.1)})
+    ),
+    st.tuples(st.just("LambdaLR"), st.just({"lr_lambda": [lambda epoch: 1 / (1 + epoch), lambda epoch: 0.9**epoch]})),
+)
+SEQUENCES = st.lists(SIMPLE, min_size=2, max_size=4).flatmap(
+    lambda parts: st.tuples(
+        st.just(parts),
+        st.lists(st.integers(1, 35), min_size=len(parts) - 1, max_size=len(parts) - 1, unique=True).map(sorted),
+    )
+)
+CYCLES = st.fixed_dictionaries(
+    {"max_lr": st.lists(st.floats(0.01, 1), min_size=2, max_size=2), "total_steps": st.integers(40, 60)},
+    optional={
+        "pct_start": st.floats(0.05, 0.5),
+        "anneal_strategy": st.sampled_from(["cos", "linear"]),
+        "cycle_momentum": st.booleans(),
+        "base_momentum": st.floats(0.5, 0.8),
+        "max_momentum": st.lists(st.floats(0.8, 0.99), min_size=2, max_size=2),
+        "div_factor": st.floats(2, 50),
+        "final_div_factor": st.floats(1, 1e5),
+        "three_phase": st.booleans(),
+    },
+)
+
+
+def compare_live(torch, make, epochs=40, optimizer="SGD"):
+    """Steps our scheduler and torch's side by side, on two groups."""
+    ours, theirs = (
+        getattr(module, optimizer)([{"params": [a]}, {"params": [b], "lr": 0.4}], lr=0.2)
+        for module, a, b in (
+            (optim, Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)),
+            (torch.optim, torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)),
+        )
+    )
+    scheduler, reference = make(optim.lr_scheduler, ours), make(torch.optim.lr_scheduler, theirs)
+    for _ in range(epochs):
+        assert scheduler.last_epoch == reference.last_epoch
+        np.testing.assert_allclose(lrs(ours), lrs(theirs), rtol=1e-11, atol=1e-15)
+        assert scheduler.get_last_lr() == lrs(ours)
+        for our, their in zip(ours.param_groups, theirs.param_groups, strict=True):
+            for key in {"initial_lr", "max_lr", "min_lr", "momentum", "betas"} & set(their):
+                np.testing.assert_allclose(our[key], their[key], rtol=1e-12, atol=1e-16)
+        theirs.step()
+        scheduler.step()
+        reference.step()
+
+
+@pytest.mark.torch
+@settings(max_examples=15)
+@given(schedule=SIMPLE)
+def test_live_sequences(torch, schedule):
+    name, options = schedule
+    compare_live(torch, lambda module, optimizer: getattr(module, name)(optimizer, **options))
+
+
+@pytest.mark.torch
+@settings(max_examples=15)
+@given(sequence=SEQUENCES)
+def test_live_sequential(torch, sequence):
+    parts, milestones = sequence
+
+    def make(module, optimizer):
+        schedulers = [getattr(module, name)(optimizer, **options) for name, options in parts]
+        return module.SequentialLR(optimizer, schedulers, milestones)
+
+    compare_live(torch, make)
+
+
+@pytest.mark.torch
+@settings(max_examples=15)
+@given(options=CYCLES, optimizer=st.sampled_from(["SGD", "Adam", "RMSprop"]))
+def test_live_one_cycle(torch, options, optimizer):
+    def make(module, optimizer):
+        return module.OneCycleLR(optimizer, **options)
+
+    compare_live(torch, make, options["total_steps"], optimizer)
+
+
+@pytest.mark.torch
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 100),
+    options=st.fixed_dictionaries(
+        {"mode": st.sampled_from(["min", "max"]), "patience": st.integers(0, 4)},
+        optional={
+            "factor": st.floats(0.1, 0.9),
+            "threshold": st.floats(0, 0.3),
+            "threshold_mode": st.sampled_from(["rel", "abs"]),
+            "cooldown": st.integers(0, 3),
+            "min_lr": st.sampled_from([0.01, [0.1, 0.02]]),
+            "eps": st.sampled_from([1e-8, 0.05]),
+        },
+    ),
+)
+def test_live_plateau(torch, seed, options):
+    rng = np.random.default_rng(seed)
+    ours = sgd(0.2, 0.4)
+    theirs = torch.optim.SGD([{"params": [torch.ones(1, requires_grad=True)], "lr": lr} for lr in (0.2, 0.4)])
+    scheduler = lr_scheduler.ReduceLROnPlateau(ours, **options)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **options)
+    for epoch in range(40):
+        metric = rng.normal(math.cos(epoch / 6), 0.2) if epoch != 5 else math.nan
+        scheduler.step(Tensor(metric, dtype=np.float64))
+        reference.step(metric)
+        np.testing.assert_allclose(lrs(ours), lrs(theirs), rtol=1e-12)
+        assert scheduler.get_last_lr() == lrs(ours)
+        assert scheduler.best == reference.best
+
+
+# --- resuming ---------------------------------------------------------------------------------------------
+
+
+class Halving:
+    """A callable object: its attributes are saved."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, epoch):
+        self.calls += 1
+        return 0.5**epoch
+
+
+SCHEDULERS = {
+    "StepLR": lambda optimizer: lr_scheduler.StepLR(optimizer, 3),
+    "MultiStepLR": lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [9, 4]),
+    "LinearLR": lambda optimizer: lr_scheduler.LinearLR(optimizer, total_iters=9),
+    "LambdaLR": lambda optimizer: lr_scheduler.LambdaLR(optimizer, [lambda epoch: 1 / (1 + epoch), Halving()]),
+    "OneCycleLR": lambda optimizer: lr_scheduler.OneCycleLR(optimizer, [0.5, 0.6], 12),
+    "SequentialLR": lambda optimizer: lr_scheduler.SequentialLR(
+        optimizer, [lr_scheduler.LinearLR(optimizer), lr_scheduler.CosineAnnealingLR(optimizer, 10)], [4]
+    ),
+    "ReduceLROnPlateau": lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, patience=1),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_saved_and_loaded_it_continues_identically(name):
+    arguments = (1.0,) if name == "ReduceLROnPlateau" else ()
+    straight, split = sgd(0.2, 0.4), sgd(0.2, 0.4)
+    one, two = SCHEDULERS[name](straight), SCHEDULERS[name](split)
+    for epoch in range(12):
+        if epoch == 6:
+            saved = copy.deepcopy((split.state_dict(), two.state_dict()))
+            split = sgd(7.0, 8.0)
+            two = SCHEDULERS[name](split)
+            split.load_state_dict(saved[0])
+            two.load_state_dict(saved[1])
+        assert lrs(one.optimizer) == lrs(two.optimizer)
+        assert one.last_epoch == two.last_epoch
+        assert one.get_last_lr() == two.get_last_lr()
+        one.step(*arguments)
+        two.step(*arguments)
+    if name == "LambdaLR":
+        assert two.lr_lambdas[1].calls == 13
+
+
+def test_resuming_with_last_epoch():
+    optimizer = sgd(0.8)
+    scheduler = lr_scheduler.StepLR(optimizer, 2, 0.5)
+    for _ in range(5):
+        scheduler.step()
+    resumed = lr_scheduler.StepLR(optimizer, 2, 0.5, last_epoch=4)
+    assert resumed.last_epoch == 5
+    assert lrs(optimizer) == [0.2]
+    with pytest.raises(ValueError, match=r"StepLR: expected 'initial_lr' in param_groups\[0\] to resume after last_"):
+        lr_scheduler.StepLR(sgd(), 2, last_epoch=4)
+
+
+def test_one_cycle_resumes_with_last_epoch():
+    optimizer = sgd()
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 1.0, 10)
+    for _ in range(4):
+        scheduler.step()
+    before = lrs(optimizer)
+    assert lr_scheduler.OneCycleLR(optimizer, 1.0, 10, last_epoch=3).last_epoch == 4
+    assert lrs(optimizer) == before
+
+
+def test_state_of_another_scheduler_is_refused():
+    scheduler = lr_scheduler.StepLR(sgd(0.1), 2)
+    with pytest.raises(ValueError, match=r"StepLR.load_state_dict: expected the keys \['_last_lr', .* got \["):
+        scheduler.load_state_dict(lr_scheduler.ExponentialLR(sgd(0.1), 0.5).state_dict())
+    with pytest.raises(ValueError, match="StepLR.load_state_dict: expected the keys .* got int"):
+        scheduler.load_state_dict(3)
+    with pytest.raises(ValueError, match="StepLR.load_state_dict: expected lr of 1 groups, got 2"):
+        scheduler.load_state_dict(lr_scheduler.StepLR(sgd(0.1, 0.2), 5).state_dict())
+    assert scheduler.step_size == 2
+
+
+def test_sequential_loads_all_parts_or_none():
+    def sequence(*parts):
+        optimizer = sgd()
+        schedulers = [part(optimizer) for part in parts]
+        return lr_scheduler.SequentialLR(optimizer, schedulers, [*range(1, len(parts))])
+
+    def step(optimizer):
+        return lr_scheduler.StepLR(optimizer, 2)
+
+    def other_step(optimizer):
+        return lr_scheduler.StepLR(optimizer, 5)
+
+    def linear(optimizer):
+        return lr_scheduler.LinearLR(optimizer)
+
+    scheduler = sequence(step, step)
+    with pytest.raises(ValueError, match="StepLR.load_state_dict: expected the keys"):
+        scheduler.load_state_dict(sequence(other_step, linear).state_dict())
+    with pytest.raises(ValueError, match="SequentialLR.load_state_dict: expected 2 schedulers, got 3"):
+        scheduler.load_state_dict(sequence(step, step, step).state_dict())
+    assert scheduler.schedulers[0].step_size == 2
+
+
+# --- behaviour --------------------------------------------------------------------------------------------
+
+
+def test_sequences_nest():
+    def parts(optimizer):
+        return [
+            lr_scheduler.StepLR(optimizer, 2),
+            lr_scheduler.ExponentialLR(optimizer, 0.5),
+            lr_scheduler.LinearLR(optimizer),
+        ]
+
+    flat, nested = sgd(), sgd()
+    one = lr_scheduler.SequentialLR(flat, parts(flat), [4, 7])
+    a, b, c = parts(nested)
+    two = lr_scheduler.SequentialLR(nested, [a, lr_scheduler.SequentialLR(nested, [b, c], [3])], [4])
+    for _ in range(12):
+        assert lrs(flat) == lrs(nested)
+        assert two.get_lr() == lrs(nested)
+        one.step()
+        two.step()
+
+
+def test_a_change_of_lr_from_elsewhere_is_warned_of():
+    optimizer = sgd(0.8)
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    optimizer.param_groups[0]["lr"] = 0.3
+    message = r"ExponentialLR: lr is \[0.3\], not \[0.8\] as this scheduler set it, and will be overwritten"
+    with pytest.warns(UserWarning, match=message):
+        scheduler.step()
+    assert lrs(optimizer) == [0.4]
+    scheduler.step()
+
+
+def test_a_scheduler_of_ones_own_gives_get_lr():
+    class Alternating(lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [lr * (1 + self.last_epoch % 2) for lr in self.base_lrs]
+
+    optimizer = sgd(0.1)
+    scheduler = Alternating(optimizer)
+    scheduler.step()
+    assert lrs(optimizer) == [0.2]
+    with pytest.raises(NotImplementedError, match="LRScheduler: a scheduler defines get_lr"):
+        lr_scheduler.LRScheduler(sgd())
+
+
+def test_one_cycle_at_the_edges_of_its_options():
+    for options in {"pct_start": 0}, {"pct_start": 1}, {"pct_start": 0.1}, {"three_phase": True, "pct_start": 1}:
+        optimizer = sgd()
+        scheduler = lr_scheduler.OneCycleLR(optimizer, 1.0, 10, **options)
+        rates = [lrs(optimizer)[0]]
+        for _ in range(9):
+            scheduler.step()
+            rates += lrs(optimizer)
+        assert 0.97 < max(rates) < 1.001
+    optimizer = sgd()
+    lr_scheduler.OneCycleLR(optimizer, 1.0, 1)
+    assert lrs(optimizer)[0] > 0
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+def test_one_cycle_stepped_too_often():
+    scheduler = lr_scheduler.OneCycleLR(sgd(), 1.0, 4)
+    for _ in range(4):
+        scheduler.step()
+    with pytest.raises(ValueError, match="OneCycleLR: expected at most total_steps=4 calls of step.., got one more"):
+        scheduler.step()
+
+
+CYCLE = {"max_lr": 1, "total_steps": 5}
+BAD = [
+    ("StepLR", {"step_size": 0}, ValueError, "step_size of at least 1, got 0"),
+    ("StepLR", {"step_size": 2.5}, TypeError, "step_size as an int, got 2.5 (float)"),
+    ("StepLR", {"step_size": 2, "gamma": "x"}, TypeError, "gamma as a number, got 'x' (str)"),
+    ("StepLR", {"step_size": 2, "gamma": -1}, ValueError, "gamma of at least 0, got -1"),
+    ("StepLR", {"step_size": 2, "last_epoch": -2}, ValueError, "last_epoch of at least -1, got -2"),
+    ("MultiStepLR", {"milestones": 3}, TypeError, "milestones as a list of ints, got 3"),
+    ("MultiStepLR", {"milestones": [1, -3]}, ValueError, "milestones[1] of at least 0, got -3"),
+    ("MultiStepLR", {"milestones": [1.5]}, TypeError, "milestones[0] as an int, got 1.5 (float)"),
+    ("MultiStepLR", {"milestones": [], "gamma": -1}, ValueError, "gamma of at least 0, got -1"),
+    ("ExponentialLR", {"gamma": -1}, ValueError, "gamma of at least 0, got -1"),
+    ("LinearLR", {"start_factor": 0}, ValueError, "start_factor above 0 and of at most 1, got 0"),
+    ("LinearLR", {"end_factor": 2}, ValueError, "end_factor of at least 0 and of at most 1, got 2"),
+    ("LinearLR", {"total_iters": 0}, ValueError, "total_iters of at least 1, got 0"),
+    ("CosineAnnealingLR", {"T_max": 0}, ValueError, "T_max of at least 1, got 0"),
+    ("CosineAnnealingLR", {"T_max": 2, "eta_min": -1}, ValueError, "eta_min of at least 0, got -1"),
+    ("LambdaLR", {"lr_lambda": 3}, TypeError, "lr_lambda as a function, got 3"),
+    ("LambdaLR", {"lr_lambda": [abs]}, ValueError, "2 lr_lambda, one a group, got 1"),
+    ("OneCycleLR", {"max_lr": 1}, ValueError, "total_steps, or both epochs and steps_per_epoch"),
+    ("OneCycleLR", {"max_lr": 1, "epochs": 3}, ValueError, "total_steps, or both epochs and steps_per_epoch"),
+    ("OneCycleLR", {"max_lr": 1, "epochs": 0, "steps_per_epoch": 1}, ValueError, "epochs of at least 1, got 0"),
+    (
+        "OneCycleLR",
+        {"max_lr": 1, "epochs": 1, "steps_per_epoch": 0},
+        ValueError,
+        "steps_per_epoch of at least 1, got 0",
+    ),
+    ("OneCycleLR", {"max_lr": 1, "total_steps": 0}, ValueError, "total_steps of at least 1, got 0"),
+    ("OneCycleLR", {"max_lr": [1], "total_steps": 5}, ValueError, "2 max_lr, one a group, got 1"),
+    ("OneCycleLR", {"max_lr": -1, "total_steps": 5}, ValueError, "max_lr of at least 0, got -1"),
+    ("OneCycleLR", {**CYCLE, "pct_start": 2}, ValueError, "pct_start of at least 0 and of at most 1, got 2"),
+    ("OneCycleLR", {**CYCLE, "anneal_strategy": "sin"}, ValueError, "anneal_strategy as 'cos' or 'linear', got 'sin'"),
+    ("OneCycleLR", {**CYCLE, "cycle_momentum": 1}, TypeError, "cycle_momentum as True or False, got 1 (int)"),
+    ("OneCycleLR", {**CYCLE, "base_momentum": -1}, ValueError, "base_momentum of at least 0, got -1"),
+    ("OneCycleLR", {**CYCLE, "max_momentum": "x"}, TypeError, "max_momentum as a number, got 'x' (str)"),
+    ("OneCycleLR", {**CYCLE, "div_factor": 0}, ValueError, "div_factor above 0, got 0"),
+    ("OneCycleLR", {**CYCLE, "final_div_factor": 0}, ValueError, "final_div_factor above 0, got 0"),
+    ("OneCycleLR", {**CYCLE, "three_phase": 1}, TypeError, "three_phase as True or False, got 1 (int)"),
+    ("ReduceLROnPlateau", {"mode": "up"}, ValueError, "mode as 'min' or 'max', got 'up'"),
+    ("ReduceLROnPlateau", {"factor": 1}, ValueError, "factor of at least 0 and below 1, got 1"),
+    ("ReduceLROnPlateau", {"patience": -1}, ValueError, "patience of at least 0, got -1"),
+    ("ReduceLROnPlateau", {"threshold": -1}, ValueError, "threshold of at least 0, got -1"),
+    ("ReduceLROnPlateau", {"threshold_mode": ""}, ValueError, "threshold_mode as 'rel' or 'abs', got ''"),
+    ("ReduceLROnPlateau", {"cooldown": -1}, ValueError, "cooldown of at least 0, got -1"),
+    ("ReduceLROnPlateau", {"min_lr": [0.1]}, ValueError, "2 min_lr, one a group, got 1"),
+    ("ReduceLROnPlateau", {"min_lr": -1}, ValueError, "min_lr of at least 0, got -1"),
+    ("ReduceLROnPlateau", {"eps": -1}, ValueError, "eps of at least 0, got -1"),
+    ("SequentialLR", {"schedulers": [], "milestones": []}, ValueError, "a list of at least one scheduler, got []"),
+    ("SequentialLR", {"schedulers": [3], "milestones": []}, TypeError, "schedulers[0] as a schedule, got int"),
+]
+
+
+@pytest.mark.parametrize("name, options, error, message", BAD)
+def test_bad_arguments(name, options, error, message):
+    optimizer = sgd(0.1, 0.2)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(error) as caught:
+        getattr(lr_scheduler, name)(optimizer, **options)
+    assert str(caught.value) == f"{name}: expected {message}"
+    assert optimizer.state_dict() == before
+
+
+@pytest.mark.parametrize("name", [*SCHEDULERS, "ExponentialLR"])
+def test_not_an_optimizer(name):
+    arguments = {
+        "StepLR": (1,),
+        "MultiStepLR": ([],),
+        "ExponentialLR": (0.5,),
+        "LambdaLR": (abs,),
+        "OneCycleLR": (1, 1),
+        "SequentialLR": ([], []),
+    }
+    with pytest.raises(TypeError, match=f"{name}: expected an Optimizer, got str"):
+        getattr(lr_scheduler, name)("SGD", *arguments.get(name, ()))
+
+
+def test_sequential_needs_schedulers_of_the_optimizer_and_milestones_between_them():
+    optimizer = sgd()
+    step, plateau = lr_scheduler.StepLR(optimizer, 2), lr_scheduler.ReduceLROnPlateau(optimizer)
+    sequential = lr_scheduler.SequentialLR
+    with pytest.raises(TypeError, match=r"expected schedulers\[1\] as a schedule, got ReduceLROnPlateau"):
+        sequential(optimizer, [step, plateau], [3])
+    with pytest.raises(ValueError, match=r"expected schedulers of this optimizer, schedulers\[0\] has another"):
+        sequential(sgd(), [step], [])
+    with pytest.raises(ValueError, match="expected 1 milestones between 2 schedulers, got 0"):
+        sequential(optimizer, [step, step], [])
+    with pytest.raises(ValueError, match=r"expected milestones in ascending order, got \[5, 3\]"):
+        sequential(optimizer, [step, step, step], [5, 3])
+
+
+def test_one_cycle_needs_a_momentum_to_cycle():
+    optimizer = optim.Adagrad([Tensor([1.0], requires_grad=True)])
+    message = "OneCycleLR: expected an optimizer with momentum or betas for cycle_momentum=True, got Adagrad: pass"
+    with pytest.raises(ValueError, match=message):
+        lr_scheduler.OneCycleLR(optimizer, 1.0, 5)
+    lr_scheduler.OneCycleLR(optimizer, 1.0, 5, cycle_momentum=False).step()
+    assert "momentum" not in optimizer.param_groups[0]

@@ -1,0 +1,288 @@
+"""What all optimizers share: parameter groups, checks of the arguments, zero_grad, saving and loading."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from tinycnn import Tensor, optim
+
+
+def leaf(*values):
+    return Tensor([float(value) for value in values], requires_grad=True)
+
+
+# --- groups -----------------------------------------------------------------------------------------------
+
+
+def test_groups_have_their_own_options_and_defaults_for_the_rest():
+    a, b, c = leaf(1), leaf(1), leaf(1)
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.5, "name": "head"}], lr=0.1, weight_decay=0.2)
+    optimizer.add_param_group({"params": (p for p in [c]), "weight_decay": 0})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.5, 0.1]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0.2, 0]
+    assert optimizer.param_groups[1]["name"] == "head"
+    for param in a, b, c:
+        param.grad = Tensor([1.0])
+    optimizer.step()
+    assert [a.item(), b.item(), c.item()] == pytest.approx([1 - 0.1 * 1.2, 1 - 0.5 * 1.2, 0.9])
+
+
+def test_a_group_dict_of_the_caller_is_not_changed():
+    group = {"params": [leaf(1)]}
+    optim.Adam([group])
+    assert list(group) == ["params"]
+
+
+def test_a_refused_group_is_not_added():
+    a = leaf(1)
+    optimizer = optim.SGD([a])
+    for group in {"params": [leaf(2), a]}, {"params": [leaf(2)], "lr": -1}:
+        with pytest.raises(ValueError, match="SGD: expected"):
+            optimizer.add_param_group(group)
+    assert len(optimizer.param_groups) == 1
+
+
+def test_parameters_from_a_generator_and_frozen_ones():
+    a, frozen = leaf(1), Tensor([1.0])
+    optimizer = optim.SGD((p for p in [a, frozen]), lr=1)
+    a.grad = Tensor([0.5])
+    optimizer.step()
+    assert [a.item(), frozen.item()] == [0.5, 1.0]
+
+
+def test_repr_lists_the_groups():
+    text = repr(optim.SGD([leaf(1), leaf(2)], lr=0.5))
+    assert text.splitlines()[0] == "SGD("
+    assert "(0): 2 parameters, lr=0.5, momentum=0" in text
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+BAD_OPTIONS = [
+    (optim.SGD, {"lr": -0.1}, ValueError, "SGD: expected lr of at least 0, got -0.1"),
+    (optim.SGD, {"lr": float("nan")}, ValueError, "SGD: expected lr of at least 0, got nan"),
+    (optim.SGD, {"lr": "0.1"}, TypeError, "SGD: expected lr as a number, got '0.1' (str)"),
+    (optim.SGD, {"lr": True}, TypeError, "SGD: expected lr as a number, got True (bool)"),
+    (optim.SGD, {"lr": None}, TypeError, "SGD: expected lr as a number, got None (NoneType)"),
+    (optim.SGD, {"momentum": -1}, ValueError, "SGD: expected momentum of at least 0, got -1"),
+    (optim.SGD, {"dampening": "x"}, TypeError, "SGD: expected dampening as a number, got 'x' (str)"),
+    (optim.SGD, {"weight_decay": -1}, ValueError, "SGD: expected weight_decay of at least 0, got -1"),
+    (optim.SGD, {"nesterov": 1}, TypeError, "SGD: expected nesterov as True or False, got 1 (int)"),
+    (optim.SGD, {"maximize": "no"}, TypeError, "SGD: expected maximize as True or False, got 'no' (str)"),
+    (
+        optim.SGD,
+        {"nesterov": True},
+        ValueError,
+        "SGD: expected momentum above 0 and dampening of 0 with nesterov=True, got momentum=0 and dampening=0",
+    ),
+    (
+        optim.SGD,
+        {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
+        ValueError,
+        "SGD: expected momentum above 0 and dampening of 0 with nesterov=True, got momentum=0.9 and dampening=0.1",
+    ),
+    (optim.Adam, {"lr": -1}, ValueError, "Adam: expected lr of at least 0, got -1"),
+    (optim.Adam, {"betas": 0.9}, TypeError, "Adam: expected betas as two numbers, got 0.9"),
+    (optim.Adam, {"betas": (0.9,)}, TypeError, "Adam: expected betas as two numbers, got (0.9,)"),
+    (optim.Adam, {"betas": (0.9, 1.0)}, ValueError, "Adam: expected betas[1] of at least 0 and below 1, got 1"),
+    (optim.Adam, {"betas": (-0.1, 0.9)}, ValueError, "Adam: expected betas[0] of at least 0 and below 1, got -0.1"),
+    (optim.Adam, {"betas": ("a", 0.9)}, TypeError, "Adam: expected betas[0] as a number, got 'a' (str)"),
+    (optim.Adam, {"eps": -1e-8}, ValueError, "Adam: expected eps of at least 0, got -1e-08"),
+    (optim.Adam, {"weight_decay": -1}, ValueError, "Adam: expected weight_decay of at least 0, got -1"),
+    (optim.Adam, {"amsgrad": None}, TypeError, "Adam: expected amsgrad as True or False, got None (NoneType)"),
+    (optim.Adam, {"maximize": 0}, TypeError, "Adam: expected maximize as True or False, got 0 (int)"),
+    (optim.AdamW, {"weight_decay": -1}, ValueError, "AdamW: expected weight_decay of at least 0, got -1"),
+    (optim.RMSprop, {"lr": -1}, ValueError, "RMSprop: expected lr of at least 0, got -1"),
+    (optim.RMSprop, {"alpha": 1.5}, ValueError, "RMSprop: expected alpha of at least 0 and of at most 1, got 1.5"),
+    (optim.RMSprop, {"eps": -1}, ValueError, "RMSprop: expected eps of at least 0, got -1"),
+    (optim.RMSprop, {"momentum": -1}, ValueError, "RMSprop: expected momentum of at least 0, got -1"),
+    (optim.RMSprop, {"weight_decay": -1}, ValueError, "RMSprop: expected weight_decay of at least 0, got -1"),
+    (optim.RMSprop, {"centered": 1}, TypeError, "RMSprop: expected centered as True or False, got 1 (int)"),
+    (optim.RMSprop, {"maximize": 1}, TypeError, "RMSprop: expected maximize as True or False, got 1 (int)"),
+    (optim.Adagrad, {"lr": -1}, ValueError, "Adagrad: expected lr of at least 0, got -1"),
+    (optim.Adagrad, {"lr_decay": -1}, ValueError, "Adagrad: expected lr_decay of at least 0, got -1"),
+    (optim.Adagrad, {"weight_decay": -1}, ValueError, "Adagrad: expected weight_decay of at least 0, got -1"),
+    (optim.Adagrad, {"eps": -1}, ValueError, "Adagrad: expected eps of at least 0, got -1"),
+    (optim.Adagrad, {"maximize": 1}, TypeError, "Adagrad: expected maximize as True or False, got 1 (int)"),
+    (
+        optim.Adagrad,
+        {"initial_accumulator_value": -1},
+        ValueError,
+        "Adagrad: expected initial_accumulator_value of at least 0, got -1",
+    ),
+]
+
+
+@pytest.mark.parametrize("optimizer_class, options, error, message", BAD_OPTIONS)
+def test_bad_options(optimizer_class, options, error, message):
+    for arguments in (([leaf(1)],), options), (([{"params": [leaf(1)], **options}],), {}):
+        with pytest.raises(error) as caught:
+            optimizer_class(*arguments[0], **arguments[1])
+        assert str(caught.value) == message
+
+
+A = leaf(1)
+BAD_PARAMETERS = [
+    (A, TypeError, "SGD: expected params as a list of Tensors or of group dicts, got one Tensor"),
+    ({A}, TypeError, "SGD: expected params as a list of Tensors or of group dicts, got one set"),
+    ({"params": [A]}, TypeError, "SGD: expected params as a list of Tensors or of group dicts, got one dict"),
+    (3, TypeError, "SGD: expected params as a list of Tensors or of group dicts, got one int"),
+    ([], ValueError, "SGD: expected at least one parameter, got an empty list"),
+    ((p for p in []), ValueError, "SGD: expected at least one parameter, got an empty list"),
+    ([A, np.ones(3)], TypeError, "SGD: expected parameter 1 as a Tensor, got ndarray"),
+    ([("weight", A)], TypeError, "SGD: expected parameter 0 as a Tensor, got tuple"),
+    ([{"params": [A]}, A], TypeError, "SGD: expected a parameter group as a dict, got Tensor"),
+    ([{"params": {A}}], TypeError, "SGD: expected parameters as a list of Tensors, got set"),
+    ([{"lr": 0.1}], ValueError, "SGD: expected a parameter group with the key 'params', got ['lr']"),
+    ([A, leaf(1), A], ValueError, "SGD: expected every parameter once, got parameter 2 a second time"),
+    (
+        [{"params": [A]}, {"params": [leaf(2), A]}],
+        ValueError,
+        "SGD: expected every parameter once, got parameter 1 a second time",
+    ),
+    (
+        [leaf(1), A * 2],
+        ValueError,
+        "SGD: expected parameter 1 as a leaf, got a tensor of shape (1,) that was computed from others: "
+        "pass those, or detach() it",
+    ),
+]
+
+
+@pytest.mark.parametrize("params, error, message", BAD_PARAMETERS)
+def test_bad_parameters(params, error, message):
+    with pytest.raises(error) as caught:
+        optim.SGD(params)
+    assert str(caught.value) == message
+
+
+def test_gradient_of_another_shape_is_refused():
+    param = leaf(1, 2)
+    param.grad = Tensor([1.0])
+    with pytest.raises(ValueError, match=r"Adam: expected a gradient of the parameter's shape \(2,\), got \(1,\)"):
+        optim.Adam([param]).step()
+
+
+def test_base_class_says_what_is_missing():
+    param = leaf(1)
+    param.grad = Tensor([1.0])
+    with pytest.raises(NotImplementedError, match="Optimizer: an optimizer defines _update"):
+        optim.Optimizer([param], {}).step()
+
+
+# --- zero_grad --------------------------------------------------------------------------------------------
+
+
+def test_zero_grad():
+    a, b = leaf(1, 2), leaf(3)
+    optimizer = optim.SGD([{"params": [a]}, {"params": [b]}])
+    (a * a).sum().backward(create_graph=True)
+    optimizer.zero_grad(set_to_none=False)
+    assert a.grad.tolist() == [0, 0]
+    assert not a.grad.requires_grad
+    assert b.grad is None
+    optimizer.zero_grad()
+    assert a.grad is None
+
+
+# --- saving and loading -----------------------------------------------------------------------------------
+
+
+def stepped(optimizer_class, *groups, **options):
+    for group in groups:
+        for param in group["params"]:
+            param.grad = Tensor(np.ones(param.shape, np.float32))
+    optimizer = optimizer_class(list(groups), **options)
+    optimizer.step()
+    return optimizer
+
+
+def test_structure_of_the_state_dict():
+    a, b, c = leaf(1), leaf(1, 2), leaf(3)
+    optimizer = stepped(optim.Adam, {"params": [a, b]}, {"params": [c], "lr": 0.5}, lr=0.1)
+    saved = optimizer.state_dict()
+    assert list(saved) == ["state", "param_groups"]
+    assert [group["params"] for group in saved["param_groups"]] == [[0, 1], [2]]
+    assert saved["param_groups"][1]["lr"] == 0.5
+    assert list(saved["state"]) == [0, 1, 2]
+    assert saved["state"][1]["step"] == 1
+    assert saved["state"][1]["exp_avg"].shape == (2,)
+    assert optim.SGD([a]).state_dict()["state"] == {}
+    assert stepped(optim.SGD, {"params": [a]}).state_dict()["state"] == {}
+
+
+def test_state_dict_can_be_pickled():
+    optimizer = stepped(optim.Adam, {"params": [leaf(1, 2)]})
+    saved = pickle.loads(pickle.dumps(optimizer.state_dict()))
+    fresh = optim.Adam([leaf(1, 2)])
+    fresh.load_state_dict(saved)
+    assert fresh.state_dict()["state"][0]["exp_avg"].tolist() == optimizer.state_dict()["state"][0]["exp_avg"].tolist()
+
+
+def test_loaded_state_takes_the_parameters_dtype_and_memory_of_its_own():
+    saved = stepped(optim.Adam, {"params": [leaf(1, 2)]}).state_dict()
+    saved["state"][0]["step"] = Tensor(1.0)  # as torch keeps it
+    param = Tensor([1.0, 2.0], dtype=np.float64, requires_grad=True)
+    optimizer = optim.Adam([param])
+    optimizer.load_state_dict(saved)
+    assert optimizer.state[param]["exp_avg"].dtype == np.float64
+    assert optimizer.state[param]["step"] == 1
+    assert not np.shares_memory(optimizer.state[param]["exp_avg"]._array, saved["state"][0]["exp_avg"]._array)
+
+
+def test_loading_keeps_keys_that_only_the_groups_have():
+    optimizer = optim.SGD([leaf(1)])
+    saved = optimizer.state_dict()
+    optimizer.param_groups[0]["initial_lr"] = 0.3
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["initial_lr"] == 0.3
+
+
+def change(saved, keys, value):
+    *path, last = keys
+    inner = saved
+    for key in path:
+        inner = inner[key]
+    if value is KeyError:
+        del inner[last]
+    else:
+        inner[last] = value
+
+
+BAD_STATES = [
+    (["state"], KeyError, "expected a dict with the keys 'state' and 'param_groups', got ['param_groups']"),
+    (["param_groups"], [], "expected 2 parameter groups, got 0"),
+    (["param_groups", 1, "params"], [1], "expected 2 parameters in param_groups[1], got 1"),
+    (
+        ["param_groups", 1, "betas"],
+        KeyError,
+        "expected 'betas' in param_groups[1], got ['lr', 'eps', 'weight_decay', 'amsgrad', 'maximize', 'params']: "
+        "was it saved by another optimizer?",
+    ),
+    (["param_groups", 0, "lr"], -1, "expected lr of at least 0, got -1"),
+    (["state", 7], {}, "state[7] belongs to no parameter of the groups"),
+    (["state", 2, "exp_avg"], Tensor([1.0, 2.0]), "expected state[2]['exp_avg'] of shape (3,), got (2,)"),
+]
+
+
+@pytest.mark.parametrize("keys, value, message", BAD_STATES)
+def test_a_bad_state_dict_is_refused_and_nothing_is_loaded(keys, value, message):
+    def groups():
+        return {"params": [leaf(1)]}, {"params": [leaf(1, 2), leaf(1, 2, 3)], "lr": 0.5}
+
+    saved = copy.deepcopy(stepped(optim.Adam, *groups(), lr=0.1).state_dict())
+    change(saved, keys, value)
+    optimizer = optim.Adam(list(groups()), lr=0.7)
+    with pytest.raises(ValueError, match="expected|belongs") as caught:
+        optimizer.load_state_dict(saved)
+    start = "Adam: " if keys[-1] == "lr" else "Adam.load_state_dict: "
+    assert str(caught.value) == start + message
+    assert optimizer.state == {}
+    assert [group["lr"] for group in optimizer.param_groups] == [0.7, 0.5]
+
+
+def test_loading_something_else():
+    with pytest.raises(ValueError, match="SGD.load_state_dict: expected a dict with the keys .* got list"):
+        optim.SGD([leaf(1)]).load_state_dict([])

@@ -1,0 +1,367 @@
+"""Every optimizer's steps equal torch's: recorded ones always, live ones where torch is installed."""
+
+import copy
+import importlib
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import tinycnn
+from tests.fixtures import record_optim
+from tinycnn import Tensor, optim
+
+RECORDED = json.loads((record_optim.HERE / "optim_updates.json").read_text())
+NAMES = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"]
+# Options that take every branch of the updates.
+ALL_OPTIONS = {
+    "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    "Adam": {"amsgrad": True, "weight_decay": 0.1},
+    "AdamW": {"amsgrad": True, "maximize": True},
+    "RMSprop": {"momentum": 0.9, "centered": True, "weight_decay": 0.1},
+    "Adagrad": {"lr_decay": 0.1, "weight_decay": 0.1},
+}
+SHAPES = [(3, 4), (5,), (), (2, 3, 2, 4), (1, 1), (80, 70)]  # the last is large enough for scratch memory
+
+
+def parameters(rng, dtype=np.float64):
+    return [Tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in SHAPES]
+
+
+def random_gradients(rng, params, orders=True):
+    """Gradients in various memory orders; none for some parameters."""
+    for param in params:
+        gradient = np.asarray(rng.standard_normal(param.shape), dtype=param.dtype)
+        if orders and gradient.ndim:
+            gradient = [gradient, gradient.copy(order="F"), np.repeat(gradient, 2, axis=-1)[..., ::2]][rng.integers(3)]
+        param.grad = None if rng.random() < 0.2 else Tensor._wrap(gradient)
+
+
+def arrays(params):
+    return [param.detach().numpy() for param in params]
+
+
+# --- recorded ---------------------------------------------------------------------------------------------
+
+
+def compare_with_recorded(optimizer_class, case, expected):
+    got = record_optim.trajectory(Tensor, tinycnn.float64, optimizer_class, case["options"])
+    for got_step, expected_step in zip(got, expected, strict=True):
+        for got_param, expected_param in zip(got_step, expected_step, strict=True):
+            np.testing.assert_allclose(got_param, expected_param, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "case, expected",
+    list(zip(record_optim.UPDATES, RECORDED, strict=True)),
+    ids=[f"{case['optimizer']}-{'-'.join(case['options'])}" for case in record_optim.UPDATES],
+)
+def test_recorded_steps_of_torch(case, expected):
+    compare_with_recorded(getattr(optim, case["optimizer"]), case, expected)
+
+
+class DecaysLess(optim.SGD):
+    def _update(self, param, grad, state, options):
+        super()._update(param, grad, state, {**options, "weight_decay": 0.999 * options["weight_decay"]})
+
+
+class DampensFirstStep(optim.SGD):
+    def _update(self, param, grad, state, options):
+        state.setdefault("momentum_buffer", Tensor._wrap(np.zeros_like(param)))
+        super()._update(param, grad, state, options)
+
+
+class CoupledDecay(optim.AdamW):
+    _decoupled = False
+
+
+class WithoutBiasCorrection(optim.Adam):
+    def _update(self, param, grad, state, options):
+        super()._update(param, grad, state, options)
+        state["step"] += 1000
+
+
+class LateDecay(optim.Adagrad):
+    def _update(self, param, grad, state, options):
+        state.setdefault("step", 1)
+        super()._update(param, grad, state, options)
+
+
+@pytest.mark.parametrize(
+    "planted, i",
+    [(DecaysLess, 1), (DampensFirstStep, 3), (CoupledDecay, 8), (WithoutBiasCorrection, 5), (LateDecay, 15)],
+)
+def test_comparison_detects_planted_bug(planted, i):
+    case = record_optim.UPDATES[i]
+    assert issubclass(planted, getattr(optim, case["optimizer"]))
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        compare_with_recorded(planted, case, RECORDED[i])
+
+
+# --- live torch -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch")
+
+
+def numbers(low, high):
+    return st.floats(low, high, allow_subnormal=False)
+
+
+RATES, DECAYS = numbers(1e-4, 0.5), st.just(0.0) | numbers(0, 0.5)
+OPTIONS = {
+    "SGD": st.fixed_dictionaries(
+        {"lr": RATES, "momentum": st.just(0) | numbers(0.1, 0.99), "dampening": st.just(0) | numbers(0, 0.9)},
+        optional={"weight_decay": DECAYS, "nesterov": st.booleans(), "maximize": st.booleans()},
+    ).filter(lambda options: not options.get("nesterov") or (options["momentum"] and not options["dampening"])),
+    "Adam": st.fixed_dictionaries(
+        {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0, 0.999))},
+        optional={
+            "eps": numbers(1e-10, 1e-2),
+            "weight_decay": DECAYS,
+            "amsgrad": st.booleans(),
+            "maximize": st.booleans(),
+        },
+    ),
+    "RMSprop": st.fixed_dictionaries(
+        {"lr": RATES, "alpha": numbers(0.1, 0.999), "momentum": st.just(0) | numbers(0, 0.99)},
+        optional={
+            "eps": numbers(1e-8, 1e-2),
+            "weight_decay": DECAYS,
+            "centered": st.booleans(),
+            "maximize": st.booleans(),
+        },
+    ),
+    "Adagrad": st.fixed_dictionaries(
+        {"lr": RATES},
+        optional={
+            "lr_decay": numbers(0, 1),
+            "weight_decay": DECAYS,
+            "initial_accumulator_value": numbers(0, 1),
+            "eps": numbers(1e-10, 1e-2),
+            "maximize": st.booleans(),
+        },
+    ),
+}
+OPTIONS["AdamW"] = OPTIONS["Adam"]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=4, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # shrinking takes minutes
+@given(data=st.data())
+def test_steps_of_live_torch(torch, name, data):
+    options, second = data.draw(OPTIONS[name]), data.draw(OPTIONS[name])
+    second.pop("initial_accumulator_value", None)  # which torch does not let a group choose
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    ours = parameters(rng)
+    theirs = [torch.tensor(array, requires_grad=True) for array in arrays(ours)]
+
+    def groups(params):
+        return [{"params": params[:4]}, {"params": params[4:], **second}]
+
+    optimizer = getattr(optim, name)(groups(ours), **options)
+    reference = getattr(torch.optim, name)(groups(theirs), **{**options, "foreach": False})
+    for _ in range(50):
+        random_gradients(rng, ours)
+        for our, their in zip(ours, theirs, strict=True):
+            their.grad = None if our.grad is None else torch.tensor(our.grad.numpy().copy())
+        optimizer.step()
+        reference.step()
+    for our, their in zip(arrays(ours), theirs, strict=True):
+        expected = their.detach().numpy()
+        np.testing.assert_allclose(our, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", NAMES)
+def test_state_has_torchs_names(torch, name):
+    options = ALL_OPTIONS[name]
+    ours, theirs = Tensor([1.0, 2.0], requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = getattr(optim, name)([ours], **options)
+    reference = getattr(torch.optim, name)([theirs], **options)
+    ours.grad, theirs.grad = Tensor([0.1, -0.2]), torch.tensor([0.1, -0.2])
+    optimizer.step()
+    reference.step()
+    got, expected = optimizer.state_dict(), reference.state_dict()
+    assert set(got["param_groups"][0]) <= set(expected["param_groups"][0])
+    for option, value in got["param_groups"][0].items():
+        assert value == expected["param_groups"][0][option], option
+    unused = {"step"} if name == "RMSprop" else set()
+    assert set(got["state"][0]) == set(expected["state"][0]) - unused
+    for key, value in got["state"][0].items():
+        np.testing.assert_allclose(np.asarray(value), expected["state"][0][key].numpy(), rtol=1e-6)
+
+
+# --- what any optimizer must keep to ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_stays_float32(name):
+    rng = np.random.default_rng(1)
+    single = parameters(rng, np.float32)
+    double = [Tensor(array.astype(np.float64), requires_grad=True) for array in arrays(single)]
+    optimizers = [getattr(optim, name)(params, lr=np.float64(0.01), **ALL_OPTIONS[name]) for params in (single, double)]
+    for _ in range(5):
+        random_gradients(rng, single)
+        for a, b in zip(single, double, strict=True):
+            b.grad = None if a.grad is None else a.grad.to(tinycnn.float64)
+        for optimizer in optimizers:
+            optimizer.step()
+    for a, b in zip(single, double, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a.tolist(), b.tolist(), rtol=1e-4, atol=1e-5)
+    tensors = [x for state in optimizers[0].state.values() for x in state.values() if isinstance(x, Tensor)]
+    assert len(tensors) >= len(SHAPES)
+    assert {x.dtype for x in tensors} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_changes_parameters_in_place_and_leaves_gradients_alone(name):
+    rng = np.random.default_rng(2)
+    params = parameters(rng)
+    optimizer = getattr(optim, name)(params, **ALL_OPTIONS[name])
+    for _ in range(3):
+        random_gradients(rng, params)
+        before = [(param._array, copy.deepcopy(param.grad), param.tolist()) for param in params]
+        optimizer.step()
+        for param, (array, grad, values) in zip(params, before, strict=True):
+            assert param._array is array
+            assert (param.tolist() == values) == (param.grad is None)
+            if grad is None:
+                continue
+            assert param.grad.tolist() == grad.tolist()
+            kept = [x._array for x in optimizer.state.get(param, {}).values() if isinstance(x, Tensor)]
+            assert not any(np.shares_memory(x, param.grad._array) for x in kept)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameter_in_another_memory_order(name):
+    rng = np.random.default_rng(3)
+    values, gradient = rng.standard_normal((2, 90, 70))
+    plain = Tensor(values, requires_grad=True)
+    transposed = Tensor._wrap(values.copy(order="F")).requires_grad_()
+    for param in plain, transposed:
+        optimizer = getattr(optim, name)([param], lr=0.1, **ALL_OPTIONS[name])
+        for _ in range(3):
+            param.grad = Tensor(gradient)
+            optimizer.step()
+    assert transposed._array.flags.f_contiguous
+    assert plain.tolist() == transposed.tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_and_loaded_it_continues_identically(name):
+    rng = np.random.default_rng(4)
+    straight = parameters(rng)
+    split = copy.deepcopy(straight)
+
+    def make(params, lr):
+        return getattr(optim, name)(
+            [{"params": params[:2]}, {"params": params[2:], "lr": 0.2}], lr, **ALL_OPTIONS[name]
+        )
+
+    one, two = make(straight, 0.05), make(split, 0.05)
+    for step in range(40):
+        if step == 20:
+            saved = copy.deepcopy(two.state_dict())
+            two.step()  # what was saved must not depend on what the old optimizer does next
+            split = [Tensor(array, requires_grad=True) for array in arrays(straight)]
+            two = make(split, 7.0)
+            two.load_state_dict(saved)
+        random_gradients(rng, straight)
+        for a, b in zip(straight, split, strict=True):
+            b.grad = a.grad
+        one.step()
+        two.step()
+    for a, b in zip(straight, split, strict=True):
+        assert a.tolist() == b.tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_allocate_no_large_arrays(name):
+    param = Tensor(np.ones((300, 400), np.float32), requires_grad=True)
+    param.grad = Tensor(np.ones((300, 400), np.float32))
+    optimizer = getattr(optim, name)([param], **ALL_OPTIONS[name])
+    optimizer.step()
+    tracemalloc.start()
+    optimizer.step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < param._array.nbytes / 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_graph_that_needs_the_parameter_notices(name):
+    param = Tensor([1.0, 2.0], requires_grad=True)
+    loss = (param * param).sum()
+    param.grad = Tensor([1.0, 1.0])
+    getattr(optim, name)([param]).step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_minimises_a_quadratic(name):
+    param = Tensor([3.0, -2.0], requires_grad=True)
+    target = Tensor([1.0, 0.5])
+    optimizer = getattr(optim, name)([param], lr=0.3)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = ((param - target) ** 2).sum()
+        loss.backward()
+        return loss
+
+    with tinycnn.no_grad():  # a closure records its graph all the same
+        first = optimizer.step(closure).item()
+        for _ in range(200):
+            last = optimizer.step(closure).item()
+    assert first == pytest.approx(4 + 6.25)
+    assert last < 0.05
+
+
+def test_centered_rmsprop_survives_a_variance_rounded_below_zero():
+    param = Tensor(np.linspace(1, 2, 1000, dtype=np.float32), requires_grad=True)
+    optimizer = optim.RMSprop([param], lr=1e-6, alpha=0.5, centered=True)
+    for _ in range(100):
+        param.grad = Tensor(np.linspace(0.1, 3, 1000, dtype=np.float32))
+        optimizer.step()
+    assert np.isfinite(param.detach().numpy()).all()
+
+
+def test_options_of_a_group_can_be_switched_on_between_steps():
+    for name, option in ("SGD", "momentum"), ("RMSprop", "momentum"), ("RMSprop", "centered"), ("Adam", "amsgrad"):
+        param = Tensor([1.0], requires_grad=True)
+        param.grad = Tensor([1.0])
+        optimizer = getattr(optim, name)([param])
+        optimizer.step()
+        optimizer.param_groups[0][option] = True if option in ("centered", "amsgrad") else 0.9
+        optimizer.step()
+        assert np.isfinite(param.item())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_gpu_steps_equal_cpu_steps(name):
+    cupy = importlib.import_module("cupy")
+    rng = np.random.default_rng(5)
+    cpu = parameters(rng)
+    gpu = [Tensor(array, device="gpu", requires_grad=True) for array in arrays(cpu)]
+    optimizers = [getattr(optim, name)(params, lr=0.01, **ALL_OPTIONS[name]) for params in (cpu, gpu)]
+    for _ in range(10):
+        random_gradients(rng, cpu)
+        for a, b in zip(cpu, gpu, strict=True):
+            b.grad = None if a.grad is None else a.grad.gpu()
+        norms = [optim.clip_grad_norm_(params, 1.0) for params in (cpu, gpu)]
+        assert norms[0].item() == pytest.approx(norms[1].item(), rel=1e-12)
+        for optimizer in optimizers:
+            optimizer.step()
+    for a, b in zip(cpu, gpu, strict=True):
+        assert isinstance(b._array, cupy.ndarray)
+        np.testing.assert_allclose(a.tolist(), b.cpu().tolist(), rtol=1e-12, atol=1e-13)
