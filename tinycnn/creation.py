@@ -51,28 +51,32 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     if dtype is None and isinstance(fill_value, (bool, int)):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
-    return _filled("full", (tuple(size),), dtype, device, requires_grad, fill_value)
+    return _filled("full", (size,), dtype, device, requires_grad, fill_value)
 
 
-def _like(x: Tensor, function: str, *value: Any) -> Tensor:
+def _like(function: str, x: Tensor, dtype: Any, requires_grad: bool, *value: Any) -> Tensor:
     """With the memory order of `x`, so that the two combine at full speed."""
-    return Tensor._wrap(getattr(backend.array_module(x._array), function)(x._array, *value))
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{function}: expected a Tensor, got {type(x).__name__}")
+    dtype = x.dtype if dtype is None else dtypes.as_dtype(dtype)
+    array = getattr(backend.array_module(x._array), function)(x._array, *value, dtype=dtype)
+    return Tensor._wrap(array).requires_grad_(requires_grad)
 
 
-def zeros_like(input: Tensor) -> Tensor:
-    return _like(input, "zeros_like")
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    return _like("zeros_like", input, dtype, requires_grad)
 
 
-def ones_like(input: Tensor) -> Tensor:
-    return _like(input, "ones_like")
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    return _like("ones_like", input, dtype, requires_grad)
 
 
-def empty_like(input: Tensor) -> Tensor:
-    return _like(input, "empty_like")
+def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    return _like("empty_like", input, dtype, requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any) -> Tensor:
-    return _like(input, "full_like", fill_value)
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    return _like("full_like", input, dtype, requires_grad, fill_value)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -88,17 +92,23 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+    if steps < 0:
+        raise ValueError(f"linspace: expected at least 0 steps, got {steps}")
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     return Tensor._wrap(backend.module_of(backend.device(device)).linspace(start, end, steps, dtype=dtype))
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+    if n < 0 or (m is not None and m < 0):
+        raise ValueError(f"eye: sizes must not be negative, got {n} and {m}")
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     return Tensor._wrap(backend.module_of(backend.device(device)).eye(n, m, dtype=dtype))
 
 
 def _drawn(draw: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"random numbers: expected a floating-point dtype, got {dtype}; for integers use randint")
     generator = backend.random_generator(backend.device(device))
     drawn_as = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
     array = getattr(generator, draw)(sizes_of(sizes), dtype=drawn_as)
@@ -119,6 +129,8 @@ def randint(low: int, high: int | None = None, size: Any = (), *, dtype: Any = N
     """Integers from `low` (0 if only `high` is given) to `high` - 1."""
     if high is None or isinstance(high, (tuple, list)):
         low, high, size = 0, low, (high if high is not None else size)
+    if low >= high:
+        raise ValueError(f"randint: expected low < high, got {low} and {high}")
     generator = backend.random_generator(backend.device(device))
     return Tensor._wrap(generator.integers(low, high, sizes_of((size,))).astype(dtypes.as_dtype(dtype or "int64")))
 

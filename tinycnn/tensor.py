@@ -14,6 +14,8 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn.ops import elementwise, linalg, reduce, shape
 
+Dims = int | Sequence[int] | None  # one dimension, several, or all
+
 
 class ValuesAndIndices(NamedTuple):
     """What `max(dim)`, `min(dim)` return: the values, and where along `dim` they were found."""
@@ -211,6 +213,8 @@ class Tensor:
                 "or do it under no_grad()"
             )
         array = value._array if isinstance(value, Tensor) else value
+        if value is None or isinstance(value, str):
+            raise TypeError(f"cannot assign {value!r} to elements of a tensor")
         if not self._array.flags.writeable:
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
         try:
@@ -339,44 +343,29 @@ class Tensor:
     def cuda(self, index: int = 0) -> Tensor:
         return self.to(device=f"cuda:{index}")
 
-    def float(self) -> Tensor:
-        return self.to(dtypes.float32)
-
-    def double(self) -> Tensor:
-        return self.to(dtypes.float64)
-
-    def half(self) -> Tensor:
-        return self.to(dtypes.float16)
-
-    def int(self) -> Tensor:
-        return self.to(dtypes.int32)
-
-    def long(self) -> Tensor:
-        return self.to(dtypes.int64)
-
-    def bool(self) -> Tensor:
-        return self.to(dtypes.bool_)
-
-    def __float__(self) -> Any:
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __int__(self) -> Any:
+    def __int__(self) -> int:
         return int(self.item())
 
-    def __index__(self) -> Any:
+    def __index__(self) -> int:
         if self.dtype.kind not in "iub":
             raise TypeError(f"a tensor of dtype {self.dtype} cannot be an index: expected an integer")
         return int(self.item())
 
-    def __bool__(self) -> Any:
+    def __bool__(self) -> bool:
         if self.numel() != 1:
             raise ValueError(f"the truth value of a tensor of shape {self.shape} is ambiguous: use any() or all()")
         return bool(self._array.item())
 
-    def __len__(self) -> Any:
+    def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len() of a tensor without dimensions")
         return self._array.shape[0]
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -444,6 +433,9 @@ class Tensor:
     def __neg__(self) -> Tensor:
         return elementwise.neg(self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __abs__(self) -> Tensor:
         return elementwise.abs(self)
 
@@ -482,6 +474,8 @@ class Tensor:
 
     def __xor__(self, other: Any) -> Tensor:
         return elementwise.logical("^", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def exp(self) -> Tensor:
         return elementwise.exp(self)
@@ -522,60 +516,60 @@ class Tensor:
 
     # --- reductions ---------------------------------------------------------------------------------------
 
-    def sum(self, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Tensor:
+    def sum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         return reduce.sum(self if dtype is None else self.to(dtype), dim, keepdim)
 
-    def mean(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+    def mean(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return reduce.mean(self, dim, keepdim)
 
-    def var(self, dim: Any = None, *, correction: Any = 1, keepdim: Any = False) -> Tensor:
+    def var(self, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
         """The variance: squared deviations from the mean, summed and divided by n - correction."""
         return reduce.var(self, dim, correction=correction, keepdim=keepdim)
 
-    def std(self, dim: Any = None, *, correction: Any = 1, keepdim: Any = False) -> Tensor:
+    def std(self, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
         return reduce.std(self, dim, correction=correction, keepdim=keepdim)
 
-    def amax(self, dim: Any = (), keepdim: Any = False) -> Tensor:
+    def amax(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
         """The maximum over `dim`; its gradient is shared evenly among equal maxima."""
         return reduce.amax(self, dim, keepdim)
 
-    def amin(self, dim: Any = (), keepdim: Any = False) -> Tensor:
+    def amin(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
         return reduce.amin(self, dim, keepdim)
 
-    def max(self, dim: Any = None, keepdim: Any = False) -> Any:
+    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
         """Without `dim`, the largest element; with it, (values, indices) along it. With another Tensor instead
         of `dim`, the element-wise maximum of the two."""
         if isinstance(dim, Tensor):
             return elementwise.maximum(self, dim)
         return self.amax() if dim is None else ValuesAndIndices(*reduce.max_along(self, dim, keepdim))
 
-    def min(self, dim: Any = None, keepdim: Any = False) -> Any:
+    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
         """As `max`, for the smallest element."""
         if isinstance(dim, Tensor):
             return elementwise.minimum(self, dim)
         return self.amin() if dim is None else ValuesAndIndices(*reduce.min_along(self, dim, keepdim))
 
-    def argmax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """The index of the largest element, of the flattened tensor or along `dim`; the first of equal ones."""
         return reduce.argmax(self, dim, keepdim)
 
-    def argmin(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         return reduce.argmin(self, dim, keepdim)
 
-    def all(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+    def all(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return reduce.all(self, dim, keepdim)
 
-    def any(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+    def any(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return reduce.any(self, dim, keepdim)
 
-    def norm(self, p: Any = 2, dim: Any = None, keepdim: Any = False) -> Tensor:
+    def norm(self, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
         """The p-norm, (sum |x|^p)^(1/p); p = inf gives the largest absolute value."""
         return reduce.norm(self, p, dim, keepdim)
 
-    def softmax(self, dim: Any) -> Tensor:
+    def softmax(self, dim: int) -> Tensor:
         return reduce.softmax(self, dim)
 
-    def log_softmax(self, dim: Any) -> Tensor:
+    def log_softmax(self, dim: int) -> Tensor:
         return reduce.log_softmax(self, dim)
 
     # --- shapes -------------------------------------------------------------------------------------------
@@ -588,22 +582,22 @@ class Tensor:
         """As `reshape`: here, elements that cannot be viewed in the new shape are copied."""
         return shape.reshape(self, shape.sizes_of(sizes))
 
-    def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Tensor:
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return shape.flatten(self, start_dim, end_dim)
 
-    def unflatten(self, dim: Any, sizes: Sequence) -> Tensor:
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Tensor:
         return shape.unflatten(self, dim, sizes)
 
-    def squeeze(self, dim: Any = None) -> Tensor:
+    def squeeze(self, dim: Dims = None) -> Tensor:
         return shape.squeeze(self, dim)
 
-    def unsqueeze(self, dim: Any) -> Tensor:
+    def unsqueeze(self, dim: int) -> Tensor:
         return shape.unsqueeze(self, dim)
 
     def permute(self, *dims: Any) -> Tensor:
         return shape.permute(self, shape.sizes_of(dims))
 
-    def transpose(self, dim0: Any, dim1: Any) -> Tensor:
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
         return shape.transpose(self, dim0, dim1)
 
     def t(self) -> Tensor:
@@ -625,18 +619,38 @@ class Tensor:
     def flip(self, *dims: Any) -> Tensor:
         return shape.flip(self, shape.sizes_of(dims))
 
-    def gather(self, dim: Any, index: Tensor) -> Tensor:
+    def gather(self, dim: int, index: Tensor) -> Tensor:
         return shape.gather(self, dim, index)
 
-    def split(self, split_size: Any, dim: Any = 0) -> tuple[Tensor, ...]:
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
         """Pieces of `split_size` along `dim` (the last may be smaller), or of the sizes in a list."""
         return shape.split(self, split_size, dim)
 
-    def chunk(self, chunks: Any, dim: Any = 0) -> tuple[Tensor, ...]:
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         return shape.chunk(self, chunks, dim)
 
     def __getitem__(self, index: Any) -> Tensor:
         return shape.getitem(self, index)
+
+    # --- conversions, named like Python's types: last, for in annotations below them these names mean the methods ---
+
+    def float(self) -> Tensor:
+        return self.to(dtypes.float32)
+
+    def double(self) -> Tensor:
+        return self.to(dtypes.float64)
+
+    def half(self) -> Tensor:
+        return self.to(dtypes.float16)
+
+    def int(self) -> Tensor:
+        return self.to(dtypes.int32)
+
+    def long(self) -> Tensor:
+        return self.to(dtypes.int64)
+
+    def bool(self) -> Tensor:
+        return self.to(dtypes.bool_)
 
 
 def _names_device(target: Any) -> bool:
