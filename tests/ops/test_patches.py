@@ -75,7 +75,7 @@ def test_overlaps_says_whether_an_input_is_in_two_windows(window):
 
 
 @pytest.mark.parametrize(
-    "size, kernel, stride, padding, dilation", itertools.product([5, 8], [1, 3], [1, 2], [0, 1], [1, 2])
+    "size, kernel, stride, padding, dilation", list(itertools.product([5, 8], [1, 3], [1, 2], [0, 1], [1, 2]))
 )
 def test_output_size(size, kernel, stride, padding, dilation):
     window = Window((size,), (kernel,), (stride,), ((padding, padding),), (dilation,))
