@@ -1,6 +1,7 @@
 """tinycnn: a micro deep-learning framework whose every operator can be read on one screen."""
 
 from tinycnn import backend, nn, optim
+from tinycnn.anomaly import detect_anomaly
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.backend import device, manual_seed
 from tinycnn.creation import (

@@ -31,6 +31,7 @@ class _Mode(threading.local):
     def __init__(self) -> None:
         self.recording = True
         self.outer: list[bool] = []  # the modes around this one
+        self.anomaly: Any = None  # what `detect_anomaly` wants to be told of, while it is on
 
 
 _mode = _Mode()
@@ -194,6 +195,8 @@ class Function:
             self.recorded = True
             self.needs_input_grad = needs
         output = Tensor._wrap(self.forward(*arrays))
+        if _mode.anomaly is not None:
+            _mode.anomaly.forward(self, arrays, output._array)
         if self.returns_view and _is_view(output._array, arrays[0]):
             output._version = inputs[0]._shared_version()
         if self.recorded:
@@ -338,7 +341,7 @@ def _backward(node: Function, gradient: Any) -> tuple:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    grad_inputs = node.backward(gradient)
+    grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
     if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):

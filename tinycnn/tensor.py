@@ -477,6 +477,15 @@ class Tensor:
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
+    def isnan(self) -> Tensor:
+        return elementwise.test("isnan", self)
+
+    def isinf(self) -> Tensor:
+        return elementwise.test("isinf", self)
+
+    def isfinite(self) -> Tensor:
+        return elementwise.test("isfinite", self)
+
     def exp(self) -> Tensor:
         return elementwise.exp(self)
 

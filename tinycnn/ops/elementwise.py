@@ -464,3 +464,8 @@ def logical(symbol: str, *operands: Any) -> Any:
     except (TypeError, ValueError):
         _check_together(f"'{symbol}'", *operands)
         raise
+
+
+def test(function: str, x: Any) -> Any:
+    """isnan, isinf or isfinite of each element, as a boolean Tensor."""
+    return autograd.Tensor._wrap(getattr(backend.array_module(x._array), function)(x._array))

@@ -36,12 +36,12 @@ class MaxPool(Function):
         y = _empty_like(x, self.window.output_size, x.dtype)
         keeps_argmax = self.keeps_argmax or self.recorded
         if keeps_argmax:
-            self.argmax = xp.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32)
+            self.saved = xp.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32)
         if taps[0].margins:
             y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
             if keeps_argmax:  # where all elements are −∞, the first that lies on the input is the first largest
                 for k, tap in reversed(list(enumerate(taps))):
-                    self.argmax[tap.outputs] = k
+                    self.saved[tap.outputs] = k
         y[taps[0].outputs] = x[taps[0].inputs]
         for k, tap in enumerate(taps[1:], start=1):
             candidate, best = x[tap.inputs], y[tap.outputs]
@@ -49,13 +49,13 @@ class MaxPool(Function):
                 # Not (best >= candidate), rather than candidate > best: nan wins, as in torch. Later taps have larger
                 # numbers, so the largest number is the last tap that was better.
                 better = ~(best >= candidate)
-                argmax = self.argmax[tap.outputs]
+                argmax = self.saved[tap.outputs]
                 xp.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
             xp.maximum(best, candidate, out=best)
         return y
 
     def backward(self, grad_output: Any) -> Any:
-        return ScatterTaps(self.window, self.argmax)(grad_output)
+        return ScatterTaps(self.window, self.saved)(grad_output)
 
 
 class ScatterTaps(Function):
@@ -164,7 +164,7 @@ def max_pool_with_indices(x: Any, window: Window) -> tuple[Any, Any]:
     for i, size in enumerate(window.input_size):
         starts = np.arange(window.output_size[i]) * window.stride[i] - window.padding[i][0]
         starts = starts.reshape(-1, *[1] * (len(window.input_size) - 1 - i))
-        offsets = xp.asarray(tap_places[:, i] * window.dilation[i])[operator.argmax]
+        offsets = xp.asarray(tap_places[:, i] * window.dilation[i])[operator.saved]
         indices = indices * size + xp.asarray(starts) + offsets
     return y, Tensor._wrap(indices)
 
