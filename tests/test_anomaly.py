@@ -29,7 +29,10 @@ def net() -> Root:
 
 
 def test_forward_names_operator_layer_and_line():
-    expected = r"Sqrt produced the first nan, in layer Root\(\), called at .*test_anomaly\.py:\d+: return \(y - 1\)\.sqrt\(\)"
+    expected = (
+        r"Sqrt produced the first nan, in layer Root\(\), "
+        r"called at .*test_anomaly\.py:\d+: return \(y - 1\)\.sqrt\(\)"
+    )
     with pytest.raises(RuntimeError, match=expected), tinycnn.detect_anomaly():
         net()(tinycnn.ones(4, 2, dtype="float64"))
 

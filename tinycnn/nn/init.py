@@ -97,6 +97,73 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return normal_(tensor, 0, gain * math.sqrt(2 / sum(fans(tensor))))
 
 
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+    """Normal, but drawn again where it falls outside of [a, b]."""
+    if not a < b:
+        raise ValueError(f"trunc_normal_: expected a < b, got a={a} and b={b}")
+    if not (a - 3 * std < mean < b + 3 * std):
+        raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
+    xp, generator = backend.array_module(tensor._array), _generator(tensor)
+    values = generator.standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean
+    while True:
+        outside = (values < a) | (values > b)
+        count = int(xp.count_nonzero(outside))
+        if count == 0:
+            return _write(tensor, values)
+        values[outside] = generator.standard_normal(count, dtype=_drawn_as(tensor)) * std + mean
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Orthonormal rows, or columns where there are more rows, times `gain`; further dimensions count as columns.
+
+    The Q of a normal matrix's QR decomposition, with signs that make it uniform. Source: Saxe et al., 2013.
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tensor.shape}")
+    if tensor.numel() == 0:
+        return tensor
+    xp, rows = backend.array_module(tensor._array), tensor.shape[0]
+    drawn = _generator(tensor).standard_normal((rows, tensor.numel() // rows), dtype=_drawn_as(tensor))
+    wide = drawn.shape[0] < drawn.shape[1]
+    q, r = xp.linalg.qr(drawn.T if wide else drawn)
+    q = q * xp.sign(xp.diagonal(r))
+    return _write(tensor, gain * (q.T if wide else q).reshape(tensor.shape))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got shape {tensor.shape}")
+    return _write(tensor, backend.array_module(tensor._array).eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution that passes channel i of each group on as output i of the group: the kernel's centre is 1."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: expected a convolution's weight of 3, 4 or 5 dimensions, got shape {tensor.shape}")
+    if groups < 1 or tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: groups={groups} does not divide the {tensor.shape[0]} output channels")
+    _write(tensor, 0)
+    per_group = tensor.shape[0] // groups
+    centre = tuple(size // 2 for size in tensor.shape[2:])
+    for group in range(groups):
+        for channel in range(min(per_group, tensor.shape[1])):
+            tensor._array[(group * per_group + channel, channel, *centre)] = 1
+    return tensor
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+    """Normal, with the share `sparsity` of each column set to 0. Source: Martens, 2010."""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got shape {tensor.shape}")
+    normal_(tensor, 0, std)
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    order = _generator(tensor).random((rows, columns)).argsort(axis=0)  # a random permutation of each column's rows
+    tensor._array[order < zeros] = 0
+    return tensor
+
+
 def layer_default_(weight: Tensor, bias: Tensor | None) -> None:
     """What torch gives Linear and Conv: weight and bias uniform on ±1 / √fan_in (kaiming_uniform_ with a = √5)."""
     kaiming_uniform_(weight, a=math.sqrt(5))
