@@ -1,0 +1,171 @@
+"""The settings of a training run: read from a TOML file and checked key by key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tinycnn import Tensor, optim
+from tinycnn.optim import lr_scheduler
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    # strict: "3" is no number and 2.0 no int; forbid: a misspelt key must not be ignored.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SGD(Settings):
+    name: Literal["sgd"]
+    lr: float = Field(gt=0)
+    momentum: Share = 0.0
+    weight_decay: float = Field(0.0, ge=0)
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> SGD:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("expected momentum above 0 with nesterov = true")
+        return self
+
+    def build(self, parameters: Iterable[Tensor]) -> optim.Optimizer:
+        return optim.SGD(parameters, **self.model_dump(exclude={"name"}))
+
+
+class Adam(Settings):
+    name: Literal["adam", "adamw"]
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+
+    def build(self, parameters: Iterable[Tensor]) -> optim.Optimizer:
+        algorithm = {"adam": optim.Adam, "adamw": optim.AdamW}[self.name]
+        return algorithm(parameters, lr=self.lr, weight_decay=self.weight_decay)
+
+
+# Every schedule is stepped after each batch and starts from, or rises to, the optimizer's lr.
+
+
+class Constant(Settings):
+    name: Literal["none"]
+
+    def build(self, optimizer: optim.Optimizer, epochs: int, batches: int) -> lr_scheduler.LRScheduler:
+        return lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+
+class OneCycle(Settings):
+    """From lr / div_factor up to lr in the first `pct_start` of the training, then down to nearly 0."""
+
+    name: Literal["onecycle"]
+    pct_start: Share = 0.3
+    div_factor: float = Field(25.0, ge=1)
+
+    def build(self, optimizer: optim.Optimizer, epochs: int, batches: int) -> lr_scheduler.LRScheduler:
+        return lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=optimizer.param_groups[0]["lr"],
+            total_steps=epochs * batches,
+            pct_start=self.pct_start,
+            div_factor=self.div_factor,
+            cycle_momentum=False,  # the recipe's momentum is what it says
+        )
+
+
+class Cosine(Settings):
+    """From lr down to 0 along half a cosine wave."""
+
+    name: Literal["cosine"]
+
+    def build(self, optimizer: optim.Optimizer, epochs: int, batches: int) -> lr_scheduler.LRScheduler:
+        return lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs * batches)
+
+
+class Step(Settings):
+    """Times `gamma` after every `epochs` epochs."""
+
+    name: Literal["step"]
+    epochs: int = Field(ge=1)
+    gamma: Share = 0.1
+
+    def build(self, optimizer: optim.Optimizer, epochs: int, batches: int) -> lr_scheduler.LRScheduler:
+        return lr_scheduler.StepLR(optimizer, step_size=self.epochs * batches, gamma=self.gamma)
+
+
+VARIANTS: dict[str, type[Settings]] = {
+    "sgd": SGD, "adam": Adam, "adamw": Adam,
+    "none": Constant, "onecycle": OneCycle, "cosine": Cosine, "step": Step,
+}  # fmt: skip
+
+
+class Recipe(Settings):
+    """All that decides what is trained, and how."""
+
+    dataset: Literal["mnist", "fashion_mnist", "digits"]
+    model: Literal["lenet5"]
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    seed: int = Field(0, ge=0)
+    random_shift: int = Field(0, ge=0, lt=28)  # pixels, in either direction
+    label_smoothing: Share = 0.0
+    optimizer: Annotated[SGD | Adam, Field(discriminator="name")]
+    scheduler: Annotated[Constant | OneCycle | Cosine | Step, Field(discriminator="name")]
+
+
+class RecipeError(ValueError):
+    """The settings are wrong; one line of the message for each that is."""
+
+
+def read_recipe(path: Path, flags: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in the TOML file `path`, relative to the working directory or else to the repository.
+
+    Args:
+        flags: what the command line sets instead: keys of the recipe, or "lr", the optimizer's.
+
+    Raises RecipeError, naming the file and every wrong key, or the flag.
+    """
+    found = path if path.is_file() else REPOSITORY / path
+    if not found.is_file():
+        raise RecipeError(f"{path}: no such file")
+    try:
+        table = tomllib.loads(found.read_text(encoding="utf-8"))
+    except ValueError as error:  # a TOMLDecodeError or a UnicodeDecodeError
+        raise RecipeError(f"{path}: not a TOML file: {error}") from None
+    flags = dict(flags or {})
+    for key, value in flags.items():
+        holder = table.get("optimizer") if key == "lr" else table
+        if isinstance(holder, dict):
+            holder[key] = value
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError("\n".join(_problem(path, flags, e) for e in error.errors())) from None
+
+
+def _problem(path: Path, flags: Mapping[str, Any], error: Mapping[str, Any]) -> str:
+    """One line: where the wrong value stands, what was expected, what came."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    table, *variant_and_key = error["loc"]  # ("epochs",) or ("optimizer", "sgd", "lr")
+    variant, key = variant_and_key[:1], ".".join([table, *variant_and_key[1:]])
+    flag = "lr" if key == "optimizer.lr" else key
+    where = f"--{flag.replace('_', '-')}" if flag in flags else f"{path}: {key}"
+    match kind:
+        case "missing":
+            return f"{where} is missing"
+        case "extra_forbidden":
+            known = VARIANTS[variant[0]] if variant else Recipe
+            return f"{path}: unknown key {key} = {value!r}, expected one of {', '.join(known.model_fields)}"
+        case "union_tag_not_found":
+            return f"{where}.name is missing"
+        case "union_tag_invalid":
+            return f"{where}.name: expected one of {context['expected_tags']}, got {value['name']!r}"
+        case "model_attributes_type":
+            return f"{where}: expected a table, got {value!r}"
+        case "value_error":
+            return f"{where}: {context['error']}"
+    return f"{where}: expected {error['msg'].removeprefix('Input should be ')}, got {value!r}"

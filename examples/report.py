@@ -1,0 +1,127 @@
+"""The picture of a training run: curves, confusion matrix, worst mistakes and the first layer's filters."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinycnn.data.dataset import ArrayDataset
+
+TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
+MISTAKES = 12
+
+
+def require_matplotlib() -> None:
+    """ImportError, saying what to install, where matplotlib is missing."""
+    if find_spec("matplotlib") is None:
+        raise ImportError(
+            "report.png: needs matplotlib, which is not installed: pip install 'tinycnn[examples]'"
+        )
+
+
+def draw_report(
+    path: Path,
+    title: str,
+    history: list[dict[str, Any]],
+    probabilities: np.ndarray,
+    test_set: ArrayDataset,
+    filters: np.ndarray,
+) -> None:
+    """Writes the picture to the PNG file `path`.
+
+    Args:
+        history: one dict an epoch, with epoch and train_/test_ loss and accuracy.
+        probabilities: (N, classes), the model's for the images of `test_set`.
+        filters: (O, C, KH, KW), the first layer's weight; channel 0 is shown.
+    """
+    # Imported here, so that reading a --help needs no matplotlib; a Figure of its own always draws with Agg.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 8.2), dpi=120, layout="constrained")
+    figure.suptitle(title, fontsize=15, fontweight="bold")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1], hspace=0.04)
+
+    loss, accuracy, confusion = top.subplots(1, 3, width_ratios=[1, 1, 1.05])
+    draw_curves(loss, history, "loss", "Loss")
+    draw_curves(accuracy, history, "accuracy", "Accuracy")
+    draw_confusion(confusion, probabilities.argmax(1), test_set.targets, test_set.classes)
+
+    left, right = bottom.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
+    draw_mistakes(left, probabilities, test_set)
+    draw_filters(right, filters[:, 0])
+    figure.savefig(path)
+
+
+def draw_curves(axes: Any, history: list[dict[str, Any]], quantity: str, title: str) -> None:
+    epochs = [figures["epoch"] for figures in history]
+    scale, digits = (100, 2) if quantity == "accuracy" else (1, 4)
+    for part, colour in (("train", TRAIN), ("test", TEST)):
+        values = [scale * figures[f"{part}_{quantity}"] for figures in history]
+        label = f"{part} {values[-1]:.{digits}f}"
+        axes.plot(epochs, values, "o-", color=colour, markersize=4, linewidth=2, label=label)
+    axes.set_title(f"{title}{' (%)' if scale == 100 else ''}", loc="left")
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0.5, epochs[-1] + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, title="last epoch", alignment="left")
+
+
+def draw_confusion(axes: Any, predicted: np.ndarray, targets: np.ndarray, classes: tuple[str, ...]) -> None:
+    C = len(classes)
+    counts = np.zeros((C, C), int)
+    np.add.at(counts, (targets, predicted), 1)
+    mistakes = counts * (1 - np.eye(C, dtype=int))
+    # Only mistakes are coloured: on the scale of the diagonal all of them would look white.
+    shade = np.where(mistakes > 0, mistakes, np.nan)
+    axes.imshow(shade, cmap="Reds", vmin=0, vmax=max(3, 1.4 * mistakes.max()))
+    for row, column in np.argwhere(counts):
+        style = {"color": GREY} if row == column else {"color": "black", "fontweight": "bold"}
+        axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7.5, **style)
+    axes.set_xticks(range(C), classes, rotation=0 if max(map(len, classes)) == 1 else 90)
+    axes.set_yticks(range(C), classes)
+    axes.set_title(f"Confusion matrix: {mistakes.sum():,} mistakes", loc="left")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+
+
+def worst_mistakes(probabilities: np.ndarray, targets: np.ndarray, count: int) -> np.ndarray:
+    """The indices of the wrong predictions that the model was surest of, the surest first."""
+    predicted = probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != targets)
+    surest_first = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
+    return wrong[surest_first[:count]]
+
+
+def draw_mistakes(figure: Any, probabilities: np.ndarray, test_set: ArrayDataset) -> None:
+    worst = worst_mistakes(probabilities, test_set.targets, MISTAKES)
+    title = "Worst mistakes: true → predicted class, and the probability given to it"
+    figure.suptitle(title if len(worst) else "No mistakes", x=0.02, ha="left")
+    for axes, i in zip(tiles(figure, 2, MISTAKES // 2), worst):
+        predicted = probabilities[i].argmax()
+        true_name, name = (test_set.classes[c] for c in (test_set.targets[i], predicted))
+        between = "\n→ " if len(true_name + name) > 8 else " → "
+        label = f"{true_name}{between}{name}  {probabilities[i, predicted]:.1%}"
+        axes.set_title(label, fontsize=10, color=WRONG)
+        axes.imshow(test_set.images[i, 0], cmap="gray_r")
+
+
+def draw_filters(figure: Any, filters: np.ndarray) -> None:
+    figure.suptitle("First layer's filters", x=0.02, ha="left")
+    columns = 3
+    limit = np.abs(filters).max()
+    for axes, kernel in zip(tiles(figure, -(-len(filters) // columns), columns), filters):
+        axes.imshow(kernel, cmap="RdBu", vmin=-limit, vmax=limit)
+    figure.supxlabel("blue excites, red inhibits", fontsize=9, color=GREY)
+
+
+def tiles(figure: Any, rows: int, columns: int) -> list[Any]:
+    """Axes without ticks or frames."""
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for each in axes:
+        each.set_axis_off()
+    return list(axes)

@@ -1,0 +1,303 @@
+"""Trains LeNet-5 on MNIST: python examples/train_mnist.py --help
+
+The settings come from a TOML file in configs/; weights, figures and a picture go to runs/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from recipe import Recipe, read_recipe
+from report import draw_report, require_matplotlib
+from tqdm import tqdm
+
+import tinycnn
+from tinycnn import Tensor, backend
+from tinycnn.data import MNIST, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
+from tinycnn.data.dataset import ArrayDataset
+from tinycnn.models import LeNet5
+from tinycnn.nn import Module
+from tinycnn.nn.functional import cross_entropy
+
+
+def train(
+    model: Module, train_set: ArrayDataset, test_set: ArrayDataset, recipe: Recipe, device: backend.Device
+) -> Iterator[dict[str, Any]]:
+    """Trains `model`, and gives each epoch's figures when it is over."""
+    loader = DataLoader(train_set, recipe.batch_size, shuffle=True)
+    optimizer = recipe.optimizer.build(model.parameters())
+    scheduler = recipe.scheduler.build(optimizer, recipe.epochs, len(loader))
+
+    for epoch in range(1, recipe.epochs + 1):
+        model.train()
+        progress = Progress(loader, f"{train_set.name} epoch {epoch}/{recipe.epochs}")
+        for images, targets in progress:
+            images, targets = images.to(device), targets.to(device)
+            scores = model(images)
+            loss = cross_entropy(scores, targets, label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            lr = scheduler.get_last_lr()[0]
+            scheduler.step()
+            progress.add(loss, scores, targets)
+
+        figures = progress.figures()
+        test_loss, test_accuracy = evaluate(model, test_set, device)
+        yield {"epoch": epoch, **figures, "test_loss": test_loss, "test_accuracy": test_accuracy, "lr": lr}
+
+
+@tinycnn.no_grad()
+def predict(model: Module, dataset: ArrayDataset, device: backend.Device) -> Tensor:
+    """The scores (N, classes) of all images, in their order."""
+    model.eval()
+    return tinycnn.cat([model(images.to(device)) for images, _ in DataLoader(dataset, batch_size=500)])
+
+
+def evaluate(model: Module, dataset: ArrayDataset, device: backend.Device) -> tuple[float, float]:
+    """(mean loss, share of images recognised) on all of `dataset`."""
+    scores = predict(model, dataset, device)
+    targets = Tensor(dataset.targets, device=device)
+    correct = (scores.argmax(1) == targets).sum()
+    return cross_entropy(scores, targets).item(), correct.item() / len(dataset)
+
+
+class Progress:
+    """Iterates over a loader, with a progress bar where there is a terminal, and sums up the figures."""
+
+    # On a GPU, reading a number waits for all that is under way, so the bar does it once in so many batches.
+    batches_between_readings = 20
+
+    def __init__(self, loader: DataLoader, title: str):
+        self.loader, self.title = loader, title
+        self.loss: Any = 0  # sums; Tensors on the model's device after the first batch
+        self.correct: Any = 0
+        self.images = 0
+        self.start = time.perf_counter()
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        style = {"unit": " images", "leave": False, "file": sys.stdout}
+        # disable=None: no bar in a file or a pipe.
+        with tqdm(desc=self.title, total=len(self.loader.dataset), disable=None, **style) as bar:
+            for i, (images, targets) in enumerate(self.loader):
+                yield images, targets
+                if not bar.disable and i % self.batches_between_readings == 0:
+                    now = self.figures()
+                    bar.set_postfix_str(
+                        f"loss {now['train_loss']:.4f}, accuracy {now['train_accuracy']:.2%}", refresh=False
+                    )
+                bar.update(len(targets))
+
+    def add(self, loss: Tensor, scores: Tensor, targets: Tensor) -> None:
+        self.loss += loss.detach() * len(targets)
+        self.correct += (scores.argmax(1) == targets).sum()
+        self.images += len(targets)
+
+    def figures(self) -> dict[str, float]:
+        loss, correct = float(self.loss), int(self.correct)
+        seconds = time.perf_counter() - self.start
+        return {
+            "train_loss": loss / self.images,
+            "train_accuracy": correct / self.images,
+            "seconds": seconds,
+            "images_per_second": self.images / seconds,
+        }
+
+
+# --- what to train on -------------------------------------------------------------------------------------
+
+CONFIG_OF = {
+    "auto": Path("configs/lenet_mnist.toml"),
+    "mnist": Path("configs/lenet_mnist.toml"),
+    "fashion_mnist": Path("configs/lenet_fashion_mnist.toml"),
+    "digits": Path("configs/lenet_digits.toml"),
+}
+
+
+def load_data(name: str, root: Path | None) -> tuple[ArrayDataset, ArrayDataset]:
+    """(training part, test part); MNIST's files are downloaded if they are missing."""
+    if name == "digits":
+        return Digits(train=True), Digits(train=False)
+    kind = {"mnist": MNIST, "fashion_mnist": FashionMNIST}[name]
+    return kind(root, train=True, download=True), kind(root, train=False, download=True)
+
+
+def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[ArrayDataset, ArrayDataset]]:
+    """The settings' file, the settings, the data; the embedded digits where MNIST is not to be had."""
+    flags = {key: getattr(options, key) for key in ("epochs", "batch_size", "lr", "seed")}
+    flags = {key: value for key, value in flags.items() if value is not None}
+    config = options.config or CONFIG_OF[options.dataset]
+    asked = {} if options.dataset == "auto" else {"dataset": options.dataset}
+    recipe = read_recipe(config, flags | asked)
+    try:
+        return config, recipe, load_data(recipe.dataset, options.data_root)
+    except (DownloadError, ImportError) as error:
+        if asked or recipe.dataset == "digits":
+            raise
+        config = CONFIG_OF["digits"]
+        print(error)
+        print(f"So this run trains on the embedded digits with {config}; its figures are not comparable.")
+        return config, read_recipe(config, flags), load_data("digits", None)
+
+
+# --- what a run leaves behind -----------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    """One training: where it computes, on what, and the folder that keeps its results."""
+
+    recipe: Recipe
+    device: backend.Device
+    train_set: ArrayDataset
+    test_set: ArrayDataset
+    folder: Path
+    saved_epoch: int = 0
+
+    def open_folder(self) -> None:
+        """Makes the folder and begins metrics.jsonl, so that what cannot be written is refused at once."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+            self.metrics = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
+            (self.folder / "report.png").unlink(missing_ok=True)  # an earlier run's
+        except OSError as error:
+            raise OSError(f"--out {self.folder}: cannot write there: {error.strerror or error}") from None
+        versions = {
+            "python": platform.python_version(),
+            "tinycnn": tinycnn.__version__,
+            "numpy": np.__version__,
+            "cupy": backend.cupy().__version__ if self.device.type == "cuda" else None,
+        }
+        self.record(settings=self.recipe.model_dump(), device=str(self.device), versions=versions)
+
+    def record(self, **entries: Any) -> None:
+        print(json.dumps({"dataset": self.train_set.name, **entries}), file=self.metrics, flush=True)
+
+    def train(self) -> None:
+        recipe, name = self.recipe, self.train_set.name
+        tinycnn.manual_seed(recipe.seed)
+        model = LeNet5(image_size=self.train_set.images.shape[-1]).to(self.device)
+        if recipe.random_shift:
+            self.train_set.transform = RandomShift(recipe.random_shift, fill=self.train_set.background)
+        print(
+            f"{name}: {len(self.train_set):,} training and {len(self.test_set):,} test images; "
+            f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, on {self.device}"
+        )
+        history = []
+        for figures in train(model, self.train_set, self.test_set, recipe, self.device):
+            if not math.isfinite(figures["train_loss"]):
+                raise FloatingPointError(
+                    f"the loss is {figures['train_loss']} in epoch {figures['epoch']}: try a smaller --lr"
+                )
+            history.append(figures)
+            self.save(model, figures)
+            print(
+                f"{name} epoch {figures['epoch']}/{recipe.epochs}: "
+                "train loss {train_loss:.4f}, accuracy {train_accuracy:.2%}; "
+                "test loss {test_loss:.4f}, accuracy {test_accuracy:.2%}; "
+                "lr {lr:.2g}; {seconds:.1f} s, {images_per_second:,.0f} images/s".format_map(figures),
+                flush=True,
+            )
+        self.report(model, history)
+
+    def save(self, model: Module, figures: dict[str, Any]) -> None:
+        metadata = {
+            "dataset": self.train_set.name,
+            "epoch": str(figures["epoch"]),
+            "accuracy": str(figures["test_accuracy"]),
+            "seed": str(self.recipe.seed),
+            "recipe": self.recipe.model_dump_json(),
+        }
+        tinycnn.save(model.state_dict(), self.folder / "weights.safetensors", metadata)
+        self.saved_epoch = figures["epoch"]
+        self.record(**figures)
+
+    def report(self, model: Module, history: list[dict[str, Any]]) -> None:
+        probabilities = predict(model, self.test_set, self.device).softmax(1).cpu().numpy()
+        accuracy = f"{self.train_set.name}: test accuracy {history[-1]['test_accuracy']:.2%}"
+        trained = f"{self.recipe.model}, epoch {len(history)}, seed {self.recipe.seed}"
+        draw_report(
+            self.folder / "report.png",
+            f"{accuracy} of {len(self.test_set):,} images ({trained})",
+            history,
+            probabilities,
+            self.test_set,
+            filters=next(model.parameters()).cpu().detach().numpy(),
+        )
+        print(f"{accuracy} after epoch {len(history)}; weights, metrics and report are in {self.folder}")
+
+
+# --- the command line -------------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="train_mnist.py", description="Trains LeNet-5 on MNIST or a data set like it.")
+    add = parser.add_argument
+    add("--config", type=Path, metavar="TOML", help="the settings; default: those in configs/ for the data")
+    add("--device", default="cpu", help="cpu (default), gpu, cuda:N, or auto: a GPU if there is one")
+    add("--epochs", type=int, metavar="N", help="instead of the settings'")
+    add("--batch-size", type=int, metavar="N", help="instead of the settings'")
+    add("--lr", type=float, metavar="X", help="(highest) learning rate, instead of the settings'")
+    add("--seed", type=int, metavar="N", help="instead of the settings'")
+    add("--data-root", type=Path, metavar="DIR", help="has MNIST/raw; default: $TINYCNN_DATA, or data")
+    add("--dataset", choices=CONFIG_OF, default="auto", help="default: auto, the settings' data set, or the "
+        "embedded digits where its files are neither found nor downloaded")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="for the results; default: runs/NAME-OF-THE-SETTINGS")
+    return parser.parse_args(arguments)
+
+
+def prepare(options: argparse.Namespace) -> Run:
+    """All that can fail because of what the user gave fails here, before the training."""
+    require_matplotlib()
+    device = backend.device(options.device)
+    config, recipe, (train_set, test_set) = choose(options)
+    run = Run(recipe, device, train_set, test_set, options.out or Path("runs") / config.stem)
+    run.open_folder()
+    return run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    run = None
+    try:
+        try:
+            run = prepare(options)
+        except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+            return complain(error)
+        run.train()
+    except (OSError, FloatingPointError) as error:  # a full disk, a diverged training; anything else is a bug
+        return complain(error)
+    except KeyboardInterrupt:
+        saved = run is not None and run.saved_epoch
+        kept = f"{run.folder} keeps epoch {saved}" if saved else "no epoch was complete"
+        tqdm.write(f"train_mnist.py: interrupted; {kept}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def complain(error: Exception) -> int:
+    for line in str(error).splitlines():
+        tqdm.write(f"train_mnist.py: error: {line}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,310 @@
+"""The training program: what it leaves behind, what it says, and how it refuses."""
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report
+import train_mnist
+from recipe import REPOSITORY, read_recipe
+from safetensors import safe_open
+
+import tinycnn
+from tinycnn import backend, nn
+from tinycnn.data import MNIST
+from tinycnn.data.dataset import ArrayDataset
+from tinycnn.models import LeNet5
+
+PROGRAM = REPOSITORY / "examples" / "train_mnist.py"
+ONE_EPOCH_OF_DIGITS = ["--dataset", "digits", "--epochs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every test runs in an empty folder, without the data of this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYCNN_DATA", raising=False)
+
+
+@pytest.fixture
+def no_picture(monkeypatch):
+    """Saves a second where the report is not the point."""
+    monkeypatch.setattr(train_mnist, "draw_report", lambda *_, **__: None)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Nothing listens at the mirrors."""
+    monkeypatch.setattr(MNIST, "mirrors", ("http://127.0.0.1:9/",))
+
+
+@pytest.fixture
+def small_mnist(tmp_path, monkeypatch):
+    """A folder with MNIST's four files, of a few images that show their class as a bright row."""
+    generator = np.random.default_rng(0)
+    raw = tmp_path / "small" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    checksums = {}
+    for part, N in (("train", 320), ("t10k", 70)):
+        labels = generator.integers(0, 10, N).astype(np.uint8)
+        images = generator.integers(0, 80, (N, 28, 28)).astype(np.uint8)
+        images[np.arange(N), 4 + 2 * labels] = 255
+        for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
+            header = b"\0\0\x08" + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            content = header + array.tobytes()
+            (raw / f"{name}.gz").write_bytes(gzip.compress(content))
+            checksums[name] = (hashlib.md5(content).hexdigest(), "")
+    monkeypatch.setattr(MNIST, "checksums", checksums)
+    return tmp_path / "small"
+
+
+def start(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+def metadata(folder):
+    with safe_open(Path(folder) / "weights.safetensors", "np") as file:
+        return file.metadata()
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+
+
+# --- a whole run ------------------------------------------------------------------------------------------
+
+
+def test_a_run_in_another_folder_leaves_weights_metrics_and_report(tmp_path, no_picture):
+    program = start(*ONE_EPOCH_OF_DIGITS, "--seed", "5", cwd=tmp_path)
+    out, err = program.communicate(timeout=60)
+    assert (program.returncode, err) == (0, "")
+    assert "\r" not in out  # no bar in a pipe
+    begin, epoch, end = out.splitlines()
+    assert begin.startswith("Digits: 1,437 training and 360 test images; lenet5, 61,706 parameters, on cpu")
+    assert epoch.startswith("Digits epoch 1/1: train loss ")
+    assert end.startswith("Digits: test accuracy ")
+    assert end.endswith("weights, metrics and report are in runs/lenet_digits")
+
+    folder = tmp_path / "runs" / "lenet_digits"
+    written = sorted(file.name for file in folder.iterdir())
+    assert written == ["metrics.jsonl", "report.png", "weights.safetensors"]
+    settings, figures = metrics(folder)
+    assert settings["settings"]["seed"] == 5
+    assert settings["versions"]["tinycnn"] == tinycnn.__version__
+    assert {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr", "seconds",
+            "images_per_second"} < set(figures)  # fmt: skip
+    assert settings["dataset"] == figures["dataset"] == "Digits"
+    assert json.loads(metadata(folder).pop("recipe")) == settings["settings"]
+    assert metadata(folder)["accuracy"] == str(figures["test_accuracy"])
+    assert (folder / "report.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+    # The weights that were saved recognise what the figures say.
+    model = LeNet5(image_size=32)
+    model.load_state_dict(tinycnn.load(folder / "weights.safetensors"))
+    _, test_set = train_mnist.load_data("digits", None)
+    _, accuracy = train_mnist.evaluate(model, test_set, backend.CPU)
+    assert accuracy == figures["test_accuracy"]
+
+    # The same seed gives the same file, in this process as in that one; another seed does not.
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--seed", "5", "--out", "again"]) == 0
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--seed", "6", "--out", "other"]) == 0
+    first, again, other = (Path(f, "weights.safetensors").read_bytes() for f in (folder, "again", "other"))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dataset", "mnist"]])
+def test_mnist_is_found_in_the_data_root(small_mnist, no_picture, capsys, arguments):
+    arguments = [*arguments, "--data-root", str(small_mnist), "--epochs", "8", "--lr", "0.1"]
+    assert train_mnist.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert all(line.startswith("MNIST") for line in out.splitlines())
+    _, *epochs = metrics("runs/lenet_mnist")
+    assert [figures["epoch"] for figures in epochs] == list(range(1, 9))
+    assert epochs[-1]["test_accuracy"] > 0.5
+    assert metadata("runs/lenet_mnist")["dataset"] == "MNIST"
+
+
+def test_mnist_is_found_in_the_environment(small_mnist, no_picture, capsys, monkeypatch):
+    monkeypatch.setenv("TINYCNN_DATA", str(small_mnist))
+    assert train_mnist.main(["--epochs", "1"]) == 0
+    assert "MNIST: 320 training and 70 test images" in capsys.readouterr().out
+
+
+def test_two_hundred_steps_on_the_real_mnist(mnist_root):
+    whole, test_set = train_mnist.load_data("mnist", mnist_root)
+    train_set = ArrayDataset(whole.images[:12800], whole.targets[:12800])
+    recipe = read_recipe(Path("configs/lenet_mnist.toml"), {"epochs": 1, "batch_size": 64})
+    tinycnn.manual_seed(0)
+    (figures,) = train_mnist.train(LeNet5(), train_set, test_set, recipe, backend.CPU)
+    assert figures["test_accuracy"] > 0.93
+
+
+@pytest.mark.gpu
+def test_a_run_on_the_gpu():
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--device", "gpu"]) == 0
+    settings, figures = metrics("runs/lenet_digits")
+    assert settings["device"] == "cuda:0"
+    assert np.isfinite(figures["test_loss"])
+
+
+def test_prediction_is_in_order_in_eval_mode_and_unrecorded():
+    test_set = ArrayDataset(np.random.default_rng(0).random((1203, 1, 2, 3)), np.zeros(1203, int))
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5))
+    scores = train_mnist.predict(model, test_set, backend.CPU)
+    np.testing.assert_array_equal(scores.numpy(), test_set.images.reshape(1203, 6))
+    assert not model.training
+
+
+# --- data that is not there -------------------------------------------------------------------------------
+
+
+def test_without_mnist_it_says_why_and_trains_on_digits(offline, no_picture, capsys):
+    assert train_mnist.main(["--epochs", "1", "--data-root", "none"]) == 0
+    why, instead, *rest = capsys.readouterr().out.splitlines()
+    assert why.startswith("MNIST: could not download train-images-idx3-ubyte.gz")
+    assert "embedded digits with configs/lenet_digits.toml" in instead
+    assert len(rest) == 3
+    assert all(line.startswith("Digits") for line in rest)
+    assert {line["dataset"] for line in metrics("runs/lenet_digits")} == {"Digits"}
+    assert metrics("runs/lenet_digits")[0]["settings"]["dataset"] == "digits"
+    assert metadata("runs/lenet_digits")["dataset"] == "Digits"
+
+
+def test_without_the_downloader_too(no_picture, monkeypatch, capsys):
+    for module in ("pooch", "torchvision"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert train_mnist.main(["--epochs", "1"]) == 0
+    assert "pip install 'tinycnn[examples]'" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_asked_for_mnist_it_never_falls_back(offline, capsys):
+    assert train_mnist.main(["--dataset", "mnist"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "train_mnist.py: error: MNIST: could not download" in err.splitlines()[-1]
+    assert not Path("runs").exists()
+
+
+def test_a_damaged_file_is_no_reason_to_fall_back(small_mnist, capsys):
+    file = small_mnist / "MNIST" / "raw" / "train-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:1000])
+    assert train_mnist.main(["--data-root", str(small_mnist)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"train_mnist.py: error: {file}: ")
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--device", "tpu"], "device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got 'tpu'"),
+        (["--config", "none.toml"], "none.toml: no such file"),
+        (["--epochs", "0"], "--epochs: expected greater than or equal to 1, got 0"),
+        (["--lr", "nan"], "--lr: expected a finite number, got nan"),
+        (["--seed", "-1"], "--seed: expected greater than or equal to 0, got -1"),
+        (["--epochs", "many"], "argument --epochs: invalid int value: 'many'; --help shows the options"),
+        (["--epoch-count", "3"], "unrecognized arguments: --epoch-count 3; --help shows the options"),
+    ],
+)
+def test_a_user_error_is_one_line(arguments, message, capsys):
+    try:
+        status = train_mnist.main(["--dataset", "digits", *arguments])
+    except SystemExit as stop:  # argparse's own
+        status = stop.code
+    assert status in (1, 2)
+    assert capsys.readouterr() == ("", f"train_mnist.py: error: {message}\n")
+
+
+def test_every_wrong_key_has_its_line(capsys):
+    text = (REPOSITORY / "configs" / "lenet_digits.toml").read_text(encoding="utf-8")
+    Path("mine.toml").write_text(text.replace("epochs", "epoch"), encoding="utf-8")
+    assert train_mnist.main(["--config", "mine.toml"]) == 1
+    missing, unknown = capsys.readouterr().err.splitlines()
+    assert missing == "train_mnist.py: error: mine.toml: epochs is missing"
+    assert unknown.startswith("train_mnist.py: error: mine.toml: unknown key epoch = ")
+
+
+@pytest.mark.skipif(tinycnn.device("auto") != "cpu", reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there(capsys):
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--device", "gpu"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train_mnist.py: error: device: ")
+
+
+@pytest.mark.parametrize("blocked", ["file", "file/below", "folder"])
+def test_an_unwritable_folder_is_refused_before_the_training(blocked, capsys, monkeypatch):
+    Path("file").touch()
+    Path("folder/metrics.jsonl").mkdir(parents=True)
+    monkeypatch.setattr(train_mnist, "train", lambda *_: pytest.fail("it trained"))
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--out", blocked]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"train_mnist.py: error: --out {blocked}: cannot write there: ")
+
+
+def test_without_matplotlib_it_names_the_extra(monkeypatch, capsys):
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("needs matplotlib, which is not installed: pip install 'tinycnn[examples]'")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_diverged_training_stops_and_saves_nothing(capsys):
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--lr", "1e30"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "train_mnist.py: error: the loss is nan in epoch 1: try a smaller --lr"
+    assert not Path("runs/lenet_digits/weights.safetensors").exists()
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def buggy(*_):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(train_mnist, "train", buggy)
+    with pytest.raises(ValueError, match="a bug"):
+        train_mnist.main(ONE_EPOCH_OF_DIGITS)
+
+
+# --- Ctrl-C -----------------------------------------------------------------------------------------------
+
+
+def test_interrupted_it_keeps_the_last_complete_epoch():
+    program = start(
+        "--dataset", "digits", "--epochs", "1000", "--out", "run",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # pytest's parent may ignore it
+    )  # fmt: skip
+    for line in program.stdout:
+        if line.startswith("Digits epoch 2/"):
+            break
+    program.send_signal(signal.SIGINT)
+    _, err = program.communicate(timeout=60)
+    saved = metadata("run")["epoch"]
+    assert (program.returncode, err) == (130, f"train_mnist.py: interrupted; run keeps epoch {saved}\n")
+    assert int(saved) >= 2
+    assert metrics("run")[-1]["epoch"] == int(saved)
+    assert len(tinycnn.load("run/weights.safetensors")) == 10
+    assert sorted(file.name for file in Path("run").iterdir()) == ["metrics.jsonl", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("where", ["prepare", "train"])
+def test_interrupted_before_the_first_epoch_is_complete(where, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_mnist, where, interrupted)
+    assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 130
+    assert capsys.readouterr().err == "train_mnist.py: interrupted; no epoch was complete\n"
