@@ -39,6 +39,16 @@ class Sequential(Module):
             return Sequential(dict(list(self._modules.items())[index]))
         return list(self._modules.values())[index]
 
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module(list(self._modules)[index], module)
+
+    def __delitem__(self, index: Any) -> None:
+        """Removes a module, or those in a slice; those that are left are numbered anew."""
+        left = list(self)
+        del left[index]
+        self._modules.clear()
+        self.extend(left)
+
     def append(self, module: Module) -> Sequential:
         self.add_module(str(len(self)), module)
         return self

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from tinycnn import backend, dtypes
+from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import Function, no_grad
 from tinycnn.tensor import Tensor
 
@@ -26,12 +27,21 @@ class Parameter(Tensor):
 class RemovableHandle:
     """What registering a hook returns: `remove()` takes the hook away again."""
 
+    _keys = itertools.count()
+
     def __init__(self, hooks: dict[int, Callable], hook: Callable):
-        self.hooks = hooks
-        hooks[id(self)] = hook
+        self.hooks, self.key = hooks, next(self._keys)
+        hooks[self.key] = hook
 
     def remove(self) -> None:
-        self.hooks.pop(id(self), None)
+        self.hooks.pop(self.key, None)
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict(strict=False)` could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
@@ -67,13 +77,13 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
             return self.forward(*inputs, **options)
-        for hook in self._forward_pre_hooks.values():
+        for hook in list(self._forward_pre_hooks.values()):  # a hook may remove itself
             replaced = hook(self, inputs)
             if replaced is not None:
                 inputs = replaced if isinstance(replaced, tuple) else (replaced,)
         report = _BackwardReport(self, inputs) if self._backward_hooks else None
         output = self.forward(*(report.inputs if report else inputs), **options)
-        for hook in self._forward_hooks.values():
+        for hook in list(self._forward_hooks.values()):
             replaced = hook(self, inputs, output)
             if replaced is not None:
                 output = replaced
@@ -86,9 +96,11 @@ class Module:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
         parameters, buffers, modules = self._parameters, self._buffers, self._modules
         if isinstance(value, (Parameter, Module)):
+            own = parameters if isinstance(value, Parameter) else modules
             for others in (parameters, buffers, modules, self.__dict__):
-                others.pop(name, None)
-            (parameters if isinstance(value, Parameter) else modules)[name] = value
+                if others is not own:  # there it keeps its place
+                    others.pop(name, None)
+            own[name] = value
         elif name in parameters or name in modules:
             kind = "Parameter" if name in parameters else "Module"
             if value is not None:
@@ -120,19 +132,29 @@ class Module:
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter, or None for one that this configuration does not have (such as bias=False)."""
+        self._check_registered(name, param, Parameter, self._parameters)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that is state, moves with the module, but is not trained; saved if `persistent`."""
+        self._check_registered(name, tensor, Tensor, self._buffers)
         self._buffers[name] = tensor
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: expected a Module as {name!r}, got {type(module).__name__}")
+        self._check_registered(name, module, Module, self._modules)
         self._modules[name] = module
 
     register_module = add_module
+
+    def _check_registered(self, name: str, value: Any, kind: type, registered: dict) -> None:
+        own = type(self).__name__
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{own}: expected a {kind.__name__} or None as {name!r}, got {type(value).__name__}")
+        if not isinstance(name, str) or name == "" or "." in name:
+            raise ValueError(f"{own}: expected a name that is not empty and has no dot, got {name!r}")
+        if name not in registered and hasattr(self, name):
+            raise ValueError(f"{own}: {name!r} is an attribute already")
 
     # --- iteration ----------------------------------------------------------------------------------------
 
@@ -140,7 +162,12 @@ class Module:
         return (module for _, module in self.named_children())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return ((name, module) for name, module in self._modules.items() if module is not None)
+        """The modules right below this one, each once, with their names."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
 
     def modules(self) -> Iterator[Module]:
         return (module for _, module in self.named_modules())
@@ -186,21 +213,27 @@ class Module:
         for name, buffer in self._buffers.items():
             if buffer is not None and name not in self._non_persistent:
                 state[prefix + name] = buffer.detach()
-        for name, module in self.named_children():
-            state.update(module.state_dict(f"{prefix}{name}."))
+        for name, module in self._modules.items():  # a module with two names has its state under both
+            if module is not None:
+                state.update(module.state_dict(f"{prefix}{name}."))
         return state
 
     @no_grad()
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copies values (Tensors or arrays) into the parameters and buffers of the same names.
 
         Returns (missing keys, unexpected keys). ValueError, with nothing changed, where shapes differ or, if
         `strict`, where keys do; the message lists all of them.
         """
-        own = self.state_dict()
+        name, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"{name}: expected a mapping of names to tensors, got {type(state_dict).__name__}")
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]
         values = {key: state_dict[key] for key in own if key in state_dict}
+        for key, value in values.items():
+            if not hasattr(value, "shape"):
+                raise TypeError(f"{name}: expected a Tensor or an array as {key!r}, got {type(value).__name__}")
         values = {key: v if isinstance(v, Tensor) else Tensor(v) for key, v in values.items()}
         mis_shaped = [
             f"{key} (expected {own[key].shape}, got {value.shape})"
@@ -212,10 +245,10 @@ class Module:
             problems = [("missing keys", missing), ("unexpected keys", unexpected), *problems]
         if any(listed for _, listed in problems):
             listed = "; ".join(f"{what}: {', '.join(listed)}" for what, listed in problems if listed)
-            raise ValueError(f"{type(self).__name__}.load_state_dict: {listed}")
+            raise ValueError(f"{name}: {listed}")
         for key, value in values.items():
             own[key].copy_(value)
-        return missing, unexpected
+        return IncompatibleKeys(missing, unexpected)
 
     def train(self, mode: bool = True) -> Module:
         for module in self.modules():
@@ -285,8 +318,7 @@ class Module:
         return RemovableHandle(self._forward_pre_hooks, hook)
 
     def register_forward_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls `hook(module, inputs, output)` after each forward; what it returns, unless None, replaces the output.
-        """
+        """Calls `hook(module, inputs, output)` after each forward; what it returns, unless None, replaces the output."""
         return RemovableHandle(self._forward_hooks, hook)
 
     def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:
@@ -308,60 +340,104 @@ class Module:
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines + children) + "\n)"
 
 
-class _Identity(Function):
-    """Passes its input on: a node of its own, whose gradient can be watched."""
+class _Gate(Function):
+    """Hands over the gradients of several tensors together, which a Function, having one output, cannot do alone.
 
-    returns_view = True
+    Its output is a dummy, of which `_Passage` makes each tensor anew. The graph walk visits newer nodes first: when it
+    comes to the gate, all passages have left their gradients here, and what `on_gradients` makes of them goes on.
+    """
 
-    def forward(self, x: Any) -> Any:
-        return x.view()
+    def __init__(self, on_gradients: Callable[[list], list]):
+        self.on_gradients = on_gradients
+
+    def forward(self, *arrays: Any) -> Any:
+        self.gradients: list[Tensor | None] = [None] * len(arrays)
+        return backend.array_module(arrays[0]).zeros((), arrays[0].dtype)
 
     def backward(self, grad_output: Any) -> Any:
-        return grad_output
+        gradients, self.gradients = self.gradients, [None] * len(self.gradients)
+        return tuple(self.on_gradients(gradients))
+
+    def lead_through(self, tensors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The dummy, and the tensors with this gate before them."""
+        dummy, passed = self(*tensors), []
+        for i, x in enumerate(tensors):
+            y = _Passage(self, i)(dummy, x._array) if x.requires_grad else x
+            y._version = x._shared_version()
+            passed.append(y)
+        return dummy, passed
+
+
+class _Passage(Function):
+    def __init__(self, gate: _Gate, index: int):
+        self.gate, self.index = gate, index
+
+    def forward(self, dummy: Any, array: Any) -> Any:
+        return array.view()
+
+    def backward(self, grad_output: Any) -> Any:
+        self.gate.gradients[self.index] = grad_output
+        shape, dtype = self.input_types[0]
+        return creation.zeros(shape, dtype=dtype, device=grad_output.device), None
 
 
 class _BackwardReport:
-    """One call of a module with backward hooks: gathers the gradients of its outputs and inputs.
+    """One call of a module with backward hooks: a gate before its inputs and one behind its outputs.
 
-    An identity around every input and output gives each a node whose gradient belongs to this call alone.
+    The gate behind passes the dummy gradient straight to the one before, so that this is reached although no
+    gradient may reach the inputs.
     """
 
     def __init__(self, module: Module, inputs: tuple):
-        self.module = module
-        self.grad_output: list[Tensor | None] = []
-        self.watched = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
-        self.grad_input: list[Tensor | None] = [None] * len(inputs)
-        self.arrived = 0
-        self.inputs = tuple(_Identity()(x) if i in self.watched else x for i, x in enumerate(inputs))
-        for i in self.watched:
-            self.inputs[i].register_hook(lambda gradient, i=i: self.input_gradient(i, gradient))
+        self.module, self.inputs = module, inputs
+        self.grad_output: tuple = ()
+        self.dummy: Tensor | None = None
+        self.tensors = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
+        if any(inputs[i].requires_grad for i in self.tensors):
+            self.like = [(inputs[i].shape, inputs[i].dtype, inputs[i].device) for i in self.tensors]
+            self.dummy, passed = _Gate(self.leave_inputs).lead_through([inputs[i] for i in self.tensors])
+            entered = dict(zip(self.tensors, passed))
+            self.inputs = tuple(entered.get(i, x) for i, x in enumerate(inputs))
+        self.count = len(inputs)
 
     def watch_output(self, output: Any) -> Any:
         outputs = output if isinstance(output, tuple) else (output,)
-        self.grad_output = [None] * len(outputs)
-        result = []
-        for i, y in enumerate(outputs):
-            if isinstance(y, Tensor) and y.requires_grad:
-                y = _Identity()(y)
-                y.register_hook(lambda gradient, i=i: self.output_gradient(i, gradient))
-            result.append(y)
-        return tuple(result) if isinstance(output, tuple) else result[0]
+        found = [i for i, y in enumerate(outputs) if isinstance(y, Tensor) and y.requires_grad]
+        self.inputs = ()  # nothing may hold them longer than the graph does
+        if not found:
+            return output
+        gate = _Gate(lambda gradients: self.leave_outputs(gradients, found, len(outputs)))
+        _, passed = gate.lead_through([outputs[i] for i in found] + ([] if self.dummy is None else [self.dummy]))
+        left = dict(zip(found, passed))
+        result = tuple(left.get(i, y) for i, y in enumerate(outputs))
+        return result if isinstance(output, tuple) else result[0]
 
-    def output_gradient(self, i: int, gradient: Tensor) -> None:
-        self.grad_output[i] = gradient
-        if not self.watched:  # no input gradient will arrive: report what there is
-            self.run_hooks()
+    def leave_outputs(self, gradients: list, found: list[int], count: int) -> list:
+        given = dict(zip(found, gradients))
+        self.grad_output = tuple(given.get(i) for i in range(count))
+        if self.dummy is None:
+            self.run_hooks([None] * self.count)
+            return gradients
+        return [*gradients[:-1], creation.zeros((), dtype=self.dummy.dtype, device=self.dummy.device)]
 
-    def input_gradient(self, i: int, gradient: Tensor) -> Tensor | None:
-        self.grad_input[i] = gradient
-        self.arrived += 1
-        if self.arrived % len(self.watched):
-            return None
-        self.run_hooks()
-        return self.grad_input[i]
+    def leave_inputs(self, gradients: list) -> list:
+        grad_input: list[Tensor | None] = [None] * self.count
+        for i, gradient, (shape, dtype, device) in zip(self.tensors, gradients, self.like):
+            grad_input[i] = creation.zeros(shape, dtype=dtype, device=device) if gradient is None else gradient
+        replaced = self.run_hooks(grad_input)
+        return [replaced[i] for i in self.tensors]
 
-    def run_hooks(self) -> None:
-        for hook in self.module._backward_hooks.values():
-            replaced = hook(self.module, tuple(self.grad_input), tuple(self.grad_output))
-            if replaced is not None:
-                self.grad_input = list(replaced)
+    def run_hooks(self, grad_input: list) -> list:
+        for hook in list(self.module._backward_hooks.values()):
+            replaced = hook(self.module, tuple(grad_input), self.grad_output)
+            if replaced is None:
+                continue
+            replaced = replaced if isinstance(replaced, tuple) else (replaced,)
+            if len(replaced) != len(grad_input):
+                name = type(self.module).__name__
+                raise RuntimeError(
+                    f"{name}: a backward hook must return None or {len(grad_input)} gradients, one an input, "
+                    f"got {len(replaced)}"
+                )
+            grad_input = list(replaced)
+        return grad_input
