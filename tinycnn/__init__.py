@@ -55,6 +55,7 @@ from tinycnn.ops.reduce import (
 )
 from tinycnn.ops.shape import cat, flatten, gather, permute, reshape, split, squeeze, stack, transpose, unsqueeze
 from tinycnn.serialization import load, save
+from tinycnn.summary import summary
 from tinycnn.tensor import Tensor
 
 __version__ = "0.1.0"

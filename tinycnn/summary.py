@@ -1,0 +1,171 @@
+"""What a net consists of, layer by layer, for one given input: shapes, parameters, work and memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tinycnn import creation
+from tinycnn.autograd import no_grad
+from tinycnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from tinycnn.nn.linear import Linear
+from tinycnn.nn.module import Module
+from tinycnn.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One call of one layer."""
+
+    name: str  # dotted, as in `named_modules`; "" for the model itself
+    layer: str
+    output_shapes: tuple[tuple[int, ...], ...]  # one for each Tensor that it returned
+    parameters: int  # of its own, without those of layers below it; 0 if it was called before
+    multiply_adds: int
+    output_bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `summary` returns; `str` of it is the table."""
+
+    layers: tuple[LayerSummary, ...]
+    parameters: int  # of the whole model, each counted once
+    trainable_parameters: int
+    multiply_adds: int
+    output_bytes: int
+
+    def __str__(self) -> str:
+        rows = [
+            [
+                each.name or "(model)", each.layer, " ".join(map(str, each.output_shapes)),
+                f"{each.parameters:,}", f"{each.multiply_adds:,}", size_of(each.output_bytes),
+            ]
+            for each in self.layers
+        ]  # fmt: skip
+        rows.append(["total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", size_of(self.output_bytes)])
+        header = ["name", "layer", "output shape", "parameters", "multiply-adds", "output memory"]
+        text = table(header, rows, total=True)
+        frozen = self.parameters - self.trainable_parameters
+        return text if frozen == 0 else f"{text}\n{frozen:,} of the parameters are not trained."
+
+
+def summary(model: Module, input_size: Sequence[Any], *, show: bool = True) -> Summary:
+    """Runs `model` once, on zeros, and prints and returns a table of the layers that it called, in their order.
+
+    Args:
+        model: any Module; it is left as it was: its training mode, its hooks, its running statistics.
+        input_size: the shape of the input, batch included: (1, 3, 32, 32); or one shape for each input.
+        show: whether to print the table.
+
+    Listed are the modules without submodules, or with parameters of their own. Multiply-adds are those of weights
+    with inputs, in convolutions and linear layers, zeros of the padding included. Output memory is that of all
+    outputs together, as a training keeps them.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
+    shapes = [tuple(shape) for shape in input_size] if _several(input_size) else [tuple(input_size)]
+    if not all(isinstance(size, int) and size >= 0 for shape in shapes for size in shape):
+        raise ValueError(f"summary: expected input_size as a shape, or several, got {input_size!r}")
+    like = next(model.parameters(), None)
+    make: dict[str, Any] = {} if like is None else {"dtype": like.dtype, "device": like.device}
+    rows: list[LayerSummary] = []
+    with _recorded_calls(model, rows), no_grad():
+        model(*[creation.zeros(*shape, **make) for shape in shapes])
+    result = Summary(
+        tuple(rows),
+        sum(p.numel() for p in model.parameters()),
+        sum(p.numel() for p in model.parameters() if p.requires_grad),
+        sum(row.multiply_adds for row in rows),
+        sum(row.output_bytes for row in rows),
+    )
+    if show:
+        print(result)
+    return result
+
+
+def _several(input_size: Any) -> bool:
+    return bool(input_size) and all(isinstance(shape, Sequence) for shape in input_size)
+
+
+@contextmanager
+def _recorded_calls(model: Module, rows: list[LayerSummary]) -> Iterator[None]:
+    """In evaluation mode, adds a row for each call of a layer; afterwards the model is as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    counted: set[int] = set()  # a parameter that two layers share belongs to the first
+
+    def record(name: str, module: Module, inputs: tuple, output: Any) -> None:
+        own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
+        counted.update(map(id, own))
+        tensors = list(_tensors(output))
+        rows.append(
+            LayerSummary(
+                name, type(module).__name__, tuple(t.shape for t in tensors), sum(p.numel() for p in own),
+                multiply_adds(module, inputs, output), sum(t.numel() * t.element_size() for t in tensors),
+            )
+        )  # fmt: skip
+
+    handles = []
+    for name, module in model.named_modules():
+        if next(module.children(), None) is None or next(module.parameters(recurse=False), None) is not None:
+            hook = lambda module, inputs, output, name=name: record(name, module, inputs, output)  # noqa: E731
+            handles.append(module.register_forward_hook(hook))
+    model.eval()
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes:
+            module.training = mode
+
+
+def multiply_adds(module: Module, inputs: tuple, output: Any) -> int:
+    """How often a weight was multiplied with an input: each output of a convolution meets the O-th part of its
+    weights, each *input* of a transposed one the C-th part of them; 0 for layers that are neither nor linear."""
+    if isinstance(module, (Conv1d, Conv2d, Conv3d)):
+        return output.numel() * math.prod(module.weight.shape[1:])
+    if isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)):
+        return inputs[0].numel() * math.prod(module.weight.shape[1:])
+    return output.numel() * module.in_features if isinstance(module, Linear) else 0
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, (tuple, list)):
+        for each in output:
+            yield from _tensors(each)
+
+
+# --- as text ----------------------------------------------------------------------------------------------
+
+
+def size_of(count: float) -> str:
+    """A number of bytes in the unit that suits it: 18.4 KiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]], total: bool = False) -> str:
+    """Aligned columns: numbers to the right, words, and the first column, to the left; with `total` a line above
+    the last row. A column is of numbers if most of its cells begin with a digit, a sign or a dash."""
+    lines = [[str(cell) for cell in line] for line in (header, *rows)]
+    cells = []
+    for i, column in enumerate(zip(*lines, strict=True)):
+        width = max(map(len, column))
+        numbers = sum(cell.startswith(tuple("0123456789+-−–<")) for cell in column[1:])
+        to_the_right = i > 0 and 2 * numbers > len(rows)
+        cells.append([cell.rjust(width) if to_the_right else cell.ljust(width) for cell in column])
+    text = ["  ".join(line) for line in zip(*cells, strict=True)]
+    rule = "-" * len(text[0])
+    text.insert(1, rule)
+    if total:
+        text.insert(-1, rule)
+    return "\n".join(line.rstrip() for line in text)
