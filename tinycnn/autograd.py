@@ -161,7 +161,7 @@ class Function:
     recorded = False  # whether a graph is being recorded: `forward` may skip what only `backward` needs
     freed = False
     saved: Any = None
-    needs_input_grad: Sequence[bool] = ()
+    needs_input_grad: Sequence[bool] = ()  # for `backward`
     order: int  # in which the Functions were recorded
     edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
     input_types: list[Any]  # for each input, None or (shape, dtype)
@@ -184,16 +184,17 @@ class Function:
         cls.name = cls.__name__
 
     def __call__(self, *inputs: Any) -> Any:
-        arrays, needs = [], []
+        arrays, needed = [], False
         for x in inputs:
-            is_tensor = isinstance(x, Tensor)
-            arrays.append(x._array if is_tensor else x)
-            needs.append(is_tensor and x._requires_grad)
-        if True in needs and _mode.recording:
+            if isinstance(x, Tensor):
+                arrays.append(x._array)
+                needed = needed or x._requires_grad
+            else:
+                arrays.append(x)
+        if needed and _mode.recording:
             if self.recorded:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
-            self.needs_input_grad = needs
         output = Tensor._wrap(self.forward(*arrays))
         if _mode.anomaly is not None:
             _mode.anomaly.forward(self, arrays, output._array)
@@ -208,7 +209,8 @@ class Function:
         self.order = next(Function._order)
         self.edges = edges = []
         self.input_types = types = []
-        for x, need in zip(inputs, self.needs_input_grad):
+        for x in inputs:
+            need = isinstance(x, Tensor) and x._requires_grad
             edges.append((x._node or x) if need else None)
             types.append((x._array.shape, x._array.dtype) if need else None)
         if self.saves_inputs:
@@ -320,9 +322,12 @@ def _walk(
             if True not in node.needs_input_grad:
                 continue
             for edge, input_type, grad_input in zip(node.edges, node.input_types, _backward(node, gradient)):
-                if grad_input is not None and edge is not None and (on_path is None or edge in on_path):
+                if grad_input is None or edge is None or (on_path is not None and edge not in on_path):
+                    continue
+                array = getattr(grad_input, "_array", None)
+                if array is None or (array.shape, array.dtype) != input_type:
                     grad_input = _fit(node, grad_input, *input_type)
-                    table[edge] = table[edge] + grad_input if edge in table else grad_input
+                table[edge] = table[edge] + grad_input if edge in table else grad_input
             if not retain_graph:
                 node.free()
         for key in table:

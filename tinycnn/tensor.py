@@ -14,6 +14,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn.ops import elementwise, linalg, reduce, shape
 
+_new = object.__new__
 Dims = int | Sequence[int] | None  # one dimension, several, or all
 
 
@@ -55,7 +56,7 @@ class Tensor:
     @staticmethod
     def _wrap(array: Any) -> Tensor:
         """A Tensor around `array` itself, unchecked: for results of operators."""
-        result = Tensor.__new__(Tensor)
+        result = _new(Tensor)
         result._array = np.asarray(array) if isinstance(array, np.generic) else array
         return result
 

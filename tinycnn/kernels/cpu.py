@@ -31,7 +31,7 @@ def masked(x: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np
 def relu(x: np.ndarray) -> np.ndarray:
     """max(x, 0), nan for nan."""
     # With two finite-or-infinite bounds clip is vectorised; maximum with a scalar takes three times as long.
-    return np.clip(x, 0, np.inf) if x.dtype.kind == "f" else np.maximum(x, 0)
+    return x.clip(0, np.inf) if x.dtype.kind == "f" else np.maximum(x, 0)
 
 
 def erf(x: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ def _check_together(name: str, *operands: Any) -> None:
 def _check_not_boolean(name: str, remedy: str, *operands: Any) -> None:
     """Booleans have no negative and no difference (NumPy and torch agree)."""
     for x in operands:
-        if isinstance(x, autograd.Tensor) and x.dtype == dtypes.bool_:
+        if isinstance(x, autograd.Tensor) and x._array.dtype == dtypes.bool_:
             raise TypeError(f"{name}: not defined for boolean tensors; {remedy}")
 
 

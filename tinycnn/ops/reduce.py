@@ -11,7 +11,7 @@ from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 from tinycnn.ops import elementwise
-from tinycnn.ops.shape import gather, normalize_dim, normalize_dims
+from tinycnn.ops.shape import Expand, Reshape, gather, normalize_dim, normalize_dims
 
 
 class Sum(Function):
@@ -23,7 +23,7 @@ class Sum(Function):
 
     def backward(self, grad_output: Any) -> Any:
         shape, _ = self.input_types[0]
-        return keep_dims(grad_output, self.dims, self.keepdim, len(shape)).expand(*shape)
+        return Expand(shape)(keep_dims(grad_output, self.dims, self.keepdim, len(shape)))
 
 
 class Extremum(Function):
@@ -84,7 +84,7 @@ def keep_dims(x: Any, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Any:
     if keepdim or not dims:
         return x
     sizes = iter(x.shape)
-    return x.reshape(*[1 if i in dims else next(sizes) for i in range(ndim)])
+    return Reshape(tuple([1 if i in dims else next(sizes) for i in range(ndim)]))(x)
 
 
 def sum(x: Any, dim: Any = None, keepdim: bool = False) -> Any:

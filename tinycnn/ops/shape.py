@@ -27,7 +27,7 @@ def normalize_dim(dim: int, ndim: int, name: str) -> int:
         index = operator.index(dim)
     except TypeError:
         raise TypeError(f"{name}: expected an int as dim, got {dim!r}") from None
-    limit = max(ndim, 1)
+    limit = ndim or 1
     if not -limit <= index < limit:
         raise IndexError(
             f"{name}: dim {index} is out of range for {ndim} dimension(s): expected {-limit} to {limit - 1}"
@@ -39,6 +39,9 @@ def normalize_dims(dims: Any, ndim: int, name: str) -> tuple[int, ...]:
     """`dims` (an int, a sequence, or None for all) counted from the front, each once."""
     if dims is None:
         return tuple(range(ndim))
+    if isinstance(dims, int):
+        dim = normalize_dim(dims, ndim, name)
+        return (dim,) if ndim else ()
     given = dims if isinstance(dims, (tuple, list)) else (dims,)
     found = tuple(normalize_dim(d, ndim, name) for d in given)
     if len(set(found)) != len(found):
@@ -125,7 +128,7 @@ class Expand(Function):
         self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        return backend.array_module(x).broadcast_to(x, self.shape)
+        return backend.broadcast_to(x, self.shape)
 
     def backward(self, grad_output: Any) -> Any:
         return grad_output.sum_to_size(self.input_types[0][0])
@@ -134,13 +137,11 @@ class Expand(Function):
 class SumToSize(Function):
     """The adjoint of Expand: sums over the dimensions that were repeated."""
 
-    def __init__(self, shape: tuple[int, ...]):
-        self.shape = shape
+    def __init__(self, shape: tuple[int, ...], dims: tuple[int, ...]):
+        self.shape, self.dims = shape, dims
 
     def forward(self, x: Array) -> Array:
-        added = x.ndim - len(self.shape)
-        repeated = tuple(i + added for i, size in enumerate(self.shape) if size == 1 and x.shape[i + added] != 1)
-        return x.sum(axis=tuple(range(added)) + repeated, keepdims=True).reshape(self.shape)
+        return x.sum(axis=self.dims, keepdims=True).reshape(self.shape)
 
     def backward(self, grad_output: Any) -> Any:
         return grad_output.expand(*self.input_types[0][0])
@@ -153,7 +154,7 @@ def reshape(x: Any, shape: tuple[int, ...]) -> Any:
         if shape.count(-1) > 1 or known <= 0 or count % known:
             raise ValueError(f"reshape: cannot infer the -1 in {shape} for {count} elements of shape {x.shape}")
         shape = tuple(count // known if size == -1 else size for size in shape)
-    if math.prod(shape) != count or min(shape, default=0) < 0:
+    if math.prod(shape) != count or (shape and min(shape) < 0):
         raise ValueError(f"reshape: a tensor of shape {x.shape} ({count} elements) does not fit shape {shape}")
     return Reshape(shape)(x)
 
@@ -201,21 +202,36 @@ def flip(x: Any, dims: tuple[int, ...]) -> Any:
 
 
 def expand(x: Any, sizes: tuple[int, ...]) -> Any:
-    added = len(sizes) - x.ndim
-    own = (1,) * added + x.shape
-    shape = tuple(mine if size == -1 and i >= added else size for i, (size, mine) in enumerate(zip(sizes, own)))
-    if added < 0 or any(mine not in (1, size) or size < 0 for size, mine in zip(shape, own, strict=True)):
-        raise ValueError(f"expand: a tensor of shape {x.shape} does not expand to {sizes}: only sizes of 1 can grow")
-    return x if shape == x.shape else Expand(shape)(x)
+    own = x._array.shape
+    if -1 in sizes:
+        kept = (-1,) * (len(sizes) - len(own)) + own  # a new dimension has no size to keep
+        sizes = tuple(mine if size == -1 else size for size, mine in zip(sizes, kept))
+    if sizes == own:
+        return x
+    if repeated_dims(own, sizes) is None or min(sizes) < 0:
+        raise ValueError(f"expand: a tensor of shape {own} does not expand to {sizes}: only sizes of 1 can grow")
+    return Expand(sizes)(x)
 
 
 def sum_to_size(x: Any, shape: tuple[int, ...]) -> Any:
-    if shape == x.shape:
+    if shape == x._array.shape:
         return x
-    padded = (1,) * (x.ndim - len(shape)) + shape
-    if len(padded) != x.ndim or any(size not in (1, mine) for size, mine in zip(padded, x.shape, strict=True)):
+    dims = repeated_dims(shape, x._array.shape)
+    if dims is None:
         raise ValueError(f"sum_to_size: shape {shape} does not expand to {x.shape}")
-    return SumToSize(shape)(x)
+    return SumToSize(shape, dims)(x)
+
+
+def repeated_dims(shape: tuple[int, ...], expanded: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The dims of `expanded` that `shape` lacks, or has with size 1; None if it does not expand to that."""
+    added = len(expanded) - len(shape)
+    dims = list(range(added))
+    for i, size in enumerate(shape, added):
+        if i < 0 or size != expanded[i]:
+            if i < 0 or size != 1:
+                return None
+            dims.append(i)
+    return tuple(dims)
 
 
 # --- indexing ---------------------------------------------------------------------------------------------
