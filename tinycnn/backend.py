@@ -184,28 +184,6 @@ def random_generator(target: Device = CPU) -> Any:
     return _generators[target]
 
 
-# --- random state -----------------------------------------------------------------------------------------
-
-_seed: int | None = None
-_generators: dict[Device, Any] = {}
-
-
-def manual_seed(seed: int) -> None:
-    """Seeds the random state of every device: the next draws on each depend on `seed` alone."""
-    global _seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"manual_seed: expected an int of at least 0, got {seed!r}")
-    _seed = int(seed)
-    _generators.clear()
-
-
-def random_generator(target: Device = CPU) -> Any:
-    """The random generator of a device: a numpy.random.Generator, or CuPy's of the same interface."""
-    if target not in _generators:
-        _generators[target] = module_of(target).random.default_rng(_seed)
-    return _generators[target]
-
-
 # --- scratch memory ---------------------------------------------------------------------------------------
 
 
