@@ -3,7 +3,7 @@
 from tinycnn import backend, nn, optim
 from tinycnn.anomaly import detect_anomaly
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
-from tinycnn.backend import device, manual_seed
+from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
 from tinycnn.creation import (
     arange,
     empty,

@@ -17,10 +17,12 @@ axis. `docs/design.md` says how and why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from math import gcd, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinycnn import backend
 from tinycnn.autograd import Function
@@ -50,17 +52,11 @@ class Conv(Function):
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         spec, xp = self.spec, backend.array_module(x)
         rows_x = rows_first(x)
-        groups, out_group = spec.groups, len(w) // spec.groups
-        weight = _split_groups(w, spec).reshape(groups, 1, out_group, -1)
-        columns = prod(spec.output_size[1:]) * len(x)
+        weight = _split_groups(w, spec).reshape(spec.groups, 1, len(w) // spec.groups, -1)
         rows_y = xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
-        for x_part, y_part, stride, top in _undilated_rows(rows_x, rows_y, spec):
-            for block in _blocks(len(y_part), _row_bytes(rows_x, x.shape[1], spec)):
-                windows = _row_windows(x_part, block, stride, top, spec.kernel_size[0], spec.rest, groups)
-                y = y_part[block]
-                xp.matmul(weight, windows, out=y.reshape(len(y), groups, out_group, columns).swapaxes(0, 1))
-                if b is not None:
-                    y += b.reshape(-1, *[1] * (y.ndim - 2))
+        for part in _undilated_rows(rows_x, rows_y, spec):
+            work = partial(_conv_rows, part, weight, b, spec)
+            backend.in_threads(work, _shared_blocks(part.y, rows_x, w, spec))
         return rows_last(rows_y)
 
     def backward(self, grad_output: Any) -> Any:
@@ -94,13 +90,12 @@ class ConvTranspose(Function):
         # A dilated kernel that is strided too may miss input rows altogether.
         allocate = xp.zeros if spec.dilation[0] > 1 else xp.empty
         rows_x = allocate((spec.input_size[0], groups * channels, *spec.input_size[1:], len(g)), g.dtype)
-        for x_part, g_part, stride, top in _undilated_rows(rows_x, rows_g, spec):
-            for phase in range(stride):
-                kernel_rows = weight[:, :, phase::stride][:, :, ::-1]
-                first = (phase - top) % stride
-                x_phase = x_part[first::stride]
-                top_g = kernel_rows.shape[2] - 1 - (first + top - phase) // stride
-                _transpose_rows(x_phase, g_part, kernel_rows, top_g, spec)
+        for part in _undilated_rows(rows_x, rows_g, spec):
+            for phase in range(part.stride):
+                kernel_rows = weight[:, :, phase :: part.stride][:, :, ::-1]
+                first = (phase - part.top) % part.stride
+                top = kernel_rows.shape[2] - 1 - (first + part.top - phase) // part.stride
+                _transpose_rows(part.x[first :: part.stride], part.y, kernel_rows, top, spec)
         return rows_last(rows_x)
 
     def backward(self, grad_output: Any) -> Any:
@@ -124,14 +119,11 @@ class ConvWeight(Function):
         spec, xp = self.spec, backend.array_module(x)
         rows_x, rows_g = rows_first(x), rows_first(g)
         groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
-        g_shape = groups, out_channels // groups, prod(spec.output_size[1:]) * len(g)
         total = xp.zeros((groups, prod(spec.kernel_size) * channels, out_channels // groups), x.dtype)
-        for x_part, g_part, stride, top in _undilated_rows(rows_x, rows_g, spec):
-            for block in _blocks(len(g_part), _row_bytes(rows_x, x.shape[1], spec)):
-                windows = _row_windows(x_part, block, stride, top, spec.kernel_size[0], spec.rest, groups)
-                g_rows = g_part[block]
-                columns = g_rows.reshape(len(g_rows), *g_shape).swapaxes(0, 1)
-                total += xp.matmul(windows, columns.swapaxes(-1, -2)).sum(axis=1)
+        for part in _undilated_rows(rows_x, rows_g, spec):
+            shared = _shared_blocks(part.y, rows_x, total, spec)
+            for share in backend.in_threads(partial(_weight_rows, part, spec), shared):
+                total += share
         w = total.reshape(groups, *spec.kernel_size, channels, -1)
         d = len(spec.kernel_size)
         return w.transpose(0, d + 2, d + 1, *range(1, d + 1)).reshape(out_channels, channels, *spec.kernel_size)
@@ -182,12 +174,20 @@ def _split_groups(w: Array, spec: ConvSpec) -> Array:
 # --- rows -------------------------------------------------------------------------------------------------
 
 
-def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> Iterator[tuple[Array, Array, int, int]]:
-    """Splits a convolution with dilated rows into interleaved ones without.
+class Part(NamedTuple):
+    """A convolution whose rows are not dilated: output row r begins at row r·stride − top of the input."""
+
+    x: Array  # (rows, C, W.., N)
+    y: Array  # (rows, O, OW.., N)
+    stride: int
+    top: int
+
+
+def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> Iterator[Part]:
+    """Splits a convolution with dilated rows into interleaved ones without; their arrays are views.
 
     Output rows r ≡ p modulo dilation / gcd(stride, dilation) read only input rows of one residue modulo the
-    dilation. Yields (input rows, output rows, stride, padding rows above) of each such part; the arrays are views.
-    Without dilation there is one part: everything.
+    dilation. Without dilation there is one part: everything.
     """
     stride, dilation, before = spec.stride[0], spec.dilation[0], spec.padding[0][0]
     period = dilation // gcd(stride, dilation)
@@ -195,29 +195,57 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> Iterator[tu
         start, residue = divmod(p * stride, dilation)  # in padded rows, counted in steps of the dilation
         above = max(0, -(-(before - residue) // dilation))  # how many of this residue lie in the padding
         x_part = rows_x[above * dilation + residue - before :: dilation]
-        yield x_part, rows_y[p::period], stride * period // dilation, above - start
+        yield Part(x_part, rows_y[p::period], stride * period // dilation, above - start)
 
 
-def _row_bytes(rows: Array, channels: int, spec: ConvSpec) -> int:
-    """Bytes of L for one row of the input: KW·C·OW·N elements."""
-    return prod(spec.kernel_size[1:]) * channels * prod(spec.output_size[1:]) * rows.shape[-1] * rows.itemsize
+def _shared_blocks(rows: Array, rows_x: Array, weight: Array, spec: ConvSpec) -> list[Sequence[slice]]:
+    """Blocks of the `rows` that are computed, so large that their part of L has BLOCK_BYTES, shared among threads.
 
-
-def _blocks(rows: int, row_bytes: int) -> Iterator[slice]:
-    """Slices of up to BLOCK_BYTES that cover the rows."""
+    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with `weight`, the number of multiply-adds.
+    """
+    positions = prod(spec.output_size[1:]) * rows.shape[-1]
+    row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
     size = max(1, BLOCK_BYTES // max(row_bytes, 1))
-    size = -(-rows // -(-rows // size)) if rows else 1  # equal blocks, rather than a small last one
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+    count = -(-len(rows) // size)
+    operations = weight.size * positions * len(rows)
+    if operations >= backend.OPERATIONS_A_THREAD:  # as many blocks for one thread as for the other
+        threads = backend.get_num_threads()
+        count = min(-(-count // threads) * threads, len(rows))
+    bounds = [len(rows) * i // count for i in range(count + 1)] if count else [0]
+    return backend.shares([slice(start, stop) for start, stop in pairwise(bounds)], rows, operations)
 
 
-def _row_windows(
-    x: Array, block: slice, stride: int, top: int, kernel_rows: int, width: Window, groups: int
-) -> Array:
+def _conv_rows(part: Part, weight: Array, bias: Array | None, spec: ConvSpec, blocks: Sequence[slice]) -> None:
+    """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
+    groups, _, out_group, _ = weight.shape
+    for block in blocks:
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, groups)
+        y = part.y[block]
+        product = y.reshape(len(y), groups, out_group, windows.shape[-1]).swapaxes(0, 1)
+        backend.array_module(y).matmul(weight, windows, out=product)
+        if bias is not None:
+            y += bias.reshape(-1, *[1] * (y.ndim - 2))
+
+
+def _weight_rows(part: Part, spec: ConvSpec, blocks: Sequence[slice]) -> Array:
+    """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of rows of `part.y`, the output gradient, contribute."""
+    total = 0
+    for block in blocks:
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups)
+        g = part.y[block]
+        columns = g.reshape(len(g), spec.groups, g.shape[1] // spec.groups, windows.shape[-1]).swapaxes(0, 1)
+        # The transpose on the right rather than the whole product transposed: BLAS does the wide kernel faster so.
+        total += backend.array_module(g).matmul(windows, columns.swapaxes(-1, -2)).sum(axis=1)
+    return total
+
+
+def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, groups: int) -> Array:
     """The im2col matrices (G, rows, KH·KW·C/G, OW·N) of the output rows in `block`, as a view of L.
 
-    Output row r begins at row r·stride − top of `x` (H, C, W.., N); rows outside of `x` are zeros.
+    Rows outside of `part.x` are zeros.
     """
-    first = block.start * stride - top
+    x, stride = part.x, part.stride
+    first = block.start * stride - part.top
     count = (block.stop - block.start - 1) * stride + kernel_rows
     depth, columns = prod(width.kernel_size) * x.shape[1] // groups, prod(width.output_size) * x.shape[-1]
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
@@ -265,18 +293,26 @@ def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: Conv
 
     x (rows, C, W.., N), g (rows, O, OW.., N), kernel_rows (G, O/G, J, KW.., C/G).
     """
-    groups, out_group, count, *kernel, channels = kernel_rows.shape
+    _, out_group, count, *_ = kernel_rows.shape
     if count == 0:
         x[...] = 0
         return
-    d = len(kernel)
-    weight = kernel_rows.transpose(0, *range(3, 4 + d), 2, 1).reshape(groups, 1, -1, count * out_group)
+    weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
+    work = partial(_fold_rows, Part(g, x, 1, top), weight.reshape(*weight.shape[:-2], count * out_group), count, spec)
+    backend.in_threads(work, _shared_blocks(x, x, weight, spec))
+
+
+def _fold_rows(part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, blocks: Sequence[slice]) -> None:
+    """Writes the blocks of rows of `part.y`: the product of weight (G, KW.., C/G, KH·O/G) with windows of `part.x`,
+    the output gradient, and the fold of the width."""
+    groups, *kernel, channels, depth = weight.shape
     identity = Window.identity(spec.output_size[1:])
-    for block in _blocks(len(x), _row_bytes(g, x.shape[1], spec)):
-        windows = _row_windows(g, block, 1, top, count, identity, groups)
-        shape = (groups, block.stop - block.start, *kernel, channels, *spec.output_size[1:], x.shape[-1])
+    for block in blocks:
+        windows = _row_windows(part, block, kernel_rows, identity, groups)
+        x = part.y[block]
+        shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = backend.scratch("columns", shape, x)
-        product = columns.reshape(*shape[:2], weight.shape[2], windows.shape[3])
-        backend.array_module(x).matmul(weight, windows, out=product)
-        x[block] = 0
-        fold_into(_spatial_last(x[block], groups), _columns(columns, d), spec.rest)
+        product = columns.reshape(*shape[:2], prod(kernel) * channels, windows.shape[-1])
+        backend.array_module(x).matmul(weight.reshape(groups, 1, -1, depth), windows, out=product)
+        x[...] = 0
+        fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)
