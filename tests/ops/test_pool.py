@@ -369,7 +369,7 @@ def test_ints_lists_and_tuples_mean_the_same(kind):
     [
         ((2, 3), (2,), ValueError, "expected input (N, C, H, W) or one sample without N, got shape (2, 3)"),
         ((1, 1, 3, 4), (5,), ValueError, "kernel (5, 5) with dilation (1, 1) spans (5, 5), more than the padded input"),
-        ((1, 1, 0, 4), (2, 2, 1), ValueError, "(0, 4)"),
+        ((1, 1, 0, 4), (2, 2, 1), ValueError, "with no empty dimension but N, got (1, 1, 0, 4)"),
         ((1, 1, 6, 6), (2, 1, 2), ValueError, "expected padding of at most half the kernel size (2, 2), got 2"),
         ((1, 1, 6, 6), (2, 0), ValueError, "expected stride of at least 1, got 0"),
         ((1, 1, 6, 6), (0,), ValueError, "expected kernel_size of at least 1, got 0"),

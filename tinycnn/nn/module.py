@@ -318,7 +318,7 @@ class Module:
         return RemovableHandle(self._forward_pre_hooks, hook)
 
     def register_forward_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls `hook(module, inputs, output)` after each forward; what it returns, unless None, replaces the output."""
+        """Calls `hook(module, inputs, output)` after each forward; what it returns, if not None, is the output then."""
         return RemovableHandle(self._forward_hooks, hook)
 
     def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:

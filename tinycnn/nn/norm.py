@@ -26,13 +26,15 @@ class _RunningNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         (self.num_features,) = sizes(num_features, 1, type(self).__name__, "num_features")
         self.eps, self.momentum, self.affine, self.track_running_stats = eps, momentum, affine, track_running_stats
         make = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(creation.ones(num_features, **make)) if affine else None)
-        self.register_parameter("bias", Parameter(creation.zeros(num_features, **make)) if affine else None)
+        self.register_parameter("bias", Parameter(creation.zeros(num_features, **make)) if affine and bias else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", creation.zeros(num_features, **make) if tracked else None)
         self.register_buffer("running_var", creation.ones(num_features, **make) if tracked else None)
@@ -61,7 +63,7 @@ class _RunningNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -88,7 +90,7 @@ class BatchNorm2d(_BatchNorm):
         num_features: C.
         eps: added to the variance under the root.
         momentum: how far the running statistics move towards each batch's; None averages over all batches.
-        affine: whether to learn `weight` (starts at 1) and `bias` (starts at 0).
+        affine: whether to learn `weight` (starts at 1) and, unless `bias` is False, `bias` (starts at 0).
         track_running_stats: whether to keep the statistics that `eval()` uses; without, each batch's are used.
 
     Source: Ioffe and Szegedy, "Batch Normalization", 2015.
@@ -115,8 +117,10 @@ class _InstanceNorm(_RunningNorm):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         unbatched = isinstance(input, Tensor) and input.ndim == self.ndims[0]
@@ -193,7 +197,7 @@ class GroupNorm(Module):
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
-        dtype: Any = None,
+        dtype: Any = None, *, bias: bool = True,
     ):  # fmt: skip
         super().__init__()
         (self.num_groups,) = sizes(num_groups, 1, "GroupNorm", "num_groups")
@@ -203,10 +207,11 @@ class GroupNorm(Module):
         self.eps, self.affine = eps, affine
         make = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(creation.ones(num_channels, **make)) if affine else None)
-        self.register_parameter("bias", Parameter(creation.zeros(num_channels, **make)) if affine else None)
+        self.register_parameter("bias", Parameter(creation.zeros(num_channels, **make)) if affine and bias else None)
 
     def forward(self, input: Tensor) -> Tensor:
         return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        bias = self.bias is not None
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={bias}"

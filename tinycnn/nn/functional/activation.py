@@ -1,18 +1,12 @@
-"""Activations."""
+"""Activations. Where torch has an argument `inplace`, it is accepted; the input is never overwritten."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tinycnn.ops import activation as ops
-from tinycnn.ops.elementwise import relu, sigmoid, tanh
-from tinycnn.ops.reduce import log_softmax, softmax
+from tinycnn.ops import elementwise, reduce
 from tinycnn.tensor import Tensor
-
-__all__ = [
-    "elu", "gelu", "hardswish", "leaky_relu", "log_softmax", "logsigmoid", "relu", "sigmoid", "silu", "softmax",
-    "softplus", "tanh",
-]  # fmt: skip
 
 
 def _floating(name: str, input: Any) -> Tensor:
@@ -22,12 +16,43 @@ def _floating(name: str, input: Any) -> Tensor:
     return input
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def _tensor(name: str, input: Any) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    return input
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0)."""
+    return elementwise.relu(_tensor("relu", input))
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e⁻ˣ)."""
+    return elementwise.sigmoid(_tensor("sigmoid", input))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
+    return elementwise.tanh(_tensor("tanh", input))
+
+
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """exp(x) / Σ exp(x) along `dim`."""
+    return reduce.softmax(_floating("softmax", input), dim)
+
+
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """x − log Σ exp(x) along `dim`."""
+    return reduce.log_softmax(_floating("log_softmax", input), dim)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where it is positive, negative_slope · x elsewhere."""
     return ops.leaky_relu(_floating("leaky_relu", input), negative_slope)
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, alpha · (eˣ − 1) elsewhere. Source: Clevert et al., 2015."""
     return ops.elu(_floating("elu", input), alpha)
 
@@ -40,7 +65,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return ops.gelu(_floating("gelu", input), approximate)
 
 
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x), also called swish."""
     return ops.silu(_floating("silu", input))
 
@@ -50,7 +75,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return ops.softplus(_floating("softplus", input), beta, threshold)
 
 
-def hardswish(input: Tensor) -> Tensor:
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · clamp(x + 3, 0, 6) / 6. Source: Howard et al., 2019."""
     return ops.hardswish(_floating("hardswish", input))
 

@@ -35,6 +35,8 @@ def batched(x: Any, dims: int, name: str, channels: int | None = None) -> tuple[
         raise ValueError(f"{name}: expected input {expected} or one sample without N, got shape {x.shape}")
     if channels is not None and x.shape[x.ndim - dims - 1] != channels:
         raise ValueError(f"{name}: expected input {expected}, got {x.shape}")
+    if 0 in x.shape[x.ndim - dims :]:
+        raise ValueError(f"{name}: expected input {expected} with no empty dimension but N, got {x.shape}")
     return (x, False) if x.ndim == dims + 2 else (x.unsqueeze(0), True)
 
 

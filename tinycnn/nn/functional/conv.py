@@ -69,7 +69,7 @@ def convolve(
     return unbatched(conv_ops.conv(x, weight, bias, spec), added)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _conv_spec(
     name: str, input_size: tuple, kernel_size: tuple, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> conv_ops.ConvSpec:
@@ -139,7 +139,7 @@ def transposed(
     return unbatched(y, added)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _transposed_spec(
     name: str, size: tuple, kernel_size: tuple, stride: Any, padding: Any, output_padding: Any, groups: int,
     dilation: Any,

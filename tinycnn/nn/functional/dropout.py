@@ -1,4 +1,4 @@
-"""Dropout of elements and of whole channels."""
+"""Dropout of elements and of whole channels. `inplace` is accepted for torch's sake; the input is never overwritten."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinycnn.nn.functional.arguments import check_probability
 from tinycnn.tensor import Tensor
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""
     check_probability(p, "dropout")
     if not training or p == 0:
@@ -17,18 +17,18 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     return input * Tensor._wrap(_keep_mask(input._array, p))
 
 
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout2d`, for (N, C, L) or (C, L)."""
     return channel_dropout(1, "dropout1d", input, p, training)
 
 
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each channel of each sample, (N, C, H, W) or (C, H, W), is 0 with probability `p`, else divided by 1 − p.
     Source: Tompson et al., 2015."""
     return channel_dropout(2, "dropout2d", input, p, training)
 
 
-def dropout3d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout2d`, for (N, C, D, H, W) or (C, D, H, W)."""
     return channel_dropout(3, "dropout3d", input, p, training)
 

@@ -10,11 +10,19 @@ from tinycnn.tensor import Tensor
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, name: str = "linear") -> Tensor:
     """y = input · weightᵀ + bias: input (*, in_features), weight (out_features, in_features), bias (out_features)."""
+    if not isinstance(weight, Tensor) or weight.ndim != 2:
+        got = weight.shape if isinstance(weight, Tensor) else type(weight).__name__
+        raise ValueError(f"{name}: expected a weight Tensor (out_features, in_features), got {got}")
     if not isinstance(input, Tensor) or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"{name}: expected input (*, {weight.shape[1]}), got {got}")
-    if input.dtype != weight.dtype:
-        raise TypeError(f"{name}: input is {input.dtype}, weight is {weight.dtype}: convert one with .to()")
+    if input.dtype != weight.dtype or input.device != weight.device:
+        raise TypeError(
+            f"{name}: input is {input.dtype} on {input.device}, weight is {weight.dtype} on {weight.device}: "
+            "convert one with .to()"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"{name}: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
     y = input @ weight.T
     return y if bias is None else y + bias
 

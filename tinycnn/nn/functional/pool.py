@@ -17,7 +17,7 @@ def _pool_window(
                       hashable(dilation), bool(ceil_mode))  # fmt: skip
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def _pool_spec(
     name: str, input_size: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> patches.Window:
