@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +188,19 @@ def test_without_the_downloader_too(no_picture, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, module, None)
     assert train_mnist.main(["--epochs", "1"]) == 0
     assert "pip install 'tinycnn[examples]'" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_network_that_swallows_packets_is_given_up_in_seconds(no_picture, monkeypatch, capsys):
+    with socket.socket() as listener, socket.socket() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting.connect(listener.getsockname())  # the queue is full: further connections get no answer
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 12)
+        monkeypatch.setattr(MNIST, "mirrors", ("http://mnist.example/", "http://mirror.example/"))
+        monkeypatch.setattr("tinycnn.data.mnist._PATIENCE", 0.5)
+        assert train_mnist.main(["--epochs", "1"]) == 0
+    assert "http://mirror.example/: no answer within 0.5 seconds" in capsys.readouterr().out.splitlines()[0]
 
 
 def test_asked_for_mnist_it_never_falls_back(offline, capsys):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import importlib
 import math
 import os
 import re
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ from tinycnn.data.dataset import ArrayDataset
 # The first four bytes of an IDX file: 0, 0, the type (8: unsigned byte), the number of dimensions.
 _MAGIC_OF_LABELS = 0x00000801
 _MAGIC_OF_IMAGES = 0x00000803
+
+_PATIENCE = 4  # seconds to wait for a mirror's first sign of life
 
 
 class DownloadError(OSError):
@@ -227,6 +231,9 @@ def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
         _, gz_md5 = dataset.checksums[name]
         reasons = []
         for mirror in dataset.mirrors:
+            if _is_silent(f"{mirror}{name}.gz"):
+                reasons.append(f"{mirror}: no answer within {_PATIENCE} seconds")
+                continue
             try:
                 # Downloads to a temporary name, verifies, then renames: nothing half-written is left behind.
                 pooch.retrieve(
@@ -242,6 +249,24 @@ def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
         else:
             return reasons
     return []
+
+
+def _is_silent(url: str) -> bool:
+    """Whether nothing, not even an error, comes back from `url` within _PATIENCE seconds.
+
+    A time limit on connecting holds for each of a host's addresses, of which there may be a dozen: behind a
+    firewall that swallows packets it would add up to minutes.
+    """
+    import requests  # pooch's own dependency
+
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException):
+            requests.head(url, timeout=_PATIENCE)
+
+    question = threading.Thread(target=ask, daemon=True)
+    question.start()
+    question.join(_PATIENCE)
+    return question.is_alive()
 
 
 def _download_with_torchvision(dataset: MNIST) -> list[str]:
