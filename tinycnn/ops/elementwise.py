@@ -172,15 +172,13 @@ def mul(a: Any, b: Any) -> Any:
 def div(a: Any, b: Any) -> Any:
     """True division: integers become floating point first."""
     a, b = _operands("div", a, b)
-    if isinstance(a, autograd.Tensor):
-        a = _as_float(a)
-    if isinstance(b, autograd.Tensor):
-        b = _as_float(b)
+    if "f" not in [x._array.dtype.kind for x in (a, b) if isinstance(x, autograd.Tensor)]:
+        a, b = [_as_float(x) if isinstance(x, autograd.Tensor) else x for x in (a, b)]
     return _apply(Div(), a, b)
 
 
 def pow(a: Any, b: Any) -> Any:
-    if isinstance(a, autograd.Tensor) and a.dtype == dtypes.bool_:
+    if type(b) is int and isinstance(a, autograd.Tensor) and a.dtype == dtypes.bool_:
         a = a.to(dtypes.int64)  # NumPy has int8
     return _apply(Pow(), a, b)
 
