@@ -45,6 +45,24 @@ def conv2d_single_channel(x: Array, w: Array, stride: int = 1, padding: int = 0)
     return y
 
 
+def conv2d_single_channel_backward(
+    grad_output: Array, x: Array, w: Array, stride: int = 1, padding: int = 0
+) -> tuple[Array, Array]:
+    """The gradients (dx, dw) of `conv2d_single_channel`, of the shapes of x and w.
+
+    y[i, j] is the sum of region · w, so its gradient times w goes to the region, and times the region to w. Regions
+    overlap, and the kernel is used at every position: both sum up.
+    """
+    padded = np.pad(x, padding)
+    d_padded, dw = np.zeros_like(padded), np.zeros_like(w)
+    for i in range(grad_output.shape[0]):
+        for j in range(grad_output.shape[1]):
+            rows, columns = (slice(p * stride, p * stride + K) for p, K in zip((i, j), w.shape))
+            d_padded[rows, columns] += grad_output[i, j] * w
+            dw += grad_output[i, j] * padded[rows, columns]
+    return d_padded[padding : padding + x.shape[0], padding : padding + x.shape[1]], dw
+
+
 def conv2d_loops(x: Array, w: Array, b: Array | None = None, stride: int = 1, padding: int = 0) -> Array:
     """A batch of images with channels: x (N, C, H, W), w (O, C, KH, KW), b (O) to y (N, O, OH, OW).
 
@@ -62,6 +80,21 @@ def conv2d_loops(x: Array, w: Array, b: Array | None = None, stride: int = 1, pa
                     region = x[n, :, i * stride : i * stride + KH, j * stride : j * stride + KW]
                     y[n, o, i, j] = (region * w[o]).sum() + (0 if b is None else b[o])
     return y
+
+
+def conv2d_loops_backward(
+    grad_output: Array, x: Array, w: Array, stride: int = 1, padding: int = 0
+) -> tuple[Array, Array, Array]:
+    """The gradients (dx, dw, db) of `conv2d_loops`: as for a single channel, and each output's also goes to its b."""
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    d_padded, dw, db = np.zeros_like(padded), np.zeros_like(w), np.zeros(len(w), w.dtype)
+    for n, o, i, j in product(*map(range, grad_output.shape)):
+        g = grad_output[n, o, i, j]
+        rows, columns = (slice(p * stride, p * stride + K) for p, K in zip((i, j), w.shape[2:]))
+        d_padded[n, :, rows, columns] += g * w[o]
+        dw[o] += g * padded[n, :, rows, columns]
+        db[o] += g
+    return _unpad(d_padded, padding, x.shape[2:]), dw, db
 
 
 def conv2d_nested(x: Array, w: Array, b: Array | None = None, stride: int = 1, padding: int = 0) -> Array:
@@ -138,11 +171,26 @@ def conv2d_im2col(x: Array, w: Array, b: Array | None = None, stride: Sizes = 1,
     return y.reshape(len(x), O, OH, OW)
 
 
+def conv2d_im2col_backward(
+    grad_output: Array, x: Array, w: Array, stride: Sizes = 1, padding: Sizes = 0
+) -> tuple[Array, Array, Array]:
+    """The gradients (dx, dw, db) of `conv2d_im2col`: those of a matrix product, and col2im of the columns'.
+
+    Of y = w · columns: dw = dy · columnsᵀ (summed over the batch) and d_columns = wᵀ · dy.
+    """
+    O, kernel_size = len(w), w.shape[2:]
+    dy = grad_output.reshape(len(x), O, -1)
+    dw = (dy @ im2col_loops(x, kernel_size, stride, padding).swapaxes(1, 2)).sum(axis=0)
+    d_columns = w.reshape(O, -1).T @ dy
+    dx = col2im_loops(d_columns, x.shape[2:], kernel_size, stride, padding)
+    return dx, dw.reshape(w.shape), dy.sum(axis=(0, 2))
+
+
 def conv2d_backward(
     grad_output: Array, x: Array, w: Array,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """The gradients (dx, dw, db) of a convolution, of the shapes of x, w and b.
+    """The gradients (dx, dw, db) of `conv2d_nested`, of the shapes of x, w and b; also dilated and in groups.
 
     Every product w[o, c, k, l] · x[n, c', row, column] that went into y[n, o, i, j] sends that output's gradient,
     times the other factor, to each of its two factors. c counts within the group of o: c' = group·(C / groups) + c.

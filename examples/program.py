@@ -1,0 +1,108 @@
+"""What the small programs share: errors of one line, imports that say what to install, and how to show numbers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinycnn.summary import table
+
+__all__ = [
+    "Parser", "UserError", "difference", "natural", "optional_torch", "positive", "require", "run", "show",
+    "side_by_side", "table", "timed",
+]  # fmt: skip
+
+
+class UserError(Exception):
+    """Something that the user can put right; `status` is the program's exit status."""
+
+    def __init__(self, message: str, status: int = 1):
+        super().__init__(message)
+        self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
+
+
+def natural(text: str) -> int:
+    """The type of an option that is an int of at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected an int of at least 0, got {text}")
+    return number
+
+
+def positive(text: str) -> int:
+    """The type of an option that is an int of at least 1."""
+    if natural(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected an int of at least 1, got {text}")
+    return int(text)
+
+
+def run(program: Callable[[argparse.Namespace], int | None], options: argparse.Namespace, name: str) -> int:
+    """Runs `program`, and turns a UserError into its line and exit status."""
+    try:
+        return program(options) or 0
+    except UserError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return error.status
+
+
+def require(module: str, package: str, extra: str = "examples") -> ModuleType:
+    """The imported module, or a UserError that names the extra to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UserError(
+            f'needs {package}, which is not installed: pip install "tinycnn[{extra}]"', status=2
+        ) from None
+
+
+def optional_torch() -> ModuleType | None:
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        return None
+
+
+def timed(function: Callable, *arguments: Any) -> tuple[Any, float]:
+    """What `function` returns, and how many milliseconds it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, (time.perf_counter() - start) * 1000
+
+
+def difference(a: Any, b: Any) -> float:
+    """The largest absolute difference of two arrays of one shape."""
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape, f"shapes {a.shape} and {b.shape}"
+    return float(np.abs(a - b).max(initial=0))
+
+
+def show(matrix: Any, number: str = "g") -> list[str]:
+    """The rows of a matrix as lines of aligned numbers."""
+    cells = [[format(value, number) for value in row] for row in np.asarray(matrix).tolist()]
+    width = max(len(cell) for row in cells for cell in row)
+    return [" ".join(cell.rjust(width) for cell in row) for row in cells]
+
+
+def side_by_side(titles: Sequence[str], blocks: Sequence[Sequence[str]], gap: str = "    ") -> str:
+    """Blocks of lines next to each other, each under its title."""
+    height = max(map(len, blocks))
+    columns = []
+    for title, block in zip(titles, blocks, strict=True):
+        lines = [title, *block, *[""] * (height - len(block))]
+        width = max(map(len, lines))
+        columns.append([line.ljust(width) for line in lines])
+    return "\n".join(gap.join(line).rstrip() for line in zip(*columns, strict=True))
