@@ -39,7 +39,8 @@ class _ConvBase(Module):
         self.kernel_size = sizes(kernel_size, dims, name, "kernel_size")
         self.stride = sizes(stride, dims, name, "stride")
         self.dilation = sizes(dilation, dims, name, "dilation")
-        self.padding = padding if isinstance(padding, str) else sizes(padding, dims, name, "padding", least=0)
+        by_name = isinstance(padding, str) and not self.transposes
+        self.padding = padding if by_name else sizes(padding, dims, name, "padding", least=0)
         self._pads = padding_pairs(padding, self.kernel_size, self.stride, self.dilation, name)
         self.padding_mode = padding_mode
         self._name = f"{name}(in_channels={in_channels})"  # how errors speak of this layer

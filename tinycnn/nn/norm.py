@@ -52,14 +52,6 @@ class _RunningNorm(Module):
             name = f"{type(self).__name__}(num_features={self.num_features})"
             raise ValueError(f"{name}: expected input {shown}, got {got}")
 
-    def _momentum(self) -> float:
-        """Counts a batch in training, and returns how far the running statistics move towards it."""
-        if not (self.training and self.track_running_stats):
-            return self.momentum or 0.0
-        self.num_batches_tracked += 1
-        # momentum=None asks for the plain average over all batches.
-        return 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -74,6 +66,14 @@ class _BatchNorm(_RunningNorm):
             input, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or self.running_mean is None, self._momentum(), self.eps, name=type(self).__name__,
         )  # fmt: skip
+
+    def _momentum(self) -> float:
+        """Counts a batch in training, and returns how far the running statistics move towards it."""
+        if not (self.training and self.track_running_stats):
+            return self.momentum or 0.0
+        self.num_batches_tracked += 1
+        # momentum=None asks for the plain average over all batches.
+        return 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
 
 
 class BatchNorm1d(_BatchNorm):
@@ -127,7 +127,7 @@ class _InstanceNorm(_RunningNorm):
         self._check_input(input, 0 if unbatched else 1)
         y = instance_norm(
             input.unsqueeze(0) if unbatched else input, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or not self.track_running_stats, self._momentum(), self.eps,
+            self.training or not self.track_running_stats, self.momentum or 0.0, self.eps,
         )  # fmt: skip
         return y.squeeze(0) if unbatched else y
 

@@ -106,9 +106,17 @@ class _AvgPoolNd(Module):
 
 
 class AvgPool1d(_AvgPoolNd):
-    """The mean of each window: (N, C, L) to (N, C, OL); see `AvgPool2d`."""
+    """The mean of each window: (N, C, L) to (N, C, OL); see `AvgPool2d`. It has no divisor_override, as in torch."""
 
     dims = 1
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ):  # fmt: skip
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        for argument in ("kernel_size", "stride", "padding"):  # it prints them as tuples, as in torch
+            setattr(self, argument, sizes(getattr(self, argument), 1, "AvgPool1d", argument, least=0))
 
 
 class AvgPool2d(_AvgPoolNd):

@@ -1,0 +1,194 @@
+"""The layer table: every layer with sample arguments and inputs, run by the same code with tinycnn and with torch.
+
+`run(case, lib)` fills the layer's state with numbers that depend on the row's name alone, and returns, by name, its
+output, the gradients of its input and parameters for a random upstream gradient, and what training changed in its
+buffers. `tests/nn/test_layers.py` compares; `tests/fixtures/record_layers.py` records what torch gives.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class LayerCase(NamedTuple):
+    name: str
+    build: Callable[[Any], Any]  # from tinycnn.nn or torch.nn
+    input: tuple[int, ...]  # the input's shape
+    others: tuple[Callable[[np.random.Generator], np.ndarray], ...] = ()  # further inputs: targets
+
+
+def case(name: str, build: Callable[[Any], Any], *shape: int, others: tuple = ()) -> LayerCase:
+    return LayerCase(name, build, shape, others)
+
+
+def classes(count: int, *shape: int) -> Callable:
+    return lambda rng: rng.integers(0, count, shape)
+
+
+def normal(*shape: int) -> Callable:
+    return lambda rng: rng.standard_normal(shape)
+
+
+def probabilities(*shape: int) -> Callable:
+    return lambda rng: rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+def state_of(module: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Values for every entry of the module's state: variances positive, counters 3, all else normal."""
+    values = {}
+    for key, entry in module.state_dict().items():
+        shape = tuple(entry.shape)
+        if key.endswith("num_batches_tracked"):
+            values[key] = np.array(3)
+        else:
+            values[key] = rng.uniform(0.5, 2, shape) if key.endswith("var") else rng.standard_normal(shape)
+    return values
+
+
+def run(case: LayerCase, lib: Any) -> dict[str, np.ndarray]:
+    """What the layer of `lib`, tinycnn or torch, gives in float64."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    module = case.build(lib.nn).double()
+    module.load_state_dict({key: lib.tensor(value) for key, value in state_of(module, rng).items()})
+    x = lib.tensor(rng.standard_normal(case.input), requires_grad=True)
+    others = [lib.tensor(sampler(rng)) for sampler in case.others]
+    y = module(x, *others)
+    y.backward(lib.tensor(rng.standard_normal(tuple(y.shape))))
+    found = {"output": y, "input": x.grad}
+    found |= {f"gradient of {name}": parameter.grad for name, parameter in module.named_parameters()}
+    found |= {f"buffer {name}": buffer for name, buffer in module.named_buffers() if "weight" not in name}
+    if any("running" in name for name, _ in module.named_buffers()):
+        found["output of eval"] = module.eval()(x, *others)
+    return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def weighted(nn: Any, loss: str, **options: Any) -> Any:
+    """A loss of four classes with class weights."""
+    module = getattr(nn, loss)(**options)
+    tensor = __import__(nn.__name__.split(".")[0]).tensor
+    module.register_buffer("weight", tensor(np.array([0.5, 2.0, 1.0, 3.0])))
+    return module
+
+
+CASES = [
+    case("Linear", lambda nn: nn.Linear(5, 3), 4, 5),
+    case("Linear/no bias, many dimensions", lambda nn: nn.Linear(3, 2, bias=False), 2, 1, 3, 3),
+    case("Conv1d", lambda nn: nn.Conv1d(2, 3, 4, 2, 3, 2), 2, 2, 9),
+    case("Conv2d", lambda nn: nn.Conv2d(2, 3, (3, 2)), 2, 2, 5, 4),
+    case("Conv2d/all", lambda nn: nn.Conv2d(4, 6, (2, 3), (3, 2), (1, 2), (2, 1), 2, False), 2, 4, 7, 5),
+    case("Conv2d/depthwise", lambda nn: nn.Conv2d(3, 3, 3, padding=1, groups=3), 2, 3, 4, 5),
+    case("Conv2d/one sample", lambda nn: nn.Conv2d(2, 2, 2), 2, 3, 4),
+    case("Conv2d/same", lambda nn: nn.Conv2d(1, 2, (3, 5), padding="same", dilation=(2, 1)), 2, 1, 5, 6),
+    case("Conv2d/valid", lambda nn: nn.Conv2d(1, 2, 3, padding="valid"), 1, 1, 4, 5),
+    case("Conv2d/reflect", lambda nn: nn.Conv2d(1, 2, 3, padding=(2, 1), padding_mode="reflect"), 2, 1, 4, 5),
+    case("Conv2d/replicate", lambda nn: nn.Conv2d(1, 2, 3, padding=(1, 3), padding_mode="replicate"), 2, 1, 4, 3),
+    case("Conv2d/circular", lambda nn: nn.Conv2d(1, 2, 3, padding="same", padding_mode="circular"), 2, 1, 4, 5),
+    case("Conv3d", lambda nn: nn.Conv3d(2, 2, (1, 2, 2), (1, 2, 1), (0, 1, 1), groups=2), 2, 2, 2, 3, 4),
+    case("ConvTranspose1d", lambda nn: nn.ConvTranspose1d(2, 3, 3, 2, 1, 1), 2, 2, 5),
+    case("ConvTranspose2d", lambda nn: nn.ConvTranspose2d(2, 3, (2, 3)), 2, 2, 3, 2),
+    case("ConvTranspose2d/all",
+         lambda nn: nn.ConvTranspose2d(4, 2, (3, 2), (2, 3), 1, (1, 2), 2, False, 2), 2, 4, 3, 2),
+    case("ConvTranspose3d", lambda nn: nn.ConvTranspose3d(1, 2, 2, (1, 2, 1), output_padding=(0, 1, 0)), 1, 1, 2, 3, 2),
+    case("BatchNorm1d", lambda nn: nn.BatchNorm1d(3), 4, 3),
+    case("BatchNorm1d/3-d", lambda nn: nn.BatchNorm1d(3, affine=False), 4, 3, 2),
+    case("BatchNorm2d", lambda nn: nn.BatchNorm2d(3, eps=0.1, momentum=0.3), 2, 3, 3, 2),
+    case("BatchNorm2d/average of all", lambda nn: nn.BatchNorm2d(3, momentum=None), 2, 3, 3, 2),
+    case("BatchNorm2d/nothing tracked", lambda nn: nn.BatchNorm2d(3, track_running_stats=False), 2, 3, 3, 2),
+    case("BatchNorm2d/no bias", lambda nn: nn.BatchNorm2d(2, bias=False), 2, 2, 3, 2),
+    case("BatchNorm3d", lambda nn: nn.BatchNorm3d(2), 2, 2, 2, 2, 3),
+    case("InstanceNorm1d", lambda nn: nn.InstanceNorm1d(3, affine=True), 2, 3, 4),
+    case("InstanceNorm2d", lambda nn: nn.InstanceNorm2d(3), 2, 3, 4, 2),
+    case("InstanceNorm2d/tracked", lambda nn: nn.InstanceNorm2d(3, affine=True, track_running_stats=True), 2, 3, 4, 2),
+    case("InstanceNorm3d", lambda nn: nn.InstanceNorm3d(2, eps=0.1), 2, 2, 2, 2, 3),
+    case("LayerNorm", lambda nn: nn.LayerNorm(4), 3, 2, 4),
+    case("LayerNorm/two dimensions", lambda nn: nn.LayerNorm((2, 4), bias=False), 3, 2, 4),
+    case("LayerNorm/not affine", lambda nn: nn.LayerNorm([4], elementwise_affine=False), 3, 4),
+    case("GroupNorm", lambda nn: nn.GroupNorm(2, 4), 2, 4, 3, 2),
+    case("GroupNorm/not affine", lambda nn: nn.GroupNorm(3, 6, affine=False), 2, 6, 3),
+    case("MaxPool1d", lambda nn: nn.MaxPool1d(3, 2, 1), 2, 2, 7),
+    case("MaxPool2d", lambda nn: nn.MaxPool2d(2), 2, 2, 5, 4),
+    case("MaxPool2d/all", lambda nn: nn.MaxPool2d((2, 3), (2, 1), 1, (2, 1), ceil_mode=True), 2, 2, 6, 5),
+    case("MaxPool3d", lambda nn: nn.MaxPool3d((1, 2, 3), (1, 2, 1)), 1, 2, 2, 4, 3),
+    case("AvgPool1d", lambda nn: nn.AvgPool1d(3, 2, 1), 2, 2, 7),
+    case("AvgPool2d", lambda nn: nn.AvgPool2d((3, 2), (2, 1), (1, 0), True, False), 2, 2, 6, 4),
+    case("AvgPool2d/divisor", lambda nn: nn.AvgPool2d(2, divisor_override=3), 2, 1, 5, 4),
+    case("AvgPool3d", lambda nn: nn.AvgPool3d((1, 2, 3), (1, 2, 1), (0, 1, 1)), 1, 2, 2, 4, 3),
+    case("AdaptiveAvgPool1d", lambda nn: nn.AdaptiveAvgPool1d(3), 2, 2, 7),
+    case("AdaptiveAvgPool2d", lambda nn: nn.AdaptiveAvgPool2d((3, None)), 2, 2, 5, 4),
+    case("AdaptiveAvgPool3d", lambda nn: nn.AdaptiveAvgPool3d(2), 1, 2, 2, 3, 4),
+    case("AdaptiveMaxPool1d", lambda nn: nn.AdaptiveMaxPool1d(3), 2, 2, 7),
+    case("AdaptiveMaxPool2d", lambda nn: nn.AdaptiveMaxPool2d((2, 3)), 2, 2, 5, 4),
+    case("AdaptiveMaxPool3d", lambda nn: nn.AdaptiveMaxPool3d((1, 2, 2)), 1, 2, 2, 3, 4),
+    case("ReLU", lambda nn: nn.ReLU(), 3, 4),
+    case("ReLU/inplace", lambda nn: nn.Sequential(nn.Linear(4, 3), nn.ReLU(inplace=True)), 3, 4),
+    case("LeakyReLU", lambda nn: nn.LeakyReLU(0.2), 3, 4),
+    case("ELU", lambda nn: nn.ELU(0.7), 3, 4),
+    case("GELU", lambda nn: nn.GELU(), 3, 4),
+    case("GELU/tanh", lambda nn: nn.GELU("tanh"), 3, 4),
+    case("SiLU", lambda nn: nn.SiLU(), 3, 4),
+    case("Softplus", lambda nn: nn.Softplus(2.0, 1.5), 3, 4),
+    case("Hardswish", lambda nn: nn.Hardswish(), 3, 4),
+    case("LogSigmoid", lambda nn: nn.LogSigmoid(), 3, 4),
+    case("Sigmoid", lambda nn: nn.Sigmoid(), 3, 4),
+    case("Tanh", lambda nn: nn.Tanh(), 3, 4),
+    case("Softmax", lambda nn: nn.Softmax(1), 2, 3, 2),
+    case("LogSoftmax", lambda nn: nn.LogSoftmax(-1), 2, 3, 2),
+    case("Flatten", lambda nn: nn.Flatten(), 2, 3, 2, 2),
+    case("Flatten/some", lambda nn: nn.Flatten(0, 1), 2, 3, 2),
+    case("Unflatten", lambda nn: nn.Unflatten(1, (3, 2)), 2, 6, 2),
+    case("Identity", lambda nn: nn.Identity(54, unused=True), 2, 3),
+    case("Unfold", lambda nn: nn.Unfold((2, 3), (2, 1), (1, 0), (1, 2)), 2, 2, 4, 5),
+    case("Fold", lambda nn: nn.Fold((4, 5), (2, 3), (2, 1), (1, 0), (1, 2)), 1, 12, 8),
+    case("Upsample/nearest", lambda nn: nn.Upsample(scale_factor=2), 1, 2, 2, 3),
+    case("Upsample/bilinear", lambda nn: nn.Upsample((5, 3), mode="bilinear"), 1, 2, 3, 4),
+    case("Upsample/corners", lambda nn: nn.Upsample(scale_factor=1.5, mode="linear", align_corners=True), 1, 2, 5),
+    case("PixelShuffle", lambda nn: nn.PixelShuffle(2), 1, 8, 2, 3),
+    case("PixelUnshuffle", lambda nn: nn.PixelUnshuffle(2), 1, 2, 4, 2),
+    case("CrossEntropyLoss", lambda nn: nn.CrossEntropyLoss(), 4, 3, others=(classes(3, 4),)),
+    case("CrossEntropyLoss/all",
+         lambda nn: weighted(nn, "CrossEntropyLoss", ignore_index=2, reduction="sum", label_smoothing=0.1),
+         3, 4, 2, others=(classes(4, 3, 2),)),
+    case("CrossEntropyLoss/probabilities", lambda nn: weighted(nn, "CrossEntropyLoss"), 3, 4,
+         others=(probabilities(3, 4),)),
+    case("NLLLoss", lambda nn: weighted(nn, "NLLLoss", reduction="none"), 3, 4, others=(classes(4, 3),)),
+    case("MSELoss", lambda nn: nn.MSELoss(), 3, 4, others=(normal(3, 4),)),
+    case("L1Loss", lambda nn: nn.L1Loss(reduction="sum"), 3, 4, others=(normal(3, 4),)),
+    case("SmoothL1Loss", lambda nn: nn.SmoothL1Loss(beta=0.5), 3, 4, others=(normal(3, 4),)),
+    case("BCEWithLogitsLoss", lambda nn: nn.BCEWithLogitsLoss(), 3, 4, others=(probabilities(3, 4),)),
+    case("BCELoss", lambda nn: Composed(nn, nn.Sigmoid(), nn.BCELoss()), 3, 4, others=(probabilities(3, 4),)),
+    case("MaxUnpool2d", lambda nn: Unpooled(nn, 2), 2, 2, 4, 6),
+    case("MaxUnpool1d", lambda nn: Unpooled(nn, 1), 2, 2, 7),
+    case("MaxUnpool3d", lambda nn: Unpooled(nn, 3), 1, 2, 2, 4, 2),
+]  # fmt: skip
+
+
+def Composed(nn: Any, first: Any, then: Any) -> Any:
+    class Composed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.then = first, then
+
+        def forward(self, x: Any, target: Any) -> Any:
+            return self.then(self.first(x), target)
+
+    return Composed()
+
+
+def Unpooled(nn: Any, dims: int) -> Any:
+    """Max pooling and its inverse, which needs the indices of the first."""
+
+    class Unpooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = getattr(nn, f"MaxPool{dims}d")(2, return_indices=True)
+            self.unpool = getattr(nn, f"MaxUnpool{dims}d")(2)
+
+        def forward(self, x: Any) -> Any:
+            y, indices = self.pool(x)
+            return self.unpool(y * y, indices, output_size=x.shape)
+
+    return Unpooled()

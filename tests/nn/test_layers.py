@@ -1,0 +1,272 @@
+"""Every layer: values and gradients as torch's, live and recorded; printing, signatures, errors; dropout."""
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tests.layers import CASES, run
+from tinycnn import Tensor, nn
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "layers.npz"
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def assert_same(found, expected, rtol, atol):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name].shape == value.shape, name
+        np.testing.assert_allclose(found[name], value, rtol=rtol, atol=atol, err_msg=name)
+
+
+# --- values and gradients ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """What torch gave, by row and name, unpacked from one long array."""
+    with np.load(FIXTURE) as file:
+        layout, values = json.loads(str(file["layout"])), file["values"]
+    position, result = 0, {}
+    for row, shapes in layout.items():
+        result[row] = {}
+        for name, shape in shapes.items():
+            size = int(np.prod(shape))
+            result[row][name] = values[position : position + size].reshape(shape)
+            position += size
+    assert position == len(values)
+    return result
+
+
+@each_case
+def test_same_as_recorded(case, recorded):
+    assert_same(run(case, tinycnn), recorded[case.name], 1e-5, 1e-5)
+
+
+@pytest.mark.torch
+@each_case
+def test_same_as_torch(case):
+    import torch
+
+    assert_same(run(case, tinycnn), run(case, torch), 1e-9, 1e-11)
+
+
+def test_every_layer_has_a_row():
+    used = {type(module).__name__ for case in CASES for module in case.build(nn).modules()}
+    layers = {name for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)}
+    random_or_without_forward = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Module", "ModuleDict", "ModuleList"}
+    assert layers - used == random_or_without_forward
+
+
+@each_case
+def test_float32_in_float32_out(case):
+    rng = np.random.default_rng(0)
+    module = case.build(nn).float()
+    x = Tensor(rng.standard_normal(case.input), dtype="float32", requires_grad=True)
+    others = [Tensor(sampler(rng)) for sampler in case.others]
+    y = module(x, *[other.float() if other.is_floating_point() else other for other in others])
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert x.grad.dtype == np.float32
+    assert {p.grad.dtype for p in module.parameters()} <= {np.dtype(np.float32)}
+
+
+@each_case
+def test_forward_changes_no_input(case):
+    rng = np.random.default_rng(1)
+    array, module = rng.standard_normal(case.input), case.build(nn).double()
+    x = Tensor(array, requires_grad=True)
+    module(x, *[Tensor(sampler(rng)) for sampler in case.others]).sum().backward()
+    np.testing.assert_array_equal(x.detach().numpy(), array)
+
+
+# --- printing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "layer, text",
+    [
+        (nn.Linear(3, 4, bias=False), "Linear(in_features=3, out_features=4, bias=False)"),
+        (nn.Conv2d(1, 6, 5, padding=2), "Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))"),
+        (
+            nn.Conv1d(4, 6, 3, 2, "valid", 2, 2, False),
+            "Conv1d(4, 6, kernel_size=(3,), stride=(2,), padding=valid, dilation=(2,), groups=2, bias=False)",
+        ),
+        (nn.ReLU(), "ReLU()"),
+        (nn.ReLU(inplace=True), "ReLU(inplace=True)"),
+        (nn.Softmax(dim=1), "Softmax(dim=1)"),
+        (nn.MaxPool2d(2), "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"),
+        (nn.AvgPool2d((2, 3), padding=1), "AvgPool2d(kernel_size=(2, 3), stride=(2, 3), padding=1)"),
+        (nn.Dropout(0.3), "Dropout(p=0.3, inplace=False)"),
+        (nn.Flatten(), "Flatten(start_dim=1, end_dim=-1)"),
+        (nn.Identity(), "Identity()"),
+        (nn.CrossEntropyLoss(), "CrossEntropyLoss()"),
+    ],
+)
+def test_repr(layer, text):
+    assert repr(layer) == text
+
+
+@pytest.mark.torch
+@each_case
+def test_same_repr_as_torch(case):
+    import torch
+
+    assert repr(case.build(nn)) == repr(case.build(torch.nn))
+
+
+# --- signatures -------------------------------------------------------------------------------------------
+
+# What torch has and we do not: superseded by `reduction`; and rarely used.
+NOT_HERE = {"size_average", "reduce", "recompute_scale_factor"}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [n for n, kind in vars(nn).items() if inspect.isclass(kind)])
+def test_same_arguments_as_torch(name):
+    """Names, order and defaults, so that whoever knows torch's layers knows these."""
+    import torch
+
+    if name in ("Module", "Sequential", "ModuleList", "Identity", "Parameter"):
+        return
+    theirs = dict(inspect.signature(getattr(torch.nn, name)).parameters)
+    ours = dict(inspect.signature(getattr(nn, name)).parameters)
+    if any(p.kind is p.VAR_POSITIONAL for p in theirs.values()):
+        return
+    assert theirs.keys() - ours.keys() <= NOT_HERE
+    assert ours.keys() <= theirs.keys()
+    assert [n for n in ours if ours[n].kind is not inspect.Parameter.KEYWORD_ONLY] == [
+        n for n in theirs if n in ours and ours[n].kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    for argument, parameter in ours.items():
+        if not (name in ("Softmax", "LogSoftmax") and argument == "dim"):  # torch's guesses it, and warns
+            assert parameter.default == theirs[argument].default, argument
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+X = Tensor(np.zeros((64, 1, 28, 28), np.float32))
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: nn.Conv2d(3, 8, 3)(X), ValueError,
+         "Conv2d(in_channels=3): expected input (N, 3, H, W), got (64, 1, 28, 28)"),
+        (lambda: nn.Conv2d(1, 8, 30)(X), ValueError,
+         "Conv2d(in_channels=1): kernel (30, 30) with dilation (1, 1) spans"),
+        (lambda: nn.Conv2d(1, 8, 3)(X.double()), TypeError,
+         "Conv2d(in_channels=1): input is float64 on cpu, weight is"),
+        (lambda: nn.Conv2d(1, 8, 3)(X.numpy()), TypeError,
+         "Conv2d(in_channels=1): expected an input Tensor (N, 1, H, W)"),
+        (lambda: nn.Conv2d(4, 6, 3, groups=4), ValueError, "Conv2d: groups=4 does not divide out_channels=6"),
+        (lambda: nn.Conv2d(6, 4, 3, groups=4), ValueError, "Conv2d: groups=4 does not divide in_channels=6"),
+        (lambda: nn.Conv2d(1, 8, 3, stride=0), ValueError, "Conv2d: expected stride of at least 1, got 0"),
+        (lambda: nn.Conv2d(1, 8, 3, stride=-1), ValueError, "Conv2d: expected stride of at least 1, got -1"),
+        (lambda: nn.Conv2d(1, 8, 3, padding=-1), ValueError, "Conv2d: expected padding of at least 0, got -1"),
+        (lambda: nn.Conv2d(1, 8, "3"), TypeError, "Conv2d: expected kernel_size as an int or 2 ints, got '3'"),
+        (lambda: nn.Conv2d(1, 8, 3.0), TypeError, "Conv2d: expected kernel_size as an int or 2 ints, got 3.0"),
+        (lambda: nn.Conv2d("1", 8, 3), TypeError, "Conv2d: expected in_channels as an int or 1 ints, got '1'"),
+        (lambda: nn.Conv2d(0, 8, 3), ValueError, "Conv2d: expected in_channels of at least 1, got 0"),
+        (lambda: nn.Conv2d(1, 8, 3, padding="both"), ValueError,
+         "expected padding as ints, 'valid' or 'same', got 'both'"),
+        (lambda: nn.Conv2d(1, 8, 3, 2, "same"), ValueError, "Conv2d: padding='same' needs stride 1, got stride (2, 2)"),
+        (lambda: nn.ConvTranspose2d(1, 8, 3, padding="same"), (TypeError, ValueError),
+         "ConvTranspose2d: expected padding as"),
+        (lambda: nn.Conv3d(1, 8, (3, 3))(X), ValueError, "Conv3d: expected kernel_size as one int or 3, got 2: (3, 3)"),
+        (lambda: nn.Linear(784, 10)(X), ValueError,
+         "Linear(in_features=784): expected input (*, 784), got (64, 1, 28, 28)"),
+        (lambda: nn.Linear(28, 10)(X.double()), TypeError,
+         "Linear(in_features=28): input is float64 on cpu, weight is"),
+        (lambda: nn.Linear(2.5, 1), TypeError, "Linear: expected in_features as an int or 1 ints, got 2.5"),
+        (lambda: nn.MaxPool2d(29)(X), ValueError,
+         "MaxPool2d: kernel (29, 29) with dilation (1, 1) spans (29, 29), more"),
+        (lambda: nn.MaxPool2d(2)(X[0, 0]), ValueError,
+         "MaxPool2d: expected input (N, C, H, W) or one sample without N"),
+        (lambda: nn.MaxPool2d("2"), TypeError, "MaxPool2d: expected kernel_size as an int or 2 ints, got '2'"),
+        (lambda: nn.MaxPool2d(2, padding=2)(X), ValueError,
+         "MaxPool2d: expected padding of at most half the kernel size"),
+        (lambda: nn.AvgPool2d(2, stride=0), ValueError, "AvgPool2d: expected stride of at least 1, got 0"),
+        (lambda: nn.BatchNorm2d(3)(X), ValueError,
+         "BatchNorm2d(num_features=3): expected input (N, 3, H, W), got (64, 1, 28, 28)"),
+        (lambda: nn.BatchNorm1d(1)(X), ValueError,
+         "BatchNorm1d(num_features=1): expected input (N, 1) or (N, 1, L), got"),
+        (lambda: nn.BatchNorm2d(1)(X[:1, :, :1, :1]), ValueError,
+         "expected more than 1 value per channel when training"),
+        (lambda: nn.Dropout(1.5), ValueError, "Dropout: expected p as a probability from 0 to 1, got 1.5"),
+        (lambda: nn.Dropout("0.5"), ValueError, "Dropout: expected p as a probability from 0 to 1, got '0.5'"),
+        (lambda: nn.CrossEntropyLoss()(X[:, 0, 0], Tensor(np.full(64, 28))), ValueError,
+         "CrossEntropyLoss: class index 28 is out of range: the input (64, 28) has classes 0 to 27"),
+        (lambda: nn.CrossEntropyLoss()(X[:0, 0, 0], Tensor(np.zeros(0, int))), ValueError,
+         "CrossEntropyLoss: the mean over an empty batch is undefined, got input of shape (0, 28)"),
+        (lambda: nn.NLLLoss()(X[:, 0, 0], Tensor(np.zeros(64))), TypeError,
+         "NLLLoss: expected class indices as an integer tensor of shape (64,), got float64 of shape (64,)"),
+        (lambda: nn.MSELoss()(X, X[:1]), ValueError,
+         "MSELoss: expected a target of the input's shape (64, 1, 28, 28), got"),
+        (lambda: nn.CrossEntropyLoss(reduction="avg")(X[:, 0, 0], Tensor(np.zeros(64, int))), ValueError,
+         "CrossEntropyLoss: expected reduction 'mean', 'sum' or 'none', got 'avg'"),
+        (lambda: nn.ReLU()(X.numpy()), TypeError, "relu: expected a Tensor, got ndarray"),
+    ],
+)  # fmt: skip
+def test_errors_name_layer_argument_and_value(call, error, message):
+    with pytest.raises(error) as raised:
+        call()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+# --- dropout ----------------------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_a_share_and_the_mean():
+    tinycnn.manual_seed(0)
+    x = Tensor(np.ones((400, 500), np.float32))
+    for p in (0.1, 0.5, 0.8):
+        y = nn.Dropout(p)(x).numpy()
+        assert y.dtype == np.float32
+        kept = y != 0
+        np.testing.assert_allclose(y[kept], 1 / (1 - p), rtol=1e-6)
+        # 200,000 draws: five standard deviations
+        assert abs(kept.mean() - (1 - p)) < 5 * np.sqrt(p * (1 - p) / kept.size)
+        # Neighbours are independent, along both dimensions.
+        for a, b in ((kept[1:], kept[:-1]), (kept[:, 1:], kept[:, :-1])):
+            assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02
+
+
+def test_dropout_masks_the_gradient_alike():
+    x = Tensor(np.random.default_rng(0).standard_normal((50, 20)), requires_grad=True)
+    y = nn.Dropout(0.4)(x)
+    y.backward(Tensor(np.full(x.shape, 3.0)))
+    np.testing.assert_allclose(x.grad.numpy(), np.where(y.detach().numpy() == 0, 0, 3 / 0.6))
+
+
+def test_dropout_draws_anew_and_from_the_seed():
+    x, layer = Tensor(np.ones(1000)), nn.Dropout()
+    tinycnn.manual_seed(3)
+    first, second = layer(x).numpy(), layer(x).numpy()
+    assert (first != second).any()
+    tinycnn.manual_seed(3)
+    np.testing.assert_array_equal(layer(x).numpy(), first)
+
+
+def test_dropout_at_its_limits():
+    x = Tensor(np.ones(100))
+    assert nn.Dropout().eval()(x) is x
+    assert nn.Dropout(0)(x) is x
+    assert not nn.Dropout(1)(x).numpy().any()
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("batch", [(), (30,)])
+def test_channel_dropout_drops_whole_channels(dims, batch):
+    tinycnn.manual_seed(1)
+    layer = getattr(nn, f"Dropout{dims}d")(0.3)
+    x = Tensor(np.ones((*batch, 40, *[3] * dims)))
+    y = layer(x).numpy()
+    channels = y.reshape(*y.shape[: len(batch) + 1], -1)
+    assert ((channels == 0).all(-1) | np.isclose(channels, 1 / 0.7).all(-1)).all()
+    assert 0 < (channels == 0).mean() < 1
+    assert layer.eval()(x) is x
