@@ -1,0 +1,176 @@
+"""Initial values: bounds exactly, distributions by a Kolmogorov–Smirnov test, layers' defaults as torch's."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Tensor, nn
+from tinycnn.nn import init
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    tinycnn.manual_seed(0)
+
+
+def largest_difference(sample, distribution):
+    """Kolmogorov–Smirnov: how far the sample's distribution function is from `distribution`, at most.
+
+    For n draws from it, this exceeds 2 / √n once in 1500 times.
+    """
+    sample = np.sort(np.ravel(sample).astype(np.float64))
+    steps = np.arange(len(sample) + 1) / len(sample)
+    expected = distribution(sample)
+    return max(np.abs(steps[1:] - expected).max(), np.abs(steps[:-1] - expected).max())
+
+
+def assert_uniform(sample, bound):
+    assert np.abs(sample).max() <= bound
+    assert np.abs(sample).max() > bound * (1 - 20 / sample.size)
+    assert largest_difference(sample, lambda x: (x + bound) / (2 * bound)) < 2 / math.sqrt(sample.size)
+
+
+def assert_normal(sample, mean, std):
+    normal = np.vectorize(lambda x: (1 + math.erf((x - mean) / std / math.sqrt(2))) / 2)
+    assert largest_difference(sample, normal) < 2 / math.sqrt(sample.size)
+
+
+# --- layers -----------------------------------------------------------------------------------------------
+
+LAYERS = {
+    "Linear": (lambda nn: nn.Linear(64, 300), 64),
+    "Conv1d": (lambda nn: nn.Conv1d(12, 240, 5), 12 * 5),
+    "Conv2d": (lambda nn: nn.Conv2d(8, 240, (3, 5)), 8 * 3 * 5),
+    "Conv2d in groups": (lambda nn: nn.Conv2d(16, 240, 3, groups=4), 4 * 3 * 3),
+    "Conv3d": (lambda nn: nn.Conv3d(4, 240, (2, 3, 2)), 4 * 2 * 3 * 2),
+    "ConvTranspose2d": (lambda nn: nn.ConvTranspose2d(40, 240, 3), 240 * 3 * 3),  # torch takes dimension 1 for fan_in
+}
+
+
+@pytest.mark.parametrize("build, fan_in", LAYERS.values(), ids=LAYERS)
+def test_weight_and_bias_are_uniform_within_one_over_root_fan_in(build, fan_in):
+    layer = build(nn)
+    assert_uniform(layer.weight.detach().numpy(), 1 / math.sqrt(fan_in))
+    assert_uniform(layer.bias.detach().numpy(), 1 / math.sqrt(fan_in))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("build, fan_in", LAYERS.values(), ids=LAYERS)
+def test_torch_draws_from_the_same_distribution(build, fan_in):
+    """What the other tests expect is what torch does."""
+    import torch
+
+    torch.manual_seed(0)
+    layer = build(torch.nn)
+    assert_uniform(layer.weight.detach().numpy(), 1 / math.sqrt(fan_in))
+    assert_uniform(layer.bias.detach().numpy(), 1 / math.sqrt(fan_in))
+
+
+def test_each_layer_has_values_of_its_own_that_the_seed_repeats():
+    first, second = nn.Linear(3, 4), nn.Linear(3, 4)
+    assert (first.weight.detach().numpy() != second.weight.detach().numpy()).all()
+    tinycnn.manual_seed(0)
+    np.testing.assert_array_equal(nn.Linear(3, 4).weight.detach().numpy(), first.weight.detach().numpy())
+    again = first.weight.detach().numpy().copy()
+    first.reset_parameters()
+    assert (first.weight.detach().numpy() != again).all()
+
+
+def test_float64_layers_have_more_than_float32_digits():
+    weight = nn.Linear(30, 30, dtype="float64").weight.detach().numpy()
+    assert weight.dtype == np.float64
+    assert (weight != weight.astype(np.float32)).mean() > 0.99
+
+
+def test_norms_start_as_the_identity():
+    for layer in (nn.BatchNorm2d(3), nn.GroupNorm(1, 3), nn.LayerNorm(3), nn.InstanceNorm1d(3, affine=True)):
+        assert layer.weight.tolist() == [1.0] * 3
+        assert layer.bias.tolist() == [0.0] * 3
+
+
+# --- functions --------------------------------------------------------------------------------------------
+
+SHAPE = (60, 40, 3, 2)  # fan_in 240, fan_out 360
+
+
+@pytest.mark.parametrize(
+    "function, bound",
+    [
+        (lambda w: init.uniform_(w, -0.5, 0.5), 0.5),
+        (lambda w: init.kaiming_uniform_(w), math.sqrt(2) * math.sqrt(3 / 240)),
+        (lambda w: init.kaiming_uniform_(w, a=0.5), math.sqrt(2 / 1.25) * math.sqrt(3 / 240)),
+        (lambda w: init.kaiming_uniform_(w, mode="fan_out", nonlinearity="relu"), math.sqrt(2) * math.sqrt(3 / 360)),
+        (lambda w: init.kaiming_uniform_(w, nonlinearity="tanh"), 5 / 3 * math.sqrt(3 / 240)),
+        (lambda w: init.xavier_uniform_(w), math.sqrt(6 / 600)),
+        (lambda w: init.xavier_uniform_(w, gain=3.0), 3 * math.sqrt(6 / 600)),
+    ],
+)
+def test_uniform(function, bound):
+    weight = tinycnn.empty(*SHAPE, dtype="float64")
+    assert function(weight) is weight
+    assert_uniform(weight.numpy(), bound)
+
+
+@pytest.mark.parametrize(
+    "function, mean, std",
+    [
+        (lambda w: init.normal_(w), 0, 1),
+        (lambda w: init.normal_(w, 2.0, 0.3), 2, 0.3),
+        (lambda w: init.kaiming_normal_(w), 0, math.sqrt(2 / 240)),
+        (lambda w: init.kaiming_normal_(w, mode="fan_out", nonlinearity="linear"), 0, math.sqrt(1 / 360)),
+        (lambda w: init.xavier_normal_(w, gain=2.0), 0, 2 * math.sqrt(2 / 600)),
+    ],
+)
+def test_normal(function, mean, std):
+    weight = tinycnn.empty(*SHAPE, dtype="float64")
+    assert function(weight) is weight
+    assert_normal(weight.numpy(), mean, std)
+
+
+def test_constants():
+    weight = tinycnn.empty(2, 3)
+    assert init.zeros_(weight).tolist() == [[0.0] * 3] * 2
+    assert init.ones_(weight).tolist() == [[1.0] * 3] * 2
+    assert init.constant_(weight, 0.25).tolist() == [[0.25] * 3] * 2
+
+
+def test_parameters_are_written_in_place_and_outside_the_graph():
+    layer = nn.Linear(3, 4)
+    for function in (init.kaiming_normal_, init.xavier_uniform_, init.zeros_):
+        weight = layer.weight
+        assert function(layer.weight) is weight
+        assert weight.is_leaf
+        assert weight.requires_grad
+    y = layer(Tensor(np.ones((2, 3), np.float32), requires_grad=True)).sum()
+    init.ones_(layer.weight)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_fans_and_gains():
+    assert init.fans(tinycnn.empty(5, 3)) == (3, 5)
+    assert init.fans(tinycnn.empty(*SHAPE)) == (240, 360)
+    assert [init.calculate_gain(name) for name in ("linear", "sigmoid", "conv2d", "tanh", "relu", "selu")] == [
+        1, 1, 1, 5 / 3, math.sqrt(2), 0.75,
+    ]  # fmt: skip
+    assert init.calculate_gain("leaky_relu") == math.sqrt(2 / (1 + 0.01**2))
+    assert init.calculate_gain("leaky_relu", 0.2) == math.sqrt(2 / 1.04)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match=r"at least 2 dimensions, got shape \(3,\)"):
+        init.kaiming_uniform_(tinycnn.empty(3))
+    with pytest.raises(ValueError, match="kaiming_normal_: expected mode 'fan_in' or 'fan_out', got 'fan_on'"):
+        init.kaiming_normal_(tinycnn.empty(3, 3), mode="fan_on")
+    with pytest.raises(ValueError, match="calculate_gain: expected one of .*, got 'rleu'"):
+        init.calculate_gain("rleu")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["linear", "conv1d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+def test_same_gains_as_torch(name):
+    import torch
+
+    assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
