@@ -23,7 +23,8 @@ def masked(x: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np
     """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere (there also for inf and nan, unlike a
     product with the mask)."""
     bits = _BITS[x.itemsize]
-    all_ones = np.negative(mask.view(np.int8)).astype(bits)  # -1, all bits set, where true
+    # -1, all bits set, where true. An array even without dimensions, where NumPy would make a scalar of it.
+    all_ones = np.asarray(np.negative(mask.view(np.int8)).astype(bits))
     target = all_ones if out is None else out.view(bits)
     return np.bitwise_and(x.view(bits), all_ones, out=target).view(x.dtype)
 
