@@ -206,8 +206,8 @@ class Tensor:
 
     # --- changes in place ---------------------------------------------------------------------------------
 
-    def _assign(self, value: Any, where: Any = ...) -> Tensor:
-        """self[where] = value, in this tensor's memory. Changes in place are not differentiable here."""
+    def _assign(self, value: Any, *index: Any) -> Tensor:
+        """self[index] = value, in this tensor's memory. Changes in place are not differentiable here."""
         if autograd.is_grad_enabled() and (self._requires_grad or getattr(value, "_requires_grad", False)):
             raise RuntimeError(
                 "a change in place is not recorded for gradients: compute a new tensor (y = x + 1, where, cat), "
@@ -218,20 +218,23 @@ class Tensor:
             raise TypeError(f"cannot assign {value!r} to elements of a tensor")
         if not self._array.flags.writeable:
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
+        *first, last = index or (...,)
+        target = self._array
         try:
-            self._array[where] = array
+            for step in first:
+                target = target[step]
+            target[last] = array
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
         except ValueError:
-            target = self._array[where].shape
             raise ValueError(
-                f"cannot assign a value of shape {np.shape(array)} to a tensor region of shape {target}"
+                f"cannot assign a value of shape {np.shape(array)} to a tensor region of shape {target[last].shape}"
             ) from None
         self._changed_in_place()
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._assign(value, shape.array_index(index, self._array))
+        self._assign(value, *shape.index_steps(index, self._array))
 
     def copy_(self, source: Any) -> Tensor:
         """Overwrites the values with those of `source`, which is cast, moved and broadcast."""

@@ -378,7 +378,7 @@ class Where(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         if self.recorded:
-            self.condition = self.condition.copy()  # the caller may change the original before backward
+            self.condition = self.condition.copy(order="K")  # the caller may change the original before backward
         return backend.array_module(self.condition).where(self.condition, a, b)
 
     def backward(self, grad_output: Any) -> Any:

@@ -305,26 +305,49 @@ def _is_advanced(index: Any) -> bool:
     return any(not isinstance(part, (int, slice, type(None), type(...))) for part in parts)
 
 
-def array_index(index: Any, x: Array) -> Any:
-    """An index as arrays understand it: Tensors in it become arrays; lists, arrays of ints."""
-    if isinstance(index, tuple):
-        return tuple(array_index(part, x) for part in index)
-    if isinstance(index, autograd.Tensor):
-        if index.dtype.kind == "f":
-            raise IndexError(f"an index must be of integers or booleans, got a tensor of {index.dtype}")
-        return index._array
-    if isinstance(index, np.ndarray) and not isinstance(x, np.ndarray):
-        return backend.to_device(index, backend.device_of(x))
-    if isinstance(index, (np.integer, np.bool_)):
-        return index.item()
-    return index
+def index_steps(index: Any, x: Array) -> tuple:
+    """An index as indices of arrays, to be applied one after the other.
+
+    Two where integers and arrays come together: torch takes the integers first, NumPy would count them among the
+    arrays, which may move dimensions.
+    """
+    parts = [_array_part(part, x) for part in (index if isinstance(index, tuple) else (index,))]
+    is_int = [type(part) is int for part in parts]
+    is_array = [hasattr(part, "dtype") for part in parts]
+    if not (True in is_int and True in is_array):
+        return (tuple(parts),)
+    first: list[Any] = []
+    for part, array in zip(parts, is_array):
+        masked = part.ndim if array and part.dtype.kind == "b" else 1
+        first += [slice(None)] * masked if array else [part]
+    then = [
+        part if array or part is ... else slice(None) for part, array in zip(parts, is_array) if type(part) is not int
+    ]
+    return tuple(first), tuple(then)
+
+
+def _array_part(part: Any, x: Array) -> Any:
+    """One part of an index as arrays understand it: Tensors and lists become arrays, single integers ints."""
+    if isinstance(part, autograd.Tensor):
+        part = part._array
+    elif isinstance(part, (list, range)):
+        part = np.array(part, dtype=None if len(part) else np.int64)
+    if not hasattr(part, "dtype"):
+        return part
+    if part.dtype.kind not in "bui":
+        raise IndexError(f"an index must be of integers or booleans, got {part.dtype}")
+    if part.ndim == 0:
+        return part.item()
+    return backend.to_device(part, backend.device_of(x))
 
 
 def getitem(x: Any, index: Any) -> Any:
     try:
-        return GetItem(array_index(index, x._array))(x)
+        for step in index_steps(index, x._array):
+            x = GetItem(step)(x)
     except IndexError as error:
         raise IndexError(f"indexing a tensor of shape {x.shape}: {error}") from None
+    return x
 
 
 def gather(x: Any, dim: int, index: Any) -> Any:

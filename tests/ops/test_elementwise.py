@@ -1,0 +1,158 @@
+"""Element-wise operators, beyond the operator table: broadcasting by properties, extremes of floating point."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import mutually_broadcastable_shapes
+
+import tinycnn
+from tinycnn import Tensor
+
+INF, NAN = float("inf"), float("nan")
+operands = mutually_broadcastable_shapes(num_shapes=2, min_dims=0, max_dims=4, min_side=0, max_side=4)
+seeds = st.integers(0, 1000)
+
+
+def pair(shapes, seed):
+    rng = np.random.default_rng(seed)
+    return [Tensor(rng.uniform(0.5, 2.0, shape), requires_grad=True) for shape in shapes.input_shapes]
+
+
+def sum_over_broadcast(gradient, shape):
+    """By brute force: the gradient of every copy of an element added to that element."""
+    result = np.zeros(shape)
+    for place in np.ndindex(*gradient.shape):
+        own = place[len(place) - len(shape) :]
+        result[tuple(0 if size == 1 else i for i, size in zip(own, shape))] += gradient[place]
+    return result
+
+
+@given(operands, seeds)
+def test_broadcasting_forward_and_backward(shapes, seed):
+    a, b = pair(shapes, seed)
+    x, y = a._array, b._array
+    u = np.random.default_rng(seed + 1).standard_normal(shapes.result_shape)
+    for result, value, grad_a, grad_b in [
+        (a + b, x + y, u, u),
+        (a - b, x - y, u, -u),
+        (a * b, x * y, u * y, u * x),
+        (a / b, x / y, u / y, -u * x / y**2),
+        (a**b, x**y, u * y * x ** (y - 1), u * x**y * np.log(x)),
+    ]:
+        assert result.shape == shapes.result_shape
+        np.testing.assert_allclose(result._array, value)
+        found_a, found_b = tinycnn.grad(result, (a, b), Tensor(u))
+        np.testing.assert_allclose(
+            found_a._array, sum_over_broadcast(np.broadcast_to(grad_a, u.shape), x.shape), atol=1e-12
+        )
+        np.testing.assert_allclose(
+            found_b._array, sum_over_broadcast(np.broadcast_to(grad_b, u.shape), y.shape), atol=1e-12
+        )
+
+
+@given(st.lists(st.integers(1, 3), max_size=4).map(tuple), st.lists(st.integers(1, 3), max_size=4).map(tuple))
+def test_shapes_that_numpy_refuses_are_refused_by_name(left, right):
+    a, b = tinycnn.zeros(*left), tinycnn.zeros(*right)
+    try:
+        expected = np.broadcast_shapes(left, right)
+    except ValueError:
+        for operation in (
+            lambda: a + b,
+            lambda: tinycnn.maximum(a, b),
+            lambda: tinycnn.where(a > 0, a, b),
+            lambda: a < b,
+        ):
+            with pytest.raises(ValueError, match="do not broadcast") as refusal:
+                operation()
+            assert str(left) in str(refusal.value)
+            assert str(right) in str(refusal.value)
+    else:
+        assert (a + b).shape == (a < b).shape == tinycnn.where(a > 0, a, b).shape == expected
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_extremes_are_those_of_ieee():
+    x = Tensor([0.0, -0.0, INF, -INF, NAN, 1.0])
+    assert (1 / x).tolist()[:4] == [INF, -INF, 0.0, 0.0]
+    np.testing.assert_array_equal(x.relu()._array, [0, 0, INF, 0, NAN, 1])
+    np.testing.assert_array_equal(x.clamp(-1, 1)._array, [0, 0, 1, -1, NAN, 1])
+    np.testing.assert_array_equal(x.sigmoid()._array[2:5], [1, 0, NAN])
+    np.testing.assert_array_equal(x.tanh()._array[2:5], [1, -1, NAN])
+    np.testing.assert_array_equal(tinycnn.maximum(x, Tensor(0.5))._array, [0.5, 0.5, INF, 0.5, NAN, 1])
+    np.testing.assert_array_equal(tinycnn.minimum(x, Tensor(0.5))._array, [0, 0, 0.5, -INF, NAN, 0.5])
+    np.testing.assert_array_equal(x.sign()._array, [0, 0, 1, -1, NAN, 1])
+
+
+def test_sigmoid_neither_overflows_nor_loses_digits():
+    with np.errstate(all="raise", under="ignore"):
+        y = Tensor([-1000.0, -90.0, 90.0, 1000.0], dtype="float64").sigmoid()
+    np.testing.assert_allclose(y._array, [0, np.exp(-90.0), 1, 1], rtol=1e-14)
+
+
+def test_log_and_sqrt_outside_their_domain_are_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Tensor([0.0]).log().tolist() == [-INF]
+        assert np.isnan(Tensor([-1.0]).log().item())
+        assert np.isnan(Tensor([-1.0]).sqrt().item())
+
+
+def test_division_does_not_overflow_in_backward():
+    a = Tensor(np.float32([1e30]), requires_grad=True)
+    b = Tensor(np.float32([1e25]), requires_grad=True)
+    (a / b).backward()
+    np.testing.assert_allclose(b.grad._array, [-1e-20], rtol=1e-6)
+
+
+def test_where_stops_gradients_of_what_it_did_not_choose():
+    x = Tensor([0.0, 4.0], requires_grad=True)
+    safe = tinycnn.where(x > 0, x, 1.0)
+    tinycnn.where(x > 0, safe.sqrt(), 0.0).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.25]
+
+
+def test_infinite_upstream_gradient_does_not_leak_through_a_relu_that_is_off():
+    x = Tensor([-1.0, 2.0], requires_grad=True)
+    x.relu().backward(Tensor([INF, 1.0]))
+    assert x.grad.tolist() == [0.0, 1.0]
+
+
+def test_ties_of_maximum_share_the_gradient():
+    a, b = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    tinycnn.maximum(a, b).backward(Tensor([4.0, 6.0]))
+    assert a.grad.tolist() == b.grad.tolist() == [2.0, 3.0]
+
+
+def test_python_bounds_of_clamp():
+    n = Tensor([0, 1, 2, 3])
+    assert n.clamp(1, 2).tolist() == [1, 1, 2, 2]
+    assert n.clamp(1, 2).dtype == np.int64
+    assert n.clamp(0.5, 2.5).tolist() == [0.5, 1.0, 2.0, 2.5]
+    assert Tensor([1.0]).clamp(3, 1).tolist() == [1.0]  # as in torch, max wins
+
+
+@pytest.mark.parametrize("operator", ["exp", "tanh", "sigmoid", "relu", "sqrt"])
+def test_what_keeps_its_output_does_not_keep_its_input(operator):
+    x = Tensor(np.ones(3), requires_grad=True)
+    y = getattr(x * 1.0, operator)()
+    assert y._node._inputs is None
+    assert y._node._output is y._array
+
+
+def test_layouts_survive():
+    """(N, C, H, W) arrays that lie as (H, C, W, N) stay so: mixing orders is slow."""
+    x = Tensor(np.ones((4, 3, 5, 2), np.float32).transpose(3, 1, 0, 2), requires_grad=True)
+    y = ((x.relu() * 2.0 + 1.0).tanh() - x.sigmoid()).clamp(0.0, 1.0)
+    y = tinycnn.where(y > 0.5, y, 0.0)
+    y.backward(tinycnn.ones_like(y))
+    assert y._array.strides == x._array.strides == x.grad._array.strides
+
+
+def test_comparisons_are_not_differentiable():
+    x = Tensor([1.0], requires_grad=True)
+    for y in (x == x, x < 2, x != x, ~(x > 0)):
+        assert y.dtype == bool
+        assert not y.requires_grad

@@ -1,0 +1,220 @@
+"""Shapes and indices, beyond the operator table: against NumPy by properties, and as adjoints of each other."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices
+
+import tinycnn
+from tinycnn import Tensor
+
+shapes = array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
+
+
+def numbered(shape, **options):
+    """Every element is its own position, in float64."""
+    return Tensor(np.arange(float(np.prod(shape))).reshape(shape), **options)
+
+
+def assert_gradient_is_adjoint(y, x):
+    """⟨y(x), u⟩ = ⟨x, gradient⟩ for a linear y, and exactly so for one that moves whole numbers."""
+    u = Tensor(np.random.default_rng(0).integers(-9, 9, y.shape).astype(float))
+    (found,) = tinycnn.grad(y, x, u)
+    assert found.shape == x.shape
+    assert (y * u).sum().item() == (x * found).sum().item()
+
+
+@st.composite
+def shape_and_reshaped(draw):
+    """Two shapes of the same size: factors in two groupings, with ones strewn in."""
+    factors = draw(st.lists(st.integers(1, 3), max_size=5))
+
+    def grouped():
+        shape, rest = [], list(factors)
+        while rest:
+            take = draw(st.integers(1, len(rest)))
+            shape.append(int(np.prod(rest[:take])))
+            rest = rest[take:]
+            if draw(st.booleans()):
+                shape.append(1)
+        return tuple(shape)
+
+    return grouped(), grouped()
+
+
+@given(shape_and_reshaped(), st.data())
+def test_reshape(case, data):
+    before, after = case
+    order = data.draw(st.permutations(range(len(before))))
+    array = np.arange(float(np.prod(before))).reshape([before[i] for i in order]).transpose(np.argsort(order))
+    x = tinycnn.from_numpy(array).requires_grad_()  # in any memory order
+    y = x.reshape(after)
+    np.testing.assert_array_equal(y._array, array.reshape(after))
+    assert_gradient_is_adjoint(y, x)
+    if after:
+        i = data.draw(st.integers(0, len(after) - 1))
+        np.testing.assert_array_equal(x.reshape(*after[:i], -1, *after[i + 1 :])._array, y._array)
+
+
+@given(shapes, st.data())
+def test_permute_transpose_and_flip(shape, data):
+    x = numbered(shape, requires_grad=True)
+    dims = data.draw(st.permutations(range(len(shape))))
+    signed = [d - len(shape) if data.draw(st.booleans()) else d for d in dims]
+    i, j = data.draw(st.integers(0, len(shape) - 1)), data.draw(st.integers(-len(shape), -1))
+    flipped = sorted(data.draw(st.sets(st.sampled_from(range(len(shape))))))
+    for y, expected in [
+        (x.permute(signed), x._array.transpose(dims)),
+        (x.transpose(i, j), x._array.swapaxes(i, j)),
+        (x.flip(flipped), np.flip(x._array, flipped)),
+        (x.T, x._array.T),
+    ]:
+        np.testing.assert_array_equal(y._array, expected)
+        assert_gradient_is_adjoint(y, x)
+
+
+@given(shapes, st.data())
+def test_basic_indices(shape, data):
+    x = numbered(shape, requires_grad=True)
+    index = data.draw(basic_indices(shape, allow_newaxis=True, allow_ellipsis=True))
+    y = x[index]
+    np.testing.assert_array_equal(y._array, x._array[index])
+    assert_gradient_is_adjoint(y, x)
+
+
+@given(array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4), st.data())
+def test_integer_array_indices(shape, data):
+    """With repeats: the gradients of all the copies of an element add up."""
+    x = numbered(shape, requires_grad=True)
+    index = data.draw(integer_array_indices(shape, dtype=np.int64))
+    y = x[tuple(Tensor(i) for i in index)]
+    np.testing.assert_array_equal(y._array, x._array[index])
+    assert_gradient_is_adjoint(y, x)
+
+
+@given(array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4), st.integers(0, 99))
+def test_masks(shape, seed):
+    x = numbered(shape, requires_grad=True)
+    mask = np.random.default_rng(seed).random(shape) < 0.4
+    for index in (Tensor(mask), mask):
+        y = x[index]
+        np.testing.assert_array_equal(y._array, x._array[mask])
+        assert_gradient_is_adjoint(y, x)
+    (found,) = tinycnn.grad(x[Tensor(mask)].sum(), x)
+    np.testing.assert_array_equal(found._array, mask)
+
+
+def test_gradients_of_repeated_indices_add_up():
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x[[0, 2, 0, 0]].backward(Tensor([1.0, 10.0, 100.0, 1000.0]))
+    assert x.grad.tolist() == [1101.0, 0.0, 10.0]
+    assert tinycnn.gradgradcheck(lambda x: x[Tensor([0, 2, 0])] ** 2, Tensor(np.ones(3), requires_grad=True))
+
+
+def test_mixed_indices():
+    x = numbered((3, 4, 5), requires_grad=True)
+    a = x._array
+    rows, columns = Tensor([2, 0]), np.array([[1], [3]])
+    for y, expected in [
+        (x[rows], a[[2, 0]]),
+        (x[rows, columns], a[[2, 0], [[1], [3]]]),
+        (x[:, rows, ::2], a[:, [2, 0], ::2]),
+        (x[rows, :, rows], a[[2, 0], :, [2, 0]]),
+        (x[..., None, rows], a[..., None, [2, 0]]),
+        (x[np.int64(1), Tensor(2)], a[1, 2]),
+        # torch takes integers first, where NumPy would count them among the arrays and move dimensions
+        (x[-1, ..., Tensor([True, False, True, False, False])], a[-1][:, [0, 2]]),
+        (x[0, :, rows], a[0][:, [2, 0]]),
+        (x[Tensor(0), :, [1, 2]], a[0][:, [1, 2]]),
+        (x[rows, None, 3], a[:, 3][[2, 0], None]),
+        (x[1, None, rows], a[1][None, [2, 0]]),
+        (x[2, Tensor(np.eye(4, 5) > 0)], a[2][np.eye(4, 5) > 0]),
+        (x[range(2), ..., -1], a[:2, :, -1]),
+        (x[Tensor([], dtype="int64")], a[:0]),
+        (x[Tensor(1) : Tensor(3)], a[1:3]),
+    ]:
+        np.testing.assert_array_equal(y._array, expected)
+        assert_gradient_is_adjoint(y, x)
+
+
+@given(array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4), st.data())
+def test_gather_against_a_loop(shape, data):
+    x = numbered(shape, requires_grad=True)
+    dim = data.draw(st.integers(0, len(shape) - 1))
+    sizes = [data.draw(st.integers(0, 5 if d == dim else size)) for d, size in enumerate(shape)]
+    index = np.random.default_rng(0).integers(0, shape[dim], sizes)
+    y = x.gather(dim - len(shape), Tensor(index))
+    for place in np.ndindex(*sizes):
+        source = list(place)
+        source[dim] = index[place]
+        assert y._array[place] == x._array[tuple(source)]
+    assert_gradient_is_adjoint(y, x)
+
+
+@given(shapes, st.data())
+def test_cat_is_the_inverse_of_split(shape, data):
+    x = numbered(shape, requires_grad=True)
+    dim = data.draw(st.integers(0, len(shape) - 1))
+    cuts = sorted(data.draw(st.lists(st.integers(0, shape[dim]), max_size=3)))
+    sizes = np.diff([0, *cuts, shape[dim]]).tolist()
+    pieces = x.split(sizes, dim)
+    assert [piece.shape[dim] for piece in pieces] == sizes
+    y = tinycnn.cat(pieces, dim)
+    np.testing.assert_array_equal(y._array, x._array)
+    assert_gradient_is_adjoint(y, x)
+    assert sum(piece.shape[dim] for piece in x.chunk(3, dim)) == shape[dim]
+
+
+@given(shapes, st.data())
+def test_stack_and_unsqueeze(shape, data):
+    x = numbered(shape, requires_grad=True)
+    dim = data.draw(st.integers(-len(shape) - 1, len(shape)))
+    y = tinycnn.stack([x, x * 2.0], dim)
+    np.testing.assert_array_equal(y._array, np.stack([x._array, x._array * 2], dim))
+    assert_gradient_is_adjoint(y, x)
+    lifted = x.unsqueeze(dim)
+    np.testing.assert_array_equal(lifted._array, np.expand_dims(x._array, dim))
+    assert lifted.squeeze(dim).shape == shape
+
+
+@given(array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=3), st.data())
+def test_expand_and_sum_to_size_are_adjoint(shape, data):
+    ones = tuple(1 if data.draw(st.booleans()) else size for size in shape)
+    added = tuple(data.draw(st.lists(st.integers(0, 3), max_size=2)))
+    x = numbered(ones, requires_grad=True)
+    y = x.expand(*added, *shape)
+    np.testing.assert_array_equal(y._array, np.broadcast_to(x._array, added + shape))
+    assert_gradient_is_adjoint(y, x)
+    z = y.sum_to_size(ones)
+    assert z.shape == ones
+    np.testing.assert_allclose(z._array, x._array * (y.numel() // max(x.numel(), 1)))
+
+
+def test_flatten_keeps_the_batch_innermost():
+    """(N, C, H, W) in the memory order (H, C, W, N), as convolutions give it, to (N, features)."""
+    array = np.arange(2.0 * 3 * 4 * 5).reshape(4, 3, 5, 2).transpose(3, 1, 0, 2)
+    x = tinycnn.from_numpy(array).requires_grad_()
+    y = x.flatten(1)
+    np.testing.assert_array_equal(y._array, array.reshape(2, -1))
+    assert y._array.strides[0] == y._array.itemsize
+    back = y.reshape(2, 3, 4, 5)
+    np.testing.assert_array_equal(back._array, array)
+    assert_gradient_is_adjoint(y, x)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (1, 1), (2, 3)])
+def test_reshape_of_every_order_of_few_elements(shape):
+    for array in (
+        np.arange(float(np.prod(shape))).reshape(shape),
+        np.arange(float(np.prod(shape))).reshape(shape[::-1]).T,
+    ):
+        for target in [(-1,), (*shape, 1), (1, *shape), shape[::-1]]:
+            np.testing.assert_array_equal(tinycnn.from_numpy(array).reshape(target)._array, array.reshape(target))
+
+
+def test_views_of_views_are_one_memory():
+    x = tinycnn.zeros(2, 3, 4)
+    x.permute(2, 0, 1)[1:3].transpose(0, 2)[..., 0].fill_(1.0)
+    assert x.sum().item() == 6
+    assert x[:, :, 1].sum().item() == 6
