@@ -2,11 +2,12 @@
 
 A shared machine's speed drifts, so only times taken side by side can be compared, and only their ratio is worth
 quoting. Thread counts are fixed through the environment before NumPy and torch are loaded, hence in a process of
-their own.
+their own: each script runs itself once for each thread count.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Row = dict  # name, threads, tinycnn, torch (if installed), and where it is not seconds, unit
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], repeats: int, warm_up: int = 3) -> dict[str, float]:
@@ -31,39 +34,64 @@ def interleaved(candidates: dict[str, Callable[[], object]], repeats: int, warm_
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
-def in_process(script: str, arguments: Sequence[str], threads: int) -> list[dict]:
-    """Runs a benchmark script with `threads` threads; it prints its rows as one line of JSON."""
-    environment = os.environ | {variable: str(threads) for variable in THREAD_VARIABLES}
-    command = [sys.executable, script, *arguments]
-    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if result.returncode:
-        sys.exit(f"{os.path.basename(script)}: the measurement with {threads} thread(s) failed")
-    return json.loads(result.stdout)
-
-
-def has_torch() -> bool:
-    """Whether there is a torch to compare with; says how to get one if not."""
+def libraries() -> list[str]:
+    """tinycnn, and torch where there is one to compare with; says how to get it if not."""
     try:
         import torch  # noqa: F401
     except ImportError:
         print("torch is not installed, so there are no ratios: pip install 'tinycnn[torch]'", file=sys.stderr)
-        return False
-    return True
+        return ["tinycnn"]
+    return ["tinycnn", "torch"]
 
 
-def ratio(row: dict) -> float | None:
-    """tinycnn's time as a multiple of torch's."""
+def run(
+    script: str, measure: Callable[[int, str, int], list[Row]], doc: str, threads: Sequence[int], repeats: int
+) -> None:
+    """The command line of a benchmark: measures in one process for each thread count, and prints a table.
+
+    `measure(threads, only, repeats)` gives the rows whose name contains `only`.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, nargs="+", default=list(threads))
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON; the inner process does")
+    options = parser.parse_args()
+    if options.json:
+        print(json.dumps(measure(options.threads[0], options.only, options.repeats)))
+        return
+    print_table(in_processes(script, options.threads, options.only, options.repeats), doc.split("\n")[0])
+
+
+def in_processes(script: str, threads: Sequence[int], only: str = "", repeats: int | None = None) -> list[Row]:
+    """The rows of a benchmark script, measured in a process of its own for each thread count."""
+    rows = []
+    for count in threads:
+        environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(count))
+        command = [sys.executable, script, "--json", "--threads", str(count), "--only", only]
+        command += [] if repeats is None else ["--repeats", str(repeats)]
+        result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        if result.returncode:
+            sys.exit(f"{os.path.basename(script)}: the measurement with {count} thread(s) failed")
+        rows += json.loads(result.stdout)
+    return rows
+
+
+def ratio(row: Row) -> float | None:
+    """tinycnn's figure as a multiple of torch's."""
     return row["tinycnn"] / row["torch"] if "torch" in row else None
 
 
-def print_table(rows: Sequence[dict], title: str) -> None:
-    """One line a row: its name, milliseconds, and the ratio to torch."""
+def print_table(rows: Sequence[Row], title: str) -> None:
+    """One line a row: its name, the figures, and the ratio to torch."""
     width = max(len(row["name"]) for row in rows)
-    print(f"\n{title}\n{'':{width}}  threads   tinycnn ms     torch ms    ratio")
+    print(f"\n{title}\n{'':{width}}  threads      tinycnn        torch        ratio")
     for row in rows:
-        line = f"{row['name']:{width}}  {row['threads']:7}  {row['tinycnn'] * 1e3:11.2f}"
+        unit = row.get("unit", "ms")
+        factor = 1e3 if unit == "ms" else 1
+        line = f"{row['name']:{width}}  {row['threads']:7}  {row['tinycnn'] * factor:8.2f} {unit}"
         if "torch" in row:
-            line += f"  {row['torch'] * 1e3:11.2f}  {ratio(row):7.2f}"
+            line += f"  {row['torch'] * factor:8.2f} {unit}  {ratio(row):11.2f}"
         print(line)
 
 
@@ -71,8 +99,8 @@ def environment() -> dict[str, str | int | None]:
     """The machine and the versions, to be written beside the figures."""
     import numpy
 
-    versions = {"numpy": numpy.__version__, "python": platform.python_version()}
-    if "torch" in sys.modules or has_torch():
+    versions = {"python": platform.python_version(), "numpy": numpy.__version__}
+    if "torch" in libraries():
         import torch
 
         versions["torch"] = torch.__version__

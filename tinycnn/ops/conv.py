@@ -31,7 +31,7 @@ from tinycnn.ops.patches import Window, fold_into, unfold_into
 
 # Bytes of L (forward) or of column gradients (backward) that are made at a time: small enough to stay in the
 # cache between being written and being read, large enough that blocks, which overlap by KH − 1 rows, waste little.
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,9 @@ def conv_weight(x: Any, g: Any, spec: ConvSpec) -> Any:
 
 
 def rows_first(x: Array) -> Array:
-    """(N, C, H, W..) as contiguous memory (H, C, W.., N): a view if it lies so already, else a copy."""
-    return backend.array_module(x).ascontiguousarray(x.transpose(2, 1, *range(3, x.ndim), 0))
+    """(N, C, H, W..) as (H, C, W.., N), a view: contiguous if another layer made x. If not, each block of rows is
+    brought into this order when it is needed, so that no second copy of x ever exists as a whole."""
+    return x.transpose(2, 1, *range(3, x.ndim), 0)
 
 
 def rows_last(rows: Array) -> Array:
@@ -205,7 +206,7 @@ def _shared_blocks(rows: Array, rows_x: Array, weight: Array, spec: ConvSpec) ->
     """
     positions = prod(spec.output_size[1:]) * rows.shape[-1]
     row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
-    size = max(1, BLOCK_BYTES // max(row_bytes, 1))
+    size = max(BLOCK_BYTES // max(row_bytes, 1), spec.kernel_size[0])  # at least KH, as KH − 1 are unfolded twice
     count = -(-len(rows) // size)
     operations = weight.size * positions * len(rows)
     if operations >= backend.OPERATIONS_A_THREAD:  # as many blocks for one thread as for the other
@@ -217,12 +218,10 @@ def _shared_blocks(rows: Array, rows_x: Array, weight: Array, spec: ConvSpec) ->
 
 def _conv_rows(part: Part, weight: Array, bias: Array | None, spec: ConvSpec, blocks: Sequence[slice]) -> None:
     """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
-    groups, _, out_group, _ = weight.shape
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, groups)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups)
         y = part.y[block]
-        product = y.reshape(len(y), groups, out_group, windows.shape[-1]).swapaxes(0, 1)
-        backend.array_module(y).matmul(weight, windows, out=product)
+        backend.array_module(y).matmul(weight, windows, out=_by_group(y, spec.groups))
         if bias is not None:
             y += bias.reshape(-1, *[1] * (y.ndim - 2))
 
@@ -232,11 +231,15 @@ def _weight_rows(part: Part, spec: ConvSpec, blocks: Sequence[slice]) -> Array:
     total = 0
     for block in blocks:
         windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups)
-        g = part.y[block]
-        columns = g.reshape(len(g), spec.groups, g.shape[1] // spec.groups, windows.shape[-1]).swapaxes(0, 1)
-        # The transpose on the right rather than the whole product transposed: BLAS does the wide kernel faster so.
-        total += backend.array_module(g).matmul(windows, columns.swapaxes(-1, -2)).sum(axis=1)
+        g = _by_group(part.y[block], spec.groups)
+        # The transpose on the right, rather than the whole product transposed: BLAS does the wide kernel faster so.
+        total += backend.array_module(g).matmul(windows, g.swapaxes(-1, -2)).sum(axis=1)
     return total
+
+
+def _by_group(y: Array, groups: int) -> Array:
+    """Rows (R, O, OW.., N) as (G, R, O/G, OW·N), for the matrix product."""
+    return y.reshape(len(y), groups, y.shape[1] // groups, prod(y.shape[2:])).swapaxes(0, 1)
 
 
 def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, groups: int) -> Array:
@@ -250,15 +253,18 @@ def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, grou
     depth, columns = prod(width.kernel_size) * x.shape[1] // groups, prod(width.output_size) * x.shape[-1]
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
     inside = x[first + above : first + count - below]
+    if len(inside) and not inside[0].flags.c_contiguous:
+        ordered = backend.scratch("rows", inside.shape, inside)
+        ordered[...] = inside
+        inside = ordered
     if groups == 1 and width.is_identity and above == below == 0 and inside.flags.c_contiguous:
         slabs = inside.reshape(1, count, depth, columns)
     else:
         slabs = _unfold_width(inside, above, below, width, groups).reshape(groups, count, depth, columns)
     step = slabs.itemsize
-    windows = block.stop - block.start
     return backend.as_strided(
         slabs,
-        (groups, windows, kernel_rows * depth, columns),
+        (groups, block.stop - block.start, kernel_rows * depth, columns),
         (slabs.strides[0], slabs.strides[1] * stride, columns * step, step),
     )
 
@@ -307,12 +313,13 @@ def _fold_rows(part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, bloc
     the output gradient, and the fold of the width."""
     groups, *kernel, channels, depth = weight.shape
     identity = Window.identity(spec.output_size[1:])
+    weight = weight.reshape(groups, 1, -1, depth)
     for block in blocks:
-        windows = _row_windows(part, block, kernel_rows, identity, groups)
         x = part.y[block]
+        windows = _row_windows(part, block, kernel_rows, identity, groups)
         shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = backend.scratch("columns", shape, x)
-        product = columns.reshape(*shape[:2], prod(kernel) * channels, windows.shape[-1])
-        backend.array_module(x).matmul(weight.reshape(groups, 1, -1, depth), windows, out=product)
+        product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])
+        backend.array_module(x).matmul(weight, windows, out=product)
         x[...] = 0
         fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)
