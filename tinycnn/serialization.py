@@ -26,8 +26,13 @@ def save(state_dict: Mapping[str, Tensor], path: str | os.PathLike, metadata: Ma
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"save: expected Tensors, {key!r} is {type(value).__name__}")
-    arrays = {key: np.ascontiguousarray(backend.to_device(x._array, backend.CPU)) for key, x in state_dict.items()}
-    data = _with_sorted_metadata(to_bytes(arrays, metadata=dict(metadata or {})))
+    metadata = dict(metadata or {})
+    for key, text in metadata.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise TypeError(f"save: expected strings as metadata, {key!r} is {type(text).__name__}")
+    # Not ascontiguousarray: it would make (1,) of the shape () that counters have.
+    arrays = {key: np.asarray(backend.to_device(x._array, backend.CPU), order="C") for key, x in state_dict.items()}
+    data = _with_sorted_metadata(to_bytes(arrays, metadata=metadata))
     path = Path(path)
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
@@ -78,5 +83,7 @@ def load(path: str | os.PathLike, device: Any = None) -> dict[str, Tensor]:
         arrays = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"load: {path} is not a readable safetensors file: {error}") from None
+    except TypeError as error:  # a dtype that NumPy lacks, such as torch's bfloat16
+        raise ValueError(f"load: {path} holds what NumPy does not: {error}") from None
     target = backend.device(device)
     return {key: Tensor._wrap(backend.to_device(array, target)) for key, array in arrays.items()}
