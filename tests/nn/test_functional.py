@@ -1,0 +1,222 @@
+"""The functions of nn.functional beyond what the tests of the operators and layers say of them."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from tinycnn import Tensor, gradcheck, gradgradcheck, nn, reference
+from tinycnn.nn import functional as F
+
+rng = np.random.default_rng(0)
+
+# --- arguments --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [1.0, True, "1"])
+def test_a_cached_geometry_excuses_no_wrong_type(wrong):
+    """1.0 == 1 == True, so a cache would take one for the other."""
+    x, w = Tensor(rng.standard_normal((1, 1, 5, 5))), Tensor(rng.standard_normal((1, 1, 2, 2)))
+    F.conv2d(x, w, stride=1)
+    F.conv2d(x, w, stride=(1, 1))
+    F.max_pool2d(x, 1)
+    F.max_pool2d(x, (1, 1))
+    for call in (lambda: F.conv2d(x, w, stride=wrong), lambda: F.max_pool2d(x, wrong)):
+        with pytest.raises(TypeError, match="as an int or 2 ints"):
+            call()
+
+
+def test_integers_of_numpy_are_integers():
+    x, w = Tensor(rng.standard_normal((1, 1, 5, 5))), Tensor(rng.standard_normal((1, 1, 2, 2)))
+    expected = F.conv2d(x, w, stride=2).numpy()
+    np.testing.assert_array_equal(F.conv2d(x, w, stride=np.int64(2)).numpy(), expected)
+    np.testing.assert_array_equal(F.conv2d(x, w, stride=[np.int32(2), 2]).numpy(), expected)
+
+
+def test_layers_and_functions_agree():
+    x = Tensor(rng.standard_normal((2, 3, 6, 7)))
+    conv = nn.Conv2d(3, 4, (2, 3), 2, 1).double()
+    expected = F.conv2d(x, conv.weight, conv.bias, 2, 1).detach().numpy()
+    np.testing.assert_array_equal(conv(x).detach().numpy(), expected)
+    np.testing.assert_array_equal(nn.MaxPool2d(2)(x).numpy(), F.max_pool2d(x, 2).numpy())
+    np.testing.assert_array_equal(nn.Flatten()(x).numpy(), x.flatten(1).numpy())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [n for n, f in vars(F).items() if inspect.isfunction(f)])
+def test_same_arguments_as_torch(name):
+    """Names, order and defaults; some of torch's functions do not tell theirs."""
+    import torch
+
+    try:
+        theirs = inspect.signature(getattr(torch.nn.functional, name)).parameters
+    except ValueError:
+        return
+    if any(p.kind is p.VAR_POSITIONAL for p in theirs.values()):
+        return
+    ours = {k: p for k, p in inspect.signature(getattr(F, name)).parameters.items() if k != "name"}
+    positional = [k for k, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert positional == [k for k in theirs if k in positional]
+    assert ours.keys() <= theirs.keys()
+    # Left out: what `reduction` and `align_corners` superseded, and what few use.
+    rare = {"size_average", "reduce", "_stacklevel", "dtype", "antialias"}
+    rare |= {"weight"} if name in ("mse_loss", "l1_loss") else set()
+    assert theirs.keys() - ours.keys() <= rare
+    for argument, parameter in ours.items():
+        if (name, argument) not in (("softmax", "dim"), ("log_softmax", "dim")):
+            assert parameter.default == theirs[argument].default
+
+
+# --- linear, one_hot --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 5, 3), (0, 3)])
+def test_linear(shape):
+    x, w, b = rng.standard_normal(shape), rng.standard_normal((2, 3)), rng.standard_normal(2)
+    y = F.linear(Tensor(x), Tensor(w), Tensor(b))
+    np.testing.assert_allclose(y.numpy(), x @ w.T + b, atol=1e-12)
+    np.testing.assert_allclose(F.linear(Tensor(x), Tensor(w)).numpy(), x @ w.T, atol=1e-12)
+
+
+def test_linear_gradients():
+    inputs = [Tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((2, 4, 3), (2, 3), 2)]
+    assert gradcheck(F.linear, inputs)
+    assert gradgradcheck(F.linear, inputs)
+
+
+@pytest.mark.parametrize(
+    "shapes, message",
+    [
+        (((4, 5), (2, 3), 2), "linear: expected input (*, 3), got (4, 5)"),
+        (((), (2, 3), 2), "linear: expected input (*, 3), got ()"),
+        (((4, 3), (3,), 2), "linear: expected a weight Tensor (out_features, in_features), got (3,)"),
+        (((4, 3), (2, 3), 1), "linear: expected a bias of shape (2,), got (1,)"),
+        (((4, 3), (2, 3), (4, 2)), "linear: expected a bias of shape (2,), got (4, 2)"),
+    ],
+)
+def test_linear_refuses_what_would_broadcast(shapes, message):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        F.linear(*(Tensor(np.ones(shape)) for shape in shapes))
+    assert str(raised.value) == message
+
+
+def test_one_hot():
+    assert F.one_hot(Tensor([[0, 2], [1, 0]])).tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0]]]
+    assert F.one_hot(Tensor([1]), 4).tolist() == [[0, 1, 0, 0]]
+    assert F.one_hot(Tensor([1]), 4).dtype == np.int64
+    for target, classes, message in (
+        ([0, 3], 3, "one_hot: indices from 0 to 3 for 3 classes"),
+        ([-1, 1], 3, "one_hot: indices from -1 to 1 for 3 classes"),
+        (np.zeros(0, int), -1, "one_hot: num_classes cannot be inferred from an empty target"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            F.one_hot(Tensor(target), classes)
+    with pytest.raises(TypeError, match="one_hot: expected integer class indices, got float32"):
+        F.one_hot(Tensor([0.0]))
+
+
+# --- transposed convolution -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output_padding", [0, 1])
+def test_transposed_convolution_is_the_input_gradient(output_padding):
+    """Also where output_padding makes the padding behind negative."""
+    options = {"stride": 2, "padding": 0 if output_padding else 1, "dilation": (1, 2), "groups": 2}
+    g, w = rng.standard_normal((2, 4, 3, 4)), rng.standard_normal((4, 3, 2, 3))
+    y = F.conv_transpose2d(Tensor(g), Tensor(w), None, output_padding=output_padding, **options)
+    dx, _, _ = reference.conv_nd_backward(g, np.zeros(y.shape), w, **options)
+    np.testing.assert_allclose(y.numpy(), dx, atol=1e-12)
+
+
+def test_transposed_convolution_gradients():
+    inputs = [Tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((1, 2, 2, 3), (2, 1, 2, 2), 2)]
+    for options in ({}, {"stride": (2, 3), "padding": 1, "output_padding": (1, 2), "groups": 2, "dilation": 2}):
+        if options:
+            assert gradcheck(lambda x, w, b: F.conv_transpose2d(x, w, b, **options), inputs)  # noqa: B023
+            assert gradgradcheck(lambda x, w, b: F.conv_transpose2d(x, w, b, **options), inputs)  # noqa: B023
+        else:
+            assert gradcheck(lambda x, w: F.conv_transpose2d(x, w), inputs[:2])
+
+
+# --- padding, resolution ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode, numpy_mode", [("constant", "constant"), ("reflect", "reflect"), ("replicate", "edge"),
+                                              ("circular", "wrap")])  # fmt: skip
+def test_pad_as_numpy_pads(mode, numpy_mode):
+    x = rng.standard_normal((2, 3, 4, 5))
+    expected = np.pad(x, [(0, 0), (0, 0), (1, 2), (3, 0)], mode=numpy_mode)
+    np.testing.assert_array_equal(F.pad(Tensor(x), (3, 0, 1, 2), mode).numpy(), expected)
+    tensor = Tensor(x[:1, :1], requires_grad=True)
+    assert gradcheck(lambda x: F.pad(x, (3, 0, 1, 2), mode), (tensor,))
+    assert gradgradcheck(lambda x: F.pad(x, (3, 0, 1, 2), mode), (tensor,))
+
+
+def test_pad_cuts_and_fills():
+    x = rng.standard_normal((3, 4))
+    np.testing.assert_array_equal(F.pad(Tensor(x), (-1, -2)).numpy(), x[:, 1:-2])
+    np.testing.assert_array_equal(F.pad(Tensor(x), (0, 1), value=7.0).numpy()[:, 4], [7.0] * 3)
+    for pads, mode, message in (
+        ((1,), "constant", "expected pairs for at most 2 dimensions, got 1 numbers"),
+        ((-3, -2), "constant", "cutting .* leaves nothing"),
+        ((4, 0), "reflect", "mode 'reflect' pads a size of 4 by at most 3"),
+        ((1, 1), "mirror", "expected mode 'constant', 'reflect', 'replicate' or 'circular', got 'mirror'"),
+    ):
+        with pytest.raises(ValueError, match=f"pad: {message}"):
+            F.pad(Tensor(x), pads, mode)
+
+
+def test_pixel_shuffle_and_back():
+    x = rng.standard_normal((2, 8, 3, 4))
+    y = F.pixel_shuffle(Tensor(x), 2)
+    assert y.shape == (2, 2, 6, 8)
+    assert y.numpy()[1, 1, 2 * 2 + 1, 2 * 3 + 0] == x[1, 1 * 4 + 1 * 2 + 0, 2, 3]
+    np.testing.assert_array_equal(F.pixel_unshuffle(y, 2).numpy(), x)
+
+
+def test_interpolation_of_a_ramp_is_a_ramp():
+    x = Tensor(np.arange(4.0).reshape(1, 1, 4))
+    np.testing.assert_allclose(F.interpolate(x, 7, mode="linear", align_corners=True).numpy()[0, 0], np.arange(7) / 2)
+    assert F.interpolate(x, 8).tolist() == [[[0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]]]
+    # Without align_corners the edges of the outer elements, not their centres, coincide.
+    half = F.interpolate(x, 8, mode="linear").numpy()[0, 0]
+    np.testing.assert_allclose(half, [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_unpooling_puts_maxima_back(dims):
+    x = rng.standard_normal((2, 3, *(6, 4, 5)[:dims]))
+    pooled, indices = getattr(F, f"max_pool{dims}d")(Tensor(x), 2, return_indices=True)
+    assert indices.dtype == np.int64
+    flat = x.reshape(2, 3, -1)
+    np.testing.assert_array_equal(
+        np.take_along_axis(flat, indices.numpy().reshape(2, 3, -1), 2), pooled.numpy().reshape(2, 3, -1)
+    )
+    back = getattr(F, f"max_unpool{dims}d")(pooled, indices, 2, output_size=x.shape[2:]).numpy()
+    is_maximum = back != 0
+    np.testing.assert_array_equal(back[is_maximum], x[is_maximum])
+    assert is_maximum.sum() == pooled.numel()
+
+
+def test_adaptive_pooling_covers_every_element():
+    x = rng.standard_normal((2, 3, 7, 5))
+    y = F.adaptive_avg_pool2d(Tensor(x), (3, 2)).numpy()
+    expected = [[x[:, :, a:b, c:d].mean((2, 3)) for c, d in ((0, 3), (2, 5))] for a, b in ((0, 3), (2, 5), (4, 7))]
+    np.testing.assert_allclose(y, np.array(expected).transpose(2, 3, 0, 1), atol=1e-12)
+    np.testing.assert_allclose(F.adaptive_avg_pool2d(Tensor(x), 1).numpy(), x.mean((2, 3), keepdims=True))
+    np.testing.assert_array_equal(F.adaptive_max_pool2d(Tensor(x), 1).numpy(), x.max((2, 3), keepdims=True))
+
+
+# --- dropout ----------------------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_the_memory_order_and_dtype():
+    x = Tensor(np.ones((3, 4, 5), np.float32).transpose(1, 2, 0))
+    y = F.dropout(x, 0.5)
+    assert y.dtype == np.float32
+    assert y.numpy().strides == x.numpy().strides
+    assert F.dropout(x, 0.5, training=False) is x
+    with pytest.raises(ValueError, match="dropout: expected p as a probability from 0 to 1, got -0.1"):
+        F.dropout(x, -0.1)
+    with pytest.raises(ValueError, match=r"dropout2d: expected 4 dimensions, or 3 without N, got shape \(2, 3\)"):
+        F.dropout2d(Tensor(np.ones((2, 3))))
