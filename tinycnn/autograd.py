@@ -318,11 +318,17 @@ def _walk(
                 _retain(node.retained(), gradient)
             if targets is not None and node in targets:
                 table[node] = gradient
-            node.needs_input_grad = [e is not None and (on_path is None or e in on_path) for e in node.edges]
-            if True not in node.needs_input_grad:
-                continue
-            for edge, input_type, grad_input in zip(node.edges, node.input_types, _backward(node, gradient)):
-                if grad_input is None or edge is None or (on_path is not None and edge not in on_path):
+            if on_path is None:
+                needs = [edge is not None for edge in node.edges]
+            else:
+                needs = [edge in on_path for edge in node.edges]  # None is not on the path
+                if True not in needs:
+                    continue
+            node.needs_input_grad = needs
+            for need, edge, input_type, grad_input in zip(
+                needs, node.edges, node.input_types, _backward(node, gradient)
+            ):
+                if not need or grad_input is None:
                     continue
                 array = getattr(grad_input, "_array", None)
                 if array is None or (array.shape, array.dtype) != input_type:

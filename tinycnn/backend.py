@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.kernels import cpu
+
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
 # To hand work to another thread and wait for it takes about 0.1 ms: less work than this is done without.
@@ -113,10 +115,8 @@ def array_module(array: Array) -> ModuleType:
 def kernels(array: Array) -> ModuleType:
     """The kernels, from `tinycnn.kernels`, for the device that holds `array`."""
     if isinstance(array, np.ndarray):
-        from tinycnn.kernels import cpu
-
         return cpu
-    from tinycnn.kernels import gpu
+    from tinycnn.kernels import gpu  # imports CuPy
 
     return gpu
 
