@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -53,10 +54,17 @@ def positive(text: str) -> int:
 def run(program: Callable[[argparse.Namespace], int | None], options: argparse.Namespace, name: str) -> int:
     """Runs `program`, and turns a UserError into its line and exit status."""
     try:
-        return program(options) or 0
+        status = program(options) or 0
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return error.status
+    except BrokenPipeError:  # `| head` has read enough; Python must not try to write the rest at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
 
 
 def require(module: str, package: str, extra: str = "examples") -> ModuleType:
