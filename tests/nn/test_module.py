@@ -367,6 +367,37 @@ def test_backward_hook_of_a_module_whose_input_needs_no_gradient():
     assert seen == [((None,), (4, 3))]
 
 
+def test_backward_hooks_do_not_disturb_no_grad():
+    layer, x = layer_and_input()
+    layer.register_full_backward_hook(lambda module, gi, go: None)
+    with tinycnn.no_grad():
+        y = layer(x)
+    assert not y.requires_grad
+    np.testing.assert_array_equal(y.numpy(), layer(x).detach().numpy())
+
+
+def test_backward_hooks_pass_on_gradients_of_higher_order():
+    layer, x = layer_and_input()
+    layer.register_full_backward_hook(lambda module, gi, go: (gi[0] * 3,))
+    (first,) = tinycnn.grad((layer(x) ** 3).sum(), x, create_graph=True)
+    (second,) = tinycnn.grad(first.sum(), x)
+    w, y = layer.weight.detach().numpy(), layer(x).detach().numpy()
+    np.testing.assert_allclose(first.detach().numpy(), 3 * (3 * y**2) @ w, rtol=1e-10)
+    # The gradient is three times the true one, and its own passage through the layer triples once more.
+    np.testing.assert_allclose(second.numpy(), 9 * (6 * y * w.sum(1)) @ w, rtol=1e-10)
+
+
+def test_changes_in_place_are_noticed_through_backward_hooks():
+    layer, x = layer_and_input()
+    layer.register_full_backward_hook(lambda module, gi, go: None)
+    x = x * 1
+    y = layer(x).sum()
+    with tinycnn.no_grad():
+        x.zero_()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
 class TwoInTwoOut(nn.Module):
     def forward(self, a, b):
         return a * b, a + b
@@ -504,6 +535,7 @@ def test_same_names_and_shapes_as_torch():
 
 
 @pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 @pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("used", [(0,), (1,), (0, 1)])
 def test_same_backward_hooks_as_torch(needs, used):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tests.layouts import LAYOUTS
-from tinycnn import Tensor, gradcheck, gradgradcheck, nn, reference
+from tinycnn import Tensor, backend, gradcheck, gradgradcheck, nn, reference
 from tinycnn.nn import functional as F
 from tinycnn.ops import conv as conv_ops
 from tinycnn.ops.conv import ConvSpec
@@ -131,23 +131,45 @@ def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
     check_against_loops(geometry)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
 @every_geometry
-def test_forward_written_two_ways(geometry):
+def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
+    monkeypatch.setattr(backend, "_num_threads", threads)
+    monkeypatch.setattr(backend, "_pool", None)
+    monkeypatch.setattr(backend, "OPERATIONS_A_THREAD", 0)
+    monkeypatch.setattr(conv_ops, "BLOCK_BYTES", 500)
+    check_against_loops(geometry)
+
+
+@every_geometry
+def test_the_definition_written_several_ways(geometry):
     """The reference's own versions agree, so the oracle of all other tests is not one person's slip."""
-    x, w, b = geometry.arrays()
     if len(geometry.input) != 2:
         return
+    x, w, b = geometry.arrays()
     g = np.random.default_rng(1).standard_normal(reference.conv_nd(x, w, b, **geometry.options).shape)
-    written_out = reference.conv2d_backward(g, x, w, **geometry.options)
-    for by_regions, one_by_one in zip(reference.conv_nd_backward(g, x, w, **geometry.options), written_out):
-        assert_close(by_regions, one_by_one)
+    expected = reference.conv_nd_backward(g, x, w, **geometry.options)
+    for by_region, one_by_one in zip(expected, reference.conv2d_backward(g, x, w, **geometry.options)):
+        assert_close(one_by_one, by_region)
     stride, padding = geometry.stride[0], geometry.padding[0]
-    if geometry.groups == 1 and all(s + 2 * padding >= k for s, k in zip(geometry.input, geometry.kernel)):
-        expected = reference.conv_nd(x, w, b, stride, padding)
-        for version in (reference.conv2d_loops, reference.conv2d_nested, reference.conv2d_im2col):
-            assert_close(version(x, w, b, stride, padding), expected)
-        single = reference.conv2d_single_channel(x[0, 0], w[0, 0], stride, padding)
-        assert_close(single, reference.conv_nd(x[:1, :1], w[:1, :1], None, stride, padding)[0, 0])
+    if geometry.groups > 1 or any(s + 2 * padding < k for s, k in zip(geometry.input, geometry.kernel)):
+        return
+    expected = reference.conv_nd(x, w, b, stride, padding)
+    for version in (reference.conv2d_loops, reference.conv2d_nested, reference.conv2d_im2col):
+        assert_close(version(x, w, b, stride, padding), expected)
+    g = np.random.default_rng(2).standard_normal(expected.shape)
+    for version in (reference.conv2d_loops_backward, reference.conv2d_im2col_backward):
+        for ours, gradient in zip(
+            version(g, x, w, stride, padding), reference.conv_nd_backward(g, x, w, stride, padding)
+        ):
+            assert_close(ours, gradient)
+    one = (slice(1), slice(1))
+    single = reference.conv2d_single_channel(x[0, 0], w[0, 0], stride, padding)
+    assert_close(single, reference.conv_nd(x[one], w[one], None, stride, padding)[0, 0])
+    dx, dw = reference.conv2d_single_channel_backward(g[0, 0], x[0, 0], w[0, 0], stride, padding)
+    expected_dx, expected_dw, _ = reference.conv_nd_backward(g[one], x[one], w[one], stride, padding)
+    assert_close(dx, expected_dx[0, 0])
+    assert_close(dw, expected_dw[0, 0])
 
 
 def test_a_kernel_that_is_known():
