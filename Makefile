@@ -30,8 +30,8 @@ lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.installed-examples  ## run the benchmarks
-	$(VENV)/bin/python benchmarks/run.py $(ARGS)
+bench: $(VENV_TORCH)/.installed-test,torch  ## run the benchmarks, with the ratios to PyTorch
+	$(VENV_TORCH)/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## remove the environments, caches and build output (downloaded data stays)
 	rm -rf $(VENV) $(VENV_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -84,6 +84,9 @@ def ratio(row: Row) -> float | None:
 
 def print_table(rows: Sequence[Row], title: str) -> None:
     """One line a row: its name, the figures, and the ratio to torch."""
+    if not rows:
+        print(f"{title}: nothing measured")
+        return
     width = max(len(row["name"]) for row in rows)
     print(f"\n{title}\n{'':{width}}  threads      tinycnn        torch        ratio")
     for row in rows:

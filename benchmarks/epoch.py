@@ -1,0 +1,89 @@
+"""One epoch of MNIST, LeNet-5 at batch 64, loader and metrics included: the example's own loop beside torch's.
+
+Both train with SGD, momentum and OneCycleLR, count loss and accuracy on the way, and evaluate on the test images. The
+data is loaded and normalised before the clock starts. Without MNIST there is no figure: `make train` fetches it, or
+the environment variable TINYCNN_DATA says where it is.
+
+    python benchmarks/epoch.py [--threads 1 2] [--repeats 3]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nets
+import timing
+
+ROOT = Path(__file__).resolve().parents[1]
+LR, MOMENTUM, WEIGHT_DECAY, BATCH = 0.05, 0.9, 5e-4, 64
+
+
+def tinycnn_epoch(threads: int) -> Callable[[], Any]:
+    sys.path.insert(0, str(ROOT / "examples"))
+    from recipe import read_recipe
+    from train_mnist import train
+
+    from tinycnn import backend
+    from tinycnn.data import MNIST
+    from tinycnn.models import LeNet5
+
+    nets.library("tinycnn", threads)
+    recipe = read_recipe(ROOT / "configs/lenet_mnist.toml", {"epochs": 1, "batch_size": BATCH, "lr": LR})
+    train_set, test_set = MNIST(train=True), MNIST(train=False)
+    return lambda: list(train(LeNet5(), train_set, test_set, recipe, backend.CPU))
+
+
+def torch_epoch(threads: int) -> Callable[[], Any]:
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from tinycnn.data import MNIST
+
+    nets.library("torch", threads)
+    train_set, test_set = (
+        TensorDataset(torch.tensor(s.images), torch.tensor(s.targets)) for s in (MNIST(train=True), MNIST(train=False))
+    )
+
+    def epoch() -> tuple[float, float]:
+        model = nets.lenet(torch.nn)
+        loader = DataLoader(train_set, BATCH, shuffle=True)
+        optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=LR, total_steps=len(loader), cycle_momentum=False
+        )
+        total_loss, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        for x, target in loader:
+            scores = model(x)
+            loss = torch.nn.functional.cross_entropy(scores, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            total_loss += loss.detach() * len(target)
+            correct += (scores.argmax(1) == target).sum()
+        model.eval()
+        with torch.no_grad():
+            scores = torch.cat([model(x) for x, _ in DataLoader(test_set, batch_size=500)])
+        return float(total_loss), float((scores.argmax(1) == test_set.tensors[1]).float().mean())
+
+    return epoch
+
+
+def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
+    name = "MNIST epoch, LeNet-5, batch 64"
+    if only.lower() not in name.lower():
+        return []
+    make = {"tinycnn": tinycnn_epoch, "torch": torch_epoch}
+    try:
+        candidates = {library: make[library](threads) for library in timing.libraries()}
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return []
+    return [{"name": name, "threads": threads} | timing.interleaved(candidates, repeats, warm_up=0)]
+
+
+if __name__ == "__main__":
+    timing.run(__file__, measure, __doc__, threads=[1, 2], repeats=3)
