@@ -1,0 +1,40 @@
+"""The command `tinycnn`: one word for each module that has a `main(arguments)` of its own.
+
+    tinycnn grade coursework/        the same as  python -m tinycnn.grade coursework/
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+# Imported only when asked for: `tinycnn shapes` must not wait for the grader.
+COMMANDS = {
+    "explain": "an operator worked through with numbers, forward and backward",
+    "grade": "grades the exercises of coursework/",
+    "shapes": "the output size of a layer, and what it costs",
+}
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {command:<{width}}  {text}" for command, text in COMMANDS.items()]
+    return "\n".join(["usage: tinycnn COMMAND ...", "", *lines, "", "tinycnn COMMAND --help shows its options."])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status of the command; 2 for one that does not exist."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in ([], ["-h"], ["--help"]):
+        print(usage())
+        return 0 if words else 2
+    command, *rest = words
+    if command not in COMMANDS:
+        print(f"tinycnn: error: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return importlib.import_module(f"tinycnn.{command}").main(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
