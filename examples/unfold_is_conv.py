@@ -94,10 +94,10 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def rows_of(ways: dict[str, Callable], x: Tensor) -> list[list[str]]:
-    """For each way its output's shape, difference to the first way's, and best time of three."""
+    """For each way its output's shape, difference to the first way's, and best time of five."""
     rows, first = [], None
     for name, way in ways.items():
-        results = [timed(way, x) for _ in range(3)]
+        results = [timed(way, x) for _ in range(5)]
         y = results[0][0]
         first = y if first is None else first
         off = "–" if y is first else f"{difference(y.data, first.data):.1e}"
