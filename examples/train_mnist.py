@@ -147,7 +147,7 @@ def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[ArrayDatase
             raise
         config = CONFIG_OF["digits"]
         print(error)
-        print(f"So this run trains on the embedded digits with {config}; its figures are not comparable.")
+        print(f"Training on the embedded digits instead, with {config}: the figures below are theirs.")
         return config, read_recipe(config, flags), load_data("digits", None)
 
 

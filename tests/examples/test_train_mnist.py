@@ -175,7 +175,7 @@ def test_without_mnist_it_says_why_and_trains_on_digits(offline, no_picture, cap
     assert train_mnist.main(["--epochs", "1", "--data-root", "none"]) == 0
     why, instead, *rest = capsys.readouterr().out.splitlines()
     assert why.startswith("MNIST: could not download train-images-idx3-ubyte.gz")
-    assert "embedded digits with configs/lenet_digits.toml" in instead
+    assert "embedded digits instead, with configs/lenet_digits.toml" in instead
     assert len(rest) == 3
     assert all(line.startswith("Digits") for line in rest)
     assert {line["dataset"] for line in metrics("runs/lenet_digits")} == {"Digits"}
