@@ -41,7 +41,7 @@ def test_forward_names_a_nested_layer_by_its_path():
     model = net().requires_grad_(False)
     model.body[0].weight[0, 1] = np.inf
     x = tinycnn.zeros(4, 2, dtype="float64")  # 0 · inf
-    expected = r"MatMul produced the first nan, in layer body\.0 = Linear\(in_features=2, .*y = self\.body\(x\)"
+    expected = r"Linear produced the first nan, in layer body\.0 = Linear\(in_features=2, .*y = self\.body\(x\)"
     with np.errstate(invalid="ignore"), pytest.raises(RuntimeError, match=expected), tinycnn.detect_anomaly():
         model(x)
 

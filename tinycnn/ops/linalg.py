@@ -1,4 +1,4 @@
-"""The matrix product."""
+"""The matrix product, and the affine map that layers make of it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ class MatMul(Function):
     saves_inputs = True
 
     def forward(self, a: Array, b: Array) -> Array:
-        xp = backend.array_module(a)
-        if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
-            # Keep the batch innermost in memory: (a b)ᵀ = bᵀ aᵀ.
-            return xp.matmul(b.T, a.T).T
-        return xp.matmul(a, b)
+        return product(a, b) if a.ndim == b.ndim == 2 else backend.array_module(a).matmul(a, b)
 
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
@@ -28,6 +24,46 @@ class MatMul(Function):
             grad_output @ b.transpose(-1, -2) if need_a else None,
             a.transpose(-1, -2) @ grad_output if need_b else None,
         )
+
+
+class Linear(Function):
+    """y = x wᵀ + b: x (n, k), w (m, k), b (m) or absent."""
+
+    saves_inputs = True
+
+    def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        y = product(x, w.T)
+        if b is not None:
+            y += b
+        return y
+
+    def backward(self, grad_output: Any) -> Any:
+        x, w = self.inputs[:2]
+        need_x, need_w, *need_b = self.needs_input_grad
+        return (
+            grad_output @ w if need_x else None,
+            grad_output.T @ x if need_w else None,
+            *[grad_output.sum(0) if need else None for need in need_b],
+        )
+
+
+def product(a: Array, b: Array) -> Array:
+    """The product of two matrices. Where `a` lies batch innermost in memory, that is column by column, so does the
+    result: (a b)ᵀ = bᵀ aᵀ."""
+    if a.flags.f_contiguous and not a.flags.c_contiguous:
+        return _row_major_product(b.T, a.T).T
+    return _row_major_product(a, b)
+
+
+def _row_major_product(a: Array, b: Array) -> Array:
+    """The product, its rows shared among threads if there is enough to do."""
+    xp = backend.array_module(a)
+    shared = backend.shares(range(len(a)), a, a.size * b.shape[1])
+    if len(shared) == 1:
+        return xp.matmul(a, b)
+    y = xp.empty((len(a), b.shape[1]), a.dtype)
+    backend.in_threads(lambda rows: xp.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]), shared)
+    return y
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.ops.linalg import Linear
 from tinycnn.tensor import Tensor
 
 
@@ -23,8 +26,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, name: s
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"{name}: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
-    y = input @ weight.T
-    return y if bias is None else y + bias
+    rows = input if input.ndim == 2 else input.reshape(math.prod(input.shape[:-1]), weight.shape[1])
+    y = Linear()(rows, weight) if bias is None else Linear()(rows, weight, bias)
+    return y if input.ndim == 2 else y.reshape(*input.shape[:-1], len(weight))
 
 
 def one_hot(target: Tensor, num_classes: int = -1) -> Tensor:
