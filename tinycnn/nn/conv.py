@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import creation
 from tinycnn.nn import init
 from tinycnn.nn.functional.arguments import padding_pairs, sizes
-from tinycnn.nn.functional.conv import convolve, transposed
+from tinycnn.nn.functional.conv import convolve, smallest_transposed_size, transposed
 from tinycnn.nn.functional.resize import pad
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.tensor import Tensor
@@ -158,12 +158,8 @@ class _ConvTransposeNd(_ConvBase):
         )  # fmt: skip
 
     def _output_padding(self, input: Tensor, output_size: tuple[int, ...]) -> tuple[int, ...]:
-        smallest = tuple(
-            (n - 1) * s - 2 * p + d * (k - 1) + 1
-            for n, s, p, d, k in zip(
-                input.shape[-self.dims :], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
-            )
-        )
+        size = input.shape[-self.dims :]
+        smallest = smallest_transposed_size(size, self.kernel_size, self.stride, self.padding, self.dilation)
         wanted = output_size[-self.dims :]
         extra = tuple(n - m for n, m in zip(wanted, smallest, strict=True))
         if len(output_size) not in (self.dims, input.ndim) or any(

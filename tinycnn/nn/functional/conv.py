@@ -154,15 +154,21 @@ def _transposed_spec(
         raise ValueError(
             f"{name}: expected output_padding smaller than stride {stride} or dilation {dilation}, got {output_padding}"
         )
-    result = tuple(
-        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for n, s, p, d, k, e in zip(size, stride, padding, dilation, kernel_size, extra, strict=True)
-    )
+    smallest = smallest_transposed_size(size, kernel_size, stride, padding, dilation)
+    result = tuple(n + e for n, e in zip(smallest, extra, strict=True))
     if any(n < 1 for n in result):
         raise ValueError(f"{name}: input {size}, kernel {kernel_size} and padding {padding} give an output of {result}")
     # Padding less after the end by output_padding makes the convolution of `result` exactly `size` again.
     pads = tuple((p, p - e) for p, e in zip(padding, extra, strict=True))
     return conv_ops.ConvSpec(result, kernel_size, stride, pads, dilation, False, groups)
+
+
+def smallest_transposed_size(
+    size: tuple, kernel_size: tuple, stride: tuple, padding: tuple, dilation: tuple
+) -> tuple[int, ...]:
+    """The smallest input size that a convolution of this geometry maps to `size`; stride − 1 larger ones do too."""
+    geometry = zip(size, kernel_size, stride, padding, dilation, strict=True)
+    return tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in geometry)
 
 
 def _check_weight(dims: int, name: str, weight: Any, groups: int, form: str) -> None:
