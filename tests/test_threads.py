@@ -86,3 +86,25 @@ def test_a_forked_child_makes_threads_of_its_own():
     if child == 0:
         os._exit(0 if backend.in_threads(len, [[1], [1, 2]]) == [1, 2] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts page faults of glibc's allocator")
+@pytest.mark.parametrize("setting, few", [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "131072"}, False)])
+def test_freed_memory_is_kept_unless_the_user_set_it_otherwise(setting, few):
+    """A large array that is made and freed again and again costs page faults the first time only."""
+    code = """
+import resource, numpy as np, tinycnn
+def faults(count):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        np.ones(1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(2)
+print(faults(50))
+"""
+    clean = {key: value for key, value in os.environ.items() if key not in ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_")}
+    run = subprocess.run([sys.executable, "-c", code], env=clean | setting, capture_output=True, text=True, check=True)
+    if few:
+        assert int(run.stdout) < 200
+    else:
+        assert int(run.stdout) > 200, "the setting had no effect, so this test shows nothing"
