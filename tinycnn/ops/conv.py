@@ -56,7 +56,7 @@ class Conv(Function):
         rows_y = xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
         for part in _undilated_rows(rows_x, rows_y, spec):
             work = partial(_conv_rows, part, weight, b, spec)
-            backend.in_threads(work, _shared_blocks(part.y, rows_x, w, spec))
+            backend.in_threads(work, _shared_blocks(part.y, rows_x, w, spec, spec.kernel_size[0]))
         return rows_last(rows_y)
 
     def backward(self, grad_output: Any) -> Any:
@@ -121,7 +121,7 @@ class ConvWeight(Function):
         groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
         total = xp.zeros((groups, prod(spec.kernel_size) * channels, out_channels // groups), x.dtype)
         for part in _undilated_rows(rows_x, rows_g, spec):
-            shared = _shared_blocks(part.y, rows_x, total, spec)
+            shared = _shared_blocks(part.y, rows_x, total, spec, spec.kernel_size[0])
             for share in backend.in_threads(partial(_weight_rows, part, spec), shared):
                 total += share
         w = total.reshape(groups, *spec.kernel_size, channels, -1)
@@ -199,14 +199,16 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> Iterator[Pa
         yield Part(x_part, rows_y[p::period], stride * period // dilation, above - start)
 
 
-def _shared_blocks(rows: Array, rows_x: Array, weight: Array, spec: ConvSpec) -> list[Sequence[slice]]:
+def _shared_blocks(rows: Array, rows_x: Array, weight: Array, spec: ConvSpec, least: int) -> list[Sequence[slice]]:
     """Blocks of the `rows` that are computed, so large that their part of L has BLOCK_BYTES, shared among threads.
 
-    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with `weight`, the number of multiply-adds.
+    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with `weight`, the number of multiply-adds. A block
+    has `least` rows at the least: where the width is unfolded, so many that the KH − 1 rows that two neighbours both
+    unfold weigh little.
     """
     positions = prod(spec.output_size[1:]) * rows.shape[-1]
     row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
-    size = max(BLOCK_BYTES // max(row_bytes, 1), spec.kernel_size[0])  # at least KH, as KH − 1 are unfolded twice
+    size = max(BLOCK_BYTES // max(row_bytes, 1), least)
     count = -(-len(rows) // size)
     operations = weight.size * positions * len(rows)
     if operations >= backend.OPERATIONS_A_THREAD:  # as many blocks for one thread as for the other
@@ -305,7 +307,7 @@ def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: Conv
         return
     weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
     work = partial(_fold_rows, Part(g, x, 1, top), weight.reshape(*weight.shape[:-2], count * out_group), count, spec)
-    backend.in_threads(work, _shared_blocks(x, x, weight, spec))
+    backend.in_threads(work, _shared_blocks(x, x, weight, spec, 1))
 
 
 def _fold_rows(part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, blocks: Sequence[slice]) -> None:
