@@ -324,6 +324,8 @@ def backward_mistakes() -> list[Mistake]:
              lambda g, x, *a: np.stack([gradients(g[n:n+1], x[n:n+1], *a)[1] for n in range(len(x))])),
             ("the rows of dw are not in the order of w (channel, kernel row, kernel column)",
              lambda *a: gradients(*a)[1].transpose(0, 2, 3, 1).reshape(a[2].shape)),
+            ("the rows of dw are not in the order of w (channel, kernel row, kernel column)",
+             lambda *a: gradients(*a)[1].reshape(len(a[2]), *a[2].shape[2:], -1).transpose(0, 3, 1, 2)),
         ]),
         *mistakes(2, [
             ("db is summed over the wrong axes: one number an output channel, the sum over batch and positions",

@@ -71,6 +71,18 @@ def max_pool_gradient(g, x, kernel, stride, padding, *, weights=None, add=True, 
     return dx, stripped(dx, x, padding)
 
 
+def unravelled_by_height(g, x, kernel, stride, padding):
+    """dx with the place of the maximum at (best // KH, best % KH) instead of (best // KW, best % KW)."""
+    KH, KW = kernel
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=-np.inf)
+    dx = np.zeros_like(padded)
+    for n, c, i, j in np.ndindex(g.shape):
+        rows, columns = i * stride, j * stride
+        best = int(padded[n, c, rows : rows + KH, columns : columns + KW].argmax())
+        dx[n, c, rows + best // KH, columns + best % KH] += g[n, c, i, j]
+    return stripped(dx, x, padding)
+
+
 def avg_overwritten(g, x, kernel, stride, padding, *, by_position=True):
     dx = zero_padded(np.zeros_like(x), padding)
     taps, places = list(np.ndindex(*kernel)), list(np.ndindex(*g.shape[2:]))
@@ -160,6 +172,8 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
                     lambda g, x, *a: max_pool_gradient(g, x, *a)[0][:, :, : x.shape[2], : x.shape[3]]),
             mistake("the padding counts as 0 and wins over negative numbers: pad with −∞",
                     lambda *a: max_pool_gradient(*a, zeros=True)[1]),
+            mistake("the place of the maximum is found by dividing by KH: argmax counts in rows of KW elements",
+                    unravelled_by_height),
             mistake("the gradient goes to the whole window instead of its maximum",
                     lambda g, x, K, *a: reference.avg_pool_nd_backward(g * (K[0] * K[1]), x, K, *a)),
         ]  # fmt: skip
@@ -199,9 +213,12 @@ def draw_scores(backward: bool) -> Callable[[np.random.Generator], list[Case]]:
         cases = []
         for level, N, C, scale in [(SMALL, 1, 2, 1), (SMALL, 1, 3, 1), (SMALL, 3, 3, 2), (SMALL, 4, 6, 2),
                                    (LARGE, 1, 2, 1000), (LARGE, 3, 4, -1000), (LARGE, 5, 3, 2000)]:  # fmt: skip
-            scores = scale * (1 + rng.random((N, C))) if level == LARGE else scale * normal(rng, N, C)
+            scores, target = scale * normal(rng, N, C), rng.integers(0, C, N)
+            if level == LARGE:  # further apart than the range of exp, and the right class often the least
+                scores = scale + 1000.0 * rng.permuted(np.tile(np.arange(C), (N, 1)), axis=1) + rng.random((N, C))
+                target[0] = scores[0].argmax() if N == 1 else scores[0].argmin()
             upstream = {"grad_output": float(np.round(rng.uniform(1.5, 3), 3))} if backward else {}
-            cases.append(Case(level, {**upstream, "scores": scores, "target": rng.integers(0, C, N)}))
+            cases.append(Case(level, {**upstream, "scores": scores, "target": target}))
         return cases
 
     return draw
@@ -221,21 +238,37 @@ def naive_softmax(scores: Array) -> Array:
         return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
 
 
+def half_turned_softmax(scores: Array) -> Array:
+    """The maximum is taken over the classes, the sum over the batch."""
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    with np.errstate(all="ignore"):
+        return e / e.sum(axis=0, keepdims=True)
+
+
+def log_sum(scores: Array) -> Array:
+    """log Σ e^s of each row, after its maximum was subtracted."""
+    return np.log(np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1))
+
+
+def chosen(scores: Array, target: Array) -> Array:
+    return scores[np.arange(len(target)), target]
+
+
 def naive_loss(scores: Array, target: Array) -> float:
     with np.errstate(all="ignore"):
-        return float(-np.log(naive_softmax(scores)[np.arange(len(target)), target]).mean())
+        return float(-np.log(chosen(naive_softmax(scores), target)).mean())
 
 
 def logarithm_apart(scores: Array, target: Array) -> float:
     """log Σ e^s − s, each overflowing by itself."""
     with np.errstate(all="ignore"):
-        return float((np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(target)), target]).mean())
+        return float((np.log(np.exp(scores).sum(axis=1)) - chosen(scores, target)).mean())
 
 
 def logarithm_of_zero(scores: Array, target: Array) -> float:
     """The maximum is subtracted, but the logarithm is taken of a quotient that may be 0."""
     with np.errstate(all="ignore"):
-        return float(-np.log(softmax(scores)[np.arange(len(target)), target]).mean())
+        return float(-np.log(chosen(softmax(scores), target)).mean())
 
 
 def loss_mistakes() -> list[Mistake]:
@@ -253,13 +286,15 @@ def loss_mistakes() -> list[Mistake]:
         mistake("the loss is not divided by N: it is the mean over the batch", lambda s, t: right(s, t) * len(s)),
         mistake("the loss is divided by N·C instead of N", lambda s, t: right(s, t) / s.shape[1]),
         mistake("the sign is wrong: the loss is minus the logarithm", lambda s, t: -right(s, t)),
-        mistake("another logarithm: it is the natural one, np.log", lambda s, t: right(s, t) / np.log(2)),
-        mistake("another logarithm: it is the natural one, np.log", lambda s, t: right(s, t) / np.log(10)),
+        *(mistake("another logarithm: it is the natural one, np.log", compute) for base in (2, 10) for compute in (
+            lambda s, t, base=base: right(s, t) / np.log(base),
+            lambda s, t, base=base: log_sum(s).mean() / np.log(base) - chosen(s - s.max(1, keepdims=True), t).mean(),
+        )),
         mistake("softmax over the batch (axis 0) instead of the classes (axis 1)",
-                lambda s, t: float(-np.log(softmax(s, 0)[np.arange(len(t)), t]).mean())),
-        mistake("the logarithm of the sum is missing", lambda s, t: float(-s[np.arange(len(t)), t].mean())),
+                lambda s, t: float(-np.log(chosen(softmax(s, 0), t)).mean())),
+        mistake("the logarithm of the sum is missing", lambda s, t: float(-chosen(s, t).mean())),
         mistake("the probability itself instead of minus its logarithm",
-                lambda s, t: float(softmax(s)[np.arange(len(t)), t].mean())),
+                lambda s, t: float(chosen(softmax(s), t).mean())),
     ]  # fmt: skip
 
 
@@ -284,6 +319,8 @@ def score_gradient_mistakes() -> list[Mistake]:
                 lambda g, s, t: score_gradient(g, s, t) * one_hot(s, t)),
         mistake("softmax over the batch (axis 0) instead of the classes (axis 1)",
                 lambda g, s, t: g * (softmax(s, 0) - one_hot(s, t)) / len(s)),
+        mistake("softmax over the batch (axis 0) instead of the classes (axis 1)",
+                lambda g, s, t: g * (half_turned_softmax(s) - one_hot(s, t)) / len(s)),
         mistake("softmax overflows: subtract each row's maximum first",
                 lambda g, s, t: g * (naive_softmax(s) - one_hot(s, t)) / len(s)),
     ]  # fmt: skip
