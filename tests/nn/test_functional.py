@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
+import tinycnn
 from tinycnn import Tensor, gradcheck, gradgradcheck, nn, reference
 from tinycnn.nn import functional as F
 
@@ -181,6 +182,23 @@ def test_interpolation_of_a_ramp_is_a_ramp():
     # Without align_corners the edges of the outer elements, not their centres, coincide.
     half = F.interpolate(x, 8, mode="linear").numpy()[0, 0]
     np.testing.assert_allclose(half, [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+
+
+def test_unpooling_an_empty_batch():
+    pooled, indices = F.max_pool2d(tinycnn.empty(0, 3, 4, 6), 2, return_indices=True)
+    assert F.max_unpool2d(pooled, indices, 2).shape == (0, 3, 4, 6)
+
+
+def test_group_norm_of_one_value_a_group_is_a_constant():
+    """As in torch: refused only where no second sample shows that it was meant."""
+    assert F.group_norm(Tensor([[1.0, 2.0], [3.0, 4.0]]), 2, bias=Tensor([5.0, 6.0])).tolist() == [[5.0, 6.0]] * 2
+    with pytest.raises(ValueError, match=r"group_norm: expected more than 1 value per group, got input \(1, 2\)"):
+        F.group_norm(Tensor([[1.0, 2.0]]), 2)
+
+
+def test_running_statistics_come_in_pairs():
+    with pytest.raises(ValueError, match="batch_norm: expected running_mean and running_var, or neither"):
+        F.batch_norm(tinycnn.ones(2, 3), tinycnn.zeros(3), None, training=True)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])

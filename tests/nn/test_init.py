@@ -168,6 +168,12 @@ def test_errors():
         init.calculate_gain("rleu")
 
 
+def test_tensors_of_one_number_or_none():
+    assert abs(init.trunc_normal_(tinycnn.empty(())).item()) <= 2
+    assert init.xavier_uniform_(tinycnn.empty(4, 2, 0)).shape == (4, 2, 0)
+    assert init.xavier_normal_(tinycnn.empty(0, 0)).shape == (0, 0)
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("name", ["linear", "conv1d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
 def test_same_gains_as_torch(name):

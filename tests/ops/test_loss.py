@@ -239,6 +239,10 @@ def test_sums_over_an_empty_batch_are_zero():
     assert F.mse_loss(X[:0], X[:0], reduction="sum").item() == 0
 
 
+def test_boolean_targets_count_as_0_and_1():
+    assert F.mse_loss(Tensor([1.0, 3.0]), Tensor([True, False]), reduction="none").tolist() == [0.0, 9.0]
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_mean_over_ignored_targets_alone_is_undefined():
     """0 / 0: nan, as in torch, rather than a wrong number."""

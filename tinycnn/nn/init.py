@@ -88,13 +88,18 @@ def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: s
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Uniform on ±gain · √(6 / (fan_in + fan_out)). Source: Glorot and Bengio, 2010."""
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    bound = math.sqrt(3) * _xavier_std(tensor, gain)
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with standard deviation gain · √(2 / (fan_in + fan_out)). Source: Glorot and Bengio, 2010."""
-    return normal_(tensor, 0, gain * math.sqrt(2 / sum(fans(tensor))))
+    return normal_(tensor, 0, _xavier_std(tensor, gain))
+
+
+def _xavier_std(tensor: Tensor, gain: float) -> float:
+    both = sum(fans(tensor))
+    return gain * math.sqrt(2 / both) if both else 0.0
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
@@ -104,7 +109,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     if not (a - 3 * std < mean < b + 3 * std):
         raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
     xp, generator = backend.array_module(tensor._array), _generator(tensor)
-    values = generator.standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean
+    values = xp.asarray(generator.standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
     while True:
         outside = (values < a) | (values > b)
         count = int(xp.count_nonzero(outside))

@@ -186,7 +186,7 @@ class Unpool(Function):
 
 def max_unpool(y: Any, indices: Any, size: tuple[int, ...], name: str) -> Any:
     """y, indices (N, C, *S) to (N, C, *size)."""
-    flat, length = indices._array.reshape(*indices.shape[:2], -1), prod(size)
+    flat, length = indices.flatten(2)._array, prod(size)
     if flat.size and not (flat.min() >= 0 and flat.max() < length):
         raise ValueError(f"{name}: indices from {flat.min()} to {flat.max()} do not fit output size {size}")
     return Unpool(flat, length)(y.flatten(2)).reshape(*y.shape[:2], *size)

@@ -137,7 +137,7 @@ def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
     _check_loss_input(name, input, target, reduction, least_dims=0)
     if input.shape != target.shape:
         raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
-    return input - target
+    return input - (target.to(input.dtype) if target.dtype.kind == "b" else target)
 
 
 def _check_loss_input(name: str, input: Any, target: Any, reduction: str, least_dims: int = 1) -> None:

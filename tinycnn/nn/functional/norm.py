@@ -37,6 +37,8 @@ def batch_norm(
             raise ValueError(
                 f"{name}: expected {argument} of shape ({channels},) for input {input.shape}, got {x.shape}"
             )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{name}: expected running_mean and running_var, or neither, got only one of them")
     per_channel = (1, channels, *[1] * (input.ndim - 2))
     if training:
         count = input.numel() // max(channels, 1)
@@ -91,7 +93,7 @@ def group_norm(
     batch, channels, *spatial = input.shape
     if channels % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
-    if input.numel() and input.numel() == batch * num_groups:
+    if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
     grouped = input.reshape(batch, num_groups, channels // num_groups, *spatial)
     y = norm_ops.Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
