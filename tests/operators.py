@@ -208,6 +208,8 @@ for label, dim in DIMS.items():
         case(f"var/{label}", lambda lib, x, d=dim: x.var(d), normal(2, 3, 4))
         case(f"var/{label}_biased", lambda lib, x, d=dim: lib.var(x, d, correction=0, keepdim=True), normal(2, 3, 4))
         case(f"std/{label}", lambda lib, x, d=dim: x.std(d), normal(2, 3, 4))
+case("var/unbiased", lambda lib, x: [x.var(1, unbiased=False), x.var(False), x.var(0, True, True)], normal(3, 4))
+case("std/unbiased", lambda lib, x: [x.std(unbiased=True), x.std(False), lib.var(x, (0, 1), False)], normal(3, 4))
 case("sum/number", lambda lib, x: x.sum(0) + x.sum(-1), normal())
 case("sum/of_nothing", lambda lib, x: x.sum(0), normal(0, 3))
 case("sum/dtype", lambda lib, x: x.sum(0, dtype=lib.float32), normal(2, 3), kinks=True)  # too coarse for differences
@@ -232,6 +234,8 @@ case("argmin/whole", lambda lib, x: lib.argmin(x), distinct(2, 3, 4), differenti
 for p in (1, 2, 3, 0.5, float("inf")):
     case(f"norm/{p}", lambda lib, x, p=p: x.norm(p), distinct(3, 4))
     case(f"norm/{p}_dim", lambda lib, x, p=p: lib.norm(x, p, 1, True), distinct(3, 4))
+    case(f"norm/{p}_at_zeros", lambda lib, x, p=p: x.norm(p, 1), exactly([[0.0, 2.0], [3.0, 0.0]]), kinks=True,
+         twice=False)  # fmt: skip
 case("norm/default", lambda lib, x: x.norm(), normal(2, 3))
 case("norm/of_zeros", lambda lib, x: x.norm(dim=1), exactly([[0.0, 0.0], [3.0, 4.0]]), kinks=True, twice=False)
 case("all", lambda lib, m: m.all(), mask(2, 3))
@@ -354,6 +358,8 @@ case("bool/mul", lambda lib, m, x: m * x, mask(3), normal(2, 3))
 case("bool/mean_of_float", lambda lib, m: m.float().mean(), mask(5))
 case("bool/logic", lambda lib, m, n: [m & n, m | n, m ^ n, ~m], mask(5), mask(5))
 case("bool/maximum", lambda lib, m, n: lib.maximum(m, n), mask(5), mask(5))
+case("int/logic_does_not_widen", lambda lib, a, b: [a & b, a | b, b ^ a], whole(0, 9, 3, dtype="int32"),
+     exactly(2, "int64"))  # fmt: skip
 case("int/logic", lambda lib, a, b: [a & b, a | b, a ^ b, ~a, a & 3], whole(0, 9, 5), whole(0, 9, 5))
 case(
     "compare",

@@ -723,6 +723,30 @@ def test_hooks_see_complete_gradients_and_may_replace_them():
     assert x.grad.tolist() == [-2.0] * 3
 
 
+def test_removing_one_hook_twice_removes_no_other_that_is_equal():
+    x = leaf(3)
+    seen = []
+    handles = [x.register_hook(seen.append) for _ in range(2)]
+    handles[0].remove()
+    handles[0].remove()
+    (x * 2.0).sum().backward()
+    assert len(seen) == 1
+
+
+def test_no_grad_decorates_without_parentheses():
+    @no_grad
+    def halved(x):
+        """Half of it."""
+        return x / 2, tinycnn.enable_grad(lambda: x / 2)()
+
+    x = leaf(3)
+    y, z = halved(x)
+    assert (y.requires_grad, z.requires_grad, halved.__doc__) == (False, True, "Half of it.")
+    assert (x / 2).requires_grad
+    with pytest.raises(TypeError, match="no_grad: expected no argument, or a function to decorate, got False"):
+        no_grad(False)
+
+
 def test_hook_may_remove_itself():
     x = leaf(3)
     calls = []

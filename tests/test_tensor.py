@@ -107,6 +107,11 @@ def test_ranges():
     assert tinycnn.linspace(0, 1, 5).tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
+def test_ranges_that_require_grad():
+    made = [tinycnn.arange(3.0, requires_grad=True), tinycnn.linspace(0, 1, 3, requires_grad=True)]
+    assert all(x.requires_grad and x.is_leaf for x in [*made, tinycnn.eye(2, requires_grad=True)])
+
+
 def test_random_numbers_are_repeated_by_their_seed():
     def draw():
         tinycnn.manual_seed(3)
@@ -252,6 +257,10 @@ def test_changes_in_place():
     assert x.add_(1.0, alpha=2).sub_(1.0).mul_(2.0).div_(4.0).tolist() == [1.25, 1.0, 2.0]
     assert x.copy_(Tensor([1, 2, 3])).tolist() == [1.0, 2.0, 3.0]
     assert x.fill_(4).tolist() == [4.0] * 3
+    assert x.fill_(Tensor(2.0)).tolist() == [2.0] * 3
+    x[1] = Tensor([7.0])
+    x[2] = np.array([[8.0]])
+    assert x.tolist() == [2.0, 7.0, 8.0]
     assert x.zero_() is same
 
 
@@ -485,6 +494,9 @@ REFUSED = [
     (lambda lib: lib.tensor([[1, 2], [3]]), ValueError, "tensor: cannot make an array of list"),
     (lambda lib: lib.tensor("a"), TypeError, "tensor: expected numbers, got 'a'"),
     (lambda lib: lib.tensor(None), TypeError, "tensor: expected numbers, got None"),
+    (lambda lib: lib.tensor(None, dtype=lib.float32), TypeError, "tensor: expected numbers, got None"),
+    (lambda lib: lib.tensor([1.0, None], dtype=lib.float32), TypeError, "tensor: expected numbers, got [1.0, None]"),
+    (lambda lib: lib.tensor(["1"], dtype=lib.float32), TypeError, "tensor: expected numbers, got ['1']"),
     (lambda lib: lib.from_numpy([1.0]), TypeError, "from_numpy: expected a numpy.ndarray, got list"),
     (lambda lib: lib.zeros(-1), ValueError, "zeros: sizes must not be negative, got (-1,)"),
     (lambda lib: lib.zeros(2.5), TypeError, "expected sizes or dims as ints, got (2.5,)"),
@@ -493,6 +505,14 @@ REFUSED = [
     (lambda lib: lib.arange(0, 5, 0), ValueError, "arange: a step of 0"),
     (lambda lib: lib.linspace(0, 1, -1), ValueError, "linspace: expected at least 0 steps"),
     (lambda lib: lib.randint(3, 3, (2,)), ValueError, "randint: expected low < high, got 3 and 3"),
+    (lambda lib: lib.randn(-1), ValueError, "randn: sizes must not be negative, got (-1,)"),
+    (lambda lib: lib.randint(3, (-2,)), ValueError, "randint: sizes must not be negative, got (-2,)"),
+    (lambda lib: lib.randperm(-1), ValueError, "randperm: expected n of at least 0, got -1"),
+    (lambda lib: lib.arange(3, requires_grad=True), TypeError, "only floating-point tensors have gradients"),
+    (lambda lib: floats(lib, 2).fill_(floats(lib, 2)), ValueError, "fill_: expected a single number, got shape (2,)"),
+    (lambda lib: setattr(floats(lib, 2), "grad", floats(lib, 3)), ValueError, "dtype float32, got (3,)"),
+    (lambda lib: setattr(floats(lib, 2), "grad", floats(lib, 2).double()), ValueError, "got (2,) and float64"),
+    (lambda lib: setattr(floats(lib, 2), "grad", 1.0), TypeError, "Tensor.grad: expected a Tensor or None, got float"),
     (lambda lib: lib.randn(2, dtype=lib.int64), TypeError, "expected a floating-point dtype, got int64"),
     (lambda lib: ints(lib, 2).add_(2.5), TypeError, "keeps the dtype int64, but the result is float32"),
     (lambda lib: ints(lib, 2).div_(2), TypeError, "keeps the dtype int64"),

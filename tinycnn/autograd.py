@@ -56,13 +56,23 @@ class _GradMode(contextlib.ContextDecorator):
         _mode.recording = _mode.outer.pop()
 
 
-class no_grad(_GradMode):
-    """Context manager and decorator: operators inside record no graph, so their results need no gradient."""
+class _FixedGradMode(_GradMode):
+    def __new__(cls, function: Callable | None = None) -> Any:
+        if function is None:
+            return super().__new__(cls)
+        if not callable(function):
+            raise TypeError(f"{cls.__name__}: expected no argument, or a function to decorate, got {function!r}")
+        return cls()(function)
+
+
+class no_grad(_FixedGradMode):
+    """Context manager and decorator (with or without parentheses): operators inside record no graph, so their
+    results need no gradient."""
 
     mode = False
 
 
-class enable_grad(_GradMode):
+class enable_grad(_FixedGradMode):
     """Context manager and decorator: operators inside record a graph again."""
 
     mode = True
@@ -165,7 +175,7 @@ class Function:
     order: int  # in which the Functions were recorded
     edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
     input_types: list[Any]  # for each input, None or (shape, dtype)
-    hooks: list[Callable] | None = None
+    hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
 
     _inputs: tuple | None = None
@@ -377,8 +387,8 @@ def _fit(node: Function, gradient: Any, shape: tuple[int, ...], dtype: np.dtype)
     return gradient if array.dtype == dtype else gradient.to(dtype)
 
 
-def _run_hooks(hooks: list[Callable], gradient: Any) -> Any:
-    for hook in tuple(hooks):  # a hook may remove itself
+def _run_hooks(hooks: dict[int, Callable], gradient: Any) -> Any:
+    for hook in list(hooks.values()):  # a hook may remove itself
         replaced = hook(gradient)
         if replaced is not None:
             if not isinstance(replaced, Tensor) or replaced.shape != gradient.shape:
@@ -394,14 +404,16 @@ def _retain(tensor: Any, gradient: Any) -> None:
 
 
 class RemovableHandle:
-    """What registers a hook returns one of these: `remove()` takes the hook off again."""
+    """What registering a hook returns: `remove()` takes the hook away again, and no other that is equal to it."""
 
-    def __init__(self, hooks: list[Callable], hook: Callable):
-        self._hooks, self._hook = hooks, hook
+    _keys = itertools.count()
+
+    def __init__(self, hooks: dict[int, Callable], hook: Callable):
+        self.hooks, self.key = hooks, next(self._keys)
+        hooks[self.key] = hook
 
     def remove(self) -> None:
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
+        self.hooks.pop(self.key, None)
 
 
 def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:

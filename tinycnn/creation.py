@@ -26,10 +26,15 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return result
 
 
-def _filled(function: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool, *value: Any) -> Tensor:
+def _shape(function: str, sizes: tuple) -> tuple[int, ...]:
     shape = sizes_of(sizes)
     if any(size < 0 for size in shape):
         raise ValueError(f"{function}: sizes must not be negative, got {shape}")
+    return shape
+
+
+def _filled(function: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool, *value: Any) -> Tensor:
+    shape = _shape(function, sizes)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     xp = backend.module_of(backend.device(device))
     return Tensor._wrap(getattr(xp, function)(shape, *value, dtype=dtype)).requires_grad_(requires_grad)
@@ -79,7 +84,10 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_gra
     return _like("full_like", input, dtype, requires_grad, fill_value)
 
 
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+def arange(
+    start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """[start, start + step, ...] below `end`; `arange(n)` starts at 0. int64 if all arguments are ints."""
     start, end = (0, start) if end is None else (start, end)
     if step == 0 or (end - start) * step < 0:
@@ -88,41 +96,50 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
         whole = all(isinstance(value, (int, np.integer)) for value in (start, end, step))
         dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
     xp = backend.module_of(backend.device(device))
-    return Tensor._wrap(xp.arange(start, end, step, dtype=dtypes.as_dtype(dtype)))
+    return Tensor._wrap(xp.arange(start, end, step, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` numbers at equal distances, from `start` to `end`, both included."""
     if steps < 0:
         raise ValueError(f"linspace: expected at least 0 steps, got {steps}")
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return Tensor._wrap(backend.module_of(backend.device(device)).linspace(start, end, steps, dtype=dtype))
+    array = backend.module_of(backend.device(device)).linspace(start, end, steps, dtype=dtype)
+    return Tensor._wrap(array).requires_grad_(requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere."""
     if n < 0 or (m is not None and m < 0):
         raise ValueError(f"eye: sizes must not be negative, got {n} and {m}")
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return Tensor._wrap(backend.module_of(backend.device(device)).eye(n, m, dtype=dtype))
+    array = backend.module_of(backend.device(device)).eye(n, m, dtype=dtype)
+    return Tensor._wrap(array).requires_grad_(requires_grad)
 
 
-def _drawn(draw: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+def _drawn(function: str, draw: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    shape = _shape(function, sizes)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     if dtype.kind != "f":
-        raise TypeError(f"random numbers: expected a floating-point dtype, got {dtype}; for integers use randint")
+        raise TypeError(f"{function}: expected a floating-point dtype, got {dtype}; for integers use randint")
     generator = backend.random_generator(backend.device(device))
     drawn_as = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
-    array = getattr(generator, draw)(sizes_of(sizes), dtype=drawn_as)
+    array = getattr(generator, draw)(shape, dtype=drawn_as)
     return Tensor._wrap(array.astype(dtype, copy=False)).requires_grad_(requires_grad)
 
 
 def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform on [0, 1)."""
-    return _drawn("random", size, dtype, device, requires_grad)
+    return _drawn("rand", "random", size, dtype, device, requires_grad)
 
 
 def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal with mean 0 and standard deviation 1."""
-    return _drawn("standard_normal", size, dtype, device, requires_grad)
+    return _drawn("randn", "standard_normal", size, dtype, device, requires_grad)
 
 
 def randint(low: int, high: int | None = None, size: Any = (), *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -132,10 +149,13 @@ def randint(low: int, high: int | None = None, size: Any = (), *, dtype: Any = N
     if low >= high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
     generator = backend.random_generator(backend.device(device))
-    return Tensor._wrap(generator.integers(low, high, sizes_of((size,))).astype(dtypes.as_dtype(dtype or "int64")))
+    drawn = generator.integers(low, high, _shape("randint", (size,)))
+    return Tensor._wrap(drawn.astype(dtypes.as_dtype(dtype or "int64")))
 
 
 def randperm(n: int, *, device: Any = None) -> Tensor:
     """The integers 0 to n - 1 in random order."""
+    if n < 0:
+        raise ValueError(f"randperm: expected n of at least 0, got {n}")
     generator = backend.random_generator(backend.device(device))
     return Tensor._wrap(generator.permutation(n))

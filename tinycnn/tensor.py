@@ -42,8 +42,8 @@ class Tensor:
     _node: autograd.Function | None = None
     _version: autograd.Version | None = None
     _requires_grad = False
-    _hooks: list[Callable] | None = None
-    grad: Tensor | None = None
+    _hooks: dict[int, Callable] | None = None
+    _grad: Tensor | None = None
     _array: backend.Array
 
     __array_ufunc__ = None  # array * tensor is tensor's business, not NumPy's
@@ -114,6 +114,21 @@ class Tensor:
     def grad_fn(self) -> autograd.Function | None:
         """The operator that made this tensor, where it was recorded."""
         return self._node
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"Tensor.grad: expected a Tensor or None, got {type(value).__name__}")
+        if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
+            raise ValueError(
+                f"Tensor.grad: expected a gradient of shape {self.shape} and dtype {self.dtype}, "
+                f"got {value.shape} and {value.dtype}"
+            )
+        self._grad = value
 
     @property
     def requires_grad(self) -> bool:
@@ -190,10 +205,8 @@ class Tensor:
             raise RuntimeError("register_hook: this tensor needs no gradient (requires_grad=False)")
         holder, attribute = (self, "_hooks") if self._node is None else (self._node, "hooks")
         if getattr(holder, attribute) is None:
-            setattr(holder, attribute, [])
-        hooks = getattr(holder, attribute)
-        hooks.append(hook)
-        return autograd.RemovableHandle(hooks, hook)
+            setattr(holder, attribute, {})
+        return autograd.RemovableHandle(getattr(holder, attribute), hook)
 
     def _shared_version(self) -> autograd.Version:
         if self._version is None:
@@ -218,6 +231,8 @@ class Tensor:
             raise TypeError(f"cannot assign {value!r} to elements of a tensor")
         if not self._array.flags.writeable:
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
+        if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
+            array = array.reshape(())  # one number goes anywhere, also into a single element
         *first, last = index or (...,)
         target = self._array
         try:
@@ -242,7 +257,10 @@ class Tensor:
             source = source.to(self.device)
         return self._assign(source)
 
-    def fill_(self, value: float) -> Tensor:
+    def fill_(self, value: Any) -> Tensor:
+        """Overwrites every element with one number."""
+        if getattr(value, "ndim", 0) > 0:
+            raise ValueError(f"fill_: expected a single number, got shape {tuple(value.shape)}; use copy_ for more")
         return self._assign(value)
 
     def zero_(self) -> Tensor:
@@ -535,12 +553,20 @@ class Tensor:
     def mean(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return reduce.mean(self, dim, keepdim)
 
-    def var(self, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-        """The variance: squared deviations from the mean, summed and divided by n - correction."""
-        return reduce.var(self, dim, correction=correction, keepdim=keepdim)
+    def var(
+        self, dim: Dims = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = 1
+    ) -> Tensor:
+        """The variance: squared deviations from the mean, summed and divided by n - correction.
 
-    def std(self, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-        return reduce.std(self, dim, correction=correction, keepdim=keepdim)
+        `unbiased=False` is correction=0, `unbiased=True` correction=1.
+        """
+        return reduce.var(self, dim, unbiased, keepdim, correction=correction)
+
+    def std(
+        self, dim: Dims = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = 1
+    ) -> Tensor:
+        """The standard deviation, the root of `var`."""
+        return reduce.std(self, dim, unbiased, keepdim, correction=correction)
 
     def amax(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
         """The maximum over `dim`; its gradient is shared evenly among equal maxima."""
@@ -679,14 +705,16 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
         target = backend.device_of(data) if device is None else backend.device(device)
         return backend.to_device(data.astype(dtype or data.dtype, copy=True), target)
     try:
-        array = np.array(data, dtype=dtype, order="K")
+        array = np.array(data, order="K")
     except (ValueError, TypeError) as error:
         raise type(error)(f"tensor: cannot make an array of {type(data).__name__}: {error}") from None
     if array.dtype.kind not in "buif":
         raise TypeError(f"tensor: expected numbers, got {_shortened(data)} (dtype {array.dtype})")
     # Python floats have no dtype of their own, arrays have.
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
-        array = array.astype(dtypes.get_default_dtype())
+        dtype = dtypes.get_default_dtype()
+    # Converted here, for NumPy would read strings and None as numbers too if it were told a dtype.
+    array = array.astype(dtype or array.dtype, order="K", copy=False)
     return backend.to_device(array, backend.device(device))
 
 

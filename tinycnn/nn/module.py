@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinycnn import backend, creation, dtypes
-from tinycnn.autograd import Function, no_grad
+from tinycnn.autograd import Function, RemovableHandle, no_grad
 from tinycnn.tensor import Tensor
 
 
@@ -22,19 +21,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away again."""
-
-    _keys = itertools.count()
-
-    def __init__(self, hooks: dict[int, Callable], hook: Callable):
-        self.hooks, self.key = hooks, next(self._keys)
-        hooks[self.key] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.key, None)
 
 
 class IncompatibleKeys(NamedTuple):

@@ -457,6 +457,8 @@ def logical(symbol: str, *operands: Any) -> Any:
         if not isinstance(x, (bool, int)) and getattr(getattr(x, "dtype", None), "kind", "O") not in "bui":
             got = x.dtype if hasattr(x, "dtype") else type(x).__name__
             raise TypeError(f"'{symbol}': expected boolean or integer tensors, got {got}")
+    if len(operands) == 2:
+        operands = _operands(f"'{symbol}'", *operands)
     try:
         return autograd.Tensor._wrap(_LOGICAL[symbol](*[getattr(x, "_array", x) for x in operands]))
     except (TypeError, ValueError):

@@ -99,8 +99,14 @@ def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return Sum(dims, keepdim)(x) * (1.0 / count if count else math.nan)
 
 
-def var(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+def var(
+    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+) -> Any:
     _check_floating("var", x)
+    if isinstance(dim, bool):  # x.var(False): torch's short form, without dimensions
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = int(unbiased)
     dims = _dims_or_all(dim, x.ndim, "var")
     centred = x - mean(x, dims, keepdim=True)
     degrees = max(math.prod(x.shape[d] for d in dims) - correction, 0)
@@ -108,8 +114,10 @@ def var(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False
     return total * (1.0 / degrees if degrees else math.inf)
 
 
-def std(x: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Any:
-    return _root(var(x, dim, correction=correction, keepdim=keepdim), 2)
+def std(
+    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+) -> Any:
+    return _root(var(x, dim, unbiased, keepdim, correction=correction), 2)
 
 
 def _root(x: Any, p: float) -> Any:
@@ -186,7 +194,7 @@ def norm(x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
         return sum(x.abs(), dim, keepdim)
     if p == 2:
         return _root(sum(x * x, dim, keepdim), 2)
-    return _root(sum(x.abs() ** p, dim, keepdim), p)
+    return _root(sum(_root(x.abs(), 1 / p), dim, keepdim), p)
 
 
 def softmax(x: Any, dim: int) -> Any:
