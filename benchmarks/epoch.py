@@ -82,7 +82,7 @@ def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return []
-    return [{"name": name, "threads": threads} | timing.interleaved(candidates, repeats, warm_up=0)]
+    return [{"name": name, "threads": threads} | timing.interleaved(candidates, repeats, warm_up=0, uncounted=0)]
 
 
 if __name__ == "__main__":

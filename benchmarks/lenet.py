@@ -3,7 +3,7 @@
 Rows: LeNet-5 training (forward, backward, SGD with momentum) at batch 64 and 256, LeNet-5 inference at batch 256, and
 training of a wider net (Adam) at batch 128.
 
-    python benchmarks/lenet.py [--threads 1 2] [--only LeNet] [--repeats 40]
+    python benchmarks/lenet.py [--threads 1 2] [--only LeNet] [--repeats 20]
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
     for name, make in ROWS.items():
         if only.lower() in name.lower():
             candidates = {library: make(nets.library(library, threads)) for library in timing.libraries()}
-            rows.append({"name": name, "threads": threads} | timing.interleaved(candidates, repeats))
+            rows.append({"name": name, "threads": threads} | timing.interleaved(candidates, repeats, calls=3))
     return rows
 
 
 if __name__ == "__main__":
-    timing.run(__file__, measure, __doc__, threads=[1, 2], repeats=40)
+    timing.run(__file__, measure, __doc__, threads=[1, 2], repeats=20)

@@ -22,15 +22,22 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 Row = dict  # name, threads, tinycnn, torch (if installed), and where it is not seconds, unit
 
 
-def interleaved(candidates: dict[str, Callable[[], object]], repeats: int, warm_up: int = 3) -> dict[str, float]:
-    """The median seconds a call of each candidate, called in turn `repeats` times."""
+def interleaved(
+    candidates: dict[str, Callable[[], object]], repeats: int, warm_up: int = 3, calls: int = 1, uncounted: int = 1
+) -> dict[str, float]:
+    """The median seconds a call of each candidate, over `repeats` turns after `warm_up` ones.
+
+    In each turn a candidate is called `calls` times after `uncounted` calls that do not count: these find the caches
+    full of the other's data, and the other's threads still spinning in wait for more work.
+    """
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    for i in range(warm_up + repeats):
+    for turn in range(warm_up + repeats):
         for name, call in candidates.items():
-            start = time.perf_counter()
-            call()
-            if i >= warm_up:
-                times[name].append(time.perf_counter() - start)
+            for i in range(uncounted + calls):
+                start = time.perf_counter()
+                call()
+                if turn >= warm_up and i >= uncounted:
+                    times[name].append(time.perf_counter() - start)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 

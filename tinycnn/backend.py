@@ -22,8 +22,9 @@ from tinycnn.kernels import cpu
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
-# To hand work to another thread and wait for it takes about 0.1 ms: less work than this is done without.
-OPERATIONS_A_THREAD = 4_000_000
+# To hand work to another thread and wait for it takes about 0.1 ms, and every NumPy call in between contends for the
+# interpreter's lock: less work than this is done in one thread.
+OPERATIONS_A_THREAD = 16_000_000
 
 MMAP_BYTES, TRIM_BYTES = 1 << 28, 1 << 30  # see _keep_freed_memory
 
