@@ -202,10 +202,10 @@ MUTANTS = [
     (10, "grad_output.T @ x,", "x.T @ grad_output,", "dw", "dw is transposed"),
     (10, "    x = Operator(relu_forward, relu_backward)(x)\n    return", "    return", "loss", "loss: got"),
     (10, "parameters[name] = parameters[name] - lr * gradient",
-     "TOTAL[name] = (TOTAL.get(name, 0) if _ or start else 0) + gradient\n"
-     "                parameters[name] = parameters[name] - lr * TOTAL[name]\n"
-     "    return parameters\n\n\nTOTAL = {}\n\n\n"
-     "def unused(parameters):", "parameters", "earlier steps are added up"),
+     "total = locals().get('total', {})\n"
+     "                total[name] = total.get(name, 0) + gradient\n"
+     "                parameters[name] = parameters[name] - lr * total[name]", "parameters",
+     "earlier steps are added up"),
     (10, "for _ in range(epochs)", "for _ in range(1)", "parameters", "only one epoch"),
     (10, "return parameters\n", "return initial_parameters()\n", "parameters", "got"),
     (10, "parameters[name] - lr", "parameters[name] + lr", "parameters", "go up the gradient"),

@@ -156,6 +156,11 @@ def rows_by_kernel(w: Array) -> Array:
     return w.transpose(0, 2, 3, 1).reshape(O, C, KH, KW)
 
 
+def undilated(mistakes: list[Mistake]) -> list[Mistake]:
+    """Those that can be made without dilation."""
+    return [mistake for mistake in mistakes if "dilation" not in mistake.name]
+
+
 def forward_mistakes() -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Any]) -> Mistake:
         return Mistake("y", name, lambda x, w, b, **geometry: compute(x, w, b, *geometry.values()))
@@ -200,10 +205,8 @@ def draw_conv(levels: dict[str, list], backward: bool, dilation: bool) -> Callab
     def draw(rng: np.random.Generator) -> list[Case]:
         cases = []
         for level, sizes in levels.items():
-            for i, (size, (O, KH, KW), S, P, D) in enumerate(
-                sizes if level == PLAIN else with_random(sizes, rng, dilation)
-            ):
-                small = i < 2
+            for size, (O, KH, KW), S, P, D in sizes if level == PLAIN else with_random(sizes, rng, dilation):
+                small = size[0] * size[1] * O == 1
                 x, w = normal(rng, *size, small=small), normal(rng, O, size[1], KH, KW, small=small)
                 y_shape = (size[0], O, *output_shape(size[2:], (KH, KW), S, P, D))
                 upstream = {"grad_output": normal(rng, *y_shape, small=small)} if backward else {}
@@ -350,12 +353,12 @@ DILATED = {PLAIN: PLAIN_SIZES, ALL: GEOMETRY_SIZES + DILATION_SIZES}
 
 CONV_LOOPS = Exercise(
     "conv_forward_loops", ("y",), {"y": {PLAIN: 4, GEOMETRY: 6}},
-    draw_conv(LOOPS, backward=False, dilation=False), conv, forward_mistakes(),
+    draw_conv(LOOPS, backward=False, dilation=False), conv, undilated(forward_mistakes()),
 )  # fmt: skip
 CONV_BACKWARD_LOOPS = Exercise(
     "conv_backward_loops", ("dx", "dw", "db"),
     {"dx": {PLAIN: 3, GEOMETRY: 4}, "dw": {PLAIN: 2, GEOMETRY: 3}, "db": {PLAIN: 1, GEOMETRY: 2}},
-    draw_conv(LOOPS, backward=True, dilation=False), gradients, backward_mistakes(),
+    draw_conv(LOOPS, backward=True, dilation=False), gradients, undilated(backward_mistakes()),
 )  # fmt: skip
 CONV = Exercise(
     "conv_forward", ("y",), {"y": {PLAIN: 2, ALL: 2}},
@@ -375,11 +378,10 @@ PATCHES = {PLAIN: PLAIN_SIZES, GEOMETRY: GEOMETRY_SIZES, DILATION: DILATION_SIZE
 
 def draw_im2col(rng: np.random.Generator) -> list[Case]:
     return [
-        Case(level, {"x": normal(rng, *size, small=i < 2), "kernel_size": (KH, KW), "stride": S, "padding": P,
-                     "dilation": D})
+        Case(level, {"x": normal(rng, *size, small=size[0] * size[1] == 1), "kernel_size": (KH, KW), "stride": S,
+                     "padding": P, "dilation": D})
         for level, sizes in PATCHES.items()
-        for i, (size, (_, KH, KW), S, P, D) in enumerate(
-            sizes if level == PLAIN else with_random(sizes, rng, level == DILATION))
+        for size, (_, KH, KW), S, P, D in (sizes if level == PLAIN else with_random(sizes, rng, level == DILATION))
     ]  # fmt: skip
 
 
@@ -450,11 +452,11 @@ IM2COL = Exercise(
 def draw_col2im(rng: np.random.Generator) -> list[Case]:
     cases = []
     for level, sizes in PATCHES.items():
-        for i, ((N, C, H, W), (_, KH, KW), S, P, D) in enumerate(
+        for (N, C, H, W), (_, KH, KW), S, P, D in (
             sizes if level == PLAIN else with_random(sizes, rng, level == DILATION)
         ):
             OH, OW = output_shape((H, W), (KH, KW), S, P, D)
-            columns = normal(rng, N, C * KH * KW, OH * OW, small=i < 2)
+            columns = normal(rng, N, C * KH * KW, OH * OW, small=N * C == 1)
             geometry = {"input_size": (H, W), "kernel_size": (KH, KW), "stride": S, "padding": P, "dilation": D}
             cases.append(Case(level, {"columns": columns, **geometry}))
     return cases

@@ -290,9 +290,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _scale(expected: np.ndarray) -> float:
-    """The size of the largest element: what rounding errors of sums are measured by."""
+    """The size of the largest element, what rounding errors of sums are measured by; with a floor, for zeros."""
     finite = np.abs(expected[np.isfinite(expected)])
-    return float(finite.max()) if finite.size else 1.0
+    return max(float(finite.max()), 1e-3) if finite.size else 1.0
 
 
 # --- recognising mistakes ---------------------------------------------------------------------------------

@@ -265,6 +265,11 @@ def logarithm_apart(scores: Array, target: Array) -> float:
         return float((np.log(np.exp(scores).sum(axis=1)) - chosen(scores, target)).mean())
 
 
+def softmax_over_batch(scores: Array, target: Array) -> float:
+    with np.errstate(all="ignore"):
+        return float(-np.log(chosen(softmax(scores, 0), target)).mean())
+
+
 def logarithm_of_zero(scores: Array, target: Array) -> float:
     """The maximum is subtracted, but the logarithm is taken of a quotient that may be 0."""
     with np.errstate(all="ignore"):
@@ -291,7 +296,7 @@ def loss_mistakes() -> list[Mistake]:
             lambda s, t, base=base: log_sum(s).mean() / np.log(base) - chosen(s - s.max(1, keepdims=True), t).mean(),
         )),
         mistake("softmax over the batch (axis 0) instead of the classes (axis 1)",
-                lambda s, t: float(-np.log(chosen(softmax(s, 0), t)).mean())),
+                softmax_over_batch),
         mistake("the logarithm of the sum is missing", lambda s, t: float(-chosen(s, t).mean())),
         mistake("the probability itself instead of minus its logarithm",
                 lambda s, t: float(chosen(softmax(s), t).mean())),

@@ -1,0 +1,15 @@
+import numpy as np
+
+
+def windows_of(x, kernel_size, stride, padding, dilation):
+    """(N, C, OH, OW, KH, KW), a view of the padded image."""
+    x = np.pad(x, [(0, 0)] * 2 + [(padding, padding)] * 2)
+    extent = [dilation * (K - 1) + 1 for K in kernel_size]
+    windows = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(2, 3))
+    return windows[:, :, ::stride, ::stride, ::dilation, ::dilation]
+
+
+def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
+    windows = windows_of(x, kernel_size, stride, padding, dilation)
+    N, C, OH, OW, KH, KW = windows.shape
+    return windows.transpose(0, 1, 4, 5, 2, 3).reshape(N, C * KH * KW, OH * OW)
