@@ -188,7 +188,29 @@ case("clamp/tensor_bounds", lambda lib, x, a, b: x.clamp(a - 2, b + 1), normal(3
 case("clamp/tensor_bounds_ties", lambda lib, x, a: x.clamp(min=a), ties(3, 4), ties(4), kinks=True)
 case("sign", lambda lib, x: x.sign().detach(), ties(2, 3), differentiable=False)
 
+case("sin", lambda lib, x: x.sin() + lib.sin(2 * x), normal(2, 3))
+case("cos", lambda lib, x: x.cos() + lib.cos(2 * x), normal(2, 3))
+case("log1p", lambda lib, x: x.log1p() + lib.log1p(x), positive(2, 3))
+case("log1p/near_0", lambda lib, x: x.log1p(), exactly([1e-18, -1e-18, 0.0]))
+case("expm1", lambda lib, x: x.expm1() + lib.expm1(x), normal(2, 3))
+case("expm1/near_0", lambda lib, x: x.expm1(), exactly([1e-18, -1e-18, 0.0]))
+case("rounding", lambda lib, x: [x.floor().detach(), x.ceil().detach(), x.round().detach()],
+     exactly([-1.5, -0.5, -0.2, 0.0, 0.5, 1.5, 2.5, 7.9]), differentiable=False)  # fmt: skip
+case("rounding/functions", lambda lib, x: [f(x).detach() for f in (lib.floor, lib.ceil, lib.round)], normal(2, 3),
+     differentiable=False)  # fmt: skip
+case("remainder", lambda lib, a, b: a % b + lib.remainder(b, a), off_zero(2, 3), off_zero(3))
+case("remainder/python", lambda lib, x: x % 0.75 + 3 % x.detach(), off_zero(2, 3), kinks=True)
+case("floor_divide", lambda lib, a, b: [(a // b).detach(), (a // 0.3).detach(), (2 // b).detach()], off_zero(2, 3),
+     off_zero(3), differentiable=False)  # fmt: skip
+
 # Selection.
+case("masked_fill", lambda lib, x, m: x.masked_fill(m, -2.5), normal(2, 3), mask(3))
+case("masked_fill/infinity", lambda lib, x, m: lib.masked_fill(x, m, float("-inf")).softmax(1), normal(2, 3),
+     exactly([[False, True, False], [True, False, False]], "bool"))  # fmt: skip
+case("masked_fill/integers", lambda lib, a, m: a.masked_fill(m, 7), whole(-9, 9, 2, 3), mask(2, 3))
+case("isclose", lambda lib, a, b: [a.isclose(b), lib.isclose(a, b, 0.0, 0.5), lib.isclose(a, b, equal_nan=True)],
+     exactly([1.0, 1.0, float("nan"), float("inf"), 0.0]), exactly([1.0 + 1e-6, 1.1, float("nan"), float("inf"), 1e-9]),
+     differentiable=False)  # fmt: skip
 case("where", lambda lib, c, a, b: lib.where(c, a, b), mask(2, 3), normal(2, 3), normal(2, 3))
 case("where/grows", lambda lib, c, a, b: lib.where(c, a, b), mask(3, 1), normal(4), normal(2, 1, 1))
 case("where/python", lambda lib, c, a: lib.where(c, a, 0.5) + lib.where(c, 2, a), mask(2, 3), normal(2, 3))
@@ -251,6 +273,28 @@ case("softmax/of_nothing", lambda lib, x: x.softmax(1), normal(2, 0))
 case("softmax/large", lambda lib, x: x.softmax(0), exactly([1000.0, 1001.0, 0.0]))
 case("log_softmax/large", lambda lib, x: x.log_softmax(-1), exactly([[1000.0, 1001.0, 0.0]]))
 
+case("logsumexp", lambda lib, x: x.logsumexp(1), normal(2, 3, 4))
+case("logsumexp/keepdim", lambda lib, x: lib.logsumexp(x, (0, -1), True), normal(2, 3, 4))
+case("logsumexp/large", lambda lib, x: x.logsumexp(0), exactly([1000.0, 1001.0, -1000.0]))
+case("logsumexp/nothing_likely", lambda lib, x: x.logsumexp(1).detach(), exactly([[float("-inf")] * 2, [0.0, 1.0]]),
+     differentiable=False)  # fmt: skip
+
+# Along one dimension.
+for dim in (0, 1, -1):
+    case(f"cumsum/{dim}", lambda lib, x, d=dim: x.cumsum(d), normal(2, 3, 4))
+    case(f"sort/{dim}", lambda lib, x, d=dim: x.sort(d), distinct(2, 3, 4))
+    case(f"sort/{dim}_descending", lambda lib, x, d=dim: lib.sort(x, d, True), distinct(2, 3, 4))
+    case(f"argsort/{dim}", lambda lib, x, d=dim: x.argsort(d, True), distinct(2, 3, 4), differentiable=False)
+    case(f"topk/{dim}", lambda lib, x, d=dim: x.topk(2, d), distinct(2, 3, 4))
+case("cumsum/number", lambda lib, x: lib.cumsum(x, 0), normal())
+case("cumsum/integers", lambda lib, a: a.cumsum(0), whole(-9, 9, 4, dtype="int32"))
+case("sort/default", lambda lib, x: x.sort(), distinct(2, 3))
+case("sort/number", lambda lib, x: x.sort(), normal())
+case("sort/integers", lambda lib, a: a.sort(descending=True)[0], whole(0, 9, 7, dtype="uint8"))
+case("topk/smallest", lambda lib, x: lib.topk(x, 3, largest=False), distinct(2, 5))
+case("topk/none", lambda lib, x: x.topk(0), distinct(2, 5))
+case("topk/number", lambda lib, x: x.topk(1), normal())
+
 # Shapes.
 case("reshape", lambda lib, x: x.reshape(4, 6), normal(2, 3, 4))
 case("reshape/infer", lambda lib, x: lib.reshape(x, (3, -1)), normal(2, 3, 4))
@@ -277,6 +321,13 @@ case("expand/number", lambda lib, x: x.expand(2, 3), normal())
 case("expand/empty", lambda lib, x: x.expand(0, 3), normal(1, 3))
 case("expand_as", lambda lib, x, y: x.expand_as(y) * y, normal(3, 1), normal(2, 3, 4))
 case("sum_to_size", lambda lib, x: x.sum_to_size(3, 1), normal(2, 3, 4))
+case("repeat", lambda lib, x: x.repeat(2, 3), normal(2, 3))
+case("repeat/more_dims", lambda lib, x: x.repeat((2, 1, 2)), normal(1, 3))
+case("repeat/none", lambda lib, x: x.repeat(2, 0), normal(2, 3))
+for diagonal in (-1, 0, 2):
+    case(f"tril/{diagonal}", lambda lib, x, d=diagonal: x.tril(d), normal(2, 3, 4))
+    case(f"triu/{diagonal}", lambda lib, x, d=diagonal: lib.triu(x, d), normal(2, 3, 4))
+case("tril/booleans", lambda lib, m: m.tril(), mask(3, 3))
 case("flip", lambda lib, x: x.flip(0, -1), normal(2, 3, 4))
 case("split", lambda lib, x: lib.split(x, 2, 1), normal(2, 5))
 case("split/sizes", lambda lib, x: x.split([1, 3, 0], 0), normal(4, 2))
@@ -343,6 +394,8 @@ case("int/uint8_int8", lambda lib, a, b: a * b, whole(0, 9, 3, dtype="uint8"), w
 case("int/true_division", lambda lib, a, b: a / b, whole(-9, 9, 2, 3), whole(1, 9, 3))
 case("int/python_float", lambda lib, a: a * 0.5, whole(-9, 9, 3))
 case("int/with_float", lambda lib, a, x: a * x, whole(-9, 9, 3), normal(2, 3))
+case("int/whole_division", lambda lib, a, b: [a // b, a % b, a // 2, 7 % b], whole(-9, 9, 2, 3), whole(1, 9, 3))
+case("int/rounding", lambda lib, a: [a.floor(), a.ceil(), a.round()], whole(-9, 9, 3))
 case("int/exp", lambda lib, a: a.exp(), whole(-3, 3, 3))
 case("int/sum", lambda lib, a: a.sum(), whole(-9, 9, 3, dtype="int32"))
 case("int/sum_uint8", lambda lib, a: a.sum(0), whole(0, 255, 3, 2, dtype="uint8"))

@@ -37,8 +37,27 @@ from tinycnn.dtypes import (
     uint8,
 )
 from tinycnn.gradcheck import gradcheck, gradgradcheck
-from tinycnn.ops.elementwise import abs, clamp, exp, log, maximum, minimum, pow, relu, sigmoid, sqrt, tanh, where
+from tinycnn.ops.elementwise import (
+    abs,
+    allclose,
+    clamp,
+    exp,
+    floor_divide,
+    isclose,
+    log,
+    masked_fill,
+    maximum,
+    minimum,
+    pow,
+    relu,
+    remainder,
+    sigmoid,
+    sqrt,
+    tanh,
+    where,
+)
 from tinycnn.ops.linalg import matmul
+from tinycnn.ops.order import argsort, cumsum, sort, topk
 from tinycnn.ops.reduce import (
     all,
     amax,
@@ -47,13 +66,28 @@ from tinycnn.ops.reduce import (
     argmax,
     argmin,
     log_softmax,
+    logsumexp,
     mean,
     norm,
     softmax,
     sum,
     var,
 )
-from tinycnn.ops.shape import cat, flatten, gather, permute, reshape, split, squeeze, stack, transpose, unsqueeze
+from tinycnn.ops.shape import (
+    cat,
+    flatten,
+    gather,
+    permute,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    transpose,
+    tril,
+    triu,
+    unsqueeze,
+)
+from tinycnn.ops.unary import ceil, cos, expm1, floor, log1p, round, sin
 from tinycnn.serialization import load, save
 from tinycnn.summary import summary
 from tinycnn.tensor import Tensor

@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.ops import elementwise, linalg, reduce, shape
+from tinycnn.ops import elementwise, linalg, order, reduce, shape, unary
 
 _new = object.__new__
 Dims = int | Sequence[int] | None  # one dimension, several, or all
-
-
-class ValuesAndIndices(NamedTuple):
-    """What `max(dim)`, `min(dim)` return: the values, and where along `dim` they were found."""
-
-    values: Tensor
-    indices: Tensor
 
 
 class Tensor:
@@ -443,6 +436,18 @@ class Tensor:
     def __rtruediv__(self, other: Any) -> Tensor:
         return elementwise.div(other, self)
 
+    def __floordiv__(self, other: Any) -> Tensor:
+        return elementwise.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return elementwise.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return elementwise.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return elementwise.remainder(other, self)
+
     def __pow__(self, other: Any) -> Tensor:
         return elementwise.pow(self, other)
 
@@ -463,6 +468,7 @@ class Tensor:
 
     __radd__, __rmul__ = __add__, __mul__
     add, sub, mul, div, pow, neg = __add__, __sub__, __mul__, __truediv__, __pow__, __neg__
+    floor_divide, remainder = __floordiv__, __mod__
     matmul, __rmatmul__ = __matmul__, lambda self, other: linalg.matmul(other, self)
 
     def __eq__(self, other: Any) -> Any:
@@ -532,6 +538,27 @@ class Tensor:
     def relu(self) -> Tensor:
         return elementwise.relu(self)
 
+    def sin(self) -> Tensor:
+        return unary.sin(self)
+
+    def cos(self) -> Tensor:
+        return unary.cos(self)
+
+    def log1p(self) -> Tensor:
+        return unary.log1p(self)
+
+    def expm1(self) -> Tensor:
+        return unary.expm1(self)
+
+    def floor(self) -> Tensor:
+        return unary.floor(self)
+
+    def ceil(self) -> Tensor:
+        return unary.ceil(self)
+
+    def round(self) -> Tensor:
+        return unary.round(self)
+
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
         return elementwise.clamp(self, min, max)
 
@@ -545,6 +572,18 @@ class Tensor:
         """This tensor where `condition` is true, `other` elsewhere."""
         return elementwise.where(condition, self, other)
 
+    def masked_fill(self, mask: Tensor, value: float | Tensor) -> Tensor:
+        """`value` where `mask` is true, this tensor elsewhere."""
+        return elementwise.masked_fill(self, mask, value)
+
+    def isclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+        """Whether |self - other| <= atol + rtol |other|, for each element."""
+        return elementwise.isclose(self, other, rtol, atol, equal_nan)
+
+    def allclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+        """Whether all elements are close to those of `other`, as a Python bool: see `isclose`."""
+        return elementwise.allclose(self, other, rtol, atol, equal_nan)
+
     # --- reductions ---------------------------------------------------------------------------------------
 
     def sum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -554,7 +593,7 @@ class Tensor:
         return reduce.mean(self, dim, keepdim)
 
     def var(
-        self, dim: Dims = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = 1
+        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
     ) -> Tensor:
         """The variance: squared deviations from the mean, summed and divided by n - correction.
 
@@ -563,7 +602,7 @@ class Tensor:
         return reduce.var(self, dim, unbiased, keepdim, correction=correction)
 
     def std(
-        self, dim: Dims = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = 1
+        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
     ) -> Tensor:
         """The standard deviation, the root of `var`."""
         return reduce.std(self, dim, unbiased, keepdim, correction=correction)
@@ -580,13 +619,13 @@ class Tensor:
         of `dim`, the element-wise maximum of the two."""
         if isinstance(dim, Tensor):
             return elementwise.maximum(self, dim)
-        return self.amax() if dim is None else ValuesAndIndices(*reduce.max_along(self, dim, keepdim))
+        return self.amax() if dim is None else order.ValuesAndIndices(*reduce.max_along(self, dim, keepdim))
 
     def min(self, dim: Any = None, keepdim: bool = False) -> Any:
         """As `max`, for the smallest element."""
         if isinstance(dim, Tensor):
             return elementwise.minimum(self, dim)
-        return self.amin() if dim is None else ValuesAndIndices(*reduce.min_along(self, dim, keepdim))
+        return self.amin() if dim is None else order.ValuesAndIndices(*reduce.min_along(self, dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """The index of the largest element, of the flattened tensor or along `dim`; the first of equal ones."""
@@ -610,6 +649,26 @@ class Tensor:
 
     def log_softmax(self, dim: int) -> Tensor:
         return reduce.log_softmax(self, dim)
+
+    def logsumexp(self, dim: Dims, keepdim: bool = False) -> Tensor:
+        return reduce.logsumexp(self, dim, keepdim)
+
+    # --- along one dimension ------------------------------------------------------------------------------
+
+    def cumsum(self, dim: int) -> Tensor:
+        """The sum of all elements up to each, along `dim`."""
+        return order.cumsum(self, dim)
+
+    def argsort(self, dim: int = -1, descending: bool = False) -> Tensor:
+        return order.argsort(self, dim, descending)
+
+    def sort(self, dim: int = -1, descending: bool = False) -> order.ValuesAndIndices:
+        """(values, indices) in order along `dim`; equal elements keep theirs."""
+        return order.sort(self, dim, descending)
+
+    def topk(self, k: int, dim: int = -1, largest: bool = True) -> order.ValuesAndIndices:
+        """(values, indices) of the k largest (or smallest) elements along `dim`, in order."""
+        return order.topk(self, k, dim, largest)
 
     # --- shapes -------------------------------------------------------------------------------------------
 
@@ -647,6 +706,18 @@ class Tensor:
     def expand(self, *sizes: Any) -> Tensor:
         """Repeats dimensions of size 1, without copying, to the given sizes; -1 keeps a size."""
         return shape.expand(self, shape.sizes_of(sizes))
+
+    def repeat(self, *counts: Any) -> Tensor:
+        """Copies side by side, so many along each dimension; more counts than dimensions add some in front."""
+        return shape.repeat(self, shape.sizes_of(counts))
+
+    def tril(self, diagonal: int = 0) -> Tensor:
+        """The lower triangle of each matrix; zeros above."""
+        return shape.tril(self, diagonal)
+
+    def triu(self, diagonal: int = 0) -> Tensor:
+        """The upper triangle of each matrix; zeros below."""
+        return shape.triu(self, diagonal)
 
     def expand_as(self, other: Tensor) -> Tensor:
         return self.expand(*other.shape)

@@ -156,3 +156,14 @@ def test_comparisons_are_not_differentiable():
     for y in (x == x, x < 2, x != x, ~(x > 0)):
         assert y.dtype == bool
         assert not y.requires_grad
+
+
+def test_masked_fill_does_not_truncate():
+    with pytest.raises(TypeError, match="masked_fill: 0.5 is no value for a tensor of dtype int64"):
+        Tensor([1, 2]).masked_fill(Tensor([True, False]), 0.5)
+
+
+def test_allclose():
+    x = Tensor([1.0, 2.0])
+    assert x.allclose(x + 1e-6) is True
+    assert tinycnn.allclose(x, x + 1e-3) is False

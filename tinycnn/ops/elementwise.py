@@ -27,7 +27,7 @@ def _operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
             dtype = dtypes.result_type(a, b)
             return a.to(dtype), b.to(dtype)
         if isinstance(b, float):
-            return _as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
+            return as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
         if isinstance(b, int):
             return a, b
         return _operands(name, a, _constant(name, b, a.device))
@@ -44,7 +44,7 @@ def _constant(name: str, value: Any, device: Any) -> Any:
     raise TypeError(f"{name}: expected a Tensor, an array or a number, got {type(value).__name__}")
 
 
-def _as_float(x: Any) -> Any:
+def as_float(x: Any) -> Any:
     """Integers as the default floating-point dtype: they have no fractions, and no gradients."""
     return x if x._array.dtype.kind == "f" else x.to(dtypes.get_default_dtype())
 
@@ -148,6 +148,19 @@ class Pow(Function):
         return grad_a, grad_b
 
 
+class Remainder(Function):
+    """a − ⌊a / b⌋ · b, which has the sign of b."""
+
+    saves_inputs = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return a % b
+
+    def backward(self, grad_output: Any) -> Any:
+        a, b = self.inputs
+        return grad_output, grad_output * -floor_divide(a, b) if self.needs_input_grad[1] else None
+
+
 class Neg(Function):
     def forward(self, x: Array) -> Array:
         return -x
@@ -173,8 +186,37 @@ def div(a: Any, b: Any) -> Any:
     """True division: integers become floating point first."""
     a, b = _operands("div", a, b)
     if "f" not in [x._array.dtype.kind for x in (a, b) if isinstance(x, autograd.Tensor)]:
-        a, b = [_as_float(x) if isinstance(x, autograd.Tensor) else x for x in (a, b)]
+        a, b = [as_float(x) if isinstance(x, autograd.Tensor) else x for x in (a, b)]
     return _apply(Div(), a, b)
+
+
+def floor_divide(a: Any, b: Any) -> Any:
+    """⌊a / b⌋, of integers an integer. A step function, whose derivative is 0: the result is a constant."""
+    a, b = _whole_division("floor_divide", a, b)
+    with autograd.no_grad():
+        return _apply(_FloorDivide(), a, b)
+
+
+class _FloorDivide(Function):
+    name = "floor_divide"
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return a // b
+
+
+def remainder(a: Any, b: Any) -> Any:
+    """a − ⌊a / b⌋ · b: Python's %."""
+    return _apply(Remainder(), *_whole_division("remainder", a, b))
+
+
+def _whole_division(name: str, a: Any, b: Any) -> tuple[Any, Any]:
+    _check_not_boolean(name, "convert them to integers", a, b)
+    a, b = _operands(name, a, b)
+    floating = any(getattr(x, "dtype", np.dtype(type(x))).kind == "f" for x in (a, b))
+    divisor = getattr(b, "_array", b)
+    if not floating and (divisor == 0 if isinstance(divisor, int) else (divisor == 0).any()):
+        raise ZeroDivisionError(f"{name}: division of integers by zero")
+    return a, b
 
 
 def pow(a: Any, b: Any) -> Any:
@@ -285,15 +327,15 @@ class Masked(Function):
 
 
 def exp(x: Any) -> Any:
-    return Exp()(_as_float(x))
+    return Exp()(as_float(x))
 
 
 def log(x: Any) -> Any:
-    return Log()(_as_float(x))
+    return Log()(as_float(x))
 
 
 def sqrt(x: Any) -> Any:
-    return Sqrt()(_as_float(x))
+    return Sqrt()(as_float(x))
 
 
 def abs(x: Any) -> Any:
@@ -307,11 +349,11 @@ def sign(x: Any) -> Any:
 
 
 def tanh(x: Any) -> Any:
-    return Tanh()(_as_float(x))
+    return Tanh()(as_float(x))
 
 
 def sigmoid(x: Any) -> Any:
-    return Sigmoid()(_as_float(x))
+    return Sigmoid()(as_float(x))
 
 
 def relu(x: Any) -> Any:
@@ -414,7 +456,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
         x = x if min is None else where(x < min, min, x)
         return x if max is None else where(x > max, max, x)
     if isinstance(min, float) or isinstance(max, float):
-        x = _as_float(x)
+        x = as_float(x)
     return Clamp(min, max)(x)
 
 
@@ -433,6 +475,19 @@ def where(condition: Any, a: Any, b: Any) -> Any:
         raise
 
 
+def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+    """`value`, a number, where `mask` is true, x elsewhere, with the dtype of x."""
+    if getattr(value, "ndim", 0) > 0:
+        raise ValueError(f"masked_fill: expected a single number as value, got shape {tuple(value.shape)}")
+    if not isinstance(mask, autograd.Tensor) or mask.dtype != bool:
+        got = getattr(mask, "dtype", type(mask).__name__)
+        raise TypeError(f"masked_fill: expected a boolean Tensor as mask, got {got}")
+    result = where(mask, value, x)
+    if result.dtype != x.dtype:
+        raise TypeError(f"masked_fill: {value!r} is no value for a tensor of dtype {x.dtype}")
+    return result
+
+
 # --- comparisons and logic: no gradients, so no operator classes --------------------------------------------
 
 
@@ -446,6 +501,21 @@ def compare(function: Callable, a: Any, b: Any) -> Any:
     except (TypeError, ValueError):
         _check_together(function.__name__, a, b)
         raise
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether |a − b| <= atol + rtol · |b|, for each element; infinities are close to themselves."""
+    if a.dtype != getattr(b, "dtype", None):
+        got = getattr(b, "dtype", type(b).__name__)
+        raise TypeError(f"isclose: expected two Tensors of one dtype, got {a.dtype} and {got}")
+    _check_together("isclose", a, b)
+    xp = backend.array_module(a._array)
+    return autograd.Tensor._wrap(xp.isclose(a._array, b._array, rtol, atol, equal_nan))
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements are close: see `isclose`."""
+    return bool(isclose(a, b, rtol, atol, equal_nan).all())
 
 
 _LOGICAL: dict[str, Callable] = {"&": operator.and_, "|": operator.or_, "^": operator.xor, "~": operator.invert}

@@ -183,6 +183,16 @@ def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return autograd.Tensor._wrap(x._array.any(axis=axes, keepdims=keepdim))
 
 
+def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
+    """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows."""
+    _check_floating("logsumexp", x)
+    dims = _dims_or_all(dim, x.ndim, "logsumexp")
+    largest = amax(x, dims, keepdim=True).detach()
+    largest = elementwise.where(largest.isfinite(), largest, 0)
+    total = sum((x - largest).exp(), dims, keepdim)
+    return total.log() + largest.reshape(*total.shape)
+
+
 def norm(x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
     _check_floating("norm", x)
     p = 2 if p == "fro" else p

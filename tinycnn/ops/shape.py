@@ -201,6 +201,36 @@ def flip(x: Any, dims: tuple[int, ...]) -> Any:
     return Flip(normalize_dims(dims, x.ndim, "flip"))(x)
 
 
+def repeat(x: Any, counts: tuple[int, ...]) -> Any:
+    """x laid side by side `counts[d]` times along each dimension d; more counts than dimensions add some in front."""
+    added = len(counts) - x.ndim
+    if added < 0 or min(counts, default=0) < 0:
+        raise ValueError(f"repeat: expected at least {x.ndim} counts of at least 0 for shape {x.shape}, got {counts}")
+    shape = (1,) * added + x.shape
+    apart = x.reshape(*[n for size in shape for n in (1, size)])  # (1, n, 1, m, …), whose ones grow to the counts
+    grown = apart.expand(*[n for pair in zip(counts, shape, strict=True) for n in pair])
+    return grown.reshape(*[count * size for count, size in zip(counts, shape, strict=True)])
+
+
+def tril(x: Any, diagonal: int = 0) -> Any:
+    """The lower triangle of matrices (*, R, C), zeros above the diagonal; diagonal=1 keeps one more, -1 one less."""
+    return _triangle("tril", x, diagonal, True)
+
+
+def triu(x: Any, diagonal: int = 0) -> Any:
+    """The upper triangle of matrices (*, R, C), zeros below the diagonal; diagonal=1 keeps one less, -1 one more."""
+    return _triangle("triu", x, diagonal - 1, False)
+
+
+def _triangle(name: str, x: Any, last: int, keeps: bool) -> Any:
+    """x where `keeps` up to the diagonal `last`, or beyond it if not; 0 elsewhere."""
+    if x.ndim < 2:
+        raise ValueError(f"{name}: expected a tensor of at least 2 dimensions, got shape {x.shape}")
+    xp = backend.array_module(x._array)
+    kept = autograd.Tensor._wrap(xp.tri(*x.shape[-2:], last, dtype=bool) == keeps)
+    return x.masked_fill(~kept, False if x.dtype == bool else 0)
+
+
 def expand(x: Any, sizes: tuple[int, ...]) -> Any:
     own = x._array.shape
     if -1 in sizes:
