@@ -12,6 +12,7 @@ import platform
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,6 +277,8 @@ def prepare(options: argparse.Namespace) -> Run:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    # Of a diverged training NumPy warns in many lines; the one error that we give says it all.
+    warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
     run = None
     try:
         try:

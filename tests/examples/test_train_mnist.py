@@ -276,8 +276,7 @@ def test_without_matplotlib_it_names_the_extra(monkeypatch, capsys):
     assert line.endswith("needs matplotlib, which is not installed: pip install 'tinycnn[examples]'")
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_diverged_training_stops_and_saves_nothing(capsys):
+def test_a_diverged_training_stops_in_one_line_and_saves_nothing(capsys):
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--lr", "1e30"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "train_mnist.py: error: the loss is nan in epoch 1: try a smaller --lr"
