@@ -502,6 +502,37 @@ def test_sequential_with_names():
     assert repr(net[1:]) == "Sequential(\n  (act): ReLU()\n)"
 
 
+def test_module_list_is_a_list():
+    layers = [nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 3)]
+    listed = nn.ModuleList(layers[:1]).extend(layers[1:])
+    assert (len(listed), list(listed), listed[-1]) == (3, layers, layers[2])
+    assert isinstance(listed[1:], nn.ModuleList)
+    assert [*listed[1:].state_dict()] == ["1.weight", "1.bias"]  # numbered anew, as in torch
+    listed.insert(0, nn.Tanh())
+    assert [*listed.state_dict()] == ["1.weight", "1.bias", "3.weight", "3.bias"]
+    del listed[1:3]
+    assert [*listed.state_dict()] == ["1.weight", "1.bias"]
+    listed[1] = nn.Linear(5, 5, bias=False)
+    assert [*listed.state_dict()] == ["1.weight"]
+    with pytest.raises(TypeError, match="ModuleList: expected Modules, got int"):
+        listed.insert(0, 3)
+    assert len(listed) == 2
+    with pytest.raises(NotImplementedError, match="ModuleList: a Module defines forward"):
+        listed(1.0)
+
+
+def test_module_dict_is_a_dictionary():
+    parts = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Linear(1, 2)})
+    assert (len(parts), list(parts), "a" in parts, "c" in parts) == (2, ["a", "b"], True, False)
+    assert list(parts.keys()) == ["a", "b"]
+    assert list(parts.values()) == [parts["a"], parts["b"]] == [module for _, module in parts.items()]
+    parts.update({"c": nn.Linear(2, 3, bias=False)})
+    del parts["b"]
+    assert [*parts.state_dict()] == ["c.weight"]
+    with pytest.raises(KeyError):
+        parts["b"]
+
+
 # --- PyTorch ----------------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from tinycnn.nn.module import Module
 
 
-class Sequential(Module):
+class _Numbered(Module):
+    """What Sequential and ModuleList share: modules in an order, under the numbers of their places."""
+
+    def append(self, module: Module) -> Self:
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Puts a module before the one at `index`; all are numbered anew."""
+        modules = list(self)
+        modules.insert(index, module)
+        return self._replace(modules)
+
+    def _replace(self, modules: list[Module]) -> Self:
+        for module in modules:  # before anything changes
+            if not isinstance(module, Module):
+                raise TypeError(f"{type(self).__name__}: expected Modules, got {type(module).__name__}")
+        self._modules.clear()
+        return self.extend(modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        """The module at an index, or those in a slice, held by the same kind of container."""
+        return self._slice(index) if isinstance(index, slice) else list(self)[index]
+
+    def _slice(self, index: slice) -> Module:
+        raise NotImplementedError
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module(list(self._modules)[index], module)
+
+    def __delitem__(self, index: Any) -> None:
+        """Removes a module, or those in a slice; those that are left are numbered anew."""
+        modules = list(self)
+        del modules[index]
+        self._replace(modules)
+
+
+class Sequential(_Numbered):
     """Calls its modules one after the other: `Sequential(a, b)` or, with names, `Sequential({"a": a, "b": b})`."""
 
     def __init__(self, *modules: Any):
@@ -23,86 +71,23 @@ class Sequential(Module):
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
+        for module in self:
             input = module(input)
         return input
 
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, index: Any) -> Any:
-        """The module at an index, or a Sequential of those in a slice."""
-        if isinstance(index, slice):
-            return Sequential(dict(list(self._modules.items())[index]))
-        return list(self._modules.values())[index]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(list(self._modules)[index], module)
-
-    def __delitem__(self, index: Any) -> None:
-        """Removes a module, or those in a slice; those that are left are numbered anew."""
-        left = list(self)
-        del left[index]
-        self._modules.clear()
-        self.extend(left)
-
-    def append(self, module: Module) -> Sequential:
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Sequential:
-        for module in modules:
-            self.append(module)
-        return self
+    def _slice(self, index: slice) -> Sequential:
+        return Sequential(dict(list(self._modules.items())[index]))  # names stay
 
 
-class ModuleList(Module):
+class ModuleList(_Numbered):
     """A list of modules, registered under their indices; it has no forward of its own."""
 
     def __init__(self, modules: Iterable[Module] = ()):
         super().__init__()
         self.extend(modules)
 
-    def append(self, module: Module) -> ModuleList:
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        for module in modules:
-            self.append(module)
-        return self
-
-    def insert(self, index: int, module: Module) -> None:
-        listed = list(self)
-        listed.insert(index, module)
-        self._replace(listed)
-
-    def _replace(self, modules: Iterable[Module]) -> None:
-        modules = list(modules)
-        self._modules.clear()
-        self.extend(modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, index: Any) -> Any:
-        """The module at an index, or a ModuleList of those in a slice."""
-        found = list(self._modules.values())[index]
-        return ModuleList(found) if isinstance(index, slice) else found
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(list(self._modules)[index], module)
-
-    def __delitem__(self, index: Any) -> None:
-        listed = list(self)
-        del listed[index]
-        self._replace(listed)
+    def _slice(self, index: slice) -> ModuleList:
+        return ModuleList(list(self)[index])
 
 
 class ModuleDict(Module):
