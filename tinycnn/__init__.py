@@ -36,58 +36,57 @@ from tinycnn.dtypes import (
     set_default_dtype,
     uint8,
 )
-from tinycnn.gradcheck import gradcheck, gradgradcheck
-from tinycnn.ops.elementwise import (
+from tinycnn.functions import (
     abs,
-    allclose,
-    clamp,
-    exp,
-    floor_divide,
-    isclose,
-    log,
-    masked_fill,
-    maximum,
-    minimum,
-    pow,
-    relu,
-    remainder,
-    sigmoid,
-    sqrt,
-    tanh,
-    where,
-)
-from tinycnn.ops.linalg import matmul
-from tinycnn.ops.order import argsort, cumsum, sort, topk
-from tinycnn.ops.reduce import (
     all,
+    allclose,
     amax,
     amin,
     any,
     argmax,
     argmin,
+    argsort,
+    ceil,
+    clamp,
+    cos,
+    cumsum,
+    exp,
+    expm1,
+    flatten,
+    floor,
+    gather,
+    isclose,
+    log,
+    log1p,
     log_softmax,
     logsumexp,
+    masked_fill,
     mean,
     norm,
-    softmax,
-    sum,
-    var,
-)
-from tinycnn.ops.shape import (
-    cat,
-    flatten,
-    gather,
     permute,
+    relu,
     reshape,
+    round,
+    sigmoid,
+    sin,
+    softmax,
+    sort,
     split,
+    sqrt,
     squeeze,
-    stack,
+    sum,
+    tanh,
+    topk,
     transpose,
     tril,
     triu,
     unsqueeze,
+    var,
 )
-from tinycnn.ops.unary import ceil, cos, expm1, floor, log1p, round, sin
+from tinycnn.gradcheck import gradcheck, gradgradcheck
+from tinycnn.ops.elementwise import floor_divide, maximum, minimum, pow, remainder, where
+from tinycnn.ops.linalg import matmul
+from tinycnn.ops.shape import cat, stack
 from tinycnn.serialization import load, save
 from tinycnn.summary import summary
 from tinycnn.tensor import Tensor
