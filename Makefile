@@ -11,10 +11,10 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-torch lint bench clean
+.PHONY: help train test test-torch lint bench coursework-release clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'Variables: PYTHON=python3.12 (the interpreter to start from), ARGS="..." (passed on)'
 
 train: $(VENV)/.installed-examples  ## train the MNIST example
@@ -32,6 +32,9 @@ lint: $(VENV)/.installed-dev  ## ruff and mypy
 
 bench: $(VENV_TORCH)/.installed-test,torch  ## run the benchmarks, with the ratios to PyTorch
 	$(VENV_TORCH)/bin/python benchmarks/run.py $(ARGS)
+
+coursework-release:  ## the zips of the exercises, for students and for Gradescope (docs/teaching.md)
+	$(PYTHON) tools/coursework_release.py $(ARGS)
 
 clean:  ## remove the environments, caches and build output (downloaded data stays)
 	rm -rf $(VENV) $(VENV_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -32,7 +32,12 @@ class Case:
     arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        return ", ".join(_described(name, value) for name, value in self.arguments.items())
+        """In one line, or with a line for each array whose elements are shown."""
+        words = [_described(name, value) for name, value in self.arguments.items()]
+        if len(", ".join(words)) <= 100:
+            return ", ".join(words)
+        rest = ", ".join(word for word in words if "[" not in word)
+        return "\n".join([word for word in words if "[" in word] + ([rest] if rest else []))
 
 
 @dataclass(frozen=True)

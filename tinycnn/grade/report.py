@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from tinycnn.grade.exercise import Check, Graded
 
 GREEN, RED, BOLD, END = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
-WIDTH = 100  # of the description of a case
 SHOWN_OUTPUT = 10  # lines of what the student printed
 
 
@@ -21,9 +19,7 @@ def details(check: Check) -> list[str]:
     """What is wrong, where, and why, a line each."""
     if check.todo:
         return [check.problem]
-    lines = []
-    for i, line in enumerate(textwrap.wrap(check.case, WIDTH, break_on_hyphens=False)):
-        lines.append(f"{'      ' if i else 'case: '}{line}")
+    lines = [f"{'      ' if i else 'case: '}{line}" for i, line in enumerate(check.case.splitlines())]
     lines += check.problem.splitlines()
     return lines + ([f"likely: {check.diagnosis}"] if check.diagnosis else [])
 
