@@ -1,6 +1,7 @@
 """The functions of nn.functional beyond what the tests of the operators and layers say of them."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -238,3 +239,68 @@ def test_dropout_keeps_the_memory_order_and_dtype():
         F.dropout(x, -0.1)
     with pytest.raises(ValueError, match=r"dropout2d: expected 4 dimensions, or 3 without N, got shape \(2, 3\)"):
         F.dropout2d(Tensor(np.ones((2, 3))))
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+def ones(*shape):
+    return tinycnn.ones(*shape)
+
+
+# What is refused, and a part of the one line that says so.
+REFUSED = [
+    (lambda: F.leaky_relu(Tensor([1, 2])), "leaky_relu: expected a floating-point Tensor, got int64"),
+    (lambda: F.relu([1.0]), "relu: expected a Tensor, got list"),
+    (lambda: F.gelu(ones(2), "erf"), "gelu: expected approximate 'none' or 'tanh', got 'erf'"),
+    (lambda: F.dropout(ones(2), 1.5), "dropout: expected p as a probability from 0 to 1, got 1.5"),
+    (lambda: F.smooth_l1_loss(ones(2), ones(2), beta=-1.0), "smooth_l1_loss: expected beta of at least 0, got -1.0"),
+    (lambda: F.binary_cross_entropy(ones(2) * 1.5, ones(2)), "expected probabilities from 0 to 1, got 1.5 to 1.5"),
+    (lambda: F.cross_entropy(Tensor(1.0), Tensor(0)), "got a tensor without dimensions"),
+    # Normalisation.
+    (lambda: F.batch_norm(ones(3), None, None), "batch_norm: expected input (N, C, *), got (3,)"),
+    (lambda: F.batch_norm(ones(2, 3), ones(3), ones(2)), "expected running_var of shape (3,) for input (2, 3)"),
+    (lambda: F.batch_norm(ones(2, 3), None, None), "batch_norm: running_mean and running_var are needed when not tr"),
+    (lambda: F.batch_norm(ones(1, 3), None, None, training=True), "expected more than 1 value per channel"),
+    (lambda: F.layer_norm(ones(2, 3), (2,)), "layer_norm: expected input (*, 2), got (2, 3)"),
+    (lambda: F.layer_norm(ones(2, 3), (3,), ones(2)), "layer_norm: expected weight of shape (3,), got (2,)"),
+    (lambda: F.group_norm(ones(3), 1), "group_norm: expected input (N, C, *), got (3,)"),
+    (lambda: F.group_norm(ones(2, 3), 2), "group_norm: num_groups=2 does not divide 3 channels"),
+    (lambda: F.group_norm(ones(2, 4), 2, ones(2)), "group_norm: expected weight of shape (4,), got (2,)"),
+    (lambda: F.instance_norm(ones(2, 3)), "instance_norm: expected input (N, C, *) with at least one spatial"),
+    (lambda: F.instance_norm(ones(2, 3, 1)), "instance_norm: expected more than 1 spatial element"),
+    # Resizing.
+    (lambda: F.pad(ones(2, 3), (1, 1), "mirror"), "pad: expected mode 'constant', 'reflect', 'replicate' or"),
+    (lambda: F.pad([1.0], (1, 1)), "pad: expected an input Tensor, got list"),
+    (lambda: F.pad(ones(2, 3), (1.0, 1.0)), "pad: expected a sequence of ints, got (1.0, 1.0)"),
+    (lambda: F.pad(ones(2, 3), (1, 1, 1)), "pad: expected pairs for at most 2 dimensions, got 3 numbers"),
+    (lambda: F.pad(ones(2, 3), (-2, -2)), "pad: cutting (-2, -2) leaves nothing of shape (2, 3)"),
+    (lambda: F.pad(ones(2, 3), (1, 1), "reflect", 2.0), "pad: a value belongs to mode 'constant'"),
+    (lambda: F.pad(ones(2, 3, 4, 5, 6), (1, 1), "reflect"), "1 pairs need an input of 2 or 3 dimensions"),
+    (lambda: F.interpolate(ones(2, 3), 4), "interpolate: expected input (N, C, L), (N, C, H, W) or"),
+    (lambda: F.interpolate(ones(2, 3, 4), 4, mode="bilinear"), "mode 'bilinear' does not fit input (2, 3, 4)"),
+    (lambda: F.interpolate(ones(2, 3, 4), 4, align_corners=True), "align_corners belongs to the linear modes"),
+    (lambda: F.interpolate(ones(2, 3, 4)), "interpolate: expected either size or scale_factor"),
+    (lambda: F.interpolate(ones(2, 3, 4), 4, 2.0), "interpolate: expected either size or scale_factor"),
+    (lambda: F.interpolate(ones(2, 3, 4), scale_factor=-1.0), "expected 1 positive scale factors, got -1.0"),
+    (lambda: F.interpolate(ones(2, 3, 4), scale_factor=0.1), "scale_factor 0.1 leaves nothing of size (4,)"),
+    (lambda: F.pixel_shuffle(ones(3, 2, 2), 2), "pixel_shuffle: expected input (*, C·4, H, W), got (3, 2, 2)"),
+    (lambda: F.pixel_unshuffle(ones(3, 3, 2), 2), "pixel_unshuffle: expected input (*, C, H·2, W·2), got (3, 3, 2)"),
+    # Convolution and pooling.
+    (lambda: F.conv2d(ones(1, 2, 5, 5), ones(3, 1, 2, 2), groups=2), "groups=2 does not divide the 3 output channels"),
+    (lambda: F.conv_transpose1d(ones(1, 3, 5), ones(3, 1, 2), groups=2), "groups=2 does not divide the 3 input"),
+    (lambda: F.conv_transpose1d(ones(1, 1, 5), ones(1, 1, 2), output_padding=1), "expected output_padding smaller"),
+    (lambda: F.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 1), padding=2), "give an output of (-3,)"),
+    (lambda: F.max_pool1d(ones(1, 1, 5), 2, padding=2), "max_pool1d: "),
+    (lambda: F.avg_pool2d(ones(1, 1, 5, 5), 2, divisor_override=0), "avg_pool2d: "),
+    (lambda: F.max_unpool1d(ones(1, 1, 2), ones(1, 1, 2), 2), "max_unpool1d: expected integer indices of the input's"),
+    (lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 9]]]), 2), "indices from 0 to 9 do not fit output size (4,)"),
+    (lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 2]]]), 2, output_size=(9,)), "is not within stride (2,)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, message", REFUSED, ids=[message for _, message in REFUSED])
+def test_refused_with_one_clear_line(call, message):
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)) as refusal:
+        call()
+    assert "\n" not in str(refusal.value)

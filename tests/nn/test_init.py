@@ -136,6 +136,37 @@ def test_constants():
     assert init.constant_(weight, 0.25).tolist() == [[0.25] * 3] * 2
 
 
+def test_normal_cut_off():
+    weight = init.trunc_normal_(tinycnn.empty(*SHAPE, dtype="float64"), mean=1.0, std=2.0, a=0.5, b=4.0).numpy()
+    assert ((weight >= 0.5) & (weight <= 4.0)).all()
+    # Not clipped: few numbers lie within 1 % of the bounds, and none on them.
+    assert ((weight < 0.535) | (weight > 3.965)).mean() < 0.03
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (7, 4), (5, 5), (3, 2, 2)])
+def test_orthogonal(shape):
+    weight = init.orthogonal_(tinycnn.empty(*shape, dtype="float64"), gain=3.0).numpy().reshape(shape[0], -1) / 3
+    shorter = weight if weight.shape[0] <= weight.shape[1] else weight.T
+    np.testing.assert_allclose(shorter @ shorter.T, np.eye(len(shorter)), atol=1e-12)
+
+
+def test_orthogonal_of_nothing():
+    assert init.orthogonal_(tinycnn.empty(0, 3)).shape == (0, 3)
+
+
+def test_identities():
+    assert init.eye_(tinycnn.empty(2, 3)).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    x = tinycnn.randn(1, 4, 6, 5, dtype="float64")
+    weight = init.dirac_(tinycnn.empty(4, 2, 3, 3, dtype="float64"), groups=2)
+    np.testing.assert_array_equal(nn.functional.conv2d(x, weight, padding=1, groups=2).numpy(), x.numpy())
+
+
+def test_sparse():
+    weight = init.sparse_(tinycnn.empty(10, 6, dtype="float64"), 0.25, std=2.0).numpy()
+    assert ((weight == 0).sum(0) == 3).all()  # a quarter of ten, rounded up, in each column
+    assert len({tuple(column) for column in (weight == 0).T}) > 1
+
+
 def test_parameters_are_written_in_place_and_outside_the_graph():
     layer = nn.Linear(3, 4)
     for function in (init.kaiming_normal_, init.xavier_uniform_, init.zeros_):
@@ -164,6 +195,17 @@ def test_errors():
         init.kaiming_uniform_(tinycnn.empty(3))
     with pytest.raises(ValueError, match="kaiming_normal_: expected mode 'fan_in' or 'fan_out', got 'fan_on'"):
         init.kaiming_normal_(tinycnn.empty(3, 3), mode="fan_on")
+    for message, call in {
+        "trunc_normal_: expected a < b, got a=1.0 and": lambda: init.trunc_normal_(tinycnn.empty(2), a=1.0, b=1.0),
+        "trunc_normal_: nearly nothing of mean=9.0": lambda: init.trunc_normal_(tinycnn.empty(2), mean=9.0),
+        "orthogonal_: expected at least 2 dimensions": lambda: init.orthogonal_(tinycnn.empty(2)),
+        "eye_: expected a matrix": lambda: init.eye_(tinycnn.empty(2)),
+        "dirac_: expected a convolution's weight": lambda: init.dirac_(tinycnn.empty(2, 2)),
+        "dirac_: groups=2 does not divide the 3 output": lambda: init.dirac_(tinycnn.empty(3, 2, 1), groups=2),
+        "sparse_: expected a matrix": lambda: init.sparse_(tinycnn.empty(2), 0.1),
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            call()
     with pytest.raises(ValueError, match="calculate_gain: expected one of .*, got 'rleu'"):
         init.calculate_gain("rleu")
 
