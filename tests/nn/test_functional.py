@@ -176,6 +176,11 @@ def test_pixel_shuffle_and_back():
     np.testing.assert_array_equal(F.pixel_unshuffle(y, 2).numpy(), x)
 
 
+def test_pixel_shuffle_of_nothing():
+    assert F.pixel_shuffle(Tensor(np.zeros((0, 0, 2, 3))), 2).shape == (0, 0, 4, 6)
+    assert F.pixel_unshuffle(Tensor(np.zeros((0, 2, 4, 6))), 2).shape == (0, 8, 2, 3)
+
+
 def test_interpolation_of_a_ramp_is_a_ramp():
     x = Tensor(np.arange(4.0).reshape(1, 1, 4))
     np.testing.assert_allclose(F.interpolate(x, 7, mode="linear", align_corners=True).numpy()[0, 0], np.arange(7) / 2)
@@ -256,6 +261,8 @@ REFUSED = [
     (lambda: F.dropout(ones(2), 1.5), "dropout: expected p as a probability from 0 to 1, got 1.5"),
     (lambda: F.smooth_l1_loss(ones(2), ones(2), beta=-1.0), "smooth_l1_loss: expected beta of at least 0, got -1.0"),
     (lambda: F.binary_cross_entropy(ones(2) * 1.5, ones(2)), "expected probabilities from 0 to 1, got 1.5 to 1.5"),
+    (lambda: F.binary_cross_entropy(ones(2), ones(2), ones(3, 2)), "expected weight to broadcast to shape (2,), got"),
+    (lambda: F.binary_cross_entropy_with_logits(ones(2), ones(2), pos_weight=ones(2, 1)), "expected pos_weight to br"),
     (lambda: F.cross_entropy(Tensor(1.0), Tensor(0)), "got a tensor without dimensions"),
     # Normalisation.
     (lambda: F.batch_norm(ones(3), None, None), "batch_norm: expected input (N, C, *), got (3,)"),
@@ -267,6 +274,7 @@ REFUSED = [
     (lambda: F.group_norm(ones(3), 1), "group_norm: expected input (N, C, *), got (3,)"),
     (lambda: F.group_norm(ones(2, 3), 2), "group_norm: num_groups=2 does not divide 3 channels"),
     (lambda: F.group_norm(ones(2, 4), 2, ones(2)), "group_norm: expected weight of shape (4,), got (2,)"),
+    (lambda: F.instance_norm(ones(2, 3, 4), ones(3)), "instance_norm: expected running_mean and running_var, or nei"),
     (lambda: F.instance_norm(ones(2, 3)), "instance_norm: expected input (N, C, *) with at least one spatial"),
     (lambda: F.instance_norm(ones(2, 3, 1)), "instance_norm: expected more than 1 spatial element"),
     # Resizing.
@@ -284,6 +292,7 @@ REFUSED = [
     (lambda: F.interpolate(ones(2, 3, 4), 4, 2.0), "interpolate: expected either size or scale_factor"),
     (lambda: F.interpolate(ones(2, 3, 4), scale_factor=-1.0), "expected 1 positive scale factors, got -1.0"),
     (lambda: F.interpolate(ones(2, 3, 4), scale_factor=0.1), "scale_factor 0.1 leaves nothing of size (4,)"),
+    (lambda: F.interpolate(ones(2, 3, 4), 4, recompute_scale_factor=True), "recompute_scale_factor belongs to scale_"),
     (lambda: F.pixel_shuffle(ones(3, 2, 2), 2), "pixel_shuffle: expected input (*, C·4, H, W), got (3, 2, 2)"),
     (lambda: F.pixel_unshuffle(ones(3, 3, 2), 2), "pixel_unshuffle: expected input (*, C, H·2, W·2), got (3, 3, 2)"),
     # Convolution and pooling.

@@ -117,7 +117,7 @@ def binary_cross_entropy(
             "for scores use binary_cross_entropy_with_logits"
         )
     loss = loss_ops.binary_cross_entropy(input, target)
-    return loss_ops.reduced(loss if weight is None else loss * weight, reduction, name)
+    return loss_ops.reduced(_weighted(loss, weight, "weight", name), reduction, name)
 
 
 def binary_cross_entropy_with_logits(
@@ -127,9 +127,19 @@ def binary_cross_entropy_with_logits(
     """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the term of target 1."""
     _difference(name, input, target, reduction)
     log_p, log_q = activation.log_sigmoid(input), activation.log_sigmoid(-input)  # of p and of 1 − p
-    positive = target * log_p if pos_weight is None else target * log_p * pos_weight
+    positive = _weighted(target * log_p, pos_weight, "pos_weight", name)
     loss = -(positive + (1 - target) * log_q)
-    return loss_ops.reduced(loss if weight is None else loss * weight, reduction, name)
+    return loss_ops.reduced(_weighted(loss, weight, "weight", name), reduction, name)
+
+
+def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> Tensor:
+    """loss · weight, of the loss's shape: a weight of another one would silently count losses several times."""
+    if weight is None:
+        return loss
+    weighted = loss * weight
+    if weighted.shape != loss.shape:
+        raise ValueError(f"{name}: expected {argument} to broadcast to shape {loss.shape}, got {weight.shape}")
+    return weighted
 
 
 def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:

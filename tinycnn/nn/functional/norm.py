@@ -37,8 +37,7 @@ def batch_norm(
             raise ValueError(
                 f"{name}: expected {argument} of shape ({channels},) for input {input.shape}, got {x.shape}"
             )
-    if (running_mean is None) != (running_var is None):
-        raise ValueError(f"{name}: expected running_mean and running_var, or neither, got only one of them")
+    _check_pair(running_mean, running_var, name)
     per_channel = (1, channels, *[1] * (input.ndim - 2))
     if training:
         count = input.numel() // max(channels, 1)
@@ -123,11 +122,17 @@ def instance_norm(
     count = math.prod(input.shape[2:])
     if count <= 1:
         raise ValueError(f"instance_norm: expected more than 1 spatial element when training, got input {input.shape}")
+    _check_pair(running_mean, running_var, "instance_norm")
     normalize = norm_ops.Normalize(tuple(range(2, input.ndim)), eps)
     y = normalize(input)
     mean, variance = (x.reshape(input.shape[:2]).mean(axis=0) for x in (normalize.mean, normalize.variance))
     _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
     return _affine(y, weight, bias, "instance_norm")
+
+
+def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{name}: expected running_mean and running_var, or neither, got only one of them")
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, name: str) -> Tensor:

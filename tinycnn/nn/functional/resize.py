@@ -109,6 +109,8 @@ def interpolate(
         raise ValueError("interpolate: align_corners belongs to the linear modes, not to 'nearest'")
     out, scales = _output_size(input.shape[2:], size, scale_factor)
     if recompute_scale_factor:
+        if size is not None:
+            raise ValueError("interpolate: recompute_scale_factor belongs to scale_factor, not to size")
         scales = (None,) * dims
     y = input
     for i in range(dims):
@@ -166,7 +168,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise ValueError(f"pixel_shuffle: expected input (*, C·{r * r}, H, W), got {input.shape}")
     *batch, channels, height, width = input.shape
     c = channels // (r * r)
-    blocks = input.reshape(-1, c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)  # (B, C, H, r, W, r)
+    blocks = input.reshape(math.prod(batch), c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)  # (B, C, H, r, W, r)
     return blocks.reshape(*batch, c, height * r, width * r)
 
 
@@ -176,5 +178,6 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     if input.ndim < 3 or input.shape[-1] % r or input.shape[-2] % r:
         raise ValueError(f"pixel_unshuffle: expected input (*, C, H·{r}, W·{r}), got {input.shape}")
     *batch, c, height, width = input.shape
-    blocks = input.reshape(-1, c, height // r, r, width // r, r).permute(0, 1, 3, 5, 2, 4)  # (B, C, r, r, H, W)
+    blocks = input.reshape(math.prod(batch), c, height // r, r, width // r, r)
+    blocks = blocks.permute(0, 1, 3, 5, 2, 4)  # (B, C, r, r, H, W)
     return blocks.reshape(*batch, c * r * r, height // r, width // r)
