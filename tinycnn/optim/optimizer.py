@@ -71,11 +71,6 @@ class Optimizer:
                 if param.grad is None:
                     continue
                 array, grad = param._array, param.grad._array
-                if grad.shape != array.shape:
-                    raise ValueError(
-                        f"{type(self).__name__}: expected a gradient of the parameter's shape {array.shape}, "
-                        f"got {grad.shape}"
-                    )
                 self._update(array, grad, self.state.setdefault(param, {}), group)
                 param._changed_in_place()
         return loss
