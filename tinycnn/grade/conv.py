@@ -45,7 +45,10 @@ DILATION_SIZES = [
 
 def normal(rng: np.random.Generator, *shape: int, small: bool = False) -> Array:
     """Random numbers; `small`: whole ones from ±1 to ±5, with which a case can be worked out on paper."""
-    return rng.integers(1, 6, shape) * rng.choice([-1.0, 1.0], shape) if small else rng.standard_normal(shape)
+    if not small:
+        return rng.standard_normal(shape)
+    numbers = np.array([-5.0, -4, -3, -2, -1, 1, 2, 3, 4, 5])
+    return rng.choice(numbers, shape, replace=int(np.prod(shape)) > len(numbers))  # all different, if they can be
 
 
 def with_random(sizes: list, rng: np.random.Generator, dilated: bool = False) -> list:

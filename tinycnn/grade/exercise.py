@@ -164,7 +164,7 @@ def grade_exercise(exercise: Exercise, number: int, student: Student, seed: int)
                 check.problem = answer.problem or _problem(exercise, index, answer)
                 if check.problem:
                     check.case = str(answer.case)
-                    if not answer.problem and not diagnosed:
+                    if not diagnosed and not check.todo:
                         check.diagnosis = diagnose(exercise.mistakes, result, _pairs(answers, index))
                         diagnosed = True
                     break
@@ -306,8 +306,8 @@ def _scale(expected: np.ndarray) -> float:
 def diagnose(mistakes: Sequence[Mistake], result: str, answers: Sequence[tuple[Case, Any, Any, bool]]) -> str:
     """The name of the mistake that gives these results, or "".
 
-    One that explains every case is named outright. One that explains the smallest wrong case only, while others
-    go wrong differently, is named with a "perhaps": two mistakes may be at work.
+    One that explains every case is named outright. Where others go wrong differently, because two mistakes are at
+    work, the one that explains the smallest wrong case, and most of the others, is named with a "perhaps".
     """
     wrong = [a for a in answers if not (a[3] and same(a[1], a[2]))]
     if not any(a[3] for a in wrong):
@@ -320,9 +320,14 @@ def diagnose(mistakes: Sequence[Mistake], result: str, answers: Sequence[tuple[C
     for mistake in candidates:
         if all(_gives(mistake, *answer) for answer in answers):
             return mistake.name
-    first = next(a for a in wrong if a[3])
-    names = {mistake.name for mistake in candidates if _gives(mistake, *first)}
-    return f"perhaps {names.pop()} (other cases go wrong in another way)" if len(names) == 1 else ""
+    came = [a for a in wrong if a[3]]
+    explained: dict[str, int] = {}  # how many wrong cases, for each mistake that explains the smallest
+    for mistake in candidates:
+        if _gives(mistake, *came[0]):
+            count = sum(_gives(mistake, *answer) for answer in came)
+            explained[mistake.name] = max(count, explained.get(mistake.name, 0))
+    best = [name for name, count in explained.items() if count == max(explained.values())]
+    return f"perhaps {best[0]} (other cases go wrong in another way)" if len(best) == 1 else ""
 
 
 def _first_sample_only(got: Any, expected: np.ndarray) -> bool:

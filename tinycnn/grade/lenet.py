@@ -152,8 +152,8 @@ def trained(parameters, images, labels, epochs, batch_size, lr, accumulates=Fals
     p, total = dict(parameters), {name: np.zeros_like(value) for name, value in parameters.items()}
     for _ in range(epochs):
         _, gradients = loss_and_gradients(p, images, labels)
-        for name, gradient in gradients.items():
-            total[name] = total[name] + gradient if accumulates else gradient
+        for name in p:
+            total[name] = total[name] + gradients[name] if accumulates else gradients[name]
             p[name] = p[name] - lr * total[name]
     return p
 
@@ -185,12 +185,15 @@ def draw_digits(rng: np.random.Generator) -> list[Case]:
     return [
         Case(OVERFITS, {**common, "images": images[:100], "labels": labels[:100], "epochs": 30, "batch_size": 20,
                         "lr": 0.1}),
-        Case(LEARNS, {**common, "images": images, "labels": labels, "epochs": 4, "batch_size": 32, "lr": 0.1}),
+        Case(LEARNS, {**common, "images": images, "labels": labels, "epochs": 6, "batch_size": 32, "lr": 0.1}),
     ]  # fmt: skip
 
 
 def judge_digits(got: Any, case: Case) -> str | None:
-    """Whether the parameters know the digits: all of those that they were trained on, 90 % of others."""
+    """Whether the parameters know the digits: all of those that they were trained on, 80 % of others.
+
+    Right solutions had at least 88 % of them, for 32 seeds of the first parameters.
+    """
     if not isinstance(got, dict):
         return "expected a dict of parameters"
     for name, shape in SHAPES.items():
@@ -200,7 +203,7 @@ def judge_digits(got: Any, case: Case) -> str | None:
             return f"{name} is not finite after the training"
     overfits = case.level == OVERFITS
     images, labels = (case.arguments["images"], case.arguments["labels"]) if overfits else digits(train=False)
-    right, wanted = accuracy(got, images.astype(np.float32), labels), 1.0 if overfits else 0.9
+    right, wanted = accuracy(got, images.astype(np.float32), labels), 1.0 if overfits else 0.8
     return None if right >= wanted else f"{right:.0%} of the {case.level}, expected at least {wanted:.0%}"
 
 
