@@ -255,7 +255,8 @@ def overwritten_dx(g, x, w, b, stride=1, padding=0, dilation=1, *, sums_channels
         rows, columns = (slice(p * stride, p * stride + dilation * (K - 1) + 1, dilation)
                          for p, K in zip((i, j), w.shape[2:]))  # fmt: skip
         dx[:, :, rows, columns] = wanted[:, i, j]
-    return dx[:, :, padding : padding + H, padding : padding + W]
+    inside = slice(padding, padding + H), slice(padding, padding + W)
+    return dx[:, :, *inside]
 
 
 def overwritten_dw(g, x, w, b, *geometry, keeps_batch=False):
