@@ -42,8 +42,9 @@ def test_the_solutions_are_the_exercises_with_bodies():
 def test_no_solution_is_handed_out(release, name):
     handed_out = texts(release / name)
     assert not [file for file in handed_out if "solutions" in file or "variants" in file or file.startswith("tests")]
-    handed_out.pop("tinycnn/reference.py")  # the naive loops of the grader; who minds builds --without-grader
-    lines = set().union(*(lines_of(text) for text in handed_out.values()))
+    # The grader and its oracle compute the same things; who minds builds --without-grader.
+    others = [t for file, t in handed_out.items() if not file.startswith(("tinycnn/grade/", "tinycnn/reference.py"))]
+    lines = set().union(*map(lines_of, others))
     for solution in [*HERE.glob("solutions/step*.py"), *HERE.glob("variants/*/step*.py")]:
         exercise = (COURSEWORK / solution.name).read_text(encoding="utf-8")
         secret = lines_of(solution.read_text(encoding="utf-8")) - lines_of(exercise)
