@@ -108,3 +108,21 @@ print(faults(50))
         assert int(run.stdout) < 200
     else:
         assert int(run.stdout) > 200, "the setting had no effect, so this test shows nothing"
+
+
+def test_results_do_not_depend_on_what_ran_before():
+    """BLAS may not compute the first product on several threads, and later ones, when it is limited, on one."""
+    code = """
+import numpy as np, tinycnn
+from tinycnn.nn import functional as F
+tinycnn.set_num_threads(2)
+rng = np.random.default_rng(0)
+x, w = (tinycnn.tensor(rng.standard_normal((300, 500)).astype("f")) for _ in range(2))
+image, kernel = tinycnn.tensor(rng.standard_normal((8, 16, 40, 40)).astype("f")), tinycnn.ones(32, 16, 3, 3)
+before = F.linear(x, w).numpy()
+F.conv2d(image, kernel)
+print(np.array_equal(before, F.linear(x, w).numpy()), (x.reshape(3, 100, 500) @ w.T.reshape(1, 500, 300)).shape)
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.endswith("NUM_THREADS")}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[0] == "True"

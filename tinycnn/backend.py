@@ -223,13 +223,19 @@ def set_num_threads(count: int) -> None:
     _num_threads, _pool = count, None
 
 
+@cache
+def limit_blas() -> None:
+    """Keeps BLAS to one thread, from the first matrix product on: threads of its own beside ours would be too many,
+    and how it shares out a sum would depend on what ran before."""
+    from threadpoolctl import ThreadpoolController
+
+    ThreadpoolController().limit(limits=1, user_api="blas")
+
+
 def _thread_pool() -> ThreadPoolExecutor:
-    """The threads beside the calling one. With them, BLAS works on one thread in each: its own would be too many."""
+    """The threads beside the calling one."""
     global _pool
     if _pool is None:
-        from threadpoolctl import ThreadpoolController
-
-        ThreadpoolController().limit(limits=1, user_api="blas")
         _pool = ThreadPoolExecutor(max(_num_threads - 1, 1), thread_name_prefix="tinycnn")
     return _pool
 
@@ -246,6 +252,8 @@ if hasattr(os, "register_at_fork"):
 
 def shares(items: Sequence, like: Array, operations: int) -> list[Sequence]:
     """`items` split into one consecutive run for each thread; all in one if `operations` do not pay a hand-over."""
+    if isinstance(like, np.ndarray):
+        limit_blas()
     threads = _num_threads if isinstance(like, np.ndarray) and operations >= OPERATIONS_A_THREAD else 1
     count = max(1, min(threads, len(items)))
     bounds = [len(items) * i // count for i in range(count + 1)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
@@ -15,7 +17,11 @@ class MatMul(Function):
     saves_inputs = True
 
     def forward(self, a: Array, b: Array) -> Array:
-        return product(a, b) if a.ndim == b.ndim == 2 else backend.array_module(a).matmul(a, b)
+        if a.ndim == b.ndim == 2:
+            return product(a, b)
+        if isinstance(a, np.ndarray):
+            backend.limit_blas()
+        return backend.array_module(a).matmul(a, b)
 
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
