@@ -1,0 +1,5 @@
+import sys
+
+from tinycnn.explain import main
+
+sys.exit(main())
