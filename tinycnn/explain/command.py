@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from tinycnn.explain.worked import LIMITS, ConvGeometry, PoolGeometry, numbers, worked_conv, worked_pool
 
+PAIRS = ("input", "kernel", "stride", "padding", "dilation")
 FIGURES = (".png", ".svg", ".pdf")
 
 
@@ -27,10 +28,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="tinycnn explain",
         description="A convolution as numbers to point at, forward and backward, on a page for any browser.",
     )
-    for name, metavar in [("input", "H W"), ("kernel", "KH KW"), ("stride", "S"), ("padding", "P"), ("dilation", "D")]:
+    for name, metavar in zip(PAIRS, ("H", "KH", "S", "P", "D"), strict=True):
         default = getattr(ConvGeometry, name)
         parser.add_argument(
-            f"--{name}", type=int, nargs="+", default=default, metavar=metavar.split()[0],
+            f"--{name}", type=int, nargs="+", default=default, metavar=metavar,
             help=f"one number for both dimensions, or two; default {' '.join(map(str, default))}",
         )  # fmt: skip
     parser.add_argument("--channels", type=int, default=1, metavar="C", help="of the input; default 1")
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page, the figure, or both if both are named. Returns 2, after one line, where that cannot be."""
     options = _parse(argv)
     try:
-        pairs = {name: _pair(name, getattr(options, name)) for name in ("input", "kernel", "stride", "padding", "dilation")}
+        pairs = {name: _pair(name, getattr(options, name)) for name in PAIRS}
         geometry = ConvGeometry(**pairs, channels=options.channels, filters=options.filters)
         if options.seed < 0:
             raise ValueError(f"seed: expected 0 or more, got {options.seed}")

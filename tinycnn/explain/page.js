@@ -254,20 +254,20 @@ function matrix(name, around) {
   const before = [...blank(left), ...(left ? blank(1, "gap") : []), make("th")];
   const side = (n) => {
     for (let o = 0; o < g.O; o++) {
-      const own = [...blank(left), ...(left ? blank(1, "gap") : []), make("th", { className: "row", innerHTML: `<i>${n}</i>` })];
+      const own = [...blank(left), ...(left ? blank(1, "gap") : []), make("th", { className: "row", innerHTML: `<i>${n}</i>${g.O > 1 ? o : ""}` })];
       table.append(make("tr", {}, ...own, ...output(n, o)));
     }
   };
-  const sideNames = (n) => range(g.O).map(() => make("th", { innerHTML: `<i>${n}</i>` }));
+  const sideNames = (n) => range(g.O).map((o) => make("th", { innerHTML: `<i>${n}</i>${g.O > 1 ? o : ""}` }));
   const positions = range(P).map((p) => make("th", { textContent: `${Math.floor(p / g.OW)},${p % g.OW}` }));
   if (around.top) side(around.top);
   const head = around.left ? [...sideNames(around.left), ...blank(1, "gap"), make("th")] : before;
-  table.append(make("tr", {}, ...head, ...positions, ...(right ? [...blank(1, "gap"), ...sideNames(around.right)] : [])));
+  if (state.view !== "all") table.append(make("tr", {}, ...head, ...positions, ...(right ? [...blank(1, "gap"), ...sideNames(around.right)] : [])));
   for (let r = 0; r < R; r++) {
     const c = Math.floor(r / (g.KH * g.KW)), tap = `${Math.floor(r / g.KW) % g.KH},${r % g.KW}`;
     const tr = table.appendChild(make("tr", { role: "row" }));
     if (left) tr.append(...kernel(around.left, r), ...blank(1, "gap"));
-    tr.append(make("th", { className: "row", textContent: g.C > 1 ? `${c},${tap}` : tap }));
+    if (state.view !== "all") tr.append(make("th", { className: "row", textContent: g.C > 1 ? `${c},${tap}` : tap }));
     const own = range(P).map((p) => cell(name, [r, p]));
     if (r > 0 && r % (g.KH * g.KW) === 0) own.forEach((td) => td.classList.add("channel"));
     tr.append(...own);
@@ -409,9 +409,13 @@ function fit() {
     root.style.setProperty("--cell", `${size}px`);
     return document.body.scrollHeight <= window.innerHeight && stage.scrollWidth <= stage.clientWidth && onOneLine(stage);
   };
-  let size = 64;
-  while (size > 22 && !fits(size)) size -= 2;
-  root.style.setProperty("--cell", `${size}px`);
+  let [least, most] = [22, 64]; // the least is taken even if it does not fit
+  while (most > least) {
+    const middle = Math.ceil((least + most) / 2);
+    if (fits(middle)) least = middle;
+    else most = middle - 1;
+  }
+  fits(least);
 }
 
 function onOneLine(stage) {
@@ -705,7 +709,8 @@ document.addEventListener("keydown", (event) => {
 const cellAt = (event) => event.target.closest?.("td[data-name]");
 element("stage").addEventListener("pointerover", (event) => {
   const td = cellAt(event);
-  if (td && state.timer === null) select(td.dataset.name, indexOf(td));
+  const walks = state.step !== null && state.step < walk.length; // a hand that passes by does not end it; a click does
+  if (td && state.timer === null && !walks) select(td.dataset.name, indexOf(td));
 });
 element("stage").addEventListener("click", (event) => {
   const td = cellAt(event);
