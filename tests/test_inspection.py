@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +112,15 @@ def test_graph_svg_draws_or_says_what_to_install(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda program: None)
     with pytest.raises(RuntimeError, match="install graphviz"):
         graph_svg(y)
+
+
+def test_the_code_blocks_of_the_document_run(capsys):
+    text = (Path(__file__).parents[1] / "docs" / "looking-inside.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    printed = capsys.readouterr().out
+    for shape in ["(8, 6, 14, 14)", "(8, 16, 10, 10)", "(8, 1, 150, 100)", "(1, 16, 150)"]:
+        assert shape in printed
