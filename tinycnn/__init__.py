@@ -84,6 +84,7 @@ from tinycnn.functions import (
     var,
 )
 from tinycnn.gradcheck import gradcheck, gradgradcheck
+from tinycnn.inspection import conv_parts, graph, graph_svg, record
 from tinycnn.ops.elementwise import floor_divide, maximum, minimum, pow, remainder, where
 from tinycnn.ops.linalg import matmul
 from tinycnn.ops.shape import cat, stack

@@ -69,7 +69,7 @@ def wires() -> None:
                           linewidth=2 if lit else 0.9, zorder=1 if lit else 0)  # fmt: skip
                 if lit:
                     box = {"boxstyle": "round,pad=0.15", "facecolor": HUES["w"], "edgecolor": INK}
-                    x, y = left + 1.5 + i + 0.45 * (k - 1), 2.5 + 0.45 * 2.5
+                    x, y = left + 1.5 + i + 0.66 * (k - 1), 2.5 + 0.66 * 2.5
                     axes.text(x, y, f"w{k}", fontsize=8, ha="center", va="center", bbox=box)
         for i in range(S - K + 1):
             lit = any(chosen(i, k) for k in range(K))
@@ -122,7 +122,7 @@ def windows() -> None:
         counts = counts[padding : padding + 6, padding : padding + 6]
         name(axes, 1 + 7.5 * panel, 0.7, title)
         for (i, j), count in np.ndenumerate(counts):
-            shade = matplotlib.colormaps["Blues"](0.75 * count / 9)
+            shade = matplotlib.colormaps["Blues"](0.55 * count / 9)
             cell(axes, 1 + 7.5 * panel + j, 1.4 + i, count, matplotlib.colors.to_hex(shade))
     save(figure, "windows.svg")
 

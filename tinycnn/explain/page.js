@@ -600,7 +600,7 @@ function stepText(step) {
   const [, i, j] = selected.name === "dcolumns" ? [0, Math.floor(p / g.OW), p % g.OW] : selected.index;
   const shown = [...sumUp(step.added)].map(([at, number]) => {
     const index = at.split(",").map(Number), old = before[at] ?? 0;
-    return `<span class="term">${symbol(name, index)} ${text(old)} + ${factor(name === "dw" ? "y" : "columns", number)} = <b>${text(old + number)}</b></span>`;
+    return `<span class="term">${symbol(name, index)} ${text(old)} + ${factor(name === "dw" || state.view === "pool" ? "y" : "columns", number)} = <b>${text(old + number)}</b></span>`;
   });
   const source = range(g.O).map((o) => `${symbol("dy", [o, i, j])} = ${text(arrays.dy[o][i][j])}`).join(", ");
   const what = {
