@@ -144,7 +144,7 @@ def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
         is_new = node not in numbers
         return numbers.setdefault(node, len(numbers)), is_new
 
-    lines.append(f'  0 [shape=box, style=bold, label="{output.grad_fn.name}"]')
+    lines.append(f'  0 [shape=box, style=bold, label="{output.grad_fn.name}\\n{_shape(output.shape)}"]')
     number(output.grad_fn)
     stack: list[Function] = [output.grad_fn]
     while stack:
@@ -157,7 +157,7 @@ def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
                 lines.append(f'  {source} [shape=box, label="{edge.name}"]')
                 stack.append(edge)
             elif is_new:
-                name = known.get(id(edge), "leaf")
+                name = known.get(id(edge), "leaf").replace('"', r"\"")
                 lines.append(f'  {source} [shape=oval, label="{name}\\n{_shape(edge.shape)}"]')
             lines.append(f'  {source} -> {numbers[node]} [label="{_shape(input_type[0])}"]')
     return "\n".join([*lines, "}"]) + "\n"
