@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.files import write_whole
 from tinycnn.tensor import Tensor
 
 
@@ -33,19 +33,10 @@ def save(state_dict: Mapping[str, Tensor], path: str | os.PathLike, metadata: Ma
     # Not ascontiguousarray: it would make (1,) of the shape () that counters have.
     arrays = {key: np.asarray(backend.to_device(x._array, backend.CPU), order="C") for key, x in state_dict.items()}
     data = _with_sorted_metadata(to_bytes(arrays, metadata=metadata))
-    path = Path(path)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
-            temporary = Path(part.name)
-            try:
-                part.write(data)
-                part.close()
-                temporary.chmod(0o666 & ~_umask())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        write_whole(path, data)
     except OSError as error:
-        raise OSError(f"save: cannot write {path}: {error.strerror or error}") from None
+        raise OSError(f"save: {error}") from None
 
 
 def _with_sorted_metadata(data: bytes) -> bytes:
@@ -59,13 +50,6 @@ def _with_sorted_metadata(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text = text.ljust(-(-len(text) // 8) * 8)
     return len(text).to_bytes(8, "little") + text + data[start:]
-
-
-def _umask() -> int:
-    """A temporary file is private; a saved one gets the usual permissions."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load(path: str | os.PathLike, device: Any = None) -> dict[str, Tensor]:

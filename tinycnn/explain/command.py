@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import Any, NoReturn
 
 from tinycnn.explain.worked import LIMITS, ConvGeometry, PoolGeometry, numbers, worked_conv, worked_pool
+from tinycnn.files import write_whole
 
 PAIRS = ("input", "kernel", "stride", "padding", "dilation")
 FIGURES = (".png", ".svg", ".pdf")
@@ -79,23 +79,9 @@ def _figure(geometry: ConvGeometry, seed: int, extension: str) -> bytes:
 
 def _write(path: str, content: bytes) -> None:
     """All of it or nothing: a file of that name that exists is replaced only once the new one is whole."""
-    folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path):
         raise OSError(f"{path} is a folder")
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".explain-")
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that nobody else may read
-        os.replace(temporary, path)
-    except OSError as error:
-        os.unlink(temporary)
-        raise OSError(f"cannot write {path}: {error.strerror}") from None
+    write_whole(path, content)
     print(path)
 
 
