@@ -21,7 +21,7 @@ POISON = 0xFF
 
 _total = Counter()  # bytes taken from each device, by all pools
 _limit = 1 << 40  # bytes that each device has
-_live: dict[int, Memory] = {}  # the memory in use, by its address
+_live: dict[int, np.ndarray] = {}  # the bytes in use, by their address
 _addresses: list[int] = []  # its keys, sorted
 
 
@@ -79,11 +79,11 @@ class Memory:
         self.ptr = self.bytes.ctypes.data if chunk else 0
         if chunk:
             chunk.bytes.fill(POISON)
-            _live[self.ptr] = self
+            _live[self.ptr] = self.bytes
             bisect.insort(_addresses, self.ptr)
 
     def __del__(self):
-        if self._chunk is None:
+        if self._chunk is None or _live is None:  # None at the end of the interpreter
             return
         del _live[self.ptr], _addresses[bisect.bisect_left(_addresses, self.ptr)]
         pool = self._pool()
@@ -187,7 +187,7 @@ class MemoryPool:
                     _total[device] -= chunk.size
 
     def __del__(self):
-        for (device, _), chunks in self._free.items():
+        for (device, _), chunks in self._free.items() if _total is not None else ():
             for chunk in chunks:
                 chunk.bytes.fill(POISON)
                 _total[device] -= chunk.size
@@ -214,10 +214,10 @@ class MemoryPool:
 def find(address: int, nbytes: int) -> np.ndarray:
     """The bytes of live device memory from `address` on; ValueError if they are not all within one allocation."""
     index = bisect.bisect_right(_addresses, address) - 1
-    memory = _live[_addresses[index]] if index >= 0 else None
-    if memory is None or address + nbytes > memory.ptr + memory.size:
+    start = _addresses[index] if index >= 0 else 0
+    if start == 0 or address + nbytes > start + _live[start].size:
         raise ValueError(f"{nbytes} bytes at address {address:#x} are not live device memory")
-    return memory.bytes[address - memory.ptr :][:nbytes]
+    return _live[start][address - start :][:nbytes]
 
 
 default_pool = MemoryPool()

@@ -110,7 +110,7 @@ def view(function, *arguments, **keywords):
         owner = next((a for a in arrays_in([arguments]) if np.may_share_memory(host, a._host)), None)
         if owner is None and host.size:
             return compute(function, *arguments, **keywords)
-        owner = owner or arrays_in([arguments])[0]
+        owner = arrays_in([arguments])[0] if owner is None else owner
         views.append(ndarray._of(host, owner._memory, owner if owner._base is None else owner._base))
     return type(result)(views) if several else views[0]
 
