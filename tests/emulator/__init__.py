@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.machinery
 import sys
 import types
 
@@ -81,6 +82,7 @@ def modules() -> dict[str, types.ModuleType]:
         {name: getattr(functions, name) for name in OWN},
         __version__=RECORDED["cupy"],
         __path__=[],
+        __spec__=importlib.machinery.ModuleSpec("cupy", None),
         cuda=cuda["cupy.cuda"],
         RawModule=compiler.RawModule,
         RawKernel=compiler.RawKernel,

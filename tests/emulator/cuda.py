@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.machinery
 import types
 
 import numpy as np
@@ -119,7 +120,7 @@ def memsetAsync(ptr, value, size, stream):
 
 def module(name, **contents):
     made = types.ModuleType(name)
-    vars(made).update(contents)
+    vars(made).update(contents, __spec__=importlib.machinery.ModuleSpec(name, None))  # find_spec asks for it
     return made
 
 
