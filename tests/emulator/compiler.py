@@ -19,8 +19,10 @@ from .ndarray import check_device, ndarray
 
 HERE = Path(__file__).parent
 HEADER = HERE / "cuda_on_cpu.h"
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 CUDA_INCLUDES = re.compile(r'^\s*#\s*include\s*[<"](cuda|math_constants|vector_types|cooperative).*$', re.M)
 EXTERN_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w\s]+?)\s*(\w+)\s*\[\s*\]\s*;")
+SHARED = re.compile(r"(?<!extern )__shared__\s+[\w:<>\s,()]+?\s(\w+)\s*(?:\[[^\];]*\]\s*)*;")
 KERNEL = re.compile(r'(extern\s+"C"\s+)?__global__\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?void\s+'
                     r"(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)\s*\{")  # fmt: skip
 BARRIER = re.compile(r"__syncthreads|__syncwarp|__shfl\w*_sync|__ballot_sync|__any_sync|__all_sync")
@@ -79,10 +81,12 @@ class RawModule:
     def _library(self):
         """The loaded library and the names of each kernel's parameters."""
         defines = [option for option in self.options if option.startswith(("-D", "-U"))]
-        source = CUDA_INCLUDES.sub("", self.code)
+        source = COMMENT.sub(lambda match: "\n" * match[0].count("\n"), CUDA_INCLUDES.sub("", self.code))
         # The preprocessor, without our header, leaves __global__ in place and expands the macros around it.
         expanded = gxx(["-E", "-P", "-std=c++17", *defines], source)
         source = EXTERN_SHARED.sub(r"\1* \2 = reinterpret_cast<\1*>(cuda_on_cpu::dynamic_shared);", source)
+        know = r"\g<0> static const bool known_\1 = cuda_on_cpu::know_shared((void*)&\1, sizeof \1);"
+        source = SHARED.sub(know, source)
         parameters = {}
         for extern_c, name, text in KERNEL.findall(expanded):
             if extern_c or re.search(r'extern\s+"C"\s*\{', expanded):
@@ -90,7 +94,8 @@ class RawModule:
                 parameters[name] = [re.findall(r"\w+", piece)[-1] for piece in pieces]
         fibers = "true" if BARRIER.search(expanded) else "false"
         source += "\n" + "".join(f"CUDA_ON_CPU_KERNEL({name}, {fibers})\n" for name in parameters)
-        options = ["-O1", "-std=c++17", "-march=native", "-fno-strict-aliasing", "-w", "-include", str(HEADER)]
+        options = ["-O1", "-std=c++17", "-march=native", "-w", "-include", str(HEADER)]
+        options += ["-fno-strict-aliasing", "-fno-threadsafe-statics"]
         options += [OPTIONS[option] for option in self.options if option in OPTIONS]
         # PyDLL keeps the interpreter's lock: the state of a running kernel is one for the whole process.
         return ctypes.PyDLL(str(build([*options, *defines], source, HEADER.read_text()))), parameters

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #ifndef __x86_64__
 #error "cuda_on_cpu.h: the switch between fibers is written for x86-64 only"
@@ -28,7 +29,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#define __shared__ static __attribute__((section("cuda_shared")))  // one section: cleared before each block
+#define __shared__ static
 #define CUDART_INF_F INFINITY
 #define CUDART_INF HUGE_VAL
 #define CUDART_NAN_F NAN
@@ -56,9 +57,6 @@ static dim3 gridDim, blockDim;
 static uint3 blockIdx, threadIdx;
 static const int warpSize = 32;
 
-extern "C" char __start_cuda_shared[] __attribute__((weak, visibility("hidden")));
-extern "C" char __stop_cuda_shared[] __attribute__((weak, visibility("hidden")));
-
 // Saves the registers that a callee keeps on this stack, whose end goes to *from, and goes on with the stack `to`.
 extern "C" void cuda_on_cpu_switch(void** from, void* to);
 asm(R"(.text
@@ -75,6 +73,14 @@ namespace cuda_on_cpu {
 const int MOST_THREADS = 1024;
 const size_t STACK = 1 << 17, MOST_SHARED = 227 << 10, GUARD = 256;
 alignas(1024) static char dynamic_shared[MOST_SHARED + GUARD];
+
+// The __shared__ variables met so far; compiler.py adds a call of know_shared to each declaration.
+static std::vector<std::pair<void*, size_t>> shared_variables;
+inline bool know_shared(void* variable, size_t size) {
+    memset(variable, 0xff, size);
+    shared_variables.push_back({variable, size});
+    return true;
+}
 
 enum State { READY, AT_BARRIER, AT_WARP, DONE };
 struct Fiber {
@@ -214,7 +220,7 @@ inline const char* run_grid(bool fibers_needed, size_t shared) {
     for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)
             for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) {
-                memset(__start_cuda_shared, 0xff, __stop_cuda_shared - __start_cuda_shared);
+                for (auto [variable, size] : shared_variables) memset(variable, 0xff, size);
                 memset(dynamic_shared, 0xff, shared + GUARD);
                 fibers_needed ? run_block_of_fibers() : run_block_in_a_loop();
                 for (size_t i = 0; i < GUARD; ++i)

@@ -347,6 +347,14 @@ extern "C" __global__ void warp_sum(const float* x, float* sums, unsigned* posit
     }
 }
 
+extern "C" __global__ void stale(float* x) {
+    // a comment on __shared__ memory
+    __shared__ float kept;
+    if (blockIdx.x == 0) kept = 1;
+    __syncthreads();
+    x[blockIdx.x] = kept;
+}
+
 extern "C" __global__ void diverge(int n) {
     if (threadIdx.x < n) {
         __syncthreads();
@@ -420,6 +428,9 @@ def test_mistakes_with_shared_memory_and_barriers_show(cp):
     assert x.get().tolist() == list(range(63, -1, -1))
     reverse((1,), (64,), (x, np.int32(1)), shared_mem=256)
     assert np.isnan(x.get()).any()  # the forgotten barrier
+    module.get_function("stale")((2,), (1,), (x,))
+    assert x.get()[0] == 1
+    assert np.isnan(x.get()[1])  # a block finds nothing of the one before
     with pytest.raises(RuntimeError, match="a write past the 128 bytes of dynamic shared memory"):
         reverse((1,), (64,), (x, np.int32(0)), shared_mem=128)
     with pytest.raises(RuntimeError, match="bytes of shared memory"):
