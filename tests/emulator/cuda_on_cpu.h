@@ -52,6 +52,11 @@ CUDA_ON_CPU_VECTOR(signed char, char)
 CUDA_ON_CPU_VECTOR(unsigned char, uchar)
 CUDA_ON_CPU_VECTOR(long long, longlong)
 
+using __half = _Float16;
+using half = _Float16;
+inline float __half2float(__half x) { return x; }
+inline __half __float2half(float x) { return x; }
+
 struct dim3 { unsigned x = 1, y = 1, z = 1; };
 static dim3 gridDim, blockDim;
 static uint3 blockIdx, threadIdx;

@@ -398,7 +398,7 @@ def _method(name):
 
     def method(self, *args, **keywords):
         args, keywords = bind(f"ndarray.{name}", args, keywords)
-        if name == "nonzero":
+        if name in ("nonzero", "sort", "argsort"):  # thrust sorts, and synchronises
             machine.host_waits(name)
         if name == "dot":
             machine.refuse_library_in_capture("cuBLAS")

@@ -299,6 +299,8 @@ extern "C" __global__ void numbers(double* out, int a, long long b, float c, dou
     out[0] = a; out[1] = b; out[2] = c; out[3] = d; out[4] = e; out[5] = none == nullptr;
 }
 
+extern "C" __global__ void halve(half* x) { x[threadIdx.x] = __float2half(__half2float(x[threadIdx.x]) / 2); }
+
 extern "C" __global__ void too_far(float* x) { x[threadIdx.x + 1] = 0; }
 """
 
@@ -376,6 +378,12 @@ def test_a_kernel_with_a_struct(cp):
     _, graph = captured(cp, lambda: module.get_function("scale")((3,), (64,), (y, x, sizes)))
     graph.launch()
     np.testing.assert_allclose(x.get(), y.get() * 1.5, rtol=1e-6)
+
+
+def test_a_kernel_with_half_precision(cp):
+    x = cp.ones(4, np.float16)
+    cp.RawKernel(SOURCE, "halve")((1,), (4,), (x,))
+    assert x.get().tolist() == [0.5] * 4
 
 
 def test_how_numbers_are_passed_and_what_is_refused(cp):
