@@ -159,7 +159,7 @@ def cuda():
     shared = {
         "memory": module("cupy.cuda.memory", OutOfMemoryError=memory.OutOfMemoryError, MemoryPool=memory.MemoryPool,
                          MemoryPointer=memory.MemoryPointer, alloc=memory.alloc, set_allocator=memory.set_allocator,
-                         get_allocator=memory.get_allocator, using_allocator=memory.using_allocator),
+                         get_allocator=memory.get_allocator),
         "stream": module("cupy.cuda.stream", Stream=machine.Stream, Event=machine.Event,
                          get_current_stream=lambda device_id=-1: machine.current_stream(),
                          get_elapsed_time=machine.elapsed_time),
@@ -169,9 +169,10 @@ def cuda():
         "compiler": module("cupy.cuda.compiler", CompileException=compiler.CompileException),
         "runtime": runtime,
     }  # fmt: skip
-    everything = {name: value for m in shared.values() for name, value in vars(m).items() if name[:2] != "__"}
-    own = {n: v for n, v in everything.items() if n not in runtime.__dict__ and n not in ("OutOfMemoryError",)}
+    offered = {n: v for name in ("memory", "stream", "graph", "device") for n, v in vars(shared[name]).items()}
+    own = {n: v for n, v in offered.items() if n[:2] != "__" and n != "OutOfMemoryError"}
     top = module("cupy.cuda", **own, **shared, is_available=lambda: True,
+                 using_allocator=memory.using_allocator,
                  alloc_pinned_memory=lambda size: np.empty(size, np.uint8),
                  get_local_runtime_version=runtime.runtimeGetVersion)  # fmt: skip
     return {"cupy.cuda": top} | {m.__name__: m for m in shared.values()}
