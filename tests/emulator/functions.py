@@ -23,8 +23,8 @@ BLAS = names("dot einsum inner kron matmul outer tensordot vdot vecdot")
 # Functions that need to know a value before they can go on; sorting, by thrust, ends with a synchronisation.
 WAITING = names(
     "argsort lexsort sort argwhere bincount compress digitize extract flatnonzero histogram histogram2d histogramdd "
-    "nonzero setdiff1d setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values array_repr "
-    "array_str array2string"
+    "nonzero setdiff1d setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values "
+    "array_repr array_str array2string"
 )
 # Functions that tell about arrays and need no device.
 ABOUT = names(
