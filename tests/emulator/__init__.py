@@ -19,8 +19,7 @@ import types
 
 import numpy as np
 
-from . import compiler, functions, machine, memory
-from . import cuda as _cuda
+from . import compiler, devices, functions, machine, memory
 from .cublas import cublas_path
 from .machine import host_waits, waits
 from .memory import limit_memory
@@ -51,8 +50,8 @@ OWN = functions.names(
 @functools.cache
 def modules() -> dict[str, types.ModuleType]:
     """The emulator's modules, by the names under which the package finds CuPy's."""
-    module = _cuda.module
-    cuda = _cuda.cuda()
+    module = devices.module
+    cuda = devices.cuda()
     linalg = {n.removeprefix("linalg."): n for n in RECORDED["takes"] if n.startswith("linalg.")}
     found = {
         "cupy.linalg": module("cupy.linalg", **{

@@ -95,7 +95,7 @@ class Memory:
 
     @property
     def device(self):
-        from .cuda import Device
+        from .devices import Device
 
         return Device(self.device_id)
 
