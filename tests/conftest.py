@@ -12,6 +12,12 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
+# `TINYCNN_EMULATE_GPU=1 pytest -m gpu` runs the tests of the GPU on a machine without one.
+if os.environ.get("TINYCNN_EMULATE_GPU") == "1":
+    from tests import emulator
+
+    emulator.install()
+
 
 def _has_gpu() -> bool:
     if importlib.util.find_spec("cupy") is None:
