@@ -184,14 +184,30 @@ def manual_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"manual_seed: expected an int of at least 0, got {seed!r}")
     _seed = int(seed)
-    _generators.clear()
+    _generators.pop(CPU, None)
+    for target, generator in _generators.items():
+        generator.seed(_seed_of(target))
 
 
 def random_generator(target: Device = CPU) -> Any:
-    """The random generator of a device: a numpy.random.Generator, or CuPy's of the same interface."""
+    """The random generator of a device: a numpy.random.Generator, or a `kernels.gpu.Generator` with its interface.
+
+    A GPU becomes CuPy's current device.
+    """
+    module_of(target)
     if target not in _generators:
-        _generators[target] = module_of(target).random.default_rng(_seed)
+        if target == CPU:
+            _generators[target] = np.random.default_rng(_seed)
+        else:
+            from tinycnn.kernels.gpu import Generator  # imports CuPy
+
+            _generators[target] = Generator(_seed_of(target))
     return _generators[target]
+
+
+def _seed_of(target: Device) -> np.random.SeedSequence:
+    """For a GPU, so that the numbers of no two are the same."""
+    return np.random.SeedSequence(_seed, spawn_key=(target.index,))
 
 
 # --- threads ----------------------------------------------------------------------------------------------

@@ -42,3 +42,15 @@ def erf(x: np.ndarray) -> np.ndarray:
     except ImportError:
         of_array = np.vectorize(math.erf, otypes=[x.dtype])
     return of_array(x)
+
+
+# --- random numbers -----------------------------------------------------------------------------------------
+
+
+def dropout_mask(x: np.ndarray, p: float, generator: np.random.Generator) -> np.ndarray:
+    """0 with probability p, else 1 / (1 − p), in the shape and the memory order of `x`."""
+    mask = np.empty_like(x)
+    mask.ravel(order="K")[...] = generator.random(x.size, dtype=np.float32) >= p
+    if p < 1:
+        mask *= 1 / (1 - p)
+    return mask

@@ -32,6 +32,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
+    backend.module_of(tensor.device)  # CuPy works on its current device only
     tensor._array[...] = values
     tensor._changed_in_place()
     return tensor
@@ -66,9 +67,7 @@ def ones_(tensor: Tensor) -> Tensor:
     return _write(tensor, 1)
 
 
-def kaiming_uniform_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> Tensor:
+def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Uniform on ±gain · √(3 / fan). Source: He et al., 2015."""
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound)
@@ -108,7 +107,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError(f"trunc_normal_: expected a < b, got a={a} and b={b}")
     if not (a - 3 * std < mean < b + 3 * std):
         raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
-    xp, generator = backend.array_module(tensor._array), _generator(tensor)
+    xp, generator = backend.module_of(tensor.device), _generator(tensor)
     values = xp.asarray(generator.standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
     while True:
         outside = (values < a) | (values > b)
@@ -127,7 +126,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tensor.shape}")
     if tensor.numel() == 0:
         return tensor
-    xp, rows = backend.array_module(tensor._array), tensor.shape[0]
+    xp, rows = backend.module_of(tensor.device), tensor.shape[0]
     drawn = _generator(tensor).standard_normal((rows, tensor.numel() // rows), dtype=_drawn_as(tensor))
     wide = drawn.shape[0] < drawn.shape[1]
     q, r = xp.linalg.qr(drawn.T if wide else drawn)
@@ -139,7 +138,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: expected a matrix, got shape {tensor.shape}")
-    return _write(tensor, backend.array_module(tensor._array).eye(*tensor.shape))
+    return _write(tensor, backend.module_of(tensor.device).eye(*tensor.shape))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tinycnn import backend
 from tinycnn.nn.functional.arguments import check_probability
 from tinycnn.tensor import Tensor
@@ -14,7 +12,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     check_probability(p, "dropout")
     if not training or p == 0:
         return input
-    return input * Tensor._wrap(_keep_mask(input._array, p))
+    return input * Tensor._wrap(_keep_mask("dropout", input._array, p))
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -39,17 +37,12 @@ def channel_dropout(dims: int, name: str, input: Tensor, p: float, training: boo
         raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
     if not training or p == 0:
         return input
-    xp = backend.array_module(input._array)
+    xp = backend.module_of(input.device)
     channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
-    return input * Tensor._wrap(_keep_mask(channels, p))
+    return input * Tensor._wrap(_keep_mask(name, channels, p))
 
 
-def _keep_mask(x: backend.Array, p: float) -> backend.Array:
-    """0 with probability p, else 1 / (1 − p), in the shape and the memory order of `x`."""
-    xp = backend.array_module(x)
-    mask = xp.empty_like(x)
-    draws = backend.random_generator(backend.device_of(x)).random(x.size, dtype=np.float32)
-    mask.ravel(order="K")[...] = draws >= p
-    if p < 1:
-        mask *= 1 / (1 - p)
-    return mask
+def _keep_mask(name: str, x: backend.Array, p: float) -> backend.Array:
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+    return backend.kernels(x).dropout_mask(x, p, backend.random_generator(backend.device_of(x)))
