@@ -342,3 +342,11 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
     if buffer is None or buffer.size < size:
         buffer = _scratch.buffers[key] = xp.empty(size, np.uint8)
     return buffer[:size].view(like.dtype).reshape(shape)
+
+
+# --- recorded steps -----------------------------------------------------------------------------------------
+
+
+def on_replay(callback: Callable[[], None]) -> bool:
+    """While device work is being recorded: has `callback` called before each replay, and returns True."""
+    return False

@@ -140,3 +140,117 @@ def dropout_mask(x: Any, p: float, generator: Generator) -> Any:
     real = np.float64 if x.dtype == np.float64 else np.float32
     generator.fill("dropout_mask", mask, real(p), real(1 / (1 - p) if p < 1 else 0))
     return mask
+
+
+# --- optimizers ---------------------------------------------------------------------------------------------------
+
+MOST_PARAMETERS, MOST_AXES, PIECE = 40, 32, 1024  # as in cuda/optim.cu
+
+PARAMETER = np.dtype(
+    [("value", "u8"), ("grad", "u8"), ("buffer", "u8", 3), ("step", "u8")]
+    + [("size", "u4"), ("first_block", "u4"), ("first_axis", "i4"), ("axes", "i4")],
+    align=True,
+)
+PARAMETERS = np.dtype(
+    [("count", "i4"), ("parameter", PARAMETER, MOST_PARAMETERS), ("axis", geometry.AXIS, MOST_AXES)], align=True
+)
+NUMBERS = np.dtype([("number", "f8", 8)], align=True)
+
+
+class Numbers:
+    """Up to eight numbers in device memory, where kernels find the latest whenever they run, in replays too."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.array = cupy.empty(8, np.float64)
+        self.values: tuple[float, ...] | None = None
+        self._dtype = dtype  # of the module whose kernel sets them: any, so one that is compiled anyway
+
+    def set(self, values: tuple[float, ...]) -> None:
+        """Takes over `values` if they have changed: as a kernel's argument, for the host would wait for a copy."""
+        if values != self.values:
+            given = np.zeros((), NUMBERS)
+            given["number"][: len(values)] = values
+            with self.array.device:
+                kernel("optim", "set_numbers", self._dtype)((1,), (8,), (self.array, given))
+            self.values = values
+
+
+def optimizer_step(
+    name: str,
+    rows: list[tuple[Any, Any, list[Any], Any]],
+    numbers: Numbers,
+    flags: tuple[bool, bool],
+    found_inf: Any = None,
+    grad_scale: Any = None,
+) -> None:
+    """One step of the algorithm `name` of cuda/optim.cu for any number of parameters, in place.
+
+    `rows` has for each parameter: its array, its gradient, up to three buffers of its shape (None where one is not
+    used), in any memory orders, and the count of its steps, int64 of shape (), or None if they are not counted.
+    `found_inf` and `grad_scale` are float32 of shape (): not 0 to skip the step; a factor for the gradients.
+    """
+    of_dtype: dict[np.dtype, list[Any]] = {}
+    for row in rows:
+        of_dtype.setdefault(row[0].dtype, []).append(row)
+    counted = rows[0][3] is not None
+    with numbers.array.device:
+        factors = cupy.empty((MOST_PARAMETERS, 2), np.float64) if counted else NULL
+        pointers = [NULL if array is None else array for array in (found_inf, grad_scale)]
+        arguments = (numbers.array, factors, *pointers, *map(np.int32, flags))
+        for dtype, rows_of_dtype in of_dtype.items():
+            for parameters, blocks in _optimizer_launches(rows_of_dtype):
+                if counted:
+                    kernel("optim", f"{name}_begin", dtype)((1,), (64,), (parameters, *arguments))
+                if blocks:
+                    kernel("optim", name, dtype)((blocks,), (THREADS,), (parameters, *arguments))
+
+
+def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
+    """The struct Parameters and the number of blocks of each launch."""
+    launches: list[tuple[np.ndarray, int]] = []
+    parameters: list[Any] = []
+    axes: list[Any] = []
+    blocks = 0
+    for value, grad, buffers, step in rows:
+        strides = [value.strides if buffer is None else buffer.strides for buffer in buffers]
+        strides += [value.strides] * (3 - len(buffers))
+        own = _optimizer_axes(value.shape, value.itemsize, value.strides, grad.strides, *strides)
+        if len(parameters) == MOST_PARAMETERS or len(axes) + len(own) > MOST_AXES:
+            launches.append((_parameters_struct(parameters, axes), blocks))
+            parameters, axes, blocks = [], [], 0
+        pointers = [0 if array is None else _address(array, value) for array in (value, grad, step, *buffers)]
+        of_buffers = (*pointers[3:], *[0] * (3 - len(buffers)))
+        parameters.append((*pointers[:2], of_buffers, pointers[2], value.size, blocks, len(axes), len(own)))
+        axes += own
+        blocks += -(-value.size // PIECE)
+    return [*launches, (_parameters_struct(parameters, axes), blocks)]
+
+
+def _parameters_struct(parameters: list[Any], axes: list[Any]) -> np.ndarray:
+    result = np.zeros((), PARAMETERS)
+    result["count"] = len(parameters)
+    result["parameter"][: len(parameters)] = parameters
+    if axes:
+        result["axis"][: len(axes)] = axes
+    return result
+
+
+def _address(array: Any, beside: Any) -> int:
+    if array.data.device_id != beside.data.device_id:
+        raise ValueError(
+            f"Optimizer: expected the state of a parameter on its device, cuda:{beside.data.device_id}, "
+            f"got cuda:{array.data.device_id}"
+        )
+    return array.data.ptr
+
+
+@cache
+def _optimizer_axes(shape: tuple[int, ...], itemsize: int, *strides: tuple[int, ...]) -> list[tuple]:
+    """The structs Axis of a parameter: none where it, its gradient and its buffers lie alike and without gaps."""
+    if 0 in shape:
+        return []
+    value, grad, *buffers = [tuple(step // itemsize for step in own) for own in strides]
+    walk = geometry.walk(shape, value, grad, None, tuple(buffers))
+    axes = walk["axis"][walk["first"] :]
+    alike = len(axes) == 0 or (len(axes) == 1 and {*axes["a"], *axes["b"], *axes["position"].flat} == {1})
+    return [] if alike else axes.tolist()

@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, same_order, temporary
+from tinycnn.optim.optimizer import Fused, Optimizer, buffer, regularized, same_order, temporary
 
 
 class Adagrad(Optimizer):
@@ -55,10 +55,16 @@ class Adagrad(Optimizer):
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
         grad = same_order(regularized(param, grad, float(options["weight_decay"]), options["maximize"]), param)
-        lr = float(options["lr"]) / (1 + state.get("step", 0) * float(options["lr_decay"]))
-        state["step"] = state.get("step", 0) + 1
+        steps = int(state.get("step", 0))
+        lr = float(options["lr"]) / (1 + steps * float(options["lr_decay"]))
+        state["step"] = steps + 1
         total = buffer(state, "sum", param, options["initial_accumulator_value"])
         adagrad_update(param, grad, total, lr, float(options["eps"]))
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = tuple(float(options[name]) for name in ("lr", "lr_decay", "eps", "weight_decay"))
+        buffers = {"sum": float(options["initial_accumulator_value"])}
+        return Fused("adagrad", numbers, buffers, True, options["maximize"])
 
 
 def adagrad_update(param: Array, grad: Array, total: Array, lr: float, eps: float) -> None:

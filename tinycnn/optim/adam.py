@@ -8,7 +8,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_betas, check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, same_order, temporary
+from tinycnn.optim.optimizer import Fused, Optimizer, buffer, regularized, same_order, temporary
 
 
 class Adam(Optimizer):
@@ -66,11 +66,16 @@ class Adam(Optimizer):
                 param *= 1 - lr * weight_decay
             weight_decay = 0
         grad = same_order(regularized(param, grad, weight_decay, options["maximize"]), param)
-        state["step"] = state.get("step", 0) + 1
+        state["step"] = int(state.get("step", 0)) + 1
         mean = buffer(state, "exp_avg", param)
         mean_square = buffer(state, "exp_avg_sq", param)
         largest = buffer(state, "max_exp_avg_sq", param) if options["amsgrad"] else None
         adam_update(param, grad, mean, mean_square, largest, state["step"], lr, beta1, beta2, eps)
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = map(float, (options["lr"], *options["betas"], options["eps"], options["weight_decay"]))
+        buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0, "max_exp_avg_sq": 0.0 if options["amsgrad"] else None}
+        return Fused("adam", tuple(numbers), buffers, True, options["maximize"], variant=self._decoupled)
 
 
 class AdamW(Adam):

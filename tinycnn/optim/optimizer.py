@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tinycnn import backend
 from tinycnn.autograd import enable_grad
-from tinycnn.backend import Array
+from tinycnn.backend import Array, Device
 from tinycnn.optim._checks import check_parameters
 from tinycnn.tensor import Tensor
 
 
+class Fused(NamedTuple):
+    """What a kernel of `kernels/cuda/optim.cu` is to know of a group's options and of its parameters' state."""
+
+    kernel: str
+    numbers: tuple[float, ...]  # in the kernel's order; it reads them in device memory
+    buffers: Mapping[str, float | None]  # in the kernel's order: name in the state and first value, None for no buffer
+    counts_steps: bool
+    maximize: bool
+    variant: bool = False  # what it means depends on the kernel
+
+
 class Optimizer:
-    """Base class: `step()` hands each parameter that has a gradient to the subclass's `_update`.
+    """Base class: `step()` hands each parameter that has a gradient to the subclass's `_update`, and on a GPU all of
+    a group at once to a kernel, if the subclass names one in `_fused`.
 
     Args:
         params: an iterable of Tensors, or a list of groups `{"params": iterable, "lr": ..., ...}`, where an
@@ -24,6 +38,8 @@ class Optimizer:
     Attributes:
         param_groups: one dict a group, its parameters under "params"; options may be changed between steps.
         state: for each parameter, what the algorithm remembers between steps; made when first needed.
+        found_inf: a float32 Tensor of shape (), or None: where it is not 0, `step()` changes nothing.
+        grad_scale: a float32 Tensor of shape (), or None: `step()` takes the gradients times it.
 
     Raises:
         TypeError: a parameter that is no Tensor, an option of the wrong type.
@@ -34,6 +50,10 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self.found_inf: Tensor | None = None
+        self.grad_scale: Tensor | None = None
+        self._numbers: dict[tuple[int, Device], Any] = {}  # the options of each group, by its index, on a GPU
+        self._recorded: dict[tuple[int, Device], Fused] = {}  # how each group was when a step was recorded
         name = type(self).__name__
         self._check_options(defaults)
         if isinstance(params, (Tensor, str, dict, set, frozenset)) or not isinstance(params, Iterable):
@@ -54,6 +74,15 @@ class Optimizer:
         """Changes `param` in place; never `grad`, whose memory order may differ."""
         raise NotImplementedError(f"{type(self).__name__}: an optimizer defines _update()")
 
+    def _fused(self, options: dict[str, Any]) -> Fused | None:
+        """The kernel that does on a GPU what `_update` does, with a whole group at once; None: there is none."""
+        return None
+
+    def __init_subclass__(cls, **keywords: Any):
+        super().__init_subclass__(**keywords)
+        if "_update" in vars(cls) and "_fused" not in vars(cls):
+            cls._fused = Optimizer._fused  # type: ignore[method-assign]  # the kernel of a base class does another update
+
     # --- steps ----------------------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -66,14 +95,87 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
+        recorded = backend.on_replay(self.refresh)
+        for index, group in enumerate(self.param_groups):
+            on: dict[Device, list[tuple[Tensor, Tensor]]] = {}
             for param in group["params"]:
-                if param.grad is None:
-                    continue
-                array, grad = param._array, param.grad._array
-                self._update(array, grad, self.state.setdefault(param, {}), group)
-                param._changed_in_place()
+                if param.grad is not None:
+                    on.setdefault(param.device, []).append((param, param.grad))
+            for device, pairs in on.items():
+                found_inf, grad_scale = (
+                    None if of_scaler is None else backend.to_device(of_scaler._array, device)
+                    for of_scaler in (self.found_inf, self.grad_scale)
+                )
+                fused = None if device.type == "cpu" else self._fused(group)
+                if fused is not None:
+                    self._step_fused((index, device), fused, pairs, found_inf, grad_scale, recorded)
+                elif recorded:
+                    raise RuntimeError(
+                        f"{type(self).__name__}: expected parameters on a GPU, and a kernel for them, to record a "
+                        f"step; got parameters on {device}, and a replay would not repeat what _update() does in Python"
+                    )
+                elif found_inf is None or not found_inf:
+                    for param, grad in pairs:
+                        g = grad._array if grad_scale is None else (grad._array * grad_scale).astype(grad.dtype)
+                        self._update(param._array, g, self.state.setdefault(param, {}), group)
+                        param._changed_in_place()
         return loss
+
+    def _step_fused(
+        self, key: tuple[int, Device], fused: Fused, pairs: list[tuple[Tensor, Tensor]], found_inf: Array | None,
+        grad_scale: Array | None, recorded: bool,
+    ) -> None:  # fmt: skip
+        """A step of all parameters of one group on one GPU, the `key`: a few kernels, for which nobody waits."""
+        first = pairs[0][0]._array
+        kernels = backend.kernels(first)
+        with first.device:  # where new state is made
+            rows = [self._row(param, grad, fused, recorded) for param, grad in pairs]
+            if key not in self._numbers:
+                self._numbers[key] = kernels.Numbers(first.dtype)
+            if recorded:  # a refresh() sets the numbers before each replay, which would undo it if it did so itself
+                self._recorded[key] = fused
+            else:
+                self._numbers[key].set(fused.numbers)
+            flags = fused.maximize, fused.variant
+            kernels.optimizer_step(fused.kernel, rows, self._numbers[key], flags, found_inf, grad_scale)
+        for param, _ in pairs:
+            param._changed_in_place()
+
+    def _row(self, param: Tensor, grad: Tensor, fused: Fused, recorded: bool) -> tuple:
+        """The arrays that belong to one parameter: its own, its gradient, its buffers, the count of its steps."""
+        array, state, name = param._array, self.state.setdefault(param, {}), type(self).__name__
+        if grad.device != param.device:
+            raise ValueError(
+                f"{name}: expected the gradient of a parameter on {param.device} there, got one on {grad.device}"
+            )
+        before = [id(value) for value in state.values()]
+        step = step_count(state, array) if fused.counts_steps else None
+        buffers = [None if value is None else buffer(state, key, array, value) for key, value in fused.buffers.items()]
+        if recorded and [id(value) for value in state.values()] != before:
+            raise RuntimeError(
+                f"{name}: expected a step before the one that is recorded, to make the state of the parameter of shape "
+                f"{param.shape}: each replay would make it anew"
+            )
+        return array, grad._array, buffers, step
+
+    def refresh(self) -> None:
+        """Takes over changed options on the device, without a step: for a recorded step, which is replayed without
+        `step()`, before each replay.
+
+        Raises RuntimeError if an option has changed that a recorded step has taken for constant: a flag, or whether
+        there is momentum.
+        """
+        for key, numbers in self._numbers.items():
+            fused = self._fused(self.param_groups[key[0]])
+            recorded = self._recorded.get(key, fused)
+            if fused is None or recorded is None:
+                continue
+            if fused._replace(numbers=()) != recorded._replace(numbers=()):
+                raise RuntimeError(
+                    f"{type(self).__name__}: expected the flags and buffers of param_groups[{key[0]}] as in the "
+                    f"recorded step, {recorded}, got {fused}: record it anew"
+                )
+            numbers.set(fused.numbers)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, which `backward` would add to; with `set_to_none=False`, sets them to 0."""
@@ -189,7 +291,19 @@ def buffer(state: dict[str, Any], name: str, param: Array, value: float = 0) -> 
     """The array `state[name]`, of the shape of `param`; at first made and filled with `value`."""
     if name not in state:
         state[name] = Tensor._wrap(backend.array_module(param).full_like(param, value))
-    return state[name]._array
+    array = state[name]._array
+    if type(array) is not type(param):  # the parameter was moved to another device
+        array = backend.to_device(array, backend.device_of(param))
+        state[name] = Tensor._wrap(array)
+    return array
+
+
+def step_count(state: dict[str, Any], param: Array) -> Array:
+    """The count `state["step"]` in an array on the device of `param`, for a kernel to advance."""
+    step = state.get("step", 1 if state else 0)  # SGD on the CPU has a buffer from its first step on, but no count
+    if not isinstance(step, Tensor) or type(step._array) is not type(param):
+        step = state["step"] = Tensor._wrap(backend.array_module(param).full((), int(step), np.int64))
+    return step._array
 
 
 def temporary(name: str, like: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, same_order, temporary
+from tinycnn.optim.optimizer import Fused, Optimizer, buffer, regularized, same_order, temporary
 
 
 class RMSprop(Optimizer):
@@ -66,6 +66,15 @@ class RMSprop(Optimizer):
         mean = buffer(state, "grad_avg", param) if options["centered"] else None
         velocity = buffer(state, "momentum_buffer", param) if momentum else None
         rmsprop_update(param, grad, mean_square, mean, velocity, lr, alpha, eps, momentum)
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = tuple(float(options[name]) for name in ("lr", "alpha", "eps", "weight_decay", "momentum"))
+        buffers = {
+            "square_avg": 0.0,
+            "grad_avg": 0.0 if options["centered"] else None,
+            "momentum_buffer": 0.0 if options["momentum"] else None,
+        }
+        return Fused("rmsprop", numbers, buffers, False, options["maximize"])
 
 
 def rmsprop_update(

@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import check_flag, check_number
-from tinycnn.optim.optimizer import Optimizer, buffer, regularized, temporary
+from tinycnn.optim.optimizer import Fused, Optimizer, buffer, regularized, temporary
 
 
 class SGD(Optimizer):
@@ -66,9 +66,17 @@ class SGD(Optimizer):
         if momentum == 0:
             sgd_update(param, grad, lr)
             return
-        dampening = float(options["dampening"]) if "momentum_buffer" in state else 0.0
+        # There has been a step if there is a buffer; state from a GPU has a count, which is 0 if all were skipped.
+        begun = "momentum_buffer" in state and state.pop("step", 1) != 0
+        dampening = float(options["dampening"]) if begun else 0.0
         velocity = buffer(state, "momentum_buffer", param)
         momentum_update(param, grad, velocity, lr, momentum, dampening, options["nesterov"])
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = tuple(float(options[name]) for name in ("lr", "momentum", "dampening", "weight_decay"))
+        moves = options["momentum"] != 0
+        buffers = {"momentum_buffer": 0.0 if moves else None}
+        return Fused("sgd", numbers, buffers, moves, options["maximize"], variant=options["nesterov"])
 
 
 def sgd_update(param: Array, grad: Array, lr: float) -> None:

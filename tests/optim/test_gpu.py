@@ -1,0 +1,601 @@
+"""On a GPU a step is a few kernels for a whole group: equal to the CPU's steps, without waiting, and replayable."""
+
+import copy
+import importlib
+import itertools
+import os
+
+import numpy as np
+import pytest
+
+from tests import emulator
+from tinycnn import Tensor, backend, optim
+
+pytestmark = pytest.mark.gpu
+
+EMULATED = os.environ.get("TINYCNN_EMULATE_GPU") == "1"
+SHAPES = [(), (0,), (1,), (1024,), (1025,), (3, 0, 2), (3, 4), (80, 70), (2, 3, 2, 4), (2, 1, 5, 1, 3)]
+TOLERANCE = {"float64": 1e-12, "float32": 1e-6, "float16": 4e-3}
+
+
+@pytest.fixture
+def cupy():
+    return importlib.import_module("cupy")
+
+
+def combinations(**choices):
+    return [dict(zip(choices, values)) for values in itertools.product(*choices.values())]
+
+
+DECAY = {"weight_decay": [0, 0.1], "maximize": [False, True]}
+MOMENTA = [
+    {"momentum": 0},
+    {"momentum": 0.9},
+    {"momentum": 0.9, "dampening": 0.3},
+    {"momentum": 0.9, "nesterov": True},
+]
+CASES = [
+    *[("SGD", {**momentum, **rest}) for momentum in MOMENTA for rest in combinations(**DECAY)],
+    *[("Adam", options) for options in combinations(amsgrad=[False, True], **DECAY)],
+    *[("AdamW", options) for options in combinations(amsgrad=[False, True], **DECAY)],
+    *[("RMSprop", options) for options in combinations(momentum=[0, 0.9], centered=[False, True], **DECAY)],
+    *[("Adagrad", options) for options in combinations(lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.5], **DECAY)],
+]
+EVERY = {  # of each optimizer, the options with which it has most to do
+    "SGD": {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
+    "Adam": {"amsgrad": True, "weight_decay": 0.1},
+    "AdamW": {"amsgrad": True, "weight_decay": 0.1},
+    "RMSprop": {"momentum": 0.9, "centered": True, "weight_decay": 0.1},
+    "Adagrad": {"lr_decay": 0.1, "weight_decay": 0.1},
+}
+each_optimizer = pytest.mark.parametrize("name", list(EVERY))
+
+
+# --- the same parameters and gradients on both devices --------------------------------------------------------
+
+LAYOUTS = {  # ways for the elements of an array to lie in memory
+    "C": lambda xp, x: x.copy(),
+    "Fortran": lambda xp, x: xp.asfortranarray(x) if x.ndim else x.copy(),
+    "inner axes swapped": lambda xp, x: xp.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) if x.ndim > 1 else x,
+    "gaps": lambda xp, x: xp.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x.copy(),
+    "backwards": lambda xp, x: x[::-1].copy()[::-1] if x.ndim else x.copy(),
+}
+
+
+def laid_out(array, layout, device):
+    xp = np if device == "cpu" else importlib.import_module("cupy")
+    return Tensor._wrap(LAYOUTS[layout](xp, xp.asarray(array)))
+
+
+class Pair:
+    """Parameters on the CPU and on the GPU, alike in every way."""
+
+    def __init__(self, seed=0, shapes=SHAPES, dtype="float64", layouts=tuple(LAYOUTS)):
+        self.rng, self.layouts, self.dtype = np.random.default_rng(seed), layouts, dtype
+        self.cpu, self.gpu = [], []
+        for shape in shapes:
+            values, layout = self.normal(shape), self.rng.choice(layouts)
+            for device, params in ("cpu", self.cpu), ("gpu", self.gpu):
+                params.append(laid_out(values, layout, device).requires_grad_())
+
+    def normal(self, shape):
+        x = self.rng.standard_normal(shape)
+        if self.dtype == "float16":  # whose squares, times 1 - beta, would be too small for it
+            x += np.copysign(0.5, x)
+        return np.asarray(x, self.dtype)
+
+    def new_gradients(self, missing=0.2):
+        for cpu, gpu in zip(self.cpu, self.gpu):
+            gradient, layout = self.normal(cpu.shape), self.rng.choice(self.layouts)
+            if self.rng.random() < missing:
+                cpu.grad = gpu.grad = None
+            else:
+                cpu.grad, gpu.grad = laid_out(gradient, layout, "cpu"), laid_out(gradient, layout, "gpu")
+
+    def assert_equal(self, states=()):
+        tolerance = TOLERANCE[self.dtype]
+        for i, (cpu, gpu) in enumerate(zip(self.cpu, self.gpu)):
+            assert gpu.dtype == cpu.dtype == self.dtype
+            pairs = [(cpu, gpu)]
+            if states:
+                ours, theirs = (state.get(param, {}) for state, param in zip(states, (cpu, gpu)))
+                assert {*ours} == {*theirs} - ({"step"} - {*ours})
+                pairs += [(ours[name], theirs[name]) for name in ours]
+            for a, b in pairs:
+                expected = np.asarray(a, np.float64) if not isinstance(a, Tensor) else a.detach().numpy()
+                scale = np.abs(expected).max(initial=1, where=np.isfinite(expected))
+                np.testing.assert_allclose(
+                    b.cpu().detach().numpy(), expected, rtol=tolerance, atol=tolerance * scale, err_msg=f"parameter {i}"
+                )
+
+
+def pair_of_optimizers(pair, name, options, lr=0.01):
+    return [getattr(optim, name)(params, lr=lr, **options) for params in (pair.cpu, pair.gpu)]
+
+
+def in_bits(tensors):
+    return [tensor.cpu().detach().numpy().tobytes() for tensor in tensors]
+
+
+# --- steps --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, options", CASES, ids=[f"{name}-{options}" for name, options in CASES])
+def test_steps_equal_the_cpus(name, options):
+    pair = Pair()
+    optimizers = pair_of_optimizers(pair, name, options)
+    for _ in range(4):
+        pair.new_gradients()
+        for optimizer in optimizers:
+            optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_other_dtypes(name, dtype):
+    pair = Pair(dtype=dtype)
+    optimizers = pair_of_optimizers(pair, name, {**EVERY[name], **({} if name == "SGD" else {"eps": 1e-3})})
+    for _ in range(3):
+        pair.new_gradients(missing=0)
+        for optimizer in optimizers:
+            optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+def test_parameters_of_several_dtypes_in_one_group(name):
+    pairs = [Pair(seed, dtype=dtype) for seed, dtype in enumerate(TOLERANCE)]
+    for side in "cpu", "gpu":
+        params = [param for both in zip(*(getattr(pair, side) for pair in pairs)) for param in both]
+        optimizer = getattr(optim, name)(params, lr=0.01, **EVERY[name] | ({} if name == "SGD" else {"eps": 1e-3}))
+        for pair in pairs:
+            pair.rng = np.random.default_rng(1)
+        for _ in range(3):
+            for pair in pairs:
+                pair.new_gradients()
+            optimizer.step()
+    for pair in pairs:
+        pair.assert_equal()
+
+
+@each_optimizer
+@pytest.mark.parametrize("layouts", [("C",), ("C", "inner axes swapped"), ("gaps", "Fortran")])
+def test_more_parameters_than_a_launch_takes(name, layouts):
+    shapes = [(2, 3, 4), (0,), (17, 33), (), (5,)]
+    pair = Pair(shapes=[shapes[i % 5] for i in range(90)], layouts=layouts)
+    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    for _ in range(3):
+        pair.new_gradients()
+        for optimizer in optimizers:
+            optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+def test_gradients_that_repeat_their_memory(name, cupy):
+    pair = Pair(shapes=[(50, 40), (3, 4)])
+    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    for cpu, gpu in zip(pair.cpu, pair.gpu):
+        row = pair.normal(cpu.shape[1:])
+        cpu.grad = Tensor._wrap(np.broadcast_to(row, cpu.shape))
+        gpu.grad = Tensor._wrap(cupy.broadcast_to(cupy.asarray(row), cpu.shape))
+    for optimizer in optimizers:
+        optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+def test_groups_with_options_of_their_own_that_change(name):
+    pair = Pair()
+    optimizers = []
+    for params in pair.cpu, pair.gpu:
+        groups = [{"params": params[:4]}, {"params": params[4:], "lr": 0.2, "weight_decay": 0.3}]
+        optimizers.append(getattr(optim, name)(groups, lr=0.01, **EVERY[name]))
+    for i in range(6):
+        pair.new_gradients()
+        for optimizer in optimizers:
+            optimizer.param_groups[i % 2]["lr"] *= 0.7
+            optimizer.param_groups[1]["weight_decay"] *= 0.9
+            optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+SWITCHED_ON = [
+    ("SGD", {"momentum": 0.9, "dampening": 0.3}),
+    ("RMSprop", {"momentum": 0.9, "centered": True}),
+    ("Adam", {"amsgrad": True}),
+]
+
+
+@pytest.mark.parametrize("name, later", SWITCHED_ON)
+def test_options_switched_on_later(name, later):
+    pair = Pair()
+    optimizers = pair_of_optimizers(pair, name, {})
+    for step in range(5):
+        pair.new_gradients()
+        for optimizer in optimizers:
+            if step == 2:
+                optimizer.param_groups[0].update(later)
+            optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+def test_infinite_and_nan_gradients_and_parameters(name, cupy):
+    pair = Pair(shapes=[(2, 5)])
+    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    values = np.array([[1, np.nan, 2, np.inf, -np.inf], [np.inf, np.nan, -np.inf, 0, -0.0]])
+    with np.errstate(all="ignore"):
+        for gradient in np.ones((2, 5)), values, np.ones((2, 5)):
+            pair.cpu[0].grad, pair.gpu[0].grad = Tensor(gradient), Tensor(gradient, device="gpu")
+            for optimizer in optimizers:
+                optimizer.step()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+def test_a_step_does_not_make_the_host_wait(name):
+    if not EMULATED:
+        pytest.skip("only the emulator counts what the host waits for")
+    pair = Pair()
+    _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
+    for _ in range(3):
+        pair.new_gradients()
+        optimizer.found_inf = Tensor(np.float32(0), device="gpu")
+        emulator.waits.clear()
+        optimizer.param_groups[0]["lr"] *= 0.9
+        optimizer.step()
+        optim.clip_grad_norm_(pair.gpu, 1.0)
+        optim.clip_grad_value_(pair.gpu, 0.1)
+        assert emulator.waits == []
+
+
+@each_optimizer
+def test_launches_of_a_step(name, cupy, monkeypatch):
+    """One for the whole group, one to count the step, and one for new options."""
+    from tinycnn.kernels import gpu
+
+    pair = Pair(shapes=[(30, 20)] * 20)
+    _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
+    pair.new_gradients(missing=0)
+    optimizer.step()
+    launched = []
+    kernel = gpu.kernel
+    monkeypatch.setattr(gpu, "kernel", lambda file, name, dtype: launched.append(name) or kernel(file, name, dtype))
+    optimizer.step()
+    counts = [] if name == "RMSprop" else [f"{name.lower().removesuffix('w')}_begin"]
+    assert launched == [*counts, name.lower().removesuffix("w")]
+    optimizer.param_groups[0]["lr"] = 0.5
+    optimizer.step()
+    assert launched[len(counts) + 1] == "set_numbers"
+
+
+def test_a_graph_that_needs_the_parameter_notices():
+    param = Tensor([1.0, 2.0], device="gpu", requires_grad=True)
+    loss = (param * param).sum()
+    param.grad = Tensor([1.0, 1.0], device="gpu")
+    optim.Adam([param]).step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+# --- subclasses, devices ------------------------------------------------------------------------------------
+
+
+class Signs(optim.Optimizer):
+    """An optimizer of a user, who knows nothing of kernels."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def _update(self, param, grad, state, options):
+        param -= options["lr"] * backend.array_module(param).sign(grad)
+
+
+class DecaysLess(optim.AdamW):
+    def _update(self, param, grad, state, options):
+        super()._update(param, grad, state, {**options, "weight_decay": 0.5 * options["weight_decay"]})
+
+
+@pytest.mark.parametrize("optimizer_class", [Signs, DecaysLess])
+def test_an_update_of_the_users_own_runs_on_the_gpu(optimizer_class):
+    pair = Pair()
+    optimizers = [optimizer_class(params, lr=0.1) for params in (pair.cpu, pair.gpu)]
+    for step in range(4):
+        pair.new_gradients()
+        for optimizer in optimizers:
+            for attribute, value in ("found_inf", step == 1), ("grad_scale", 0.5):
+                device = "cpu" if optimizer is optimizers[0] else "gpu"
+                setattr(optimizer, attribute, Tensor(np.float32(value), device=device))
+            optimizer.step()
+    pair.assert_equal()
+
+
+def test_parameters_on_several_devices_in_one_group(cupy):
+    pair = Pair(shapes=[(3, 4), (5,), (6, 2)])
+    separate, together = pair.cpu, [pair.gpu[0], pair.cpu[1].detach().clone().requires_grad_(), pair.gpu[2]]
+    if cupy.cuda.runtime.getDeviceCount() > 1:
+        together[2] = pair.gpu[2].detach().to("cuda:1").requires_grad_()
+    optimizers = [optim.Adam(params, lr=0.1) for params in (separate, together)]
+    for step in range(4):
+        pair.new_gradients(missing=0)
+        for a, b in zip(separate, together):
+            b.grad = a.grad.to(b.device)
+        for optimizer in optimizers:
+            optimizer.found_inf = Tensor(np.float32(step == 2))
+            optimizer.step()
+    for a, b in zip(separate, together):
+        np.testing.assert_allclose(a.tolist(), b.tolist(), rtol=1e-12, atol=1e-13)
+
+
+def test_a_gradient_on_another_device_is_refused(cupy):
+    param = Tensor([1.0], device="gpu", requires_grad=True)
+    others = ["cpu", "cuda:1"] if cupy.cuda.runtime.getDeviceCount() > 1 else ["cpu"]
+    for other in others:
+        param.grad = Tensor([1.0], device=other)
+        with pytest.raises(ValueError, match="Adam: expected the gradient of a parameter on cuda:0 there, got one on"):
+            optim.Adam([param]).step()
+
+
+# --- skipping, scaling --------------------------------------------------------------------------------------
+
+
+@each_optimizer
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_steps_with_an_infinite_gradient_are_skipped(name, device):
+    """Also the first one, after which dampening and bias correction must be those of a first step."""
+    pair = Pair()
+    reference, _ = optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    tested = optimizers[1]
+    if device == "cpu":
+        pair.gpu = copy.deepcopy(pair.cpu)
+        tested = getattr(optim, name)(pair.gpu, lr=0.01, **EVERY[name])
+    for step in range(6):
+        pair.new_gradients(missing=0)
+        if device == "cpu":
+            for a, b in zip(pair.cpu, pair.gpu):
+                b.grad = a.grad
+        skipped = step in (0, 1, 4)
+        before = in_bits(pair.gpu)
+        tested.found_inf = Tensor(np.float32(skipped), device=device)
+        tested.step()
+        assert (in_bits(pair.gpu) == before) == skipped
+        if not skipped:
+            reference.step()
+        if step:
+            assert "found_inf" not in str(tested.state_dict())
+    pair.assert_equal([optimizer.state for optimizer in (reference, tested)] if device == "gpu" else ())
+
+
+@each_optimizer
+def test_gradients_are_scaled(name):
+    pair = Pair()
+    plain = copy.deepcopy(pair.cpu)
+    optimizers = [*pair_of_optimizers(pair, name, EVERY[name]), getattr(optim, name)(plain, lr=0.01, **EVERY[name])]
+    for optimizer, device in zip(optimizers, ("cpu", "gpu")):
+        optimizer.grad_scale = Tensor(np.float32(2**-10), device=device)
+    for _ in range(3):
+        pair.new_gradients()
+        for a, b in zip(pair.cpu, plain):
+            b.grad = None if a.grad is None else a.grad * 2**-10
+        before = in_bits(param.grad for param in pair.gpu if param.grad is not None)
+        for optimizer in optimizers:
+            optimizer.step()
+        assert in_bits(param.grad for param in pair.gpu if param.grad is not None) == before
+    pair.assert_equal([optimizer.state for optimizer in optimizers[:2]])
+    pair.cpu = plain
+    pair.assert_equal()
+
+
+# --- saving and loading -------------------------------------------------------------------------------------
+
+
+@each_optimizer
+@pytest.mark.parametrize("way", ["gpu to gpu", "gpu to cpu", "cpu to gpu"])
+def test_state_moves_between_devices(name, way):
+    source, _, target = way.split()
+    pair = Pair()
+    before = dict(zip(("cpu", "gpu"), pair_of_optimizers(pair, name, EVERY[name])))
+    for _ in range(3):
+        pair.new_gradients(missing=0)
+        for optimizer in before.values():
+            optimizer.step()
+    saved = copy.deepcopy(before[source].state_dict())
+    straight = {"cpu": pair.cpu, "gpu": pair.gpu}[target]
+    loaded = copy.deepcopy(straight)
+    optimizer = getattr(optim, name)(loaded, lr=3.0)
+    optimizer.load_state_dict(saved)
+    pair.cpu, pair.gpu = (straight, loaded) if target == "cpu" else (loaded, straight)
+    for _ in range(3):
+        pair.rng, again = copy.deepcopy(pair.rng), pair.rng
+        pair.new_gradients(missing=0)
+        for a, b in zip(straight, loaded):
+            b.grad = a.grad
+        before[target].step()
+        optimizer.step()
+        pair.rng = again
+        pair.new_gradients(missing=0)
+    for a, b in zip(straight, loaded):
+        assert a.device == b.device
+        for x, y in [(a, b), *((before[target].state[a][key], optimizer.state[b][key]) for key in EXPECTED[name])]:
+            x, y = (value.cpu().detach().numpy() if isinstance(value, Tensor) else np.array(value) for value in (x, y))
+            if source == target:
+                assert x.tobytes() == y.tobytes()
+            np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-13)
+    if target == "gpu" and name != "RMSprop":
+        steps = [state["step"] for state in optimizer.state.values()]
+        assert {(step.shape, str(step.device), str(step.dtype), step.item()) for step in steps} == {
+            ((), "cuda:0", "int64", 6)
+        } or name == "SGD"
+
+
+EXPECTED = {
+    "SGD": ["momentum_buffer"],
+    "Adam": ["step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+    "AdamW": ["step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+    "RMSprop": ["square_avg", "grad_avg", "momentum_buffer"],
+    "Adagrad": ["step", "sum"],
+}
+
+
+def test_state_of_skipped_steps_moves_to_the_cpu():
+    """The GPU has made a buffer, without knowing that it was never used: dampening begins after the next step."""
+    pair = Pair(shapes=[(3, 4)])
+    cpu, gpu = pair_of_optimizers(pair, "SGD", EVERY["SGD"])
+    pair.new_gradients(missing=0)
+    gpu.found_inf = Tensor(np.float32(1), device="gpu")
+    gpu.step()
+    cpu.load_state_dict(gpu.state_dict())
+    gpu.found_inf = None
+    for _ in range(3):
+        pair.new_gradients(missing=0)
+        cpu.step()
+        gpu.step()
+    pair.assert_equal([cpu.state, gpu.state])
+    gpu.load_state_dict(cpu.state_dict())
+    pair.new_gradients(missing=0)
+    cpu.step()
+    gpu.step()
+    pair.assert_equal([cpu.state, gpu.state])
+
+
+@each_optimizer
+def test_state_in_another_memory_order_than_the_parameter(name):
+    pair = Pair(shapes=[(30, 40), (3, 4, 5)], layouts=("C",))
+    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    for step in range(4):
+        pair.new_gradients(missing=0)
+        for optimizer in optimizers:
+            optimizer.step()
+        for i, (key, value) in enumerate(optimizers[1].state[pair.gpu[step % 2]].items()):
+            if key != "step" and (step + i) % 2:
+                value._array = LAYOUTS["Fortran"](importlib.import_module("cupy"), value._array)
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+# --- recorded steps -----------------------------------------------------------------------------------------
+
+
+class Recording:
+    """A step of an optimizer as a CUDA graph."""
+
+    def __init__(self, step, monkeypatch):
+        cupy = importlib.import_module("cupy")
+        self.callbacks, self.pool, self.stream = [], cupy.cuda.MemoryPool(), cupy.cuda.Stream(non_blocking=True)
+        cupy.cuda.Device().synchronize()
+        with monkeypatch.context() as patch, self.stream, cupy.cuda.using_allocator(self.pool.malloc):
+            patch.setattr(backend, "on_replay", lambda callback: self.callbacks.append(callback) or True)
+            self.stream.begin_capture()
+            try:
+                step()
+            finally:
+                self.graph = self.stream.end_capture()
+
+    def replay(self):
+        with self.stream:
+            for callback in self.callbacks:
+                callback()
+            self.graph.launch()
+        self.stream.synchronize()
+
+
+@each_optimizer
+def test_a_replayed_step_equals_a_step(name, cupy, monkeypatch):
+    pair = Pair(layouts=("C", "Fortran", "gaps"))
+    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    for optimizer, device in zip(optimizers, ("cpu", "gpu")):
+        optimizer.found_inf = Tensor(np.float32(1), device=device)
+        optimizer.grad_scale = Tensor(np.float32(0.5), device=device)
+    pair.new_gradients(missing=0)
+    pair.cpu[3].grad = pair.gpu[3].grad = None
+    for optimizer in optimizers:
+        optimizer.step()  # skipped: the first step that counts is a replay
+    untouched = in_bits(pair.gpu)
+    recording = Recording(optimizers[1].step, monkeypatch)
+    assert in_bits(pair.gpu) == untouched
+    for step in range(10):
+        for cpu, gpu in zip(pair.cpu, pair.gpu):
+            if cpu.grad is not None:
+                gradient = pair.normal(cpu.shape)
+                cpu.grad._array[...] = gradient
+                gpu.grad._array[...] = cupy.asarray(gradient)
+        for optimizer in optimizers:
+            optimizer.found_inf._array.fill(step in (0, 5))
+            optimizer.grad_scale._array.fill(0.5 + step)
+            if step % 3 == 0:
+                optimizer.param_groups[0]["lr"] *= 0.7
+                optimizer.param_groups[0]["weight_decay"] *= 0.8
+        optimizers[0].step()
+        recording.replay()
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@each_optimizer
+def test_options_between_recording_and_replay(name, monkeypatch):
+    """The recorded step holds no options: not those of the time of the recording, nor those of eager steps since."""
+    pair = Pair()
+    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    pair.new_gradients(missing=0)
+
+    def steps(lr, recording=None):
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = lr
+        optimizers[0].step()
+        recording.replay() if recording else optimizers[1].step()
+
+    steps(0.1)
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["lr"] = 0.2
+    recording = Recording(optimizers[1].step, monkeypatch)
+    steps(0.2, recording)
+    steps(0.3, recording)
+    steps(0.4)
+    steps(0.4, recording)
+    steps(0.3, recording)
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+def test_what_cannot_be_recorded(monkeypatch):
+    pair = Pair(shapes=[(3,)])
+    pair.new_gradients(missing=0)
+    with pytest.raises(RuntimeError, match="Adam: expected a step before .* of the parameter of shape \\(3,\\)"):
+        Recording(optim.Adam(pair.gpu).step, monkeypatch)
+    cpu, gpu = pair_of_optimizers(pair, "Adam", {})
+    cpu.step()
+    gpu.load_state_dict(cpu.state_dict())
+    with pytest.raises(RuntimeError, match="expected a step before"):  # the count comes from the host
+        Recording(gpu.step, monkeypatch)
+    with pytest.raises(RuntimeError, match="Adam: expected parameters on a GPU.* got parameters on cpu"):
+        Recording(cpu.step, monkeypatch)
+    with pytest.raises(RuntimeError, match="Signs: expected parameters .* a kernel .* got parameters on cuda:0"):
+        Recording(Signs(pair.gpu, 0.1).step, monkeypatch)
+
+
+CONSTANT = [
+    ("SGD", {"maximize": True}),
+    ("SGD", {"momentum": 0.9}),
+    ("Adam", {"amsgrad": True}),
+    ("RMSprop", {"centered": True}),
+]
+
+
+@pytest.mark.parametrize("name, changed", CONSTANT)
+def test_options_that_a_recorded_step_takes_for_constant(name, changed, monkeypatch):
+    pair = Pair(shapes=[(3,)])
+    pair.new_gradients(missing=0)
+    _, optimizer = pair_of_optimizers(pair, name, {})
+    optimizer.step()
+    recording = Recording(optimizer.step, monkeypatch)
+    recording.replay()
+    optimizer.param_groups[0].update(changed)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=rf"{name}: expected the flags and buffers of param_groups\[0\] as in"):
+        recording.replay()
+
+
+def test_refresh_without_any_step():
+    optimizer = optim.Adam([Tensor([1.0], requires_grad=True)])
+    optimizer.refresh()
+    optimizer.step()
+    optimizer.refresh()
