@@ -599,3 +599,75 @@ def test_refresh_without_any_step():
     optimizer.refresh()
     optimizer.step()
     optimizer.refresh()
+
+
+# --- clipping -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.5, 0.5, 0, np.inf, -np.inf])
+def test_norms_and_clipping_equal_the_cpus(norm_type, dtype):
+    pair = Pair(shapes=[shape for shape in SHAPES if 0 not in shape] * 5, dtype=dtype)
+    for max_norm in 0.5, 1e9, 0:
+        pair.new_gradients()
+        norms = [optim.clip_grad_norm_(params, max_norm, norm_type) for params in (pair.cpu, pair.gpu)]
+        assert norms[1].dtype == dtype
+        assert (norms[1].shape, str(norms[1].device)) == ((), "cuda:0")
+        assert norms[1].item() == pytest.approx(norms[0].item(), rel=TOLERANCE[dtype])
+        for cpu, gpu in zip(pair.cpu, pair.gpu):
+            if cpu.grad is not None:
+                np.testing.assert_allclose(gpu.grad.cpu().numpy(), cpu.grad.numpy(), rtol=3 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 3000, 5599])
+def test_a_nan_is_not_lost(norm_type, at):
+    param = Tensor(np.zeros((80, 70)), device="gpu", requires_grad=True)
+    param.grad = Tensor(np.where(np.arange(5600) == at, np.nan, 1.0).reshape(80, 70), device="gpu")
+    assert np.isnan(optim.clip_grad_norm_(param, 1.0, norm_type).item())
+    assert np.isnan(param.grad.cpu().numpy()).all()
+    with pytest.raises(RuntimeError, match="expected a finite norm of the gradients, got nan"):
+        optim.clip_grad_norm_(param, 1.0, norm_type, error_if_nonfinite=True)
+
+
+def test_norm_of_gradients_of_several_dtypes_and_devices(cupy):
+    devices = ["cpu", "cuda:0", "cuda:1"][: 1 + cupy.cuda.runtime.getDeviceCount()]
+    params = []
+    for device in devices:
+        for dtype in np.float32, np.float64:
+            params.append(Tensor(np.zeros(3, dtype), device=device, requires_grad=True))
+            params[-1].grad = Tensor(np.full(3, len(params), dtype), device=device)
+    expected = np.sqrt(3 * sum((i + 1) ** 2 for i in range(len(params))))
+    assert optim.clip_grad_norm_(params, 1.0).item() == pytest.approx(expected, rel=1e-6)
+    for i, param in enumerate(params):
+        np.testing.assert_allclose(param.grad.tolist(), (i + 1) / expected, rtol=1e-5)
+
+
+def test_nothing_to_clip(cupy):
+    empty = Tensor(np.zeros((0, 3)), device="gpu", requires_grad=True)
+    assert optim.clip_grad_norm_(empty, 1.0).item() == 0
+    empty.grad = Tensor(np.zeros((0, 3)), device="gpu")
+    assert optim.clip_grad_norm_(empty, 1.0).item() == 0
+
+
+def test_clipping_is_replayed(cupy, monkeypatch):
+    pair = Pair(shapes=[(80, 70), (3, 4), (1500,)])
+    pair.new_gradients(missing=0)
+    norms = []
+
+    def clip():
+        norms.append(optim.clip_grad_norm_(pair.gpu, 5.0))
+        optim.clip_grad_value_(pair.gpu, 0.1)
+
+    recording = Recording(clip, monkeypatch)
+    for _ in range(3):
+        for cpu, gpu in zip(pair.cpu, pair.gpu):
+            gradient = pair.normal(cpu.shape)
+            cpu.grad._array[...] = gradient
+            gpu.grad._array[...] = cupy.asarray(gradient)
+        expected = optim.clip_grad_norm_(pair.cpu, 5.0)
+        optim.clip_grad_value_(pair.cpu, 0.1)
+        recording.replay()
+        assert norms[0].item() == pytest.approx(expected.item(), rel=1e-12)
+        for cpu, gpu in zip(pair.cpu, pair.gpu):
+            np.testing.assert_allclose(gpu.grad.cpu().numpy(), cpu.grad.numpy(), rtol=1e-12, atol=1e-14)

@@ -54,3 +54,19 @@ def dropout_mask(x: np.ndarray, p: float, generator: np.random.Generator) -> np.
     if p < 1:
         mask *= 1 / (1 - p)
     return mask
+
+
+# --- optimizers -----------------------------------------------------------------------------------------------
+
+
+def total_norm(arrays: list[np.ndarray], p: float) -> np.ndarray:
+    """The p-norm of the elements of all arrays, as of one long vector; of shape ()."""
+    # It is the norm of the norms of the pieces. Each piece in whatever order it lies in memory.
+    norms = [np.linalg.norm(array.ravel(order="K"), p) for array in arrays]
+    return np.asarray(np.linalg.norm(np.stack(norms), p))
+
+
+def scale_all(arrays: list[np.ndarray], factor: np.ndarray) -> None:
+    """Multiplies all arrays, in place, with `factor`, of shape ()."""
+    for array in arrays:
+        array *= factor.astype(array.dtype)

@@ -254,3 +254,38 @@ def _optimizer_axes(shape: tuple[int, ...], itemsize: int, *strides: tuple[int, 
     axes = walk["axis"][walk["first"] :]
     alike = len(axes) == 0 or (len(axes) == 1 and {*axes["a"], *axes["b"], *axes["position"].flat} == {1})
     return [] if alike else axes.tolist()
+
+
+def total_norm(arrays: list[Any], p: float) -> Any:
+    """The p-norm of the elements of all arrays, as of one long vector; of shape (), in the widest of their dtypes."""
+    dtype = np.result_type(*[array.dtype for array in arrays])
+    if p == 0:  # as torch has it: how many arrays are not all 0
+        return sum((array != 0).any().astype(dtype) for array in arrays)
+    with arrays[0].device:
+        launches = _launches_in_place(arrays)
+        shares = cupy.empty(sum(blocks for _, _, blocks in launches), np.float64)
+        begun = 0
+        for of_arrays, parameters, blocks in launches:
+            arguments = (parameters, shares[begun:], np.float64(p))
+            kernel("optim", "norm_shares", of_arrays)((blocks,), (THREADS,), arguments)
+            begun += blocks
+        result = cupy.empty((), dtype)
+        kernel("optim", "norm_of_shares", dtype)((1,), (THREADS,), (result, shares, np.int32(begun), np.float64(p)))
+    return result
+
+
+def scale_all(arrays: list[Any], factor: Any) -> None:
+    """Multiplies all arrays, in place, with `factor`, of shape () and on their device."""
+    with arrays[0].device:
+        factor = factor.astype(np.float64, copy=False)
+        for dtype, parameters, blocks in _launches_in_place(arrays):
+            kernel("optim", "scale", dtype)((blocks,), (THREADS,), (parameters, factor))
+
+
+def _launches_in_place(arrays: list[Any]) -> list[tuple[np.dtype, np.ndarray, int]]:
+    """The dtype, the struct Parameters and the number of blocks of launches that change arrays in place."""
+    launches = []
+    for dtype in dict.fromkeys(array.dtype for array in arrays):
+        rows: list[Any] = [(array, array, [], None) for array in arrays if array.dtype == dtype]
+        launches += [(dtype, parameters, blocks) for parameters, blocks in _optimizer_launches(rows) if blocks]
+    return launches

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import backend, creation
+from tinycnn.backend import Array, Device
 from tinycnn.optim._checks import check_flag, check_number, check_parameters
 from tinycnn.tensor import Tensor
 
@@ -34,27 +35,27 @@ def clip_grad_norm_(
     grads = [param.grad for param in parameters if param.grad is not None]
     if not grads:
         return creation.zeros(())
-    xp = backend.array_module(grads[0]._array)
-    # The norm of a long vector is the norm of the norms of its pieces.
-    norms = [_norm(grad._array, norm_type) for grad in grads]
-    total = xp.linalg.norm(xp.stack([backend.to_device(norm, grads[0].device) for norm in norms]), norm_type)
+    on: dict[Device, list[Array]] = {}
+    for grad in grads:
+        on.setdefault(grad.device, []).append(grad._array)
+    device, *others = on
+    total = backend.kernels(on[device][0]).total_norm(on[device], float(norm_type))
+    xp = backend.array_module(total)
+    if others:
+        norms = [backend.kernels(on[other][0]).total_norm(on[other], float(norm_type)) for other in others]
+        norms = [total, *(backend.to_device(norm, device) for norm in norms)]
+        total = backend.kernels(total).total_norm([xp.stack(norms)], float(norm_type))
     if error_if_nonfinite and not bool(xp.isfinite(total)):
         raise RuntimeError(
             f"{name}: expected a finite norm of the gradients, got {float(total)}: look for a loss or input "
             "that is not finite, or pass error_if_nonfinite=False"
         )
-    factor = xp.minimum(float(max_norm) / (total + 1e-6), 1.0)
+    factor = xp.asarray(xp.minimum(float(max_norm) / (total + 1e-6), 1.0))
+    for place, arrays in on.items():
+        backend.kernels(arrays[0]).scale_all(arrays, backend.to_device(factor, place))
     for grad in grads:
-        array = grad._array
-        array *= backend.to_device(xp.asarray(factor), grad.device).astype(array.dtype)
         grad._changed_in_place()
     return Tensor._wrap(total)
-
-
-def _norm(array: Any, norm_type: float) -> Any:
-    """The norm of all elements, an array of shape (); in whatever order they lie in memory."""
-    xp = backend.array_module(array)
-    return xp.asarray(xp.linalg.norm(array.ravel(order="K"), norm_type))
 
 
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:

@@ -186,3 +186,48 @@ extern "C" __global__ void adagrad(ARGUMENTS) {
         place = T(value - Sum(factors[2 * which]) * (grad / (sqrt(squares) + eps)));
     });
 }
+
+// --- norms and scaling of gradients -------------------------------------------------------------------------
+// Here the gradients themselves are the values.
+
+__device__ __forceinline__ double joined(double a, double b, double p) {
+    if (!isinf(p)) return a + b;
+    return (p > 0 ? b > a : b < a) || b != b ? b : a;  // a nan stays
+}
+
+// The sum of |x|^p, or for p = inf and -inf the largest and the smallest |x|, over what the threads of a block have
+// joined so far: in thread 0.
+__device__ __forceinline__ double joined_by_block(double own, double p) {
+    __shared__ double shared[THREADS];
+    shared[threadIdx.x] = own;
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) shared[threadIdx.x] = joined(shared[threadIdx.x], shared[threadIdx.x + half], p);
+    }
+    return shared[0];
+}
+
+__device__ __forceinline__ double nothing(double p) { return p < 0 && isinf(p) ? -p : 0; }
+
+// Each block's share.
+extern "C" __global__ void norm_shares(const Parameters all, double* shares, double p) {
+    double own = nothing(p);
+    for_each_element(all, nullptr, [&](int, T&, Sum x, T*, T*, T*) {
+        double size = x < 0 ? -x : x;
+        own = joined(own, isinf(p) || p == 1 ? size : p == 2 ? size * size : pow(size, p), p);
+    });
+    own = joined_by_block(own, p);
+    if (threadIdx.x == 0) shares[blockIdx.x] = own;
+}
+
+extern "C" __global__ void norm_of_shares(T* result, const double* shares, int count, double p) {
+    double own = nothing(p);
+    for (int i = threadIdx.x; i < count; i += THREADS) own = joined(own, shares[i], p);
+    own = joined_by_block(own, p);
+    if (threadIdx.x == 0) *result = T(Sum(isinf(p) || p == 1 ? own : p == 2 ? sqrt(own) : pow(own, 1 / p)));
+}
+
+extern "C" __global__ void scale(const Parameters all, const double* factor) {
+    Sum times = Sum(*factor);
+    for_each_element(all, nullptr, [&](int, T& place, Sum x, T*, T*, T*) { place = T(times * x); });
+}
