@@ -221,6 +221,12 @@ class ndarray:
             return memory.MemoryPointer(self._memory)
         return memory.MemoryPointer(self._memory, self._host.__array_interface__["data"][0] - self._memory.ptr)
 
+    @property
+    def __cuda_array_interface__(self):
+        strides = None if self.flags.c_contiguous else self.strides
+        address = self.data.ptr, False
+        return {"shape": self.shape, "typestr": self.dtype.str, "strides": strides, "data": address, "version": 3}
+
     # --- to and from the host ---
 
     def __array__(self, dtype=None, copy=None):
