@@ -36,6 +36,7 @@ def train(
     model: Module, train_set: ArrayDataset, test_set: ArrayDataset, recipe: Recipe, device: backend.Device
 ) -> Iterator[dict[str, Any]]:
     """Trains `model`, and gives each epoch's figures when it is over."""
+    train_set, test_set = train_set.to(device), test_set.to(device)
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True)
     optimizer = recipe.optimizer.build(model.parameters())
     scheduler = recipe.scheduler.build(optimizer, recipe.epochs, len(loader))
@@ -44,7 +45,6 @@ def train(
         model.train()
         progress = Progress(loader, f"{train_set.name} epoch {epoch}/{recipe.epochs}")
         for images, targets in progress:
-            images, targets = images.to(device), targets.to(device)
             scores = model(images)
             loss = cross_entropy(scores, targets, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()

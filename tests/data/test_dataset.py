@@ -38,6 +38,17 @@ def test_base_class_names_what_is_missing():
         len(Nothing())
     with pytest.raises(NotImplementedError, match="Nothing must define __getitem__"):
         Nothing()[0]
+    with pytest.raises(NotImplementedError, match=r"Nothing must define to\(device\)"):
+        Nothing().to("cpu")
+
+
+def test_where_they_are(dataset):
+    for kind in (dataset, TensorDataset(np.ones(3)), Subset(dataset, [1]), Subset(Squares(), [1])):
+        assert kind.device == "cpu"
+    for kind in (dataset, TensorDataset(np.ones(3)), Subset(dataset, [1])):
+        assert kind.to("cpu") is kind
+    with pytest.raises(TypeError, match=r"^Subset: expected a tinycnn.data.Dataset to move, got a list$"):
+        Subset([1, 2, 3], [0]).to("cpu")
 
 
 # --- ArrayDataset -----------------------------------------------------------------------------------------

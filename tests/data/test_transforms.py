@@ -135,6 +135,12 @@ def test_random_shift_refuses_small_images(images):
         RandomShift(5)(images)
 
 
+def test_random_shift_refuses_a_fill_of_other_channels(images):
+    message = r"expected fill to be a number or of shape \(3, 1, 1\), got shape \(2, 1, 1\)$"
+    with pytest.raises(ValueError, match=message):
+        RandomShift(1, fill=np.zeros((2, 1, 1)))(images)
+
+
 def test_reprs():
     transform = Compose([Normalize([0.5, 0.25], 2), RandomShift(2, fill=-0.42421)])
     steps = "Normalize(mean=[0.5, 0.25], std=2.0), RandomShift(pixels=2, fill=-0.4242)"

@@ -244,6 +244,8 @@ def test_dropout_keeps_the_memory_order_and_dtype():
         F.dropout(x, -0.1)
     with pytest.raises(ValueError, match=r"dropout2d: expected 4 dimensions, or 3 without N, got shape \(2, 3\)"):
         F.dropout2d(Tensor(np.ones((2, 3))))
+    with pytest.raises(TypeError, match="^dropout: expected a floating-point tensor, got int64$"):
+        F.dropout(Tensor([1, 2]), 0.5)
 
 
 # --- errors -----------------------------------------------------------------------------------------------

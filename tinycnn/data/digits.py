@@ -26,9 +26,7 @@ class Digits(ArrayDataset):
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI; the test part.
     """
 
-    def __init__(
-        self, train: bool = True, transform: Callable[[np.ndarray], np.ndarray] | None = None, scale: int = 4
-    ):
+    def __init__(self, train: bool = True, transform: Callable[[np.ndarray], np.ndarray] | None = None, scale: int = 4):
         scale = checked_int("Digits(scale)", scale, minimum=1)
         try:
             from sklearn.datasets import load_digits

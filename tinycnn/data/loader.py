@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.backend import Array
 from tinycnn.data._checks import checked_int
-from tinycnn.data.dataset import get_items
+from tinycnn.data.dataset import device_of_batches, get_items
 from tinycnn.tensor import Tensor
 
 
 class DataLoader:
-    """Iterating gives the batches of one epoch.
+    """Iterating gives the batches of one epoch, on the device of the data set.
+
+    Where that is a GPU (`dataset.to("gpu")`), the order lies there too, and the host waits for nothing within an epoch.
 
     Args:
         dataset: anything with `__len__` and `__getitem__(index)`, torchvision's data sets among them. With a
@@ -22,8 +25,8 @@ class DataLoader:
         batch_size: items a batch. Default 1, as in torch.
         shuffle: a new random order in every epoch. Default False.
         drop_last: leave out a last batch that is smaller. Default False.
-        seed: makes the order a function of (seed, epoch) alone; None draws from the library's random state
-            (`tinycnn.manual_seed`).
+        seed: makes the order a function of (seed, epoch) alone, on every device; None draws from the random state
+            of the data set's device (`tinycnn.manual_seed`).
         collate_fn: makes a batch of a list of samples. Default: `default_collate`.
 
     Attribute `epoch`: how often the loader has been iterated; set it to repeat or resume with the same
@@ -68,15 +71,16 @@ class DataLoader:
         starts = range(0, len(self) * self.batch_size, self.batch_size)
         return (self._batch(order[start : start + self.batch_size]) for start in starts)
 
-    def _order(self) -> np.ndarray:
+    def _order(self) -> Array:
         N = len(self.dataset)
+        device = backend.CPU if self.collate_fn is not None else device_of_batches(self.dataset)
         if not self.shuffle:
-            return np.arange(N)
+            return backend.module_of(device).arange(N)
         if self.seed is None:
-            return backend.random_generator().permutation(N)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(N)
+            return backend.random_generator(device).permutation(N)
+        return backend.to_device(np.random.default_rng([self.seed, self.epoch]).permutation(N), device)
 
-    def _batch(self, indices: np.ndarray) -> Any:
+    def _batch(self, indices: Array) -> Any:
         if self.collate_fn is not None:
             return self.collate_fn([self.dataset[i] for i in indices.tolist()])
         items = get_items(self.dataset, indices)
@@ -106,14 +110,15 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
         return tuple(default_collate(list(field), indices) for field in zip(*samples, strict=True))
     arrays = [_as_array(sample, i) for sample, i in zip(samples, indices, strict=True)]
     _require_equal("shapes", [array.shape for array in arrays], indices)
-    return Tensor._wrap(np.stack(arrays))
+    _require_equal("devices", [backend.device_of(array) for array in arrays], indices)
+    return Tensor._wrap(backend.module_of(backend.device_of(arrays[0])).stack(arrays))
 
 
 def _as_array(sample: Any, index: int) -> Any:
     if isinstance(sample, Tensor):
         return sample._array
     if isinstance(sample, float):
-        return np.float32(sample)
+        return np.asarray(sample, np.float32)
     if hasattr(sample, "getbands"):  # a PIL image, told without importing PIL
         image = np.asarray(sample)
         image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)

@@ -1,4 +1,7 @@
-"""Transforms: called with a batch of images, a float32 array (N, C, H, W), they return another one."""
+"""Transforms: called with a batch of images, a float32 array (N, C, H, W), they return another one.
+
+The arrays are NumPy's, or CuPy's where the data set is on a GPU.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,20 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.backend import Array
 from tinycnn.data._checks import checked_int
 
 
 class Compose:
     """Applies `transforms` one after the other. Raises TypeError for one that cannot be called."""
 
-    def __init__(self, transforms: Sequence[Callable[[np.ndarray], np.ndarray]]):
+    def __init__(self, transforms: Sequence[Callable[[Array], Array]]):
         for transform in transforms:
             if not callable(transform):
                 raise TypeError(f"Compose: expected transforms that can be called, got {transform!r}")
         self.transforms = list(transforms)
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: Array) -> Array:
         for transform in self.transforms:
             images = transform(images)
         return images
@@ -48,18 +52,19 @@ class Normalize:
     def _per_channel(name: str, value: Any) -> np.ndarray:
         array = np.asarray(value, np.float32)
         if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
-            raise ValueError(
-                f"Normalize: expected {name} to be finite, a number or one a channel, got {value}"
-            )
+            raise ValueError(f"Normalize: expected {name} to be finite, a number or one a channel, got {value}")
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
-    def __call__(self, images: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, images: Array, out: Array | None = None) -> Array:
         """The normalised images, in the array `out` (which may be `images`) where it is given."""
         for statistic in (self.mean, self.std):
             if statistic.ndim and len(statistic) != images.shape[1]:
                 raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
-        normalized = np.subtract(images, self.mean, out=out)
-        return np.divide(normalized, self.std, out=normalized)
+        target = backend.device_of(images)
+        xp = backend.module_of(target)
+        mean, std = (s[()] if s.ndim == 0 else backend.to_device(s, target) for s in (self.mean, self.std))
+        normalized = xp.subtract(images, mean, out=out)
+        return xp.divide(normalized, std, out=normalized)
 
     def __repr__(self) -> str:
         return f"Normalize(mean={_rounded(self.mean)}, std={_rounded(self.std)})"
@@ -70,12 +75,13 @@ class RandomShift:
 
     Args:
         pixels: the largest shift; smaller than the images' height and width.
-        fill: what comes in at the border. Zero is black in images within [0, 1]; normalised ones need
-            `dataset.background` here.
-        seed: an int or a numpy.random.Generator; None draws from the library's random state
-            (`tinycnn.manual_seed`).
+        fill: what comes in at the border, a number or an array (C, 1, 1). Zero is black in images within [0, 1];
+            normalised ones need `dataset.background` here.
+        seed: an int or a numpy.random.Generator: the shifts are then the same on every device. None draws from the
+            library's random state (`tinycnn.manual_seed`), on the device of the images.
 
-    Raises ValueError for `pixels` that are not an int of at least 0, or too large for the images.
+    Raises ValueError for `pixels` that are not an int of at least 0, or too large for the images, and for a fill of
+    another number of channels.
     """
 
     def __init__(self, pixels: int, fill: Any = 0.0, seed: int | np.random.Generator | None = None):
@@ -83,19 +89,18 @@ class RandomShift:
         self.fill = fill
         self.generator = None if seed is None else np.random.default_rng(seed)
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: Array) -> Array:
         N, C, H, W = images.shape
         p = self.pixels
         if p >= min(H, W):
             raise ValueError(f"{self}: expected images larger than {p} pixels, got {H}×{W}")
-        padded = np.empty((N, C, H + 2 * p, W + 2 * p), images.dtype)
-        padded[...] = self.fill
-        padded[:, :, p : p + H, p : p + W] = images
-        generator = backend.random_generator() if self.generator is None else self.generator
-        dy, dx = generator.integers(0, 2 * p + 1, (2, N))
-        # windows[n, c, dy, dx] is the H×W window of the padded image that starts at row dy and column dx.
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))
-        return windows[np.arange(N), :, dy, dx]
+        if (shape := np.shape(self.fill)) not in ((), (1, 1, 1), (C, 1, 1)):
+            raise ValueError(f"{self}: expected fill to be a number or of shape {(C, 1, 1)}, got shape {shape}")
+        target = backend.device_of(images)
+        backend.module_of(target)
+        generator = backend.random_generator(target) if self.generator is None else self.generator
+        starts = backend.to_device(generator.integers(0, 2 * p + 1, (2, N)), target)
+        return backend.kernels(images).shifted(images, starts, p, self.fill)
 
     def __repr__(self) -> str:
         return f"RandomShift(pixels={self.pixels}, fill={_rounded(self.fill)})"

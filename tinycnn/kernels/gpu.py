@@ -142,6 +142,29 @@ def dropout_mask(x: Any, p: float, generator: Generator) -> Any:
     return mask
 
 
+def shifted(images: Any, starts: Any, pixels: int, fill: Any) -> Any:
+    """Windows of the images, padded with `fill` by `pixels` on all sides: image n's begins at row starts[0, n] and
+    column starts[1, n]. Shapes: images (N, C, H, W), starts (2, N), fill a number or (C, 1, 1)."""
+    N, C, H, W = images.shape
+    out = cupy.empty_like(images)
+    if out.size == 0:
+        return out
+    *outer, step_h, step_w = geometry.elements(images)
+    h_w_n = ((0, 0, 1, 0), (0, 0, 0, 1), (1, 0, 0, 0))
+    walk = geometry.walk(images.shape, geometry.elements(out), (*outer, 0, 0), (0, 1, 0, 0), h_w_n)
+    image = np.array((H, W, step_h, step_w), "i4, i4, i4, i4")
+    values = tuple(np.broadcast_to(np.asarray(fill, images.dtype), (C, 1, 1)).ravel().tolist())
+    arrays = (out, images, cupy.ascontiguousarray(starts), _constants(values, images.dtype, images.device.id))
+    launch("shift", "shift", images.dtype, out.size, *arrays, walk, image, np.int32(N), np.int32(pixels))
+    return out
+
+
+@cache
+def _constants(values: tuple[float, ...], dtype: np.dtype, device: int) -> Any:
+    """These numbers on the device, which is the current one; copied there once."""
+    return cupy.asarray(np.array(values, dtype))
+
+
 # --- optimizers ---------------------------------------------------------------------------------------------------
 
 MOST_PARAMETERS, MOST_AXES, PIECE = 40, 32, 1024  # as in cuda/optim.cu
