@@ -241,7 +241,8 @@ def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
         if len(parameters) == MOST_PARAMETERS or len(axes) + len(own) > MOST_AXES:
             launches.append((_parameters_struct(parameters, axes), blocks))
             parameters, axes, blocks = [], [], 0
-        pointers = [0 if array is None else _address(array, value) for array in (value, grad, step, *buffers)]
+        device = value.data.device_id
+        pointers = [0 if array is None else _address(array, device) for array in (value, grad, step, *buffers)]
         of_buffers = (*pointers[3:], *[0] * (3 - len(buffers)))
         parameters.append((*pointers[:2], of_buffers, pointers[2], value.size, blocks, len(axes), len(own)))
         axes += own
@@ -258,11 +259,12 @@ def _parameters_struct(parameters: list[Any], axes: list[Any]) -> np.ndarray:
     return result
 
 
-def _address(array: Any, beside: Any) -> int:
-    if array.data.device_id != beside.data.device_id:
+def _address(array: Any, device: int) -> int:
+    found = getattr(array.data, "device_id", None)  # NumPy arrays have none
+    if found != device:
         raise ValueError(
-            f"Optimizer: expected the state of a parameter on its device, cuda:{beside.data.device_id}, "
-            f"got cuda:{array.data.device_id}"
+            f"Optimizer: expected the gradient and the state of a parameter on cuda:{device} there, "
+            f"got an array on {'cpu' if found is None else f'cuda:{found}'}"
         )
     return array.data.ptr
 

@@ -143,18 +143,15 @@ class Optimizer:
 
     def _row(self, param: Tensor, grad: Tensor, fused: Fused, recorded: bool) -> tuple:
         """The arrays that belong to one parameter: its own, its gradient, its buffers, the count of its steps."""
-        array, state, name = param._array, self.state.setdefault(param, {}), type(self).__name__
-        if grad.device != param.device:
-            raise ValueError(
-                f"{name}: expected the gradient of a parameter on {param.device} there, got one on {grad.device}"
-            )
-        before = [id(value) for value in state.values()]
+        array, state = param._array, self.state.setdefault(param, {})
+        before = dict(state)
         step = step_count(state, array) if fused.counts_steps else None
         buffers = [None if value is None else buffer(state, key, array, value) for key, value in fused.buffers.items()]
-        if recorded and [id(value) for value in state.values()] != before:
+        if recorded and any(value is not before.get(key) for key, value in state.items()):
+            self.state[param] = before  # what was made is not filled before a replay
             raise RuntimeError(
-                f"{name}: expected a step before the one that is recorded, to make the state of the parameter of shape "
-                f"{param.shape}: each replay would make it anew"
+                f"{type(self).__name__}: expected a step before the one that is recorded, to make the state of the "
+                f"parameter of shape {param.shape}: each replay would make it anew"
             )
         return array, grad._array, buffers, step
 

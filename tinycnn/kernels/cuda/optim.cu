@@ -129,7 +129,7 @@ extern "C" __global__ void adam(ARGUMENTS) {
         *square_ = T(square);
         if (all.parameter[which].buffer[2]) {
             Sum before = Sum(*largest);
-            if (before > square || before != before) square = before;  // a nan stays
+            if (before > square) square = before;
             *largest = T(square);
         }
         place = T(value - Sum(factors[2 * which]) * (mean / (sqrt(square) + Sum(factors[2 * which + 1]))));
