@@ -55,7 +55,7 @@ class AnomalyWatch:
 
 def _has_nan(array: Any) -> bool:
     is_floating = getattr(getattr(array, "dtype", None), "kind", "") == "f"
-    return is_floating and bool(backend.array_module(array).isnan(array).any())
+    return is_floating and bool(backend.elementwise("isnan", array).any())
 
 
 def _origin() -> str:

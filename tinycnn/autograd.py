@@ -13,10 +13,12 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinycnn import backend
 from tinycnn.backend import Array
@@ -103,7 +105,9 @@ class Version:
 
     Changes through Tensor methods are counted as they happen. An array that was handed out (`tensor.data`,
     `tensor.numpy()`, `from_numpy`) can change behind our back, so it is known by a checksum that is compared
-    whenever the count is asked for; tensors that were never handed out pay nothing.
+    whenever the count is asked for; tensors that were never handed out pay nothing. Of arrays on a GPU there is no
+    checksum, for which the host would have to wait: who changes `tensor.data` there must not do so between forward
+    and backward, or call `zero_`, `copy_` or another method of the tensor instead.
     """
 
     count = 0
@@ -112,6 +116,8 @@ class Version:
     def expose(self, array: Array, is_new: bool = False) -> None:
         """Notes that somebody outside holds `array`. If it is new, no graph can have saved it yet, and the
         checksum can wait until one does."""
+        if not isinstance(array, ndarray):
+            return
         place = (backend.address(array), array.shape, array.strides)
         if self.exposed is None:
             self.exposed = {}
@@ -130,7 +136,7 @@ class Version:
 
 
 def _checksum(array: Array) -> int:
-    return zlib.crc32(backend.to_device(array, backend.CPU).ravel(order="K").data)
+    return zlib.crc32(array.ravel(order="K").data)
 
 
 # --- the operator base class ------------------------------------------------------------------------------
@@ -160,6 +166,8 @@ class Function:
         saves_inputs: keep the inputs for `backward`, as `self.inputs` (checked against changes in place).
         saves_output: keep the output, as `self.output`.
         returns_view: the output may share memory with the first input.
+        elementwise: each element of the output is a function of one element of each input, which are arrays that
+            broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
 
     What else `backward` needs, `forward` puts into `self.saved`; it is freed with the rest after `backward`.
     """
@@ -167,6 +175,7 @@ class Function:
     saves_inputs = False
     saves_output = False
     returns_view = False
+    elementwise = False
 
     recorded = False  # whether a graph is being recorded: `forward` may skip what only `backward` needs
     freed = False
@@ -205,7 +214,15 @@ class Function:
             if self.recorded:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
-        output = Tensor._wrap(self.forward(*arrays))
+        try:
+            if arrays and (type(arrays[0]) is ndarray or type(arrays[-1]) is ndarray):
+                array = self.forward(*arrays)
+            else:
+                array = backend.compute(self.name, self.forward, arrays, self.elementwise)
+        except Exception:
+            backend.one_device(self.name, arrays)  # says so if there are several
+            raise
+        output = Tensor._wrap(array)
         if _mode.anomaly is not None:
             _mode.anomaly.forward(self, arrays, output._array)
         if self.returns_view and _is_view(output._array, arrays[0]):
@@ -362,7 +379,12 @@ def _backward(node: Function, gradient: Any) -> tuple:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
+    backward = node.backward if _mode.anomaly is None else partial(_mode.anomaly.backward, node)
+    if type(gradient._array) is ndarray:
+        grad_inputs = backward(gradient)
+    else:
+        with backend.current(gradient._array):
+            grad_inputs = backward(gradient)
     if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):
@@ -428,8 +450,8 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:
                 f"{caller}: a tensor of shape {output.shape} is not a single number: "
                 "pass its gradient, of the same shape, or reduce it with sum() or mean()"
             )
-        xp = backend.array_module(output._array)
-        gradient = Tensor._wrap(xp.ones_like(output._array))
+        with backend.current(output._array):
+            gradient = Tensor._wrap(backend.array_module(output._array).ones_like(output._array))
     elif not isinstance(gradient, Tensor):
         raise TypeError(f"{caller}: expected the gradient as a Tensor, got {type(gradient).__name__}")
     elif gradient.shape != output.shape:

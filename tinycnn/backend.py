@@ -7,14 +7,17 @@ Nothing else in the package imports CuPy (its kernel file, `kernels/gpu.py`, asi
 from __future__ import annotations
 
 import os
+import re
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -25,6 +28,8 @@ Array = Any  # a numpy.ndarray or a cupy.ndarray
 # To hand work to another thread and wait for it takes about 0.1 ms, and every NumPy call in between contends for the
 # interpreter's lock: less work than this is done in one thread.
 OPERATIONS_A_THREAD = 16_000_000
+
+DRIVERS = {12: 525, 13: 580}  # the oldest NVIDIA driver for each version of CUDA, hence for each extra
 
 MMAP_BYTES, TRIM_BYTES = 1 << 28, 1 << 30  # see _keep_freed_memory
 
@@ -90,7 +95,7 @@ def cupy() -> ModuleType:
     except ImportError as error:
         raise ImportError(
             "device: a GPU needs CuPy, which is not installed: pip install 'tinycnn[cuda12x]' "
-            "(NVIDIA driver 525 or newer) or 'tinycnn[cuda13x]' (driver 580 or newer)"
+            f"(NVIDIA driver {DRIVERS[12]} or newer) or 'tinycnn[cuda13x]' (driver {DRIVERS[13]} or newer)"
         ) from error
     return cupy
 
@@ -100,19 +105,30 @@ def _gpu_count() -> int:
     try:
         count = cp.cuda.runtime.getDeviceCount()
     except cp.cuda.runtime.CUDARuntimeError as error:
-        raise RuntimeError(
-            f"device: CuPy found no usable GPU ({error}): install or update the NVIDIA driver, or use the device 'cpu'"
-        ) from None
+        raise RuntimeError(f"device: {_no_gpu(cp.cuda.runtime, error)}") from None
     if count == 0:
         raise RuntimeError("device: the NVIDIA driver reports no GPU: use the device 'cpu'")
     return count
 
 
+def _no_gpu(runtime: Any, error: Exception) -> str:
+    """Why there is no usable GPU, and what helps."""
+    driver = runtime.driverGetVersion()  # the newest CUDA that it knows, 12080 for 12.8; 0 without a driver
+    needed = runtime.runtimeGetVersion() // 1000
+    if driver == 0:
+        return "no NVIDIA driver was found: install it (nvidia-smi then lists the GPU), or use the device 'cpu'"
+    if driver // 1000 >= needed:
+        return f"CuPy found no usable GPU ({error}): see what nvidia-smi says, or use the device 'cpu'"
+    newest = f"{driver // 1000}.{driver % 1000 // 10}"
+    update = f"update it to {DRIVERS[needed]} or newer" if needed in DRIVERS else "update it"
+    other = [major for major in DRIVERS if major <= driver // 1000]
+    instead = f", or pip install 'tinycnn[cuda{other[-1]}x]' in place of the CuPy installed now" if other else ""
+    return f"the NVIDIA driver knows CUDA up to {newest}, this CuPy needs CUDA {needed}: {update}{instead}"
+
+
 def array_module(array: Array) -> ModuleType:
     """numpy for a NumPy array or scalar, cupy for a CuPy array."""
-    if isinstance(array, (np.ndarray, np.generic)):
-        return np
-    return cupy().get_array_module(array)
+    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
 
 
 def kernels(array: Array) -> ModuleType:
@@ -135,14 +151,89 @@ def address(array: Array) -> int:
 
 
 def to_device(array: Array, target: Device) -> Array:
-    """`array` on the device `target`: itself if it lives there, else a copy."""
+    """`array` on the device `target`: itself if it lives there, else a copy of the same memory order."""
     if device_of(array) == target:
         return array
+    from tinycnn.kernels import gpu  # imports CuPy
+
     if target.type == "cpu":
-        return cupy().asnumpy(array)
-    cp = cupy()
-    with cp.cuda.Device(target.index):
-        return cp.asarray(array)
+        return gpu.in_memory_order(cupy().asnumpy, array)
+    with cupy().cuda.Device(target.index):
+        try:
+            return gpu.in_memory_order(cupy().asarray, array)
+        except MemoryError as error:
+            _refuse_memory("to", target, error)
+
+
+def current(array: Array) -> AbstractContextManager:
+    """For a with statement: the GPU that holds `array` is CuPy's current one, on which it computes. On the CPU there
+    is nothing to do."""
+    return _NOTHING_TO_DO if isinstance(array, np.ndarray) else array.device
+
+
+_NOTHING_TO_DO = nullcontext()
+
+
+def one_device(name: str, operands: Sequence[Any]) -> Device:
+    """The device that holds the arrays among the operands of the operator `name`; ValueError if there are several."""
+    devices = {device_of(x) for x in operands if isinstance(x, np.ndarray) or is_gpu_array(x)}
+    if len(devices) > 1:
+        listed = " and ".join(sorted(map(str, devices)))
+        raise ValueError(f"{name}: tensors on {listed}; move them to one device with .to()") from None
+    return devices.pop() if devices else CPU
+
+
+def is_gpu_array(x: Any) -> bool:
+    """Whether x is a CuPy array. There is none before CuPy is imported, which this does not do."""
+    return "cupy" in sys.modules and isinstance(x, cupy().ndarray)
+
+
+def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], elementwise: bool = False) -> Array:
+    """function(*operands), for the operator `name`, on the device that holds the arrays among its operands.
+
+    CuPy works on its current device only, and gives its results in row-major order, where NumPy follows the memory
+    order of the operands. An `elementwise` function is therefore shown views whose axes are in their memory order.
+
+    Raises ValueError for operands on several devices, and MemoryError with advice where a GPU has not enough.
+    """
+    device = one_device(name, operands)
+    if device == CPU:
+        return function(*operands)
+    from tinycnn.kernels import gpu
+
+    with cupy().cuda.Device(device.index):
+        try:
+            return gpu.in_memory_order(function, *operands) if elementwise else function(*operands)
+        except MemoryError as error:
+            _refuse_memory(name, device, error)
+
+
+def elementwise(name: str, *operands: Any) -> Array:
+    """The function `name` of NumPy or CuPy, of an array and more of them or numbers."""
+    if isinstance(operands[0], np.ndarray):
+        return getattr(np, name)(*operands)
+    return compute(name, getattr(cupy(), name), operands, elementwise=True)
+
+
+def _refuse_memory(name: str, device: Device, error: MemoryError) -> NoReturn:
+    """Raises CuPy's error in other words; that of an operator inside this one has them already."""
+    asked = re.search(r"allocating ([\d,]+) bytes", str(error))
+    if asked is None:
+        raise error
+    free, total = cupy().cuda.runtime.memGetInfo()
+    size = int(asked.group(1).replace(",", ""))
+    in_mib = [f"{count / 2**20:,.1f} MiB" for count in (size, free, total)]
+    raise MemoryError(
+        f"{name}: {device} is out of memory: {in_mib[0]} were asked for, {in_mib[1]} of {in_mib[2]} are free; "
+        "a smaller batch size needs less, and so does no_grad() where no gradients are wanted"
+    ) from None
+
+
+def is_writeable(array: Array) -> bool:
+    """Whether elements can be assigned: not where `broadcast_to` has repeated them in memory."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return all(step or size <= 1 for size, step in zip(array.shape, array.strides))
 
 
 def module_of(target: Device) -> ModuleType:

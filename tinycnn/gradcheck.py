@@ -51,7 +51,8 @@ def gradcheck(
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = _inputs_to_check(arguments)
     try:
-        _check(func, arguments, checked, eps, atol, rtol, fast_mode, np.random.default_rng(seed))
+        with backend.current(next(iter(checked.values()))._array):
+            _check(func, arguments, checked, eps, atol, rtol, fast_mode, np.random.default_rng(seed))
     except GradcheckError:
         if raise_exception:
             raise
@@ -107,7 +108,7 @@ def _inputs_to_check(arguments: tuple) -> dict[int, Tensor]:
     for i, x in checked.items():
         if x.dtype != np.float64:
             raise TypeError(f"gradcheck: inputs[{i}] is {x.dtype}; differences need float64, convert it with .double()")
-        if not x._array.flags.writeable:
+        if not backend.is_writeable(x._array):
             raise ValueError(f"gradcheck: inputs[{i}] repeats its elements in memory (expand); pass a clone()")
     return checked
 
@@ -208,8 +209,9 @@ def _directions(x: Array, rng: np.random.Generator | None) -> Iterator[tuple[str
 
 def _normal(rng: np.random.Generator, like: Array) -> Array:
     """Random numbers of the shape, memory order, dtype and device of `like`."""
-    result = backend.array_module(like).empty_like(like)
-    result[...] = backend.to_device(rng.standard_normal(like.shape), backend.device_of(like))
+    with backend.current(like):
+        result = backend.array_module(like).empty_like(like)
+        result[...] = backend.to_device(rng.standard_normal(like.shape), backend.device_of(like))
     return result
 
 

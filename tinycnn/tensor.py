@@ -57,7 +57,8 @@ class Tensor:
 
     @property
     def data(self) -> backend.Array:
-        """The array itself. It may be changed in place; a graph that still needs it will notice."""
+        """The array itself. It may be changed in place; a graph that still needs it will notice, unless it is on a GPU:
+        see `autograd.Version`."""
         self._shared_version().expose(self._array)
         return self._array
 
@@ -219,24 +220,31 @@ class Tensor:
                 "a change in place is not recorded for gradients: compute a new tensor (y = x + 1, where, cat), "
                 "or do it under no_grad()"
             )
-        array = value._array if isinstance(value, Tensor) else value
         if value is None or isinstance(value, str):
             raise TypeError(f"cannot assign {value!r} to elements of a tensor")
-        if not self._array.flags.writeable:
+        array = value
+        if isinstance(value, Tensor):
+            array = value._array
+            backend.one_device("assignment", [self._array, array])
+        elif isinstance(value, (np.ndarray, list, tuple)):
+            array = backend.to_device(np.asarray(value), self.device)
+        if not backend.is_writeable(self._array):
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
         if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
             array = array.reshape(())  # one number goes anywhere, also into a single element
         *first, last = index or (...,)
         target = self._array
         try:
-            for step in first:
-                target = target[step]
-            target[last] = array
+            with backend.current(target):
+                for step in first:
+                    target = target[step]
+                target[last] = array
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
         except ValueError:
             raise ValueError(
-                f"cannot assign a value of shape {np.shape(array)} to a tensor region of shape {target[last].shape}"
+                f"cannot assign a value of shape {getattr(array, 'shape', ())} to a tensor region of shape "
+                f"{target[last].shape}"
             ) from None
         self._changed_in_place()
         return self
@@ -410,11 +418,23 @@ class Tensor:
         if self._node is not None:
             raise RuntimeError("deepcopy: this tensor was computed from others; use detach() first")
         result = type(self).__new__(type(self))
-        result._array = self._array.copy(order="K")
+        with backend.current(self._array):
+            result._array = self._array.copy(order="K")
         result._requires_grad = self._requires_grad
         result.grad = None if self.grad is None else self.grad.clone()
         memo[id(self)] = result
         return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: what lies on a GPU as a NumPy array and the name of its device, to which it returns."""
+        state = self.__dict__.copy()
+        if self.device != backend.CPU:
+            state |= {"_array": backend.to_device(self._array, backend.CPU), "device": str(self.device)}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        device = backend.device(state.pop("device", "cpu"))
+        self.__dict__.update(state, _array=backend.to_device(state["_array"], device))
 
     # --- arithmetic ---------------------------------------------------------------------------------------
 
@@ -472,22 +492,22 @@ class Tensor:
     matmul, __rmatmul__ = __matmul__, lambda self, other: linalg.matmul(other, self)
 
     def __eq__(self, other: Any) -> Any:
-        return elementwise.compare(np.equal, self, other)
+        return elementwise.compare("equal", self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return elementwise.compare(np.not_equal, self, other)
+        return elementwise.compare("not_equal", self, other)
 
     def __lt__(self, other: Any) -> Tensor:
-        return elementwise.compare(np.less, self, other)
+        return elementwise.compare("less", self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return elementwise.compare(np.less_equal, self, other)
+        return elementwise.compare("less_equal", self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return elementwise.compare(np.greater, self, other)
+        return elementwise.compare("greater", self, other)
 
     def __ge__(self, other: Any) -> Tensor:
-        return elementwise.compare(np.greater_equal, self, other)
+        return elementwise.compare("greater_equal", self, other)
 
     __hash__ = object.__hash__  # by identity: a tensor can be a key, though == compares element by element
 
@@ -773,8 +793,10 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
     if isinstance(data, Tensor):
         data = data._array
     if hasattr(data, "__cuda_array_interface__"):
+        data = data if backend.is_gpu_array(data) else backend.cupy().asarray(data)
         target = backend.device_of(data) if device is None else backend.device(device)
-        return backend.to_device(data.astype(dtype or data.dtype, copy=True), target)
+        with backend.current(data):
+            return backend.to_device(data.astype(dtype or data.dtype, copy=True), target)
     try:
         array = np.array(data, order="K")
     except (ValueError, TypeError) as error:

@@ -7,6 +7,7 @@ ReLU and max pooling they take ten times as long as arithmetic on the mask.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,18 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def add_at(array: np.ndarray, index: Any, values: np.ndarray) -> None:
     """array[index] += values, where an element that is indexed several times gets every value."""
     np.add.at(array, index, values)
+
+
+def reduced(method: str, x: np.ndarray, dims: Any, keepdims: bool) -> np.ndarray:
+    """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all."""
+    if method == "sum" and x.dtype.kind != "f":
+        return x.sum(axis=dims, keepdims=keepdims, dtype=np.int64)
+    return getattr(x, method)(axis=dims, keepdims=keepdims)
+
+
+def along(function: Callable[[np.ndarray, int], np.ndarray], x: np.ndarray, dim: int) -> np.ndarray:
+    """function(x, dim), of the shape of x: what works along one dimension and is the same for all others."""
+    return function(x, dim)
 
 
 def masked(x: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 import cupy
@@ -38,18 +39,50 @@ def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) ->
         kernel(file, name, dtype)((blocks,), (THREADS,), arguments)
 
 
-def add_at(array: Any, index: Any, values: Any) -> None:
-    """array[index] += values, where an element that is indexed several times gets every value."""
-    cupyx.scatter_add(array, index, values)
+# --- element by element -------------------------------------------------------------------------------------------
 
 
-def masked(x: Any, mask: Any, out: Any = None) -> Any:
+def in_memory_order(function: Callable[..., Any], *operands: Any) -> Any:
+    """function(*operands), an elementwise function of arrays and numbers, with the result in the memory order of the
+    first array that has its shape.
+
+    CuPy's functions walk through all arrays in the order of the axes and give a row-major result. They are shown views
+    whose axes are in memory order: neighbouring threads then read and write neighbouring places.
+    """
+    order = _axis_order(*[(x.shape, x.strides) for x in operands if hasattr(x, "strides")])
+    if order is None:
+        return function(*operands)
+    return function(*[_transposed(x, order) for x in operands]).transpose(_inverse(order))
+
+
+@lru_cache(maxsize=4096)
+def _axis_order(*arrays: tuple[tuple[int, ...], tuple[int, ...]]) -> tuple[int, ...] | None:
+    """The axes of a result from the outermost to the innermost in memory, for arrays of these (shape, strides); None
+    if it is row-major."""
+    full = np.broadcast_shapes(*[shape for shape, _ in arrays])
+    for shape, strides in arrays:
+        if shape == full and all(step or size == 1 for size, step in zip(shape, strides, strict=True)):
+            ones = [d for d, size in enumerate(shape) if size == 1]
+            others = [d for d, size in enumerate(shape) if size != 1]
+            by_step = sorted(others, key=lambda d: -abs(strides[d]))
+            return None if by_step == others or 0 in shape else (*ones, *by_step)
+    return None
+
+
+def _transposed(x: Any, order: tuple[int, ...]) -> Any:
+    """x, an array or a number, with the axes of the result in another order."""
+    if not getattr(x, "ndim", 0):
+        return x
+    return x[(None,) * (len(order) - x.ndim)].transpose(order)
+
+
+def _inverse(order: tuple[int, ...]) -> list[int]:
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
+def masked(x: Any, mask: Any) -> Any:
     """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere."""
-    chosen = cupy.where(mask, x, x.dtype.type(0))
-    if out is None:
-        return chosen
-    out[...] = chosen
-    return out
+    return in_memory_order(lambda x, mask: cupy.where(mask, x, 0), x, mask)
 
 
 def relu(x: Any) -> Any:
@@ -60,6 +93,45 @@ def relu(x: Any) -> Any:
 def erf(x: Any) -> Any:
     """The error function."""
     return cupyx.scipy.special.erf(x)
+
+
+# --- along dimensions ---------------------------------------------------------------------------------------------
+
+
+def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
+    """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all.
+
+    CuPy is shown x with its axes in memory order, so that neighbouring threads read neighbouring places.
+    """
+    options = {"dtype": np.int64} if method == "sum" and x.dtype.kind != "f" else {}
+    order = _axis_order((x.shape, x.strides))
+    with x.device:
+        if order is None or dims is None:  # all elements are numbered in the order of the axes
+            return getattr(x, method)(axis=dims, keepdims=keepdims, **options)
+        there = order.index(dims) if isinstance(dims, int) else tuple(map(order.index, dims))
+        y = getattr(x.transpose(order), method)(axis=there, keepdims=True, **options).transpose(_inverse(order))
+        gone = (dims,) if isinstance(dims, int) else dims
+        return y if keepdims else y.reshape([size for d, size in enumerate(y.shape) if d not in gone])
+
+
+def along(function: Callable[[Any, int], Any], x: Any, dim: int) -> Any:
+    """function(x, dim), of the shape of x: what works along one dimension and is the same for all others."""
+    order = _axis_order((x.shape, x.strides))
+    if order is None:
+        return function(x, dim)
+    return function(x.transpose(order), order.index(dim)).transpose(_inverse(order))
+
+
+def add_at(array: Any, index: Any, values: Any) -> None:
+    """array[index] += values for a row-major array, where an element that is indexed several times gets every value.
+
+    Atomic additions would come in another order each time, with other roundings. Here the values are sorted by where
+    they go, for which the host waits, and added up in the order of their indices.
+    """
+    position = cupy.arange(array.size).reshape(array.shape)[index].ravel()
+    order = cupy.argsort(position)  # stable
+    values = cupy.ascontiguousarray(values)
+    launch("index", "add_runs", array.dtype, order.size, array, values, position, order, np.int64(order.size))
 
 
 # --- random numbers -----------------------------------------------------------------------------------------------

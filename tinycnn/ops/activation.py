@@ -17,6 +17,7 @@ class Expm1(Function):
     """eˣ − 1, exact also where eˣ is nearly 1."""
 
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).expm1(x)
@@ -29,6 +30,7 @@ class Erf(Function):
     """The error function, 2/√π ∫₀ˣ exp(−t²) dt."""
 
     saves_inputs = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.kernels(x).erf(x)
@@ -42,6 +44,7 @@ class Softplus(Function):
     """log(1 + exp(β·x)) / β, and x itself where β·x exceeds the threshold: there both agree to the last digit."""
 
     saves_inputs = True
+    elementwise = True
 
     def __init__(self, beta: float, threshold: float):
         self.beta, self.threshold = beta, threshold

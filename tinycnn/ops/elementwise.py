@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,9 +60,7 @@ def _apply(function: Function, a: Any, b: Any) -> Any:
 def _check_together(name: str, *operands: Any) -> None:
     """Refuses operands on different devices and shapes that do not broadcast."""
     tensors = [x for x in operands if isinstance(x, autograd.Tensor)]
-    devices = {str(x.device) for x in tensors}
-    if len(devices) > 1:
-        raise ValueError(f"{name}: tensors on {' and '.join(sorted(devices))}; move them to one device with .to()")
+    backend.one_device(name, [x._array for x in tensors])
     shapes = [x.shape for x in tensors]
     try:
         np.broadcast_shapes(*shapes)
@@ -86,6 +82,8 @@ def _check_not_boolean(name: str, remedy: str, *operands: Any) -> None:
 
 
 class Add(Function):
+    elementwise = True
+
     def forward(self, a: Array, b: Array) -> Array:
         return a + b
 
@@ -94,6 +92,8 @@ class Add(Function):
 
 
 class Sub(Function):
+    elementwise = True
+
     def forward(self, a: Array, b: Array) -> Array:
         return a - b
 
@@ -103,6 +103,7 @@ class Sub(Function):
 
 class Mul(Function):
     saves_inputs = True
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a * b
@@ -115,6 +116,7 @@ class Mul(Function):
 
 class Div(Function):
     saves_inputs = True
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a / b
@@ -129,6 +131,7 @@ class Div(Function):
 class Pow(Function):
     saves_inputs = True
     saves_output = True
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a**b
@@ -152,6 +155,7 @@ class Remainder(Function):
     """a − ⌊a / b⌋ · b, which has the sign of b."""
 
     saves_inputs = True
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a % b
@@ -162,6 +166,8 @@ class Remainder(Function):
 
 
 class Neg(Function):
+    elementwise = True
+
     def forward(self, x: Array) -> Array:
         return -x
 
@@ -199,6 +205,7 @@ def floor_divide(a: Any, b: Any) -> Any:
 
 class _FloorDivide(Function):
     name = "floor_divide"
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a // b
@@ -213,8 +220,7 @@ def _whole_division(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     _check_not_boolean(name, "convert them to integers", a, b)
     a, b = _operands(name, a, b)
     floating = any(getattr(x, "dtype", np.dtype(type(x))).kind == "f" for x in (a, b))
-    divisor = getattr(b, "_array", b)
-    if not floating and (divisor == 0 if isinstance(divisor, int) else (divisor == 0).any()):
+    if not floating and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # for tensors on a GPU, this waits
         raise ZeroDivisionError(f"{name}: division of integers by zero")
     return a, b
 
@@ -235,6 +241,7 @@ def neg(x: Any) -> Any:
 
 class Exp(Function):
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).exp(x)
@@ -245,6 +252,7 @@ class Exp(Function):
 
 class Log(Function):
     saves_inputs = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf and log -1 = nan, as everywhere
@@ -257,6 +265,7 @@ class Log(Function):
 
 class Sqrt(Function):
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         with np.errstate(invalid="ignore"):
@@ -268,6 +277,7 @@ class Sqrt(Function):
 
 class Abs(Function):
     saves_inputs = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).abs(x)
@@ -279,6 +289,7 @@ class Abs(Function):
 
 class Tanh(Function):
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).tanh(x)
@@ -290,6 +301,7 @@ class Tanh(Function):
 
 class Sigmoid(Function):
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         # exp of a negative number never overflows: 1 / (1 + e^-x) = e^x / (1 + e^x), whichever is safe.
@@ -304,13 +316,14 @@ class Sigmoid(Function):
 
 class Relu(Function):
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.kernels(x).relu(x)
 
     def backward(self, grad_output: Any) -> Any:
         # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept.
-        return Masked(self.output._array > 0)(grad_output)
+        return Masked(backend.elementwise("greater", self.output._array, 0))(grad_output)
 
 
 class Masked(Function):
@@ -344,8 +357,7 @@ def abs(x: Any) -> Any:
 
 def sign(x: Any) -> Any:
     """-1, 0 or 1. Its derivative is 0 wherever it exists, so the result is a constant."""
-    xp = backend.array_module(x._array)
-    return autograd.Tensor._wrap(xp.sign(x._array))
+    return autograd.Tensor._wrap(backend.elementwise("sign", x._array))
 
 
 def tanh(x: Any) -> Any:
@@ -367,6 +379,7 @@ class Maximum(Function):
     """max(a, b); where both are equal, each gets half of the gradient (as in torch)."""
 
     saves_inputs = True
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return backend.array_module(a).maximum(a, b)
@@ -380,6 +393,7 @@ class Minimum(Function):
     """min(a, b), with the gradient of `Maximum`."""
 
     saves_inputs = True
+    elementwise = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return backend.array_module(a).minimum(a, b)
@@ -397,6 +411,7 @@ def _split_at_ties(grad_output: Any, a_chosen: Any, tie: Any, needs: Any) -> tup
 
 class Clamp(Function):
     saves_inputs = True
+    elementwise = True
 
     def __init__(self, low: float | None, high: float | None):
         self.low, self.high = low, high
@@ -415,19 +430,23 @@ class Clamp(Function):
 
 
 class Where(Function):
-    def __init__(self, condition: Array):
-        self.condition = condition
+    elementwise = True
 
-    def forward(self, a: Array, b: Array) -> Array:
+    def __call__(self, condition: Any, a: Any, b: Any) -> Any:
+        result = super().__call__(condition, a, b)
         if self.recorded:
-            self.condition = self.condition.copy(order="K")  # the caller may change the original before backward
-        return backend.array_module(self.condition).where(self.condition, a, b)
+            self.saved = condition.clone()  # the caller may change the original before backward
+        return result
+
+    def forward(self, condition: Array, a: Array, b: Array) -> Array:
+        return backend.array_module(condition).where(condition, a, b)
 
     def backward(self, grad_output: Any) -> Any:
-        need_a, need_b = self.needs_input_grad
+        _, need_a, need_b = self.needs_input_grad
         return (
-            Where(self.condition)(grad_output, 0) if need_a else None,
-            Where(self.condition)(0, grad_output) if need_b else None,
+            None,
+            Where()(self.saved, grad_output, 0) if need_a else None,
+            Where()(self.saved, 0, grad_output) if need_b else None,
         )
 
 
@@ -469,7 +488,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
         a = autograd.Tensor(a, device=condition.device)
     a, b = _operands("where", a, b)
     try:
-        return Where(condition._array)(a, b)
+        return Where()(condition, a, b)
     except (TypeError, ValueError):
         _check_together("where", condition, a, b)
         raise
@@ -491,15 +510,16 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
 # --- comparisons and logic: no gradients, so no operator classes --------------------------------------------
 
 
-def compare(function: Callable, a: Any, b: Any) -> Any:
-    """A boolean Tensor; NotImplemented for what cannot be compared, so that `tensor == "text"` is False."""
+def compare(name: str, a: Any, b: Any) -> Any:
+    """A boolean Tensor, by NumPy's function `name`; NotImplemented for what cannot be compared, so that
+    `tensor == "text"` is False."""
     if not isinstance(b, (autograd.Tensor, bool, int, float, np.ndarray, np.generic)):
         return NotImplemented
-    a, b = _operands(function.__name__, a, b)
+    a, b = _operands(name, a, b)
     try:
-        return autograd.Tensor._wrap(function(a._array, getattr(b, "_array", b)))
+        return autograd.Tensor._wrap(backend.elementwise(name, a._array, getattr(b, "_array", b)))
     except (TypeError, ValueError):
-        _check_together(function.__name__, a, b)
+        _check_together(name, a, b)
         raise
 
 
@@ -509,8 +529,7 @@ def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: b
         got = getattr(b, "dtype", type(b).__name__)
         raise TypeError(f"isclose: expected two Tensors of one dtype, got {a.dtype} and {got}")
     _check_together("isclose", a, b)
-    xp = backend.array_module(a._array)
-    return autograd.Tensor._wrap(xp.isclose(a._array, b._array, rtol, atol, equal_nan))
+    return autograd.Tensor._wrap(backend.elementwise("isclose", a._array, b._array, rtol, atol, equal_nan))
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
@@ -518,7 +537,7 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
     return bool(isclose(a, b, rtol, atol, equal_nan).all())
 
 
-_LOGICAL: dict[str, Callable] = {"&": operator.and_, "|": operator.or_, "^": operator.xor, "~": operator.invert}
+_LOGICAL = {"&": "bitwise_and", "|": "bitwise_or", "^": "bitwise_xor", "~": "invert"}
 
 
 def logical(symbol: str, *operands: Any) -> Any:
@@ -530,7 +549,8 @@ def logical(symbol: str, *operands: Any) -> Any:
     if len(operands) == 2:
         operands = _operands(f"'{symbol}'", *operands)
     try:
-        return autograd.Tensor._wrap(_LOGICAL[symbol](*[getattr(x, "_array", x) for x in operands]))
+        arrays = [getattr(x, "_array", x) for x in operands]
+        return autograd.Tensor._wrap(backend.elementwise(_LOGICAL[symbol], *arrays))
     except (TypeError, ValueError):
         _check_together(f"'{symbol}'", *operands)
         raise
@@ -538,4 +558,4 @@ def logical(symbol: str, *operands: Any) -> Any:
 
 def test(function: str, x: Any) -> Any:
     """isnan, isinf or isfinite of each element, as a boolean Tensor."""
-    return autograd.Tensor._wrap(getattr(backend.array_module(x._array), function)(x._array))
+    return autograd.Tensor._wrap(backend.elementwise(function, x._array))

@@ -42,11 +42,12 @@ def argsort(x: Any, dim: int = -1, descending: bool = False) -> Any:
     dim = normalize_dim(dim, x.ndim, "argsort")
     array = x._array if x.ndim else x._array.reshape(1)
     xp = backend.array_module(array)
-    if descending:
-        # Sorted from the other end, so that reversing the result keeps the order of equal elements.
-        index = array.shape[dim] - 1 - xp.flip(xp.argsort(xp.flip(array, dim), axis=dim, kind="stable"), dim)
-    else:
-        index = xp.argsort(array, axis=dim, kind="stable")
+    with backend.current(array):
+        if descending:
+            # Sorted from the other end, so that reversing the result keeps the order of equal elements.
+            index = array.shape[dim] - 1 - xp.flip(xp.argsort(xp.flip(array, dim), axis=dim, kind="stable"), dim)
+        else:
+            index = xp.argsort(array, axis=dim, kind="stable")
     return autograd.Tensor._wrap(index.reshape(x.shape))
 
 

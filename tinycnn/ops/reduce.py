@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 from tinycnn.ops import elementwise
-from tinycnn.ops.shape import Expand, Reshape, gather, normalize_dim, normalize_dims
+from tinycnn.ops.shape import Expand, Gather, Reshape, normalize_dim, normalize_dims
 
 
 class Sum(Function):
@@ -19,7 +17,7 @@ class Sum(Function):
         self.dims, self.keepdim = dims, keepdim
 
     def forward(self, x: Array) -> Array:
-        return x.sum(axis=self.dims, keepdims=self.keepdim, dtype=None if x.dtype.kind == "f" else np.int64)
+        return backend.kernels(x).reduced("sum", x, self.dims, self.keepdim)
 
     def backward(self, grad_output: Any) -> Any:
         shape, _ = self.input_types[0]
@@ -36,7 +34,7 @@ class Extremum(Function):
         self.method, self.dims, self.keepdim = method, dims, keepdim
 
     def forward(self, x: Array) -> Array:
-        return getattr(x, self.method)(axis=self.dims, keepdims=self.keepdim)
+        return backend.kernels(x).reduced(self.method, x, self.dims, self.keepdim)
 
     def backward(self, grad_output: Any) -> Any:
         (x,) = self.inputs
@@ -54,8 +52,12 @@ class Softmax(Function):
         self.dim = dim
 
     def forward(self, x: Array) -> Array:
-        e = backend.array_module(x).exp(x - x.max(axis=self.dim, keepdims=True))  # shifted: never overflows
-        return e / e.sum(axis=self.dim, keepdims=True)
+        return backend.kernels(x).along(self._softmax, x, self.dim)
+
+    @staticmethod
+    def _softmax(x: Array, dim: int) -> Array:
+        e = backend.array_module(x).exp(x - x.max(axis=dim, keepdims=True))  # shifted: never overflows
+        return e / e.sum(axis=dim, keepdims=True)
 
     def backward(self, grad_output: Any) -> Any:
         y = self.output
@@ -71,9 +73,13 @@ class LogSoftmax(Function):
         self.dim = dim
 
     def forward(self, x: Array) -> Array:
+        return backend.kernels(x).along(self._log_softmax, x, self.dim)
+
+    @staticmethod
+    def _log_softmax(x: Array, dim: int) -> Array:
         xp = backend.array_module(x)
-        shifted = x - x.max(axis=self.dim, keepdims=True)
-        return shifted - xp.log(xp.exp(shifted).sum(axis=self.dim, keepdims=True))
+        shifted = x - x.max(axis=dim, keepdims=True)
+        return shifted - xp.log(xp.exp(shifted).sum(axis=dim, keepdims=True))
 
     def backward(self, grad_output: Any) -> Any:
         return grad_output - self.output.exp() * grad_output.sum(self.dim, keepdim=True)
@@ -99,9 +105,7 @@ def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return Sum(dims, keepdim)(x) * (1.0 / count if count else math.nan)
 
 
-def var(
-    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
-) -> Any:
+def var(x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1) -> Any:
     _check_floating("var", x)
     if isinstance(dim, bool):  # x.var(False): torch's short form, without dimensions
         dim, unbiased = None, dim
@@ -114,9 +118,7 @@ def var(
     return total * (1.0 / degrees if degrees else math.inf)
 
 
-def std(
-    x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
-) -> Any:
+def std(x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1) -> Any:
     return _root(var(x, dim, unbiased, keepdim, correction=correction), 2)
 
 
@@ -154,7 +156,8 @@ def min_along(x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
 def _select_along(x: Any, indices: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
     if x.ndim == 0:
         return x.clone(), indices
-    values = gather(x, dim, indices)
+    dim = normalize_dim(dim, x.ndim, "gather")
+    values = Gather(dim, indices._array)(x)
     return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
 
 
@@ -170,17 +173,17 @@ def _arg(method: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     axis = None if dim is None or x.ndim == 0 else normalize_dim(dim, x.ndim, method)
     if (x.numel() if axis is None else x.shape[axis]) == 0:
         raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
-    return autograd.Tensor._wrap(getattr(x._array, method)(axis=axis, keepdims=keepdim))
+    return autograd.Tensor._wrap(backend.kernels(x._array).reduced(method, x._array, axis, keepdim))
 
 
 def all(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     axes = normalize_dims(dim, x.ndim, "all")
-    return autograd.Tensor._wrap(x._array.all(axis=axes, keepdims=keepdim))
+    return autograd.Tensor._wrap(backend.kernels(x._array).reduced("all", x._array, axes, keepdim))
 
 
 def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     axes = normalize_dims(dim, x.ndim, "any")
-    return autograd.Tensor._wrap(x._array.any(axis=axes, keepdims=keepdim))
+    return autograd.Tensor._wrap(backend.kernels(x._array).reduced("any", x._array, axes, keepdim))
 
 
 def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:

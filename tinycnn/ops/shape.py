@@ -141,7 +141,7 @@ class SumToSize(Function):
         self.shape, self.dims = shape, dims
 
     def forward(self, x: Array) -> Array:
-        return x.sum(axis=self.dims, keepdims=True).reshape(self.shape)
+        return backend.kernels(x).reduced("sum", x, self.dims, True).reshape(self.shape)
 
     def backward(self, grad_output: Any) -> Any:
         return grad_output.expand(*self.input_types[0][0])
@@ -226,8 +226,8 @@ def _triangle(name: str, x: Any, last: int, keeps: bool) -> Any:
     """x where `keeps` up to the diagonal `last`, or beyond it if not; 0 elsewhere."""
     if x.ndim < 2:
         raise ValueError(f"{name}: expected a tensor of at least 2 dimensions, got shape {x.shape}")
-    xp = backend.array_module(x._array)
-    kept = autograd.Tensor._wrap(xp.tri(*x.shape[-2:], last, dtype=bool) == keeps)
+    with backend.current(x._array):
+        kept = autograd.Tensor._wrap(backend.array_module(x._array).tri(*x.shape[-2:], last, dtype=bool) == keeps)
     return x.masked_fill(~kept, False if x.dtype == bool else 0)
 
 
@@ -279,19 +279,19 @@ class GetItem(Function):
         return x[self.index]
 
     def backward(self, grad_output: Any) -> Any:
-        return Scatter(self.index, self.input_types[0][0])(grad_output)
+        return Scatter(self.index, self.input_types[0][0], _may_repeat(self.index))(grad_output)
 
 
 class Scatter(Function):
-    """Zeros of `shape` to which the input is added at `index`: the adjoint of GetItem."""
+    """Zeros of `shape` to which the input is added at `index`, which `repeats` elements or not: GetItem's adjoint."""
 
-    def __init__(self, index: Any, shape: tuple[int, ...]):
-        self.index, self.shape = index, shape
+    def __init__(self, index: Any, shape: tuple[int, ...], repeats: bool):
+        self.index, self.shape, self.repeats = index, shape, repeats
 
     def forward(self, x: Array) -> Array:
         y = backend.array_module(x).zeros(self.shape, x.dtype)
-        if _is_advanced(self.index):
-            backend.kernels(x).add_at(y, self.index, x)  # the same element may be indexed more than once
+        if self.repeats:
+            backend.kernels(x).add_at(y, self.index, x)
         else:
             y[self.index] = x
         return y
@@ -312,7 +312,8 @@ class Gather(Function):
         return x[along(self.index, self.dim)]
 
     def backward(self, grad_output: Any) -> Any:
-        return Scatter(along(self.index, self.dim), self.input_types[0][0])(grad_output)
+        repeats = self.index.ndim > 0 and self.index.shape[self.dim] > 1
+        return Scatter(along(self.index, self.dim), self.input_types[0][0], repeats)(grad_output)
 
 
 def along(index: Array, dim: int) -> tuple:
@@ -330,9 +331,10 @@ def _own(index: Any) -> Any:
     return index.copy() if hasattr(index, "copy") else index
 
 
-def _is_advanced(index: Any) -> bool:
+def _may_repeat(index: Any) -> bool:
+    """Whether an index may pick an element more than once: of arrays, those of integers may, masks do not."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(not isinstance(part, (int, slice, type(None), type(...))) for part in parts)
+    return any(not isinstance(part, (int, slice, type(None), type(...))) and part.dtype.kind != "b" for part in parts)
 
 
 def index_steps(index: Any, x: Array) -> tuple:
@@ -381,7 +383,11 @@ def getitem(x: Any, index: Any) -> Any:
 
 
 def gather(x: Any, dim: int, index: Any) -> Any:
-    """Elements of x along `dim`: out[i][j] = x[index[i][j]][j] for dim 0 of a matrix (as torch.gather)."""
+    """Elements of x along `dim`: out[i][j] = x[index[i][j]][j] for dim 0 of a matrix (as torch.gather).
+
+    An index out of range is an error on the CPU. On a GPU, where looking for it would make the host wait, it counts on
+    from the other end.
+    """
     dim = normalize_dim(dim, x.ndim, "gather")
     if getattr(index, "dtype", np.dtype("O")).kind not in "iu":
         raise TypeError(f"gather: expected a Tensor of integers as index, got {getattr(index, 'dtype', index)}")
@@ -390,7 +396,9 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     sizes = zip(index.shape, x.shape)
     if index.ndim != x.ndim or any(i > n for d, (i, n) in enumerate(sizes) if d != dim):
         raise ValueError(f"gather: an index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
-    if index.numel() and (index._array.min() < 0 or index._array.max() >= x.shape[dim]):
+    backend.one_device("gather", [x._array, index._array])
+    on_cpu = x.device == backend.CPU
+    if on_cpu and index.numel() and (index._array.min() < 0 or index._array.max() >= x.shape[dim]):
         raise IndexError(
             f"gather: indices from {index._array.min()} to {index._array.max()} are out of range for "
             f"dim {dim} of size {x.shape[dim]}"
@@ -484,6 +492,8 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> tuple:
 
 
 class Clone(Function):
+    elementwise = True
+
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).array(x, copy=True, order="K")
 
@@ -502,13 +512,16 @@ class Contiguous(Function):
 class Cast(Function):
     """Another dtype. The graph walk casts the gradient back."""
 
+    elementwise = True
+
     def __init__(self, dtype: np.dtype):
         self.dtype = dtype
 
     def __call__(self, *inputs: Any) -> Any:
         if self.dtype.kind == "f":
             return super().__call__(*inputs)
-        return autograd.Tensor._wrap(self.forward(inputs[0]._array))  # integers have no gradient
+        with autograd.no_grad():  # integers have no gradient
+            return super().__call__(*inputs)
 
     def forward(self, x: Array) -> Array:
         return x.astype(self.dtype)

@@ -12,6 +12,7 @@ from tinycnn.ops.elementwise import as_float
 
 class Sin(Function):
     saves_inputs = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).sin(x)
@@ -23,6 +24,7 @@ class Sin(Function):
 
 class Cos(Function):
     saves_inputs = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).cos(x)
@@ -36,6 +38,7 @@ class Log1p(Function):
     """log(1 + x), exact where 1 + x would be rounded to 1."""
 
     saves_inputs = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).log1p(x)
@@ -49,6 +52,7 @@ class Expm1(Function):
     """exp(x) − 1, exact where exp(x) would be rounded to 1."""
 
     saves_output = True
+    elementwise = True
 
     def forward(self, x: Array) -> Array:
         return backend.array_module(x).expm1(x)
@@ -96,4 +100,4 @@ def _rounded(function: str, x: Any) -> Any:
         raise TypeError(f"{function}: expected numbers, got a boolean tensor")
     if x.dtype.kind != "f":
         return x.clone()
-    return autograd.Tensor._wrap(getattr(backend.array_module(x._array), function)(x._array))
+    return autograd.Tensor._wrap(backend.elementwise(function, x._array))

@@ -1,0 +1,68 @@
+"""Every row of the operator table on the GPU: values and gradients as on the CPU, in any memory order, each time."""
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tests.gpu import assert_close, lib, on_gpu
+from tests.operators import CASES, gradients
+from tests.test_operators import batch_innermost, column_major, reversed_memory, strided, upstream_rng
+
+pytestmark = pytest.mark.gpu
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+TOLERANCE = {np.float64: 1e-10, np.float32: 1e-5}
+
+
+def cast(arrays, dtype):
+    return [a.astype(dtype, order="K") if a.dtype.kind == "f" else a for a in arrays]
+
+
+def run(library, case, arrays):
+    """All outputs and gradients, by name, as NumPy arrays."""
+    inputs = [tinycnn.Tensor._wrap(a) for a in arrays]
+    inputs = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
+    outputs = case.run(library, inputs)
+    found = {f"output{i}": y for i, y in enumerate(outputs)}
+    found |= gradients(case, library, inputs, outputs, upstream_rng(case))
+    devices = {x.device for x in inputs}
+    assert {y.device for y in found.values()} <= devices
+    return {name: y.detach().cpu().numpy() for name, y in found.items()}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+@each_case
+def test_same_as_on_the_cpu(case, dtype):
+    arrays = cast(case.inputs(), dtype)
+    found = run(lib, case, [on_gpu(a) for a in arrays])
+    assert_close(found, run(tinycnn, case, arrays), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("layout", [strided, reversed_memory, column_major, batch_innermost])
+@pytest.mark.parametrize("case", [c for c in CASES if any(x.ndim for x in c.inputs())], ids=lambda case: case.name)
+def test_memory_order_does_not_matter(case, layout):
+    arrays = case.inputs()
+    laid_out = [on_gpu(layout(a)) for a in arrays]
+    assert_close(run(lib, case, laid_out), run(tinycnn, case, arrays), TOLERANCE[np.float64])
+
+
+@each_case
+def test_same_bits_twice_and_inputs_unchanged(case):
+    inputs = [on_gpu(a) for a in cast(case.inputs(), np.float32)]
+    first, second = run(lib, case, inputs), run(lib, case, inputs)
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes(), name
+    for x, original in zip(inputs, cast(case.inputs(), np.float32), strict=True):
+        np.testing.assert_array_equal(x.get(), original)
+
+
+def test_gradients_of_repeated_indices_are_the_same_bits_each_time():
+    rng = np.random.default_rng(0)
+    index = on_gpu(rng.integers(0, 3, 20_000))
+    upstream = tinycnn.Tensor._wrap(on_gpu(rng.standard_normal((20_000, 2), np.float32)))
+
+    def gradient():
+        x = tinycnn.Tensor._wrap(on_gpu(np.zeros((3, 2), np.float32))).requires_grad_()
+        x[tinycnn.Tensor._wrap(index)].backward(upstream)
+        return x.grad.cpu().numpy().tobytes()
+
+    assert len({gradient() for _ in range(10)}) == 1
