@@ -17,6 +17,7 @@ if os.environ.get("TINYCNN_EMULATE_GPU") == "1":
     from tests import emulator
 
     emulator.install()
+    os.environ["TINYCNN_CUBLAS"] = str(emulator.cublas_path())
 
 
 def _has_gpu() -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinycnn
+from tinycnn.ops import conv
 from tinycnn import backend
 from tinycnn.nn import functional as F
 
@@ -32,7 +33,7 @@ def conv_with_gradients(threads: int) -> list[np.ndarray]:
 def test_threads_share_a_convolution(threads, monkeypatch):
     alone = conv_with_gradients(1)
     monkeypatch.setattr(backend, "OPERATIONS_A_THREAD", 0)
-    monkeypatch.setattr("tinycnn.ops.conv.BLOCK_BYTES", 1000)
+    monkeypatch.setitem(conv.BLOCK_BYTES, "cpu", 1000)
     shared = conv_with_gradients(threads)
     for a, b in zip(alone, shared, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

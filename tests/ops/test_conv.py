@@ -127,7 +127,7 @@ def test_any_geometry_against_loops(geometry):
 @pytest.mark.parametrize("block_bytes", [1, 700, 3000, 20_000])
 @every_geometry
 def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
-    monkeypatch.setattr(conv_ops, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setitem(conv_ops.BLOCK_BYTES, "cpu", block_bytes)
     check_against_loops(geometry)
 
 
@@ -137,7 +137,7 @@ def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
     monkeypatch.setattr(backend, "_num_threads", threads)
     monkeypatch.setattr(backend, "_pool", None)
     monkeypatch.setattr(backend, "OPERATIONS_A_THREAD", 0)
-    monkeypatch.setattr(conv_ops, "BLOCK_BYTES", 500)
+    monkeypatch.setitem(conv_ops.BLOCK_BYTES, "cpu", 500)
     check_against_loops(geometry)
 
 

@@ -15,6 +15,230 @@ import numpy as np
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
+# --- sliding windows ----------------------------------------------------------------------------------------
+# In all of these, the last D axes are spatial and `window` is a patches.Window over them; any memory order.
+
+
+def unfold_into(columns: np.ndarray, x: np.ndarray, window: Any) -> None:
+    """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory.
+
+    Shapes: x (..., *input_size), columns (*kernel_size, ..., *output_size).
+    """
+    for tap in window.taps:
+        column = columns[tap.position]
+        for margin in tap.margins:
+            column[margin] = 0
+        column[tap.outputs] = x[tap.inputs]
+
+
+def fold_into(x: np.ndarray, columns: np.ndarray, window: Any) -> None:
+    """x[.., i] = Σ of columns[k][.., o] over all (k, o) that meet at i: the adjoint of `unfold_into`.
+
+    An input position lies in several windows, and its gradient is the sum over all of them. So this is not the
+    inverse of `unfold_into`.
+    """
+    x[...] = 0
+    for tap in window.taps:
+        x[tap.inputs] += columns[tap.position][tap.outputs]
+
+
+def window_sum(x: np.ndarray, window: Any) -> np.ndarray:
+    """y[.., o] = Σ over the window o of x; padding counts as 0."""
+    y = _like(x, window.output_size, x.dtype)
+    y[...] = 0
+    for tap in window.taps:
+        y[tap.outputs] += x[tap.inputs]
+    return y
+
+
+def window_spread(g: np.ndarray, window: Any) -> np.ndarray:
+    """x[.., i] = Σ of g[.., o] over all windows o that cover i: the adjoint of `window_sum`."""
+    x = _like(g, window.input_size, g.dtype)
+    x[...] = 0
+    for tap in window.taps:
+        x[tap.inputs] += g[tap.outputs]
+    return x
+
+
+def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The largest x in each window, and (or None) the number of the tap where it lies, the first of equals.
+
+    Padding counts as −∞; a nan wins, as in torch.
+    """
+    taps = window.taps
+    y = _like(x, window.output_size, x.dtype)
+    numbers = np.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32) if keeps_argmax else None
+    if taps[0].margins:
+        y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        if numbers is not None:  # where all elements are −∞, the first that lies on the input is the first largest
+            for k, tap in reversed(list(enumerate(taps))):
+                numbers[tap.outputs] = k
+    y[taps[0].outputs] = x[taps[0].inputs]
+    for k, tap in enumerate(taps[1:], start=1):
+        candidate, best = x[tap.inputs], y[tap.outputs]
+        if numbers is not None:
+            # Not (best >= candidate), rather than candidate > best: nan wins. Later taps have larger numbers, so the
+            # largest number is the last tap that was better.
+            better = ~(best >= candidate)
+            argmax = numbers[tap.outputs]
+            np.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
+        np.maximum(best, candidate, out=best)
+    return y, numbers
+
+
+def scatter_taps(g: np.ndarray, argmax: np.ndarray, window: Any) -> np.ndarray:
+    """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
+    g = _in_order_of(argmax, g)
+    x = _like(argmax, window.input_size, g.dtype)
+    if not window.tiles:
+        x[...] = 0
+    for k, tap in enumerate(window.taps):
+        chosen = argmax[tap.outputs] == k
+        if window.overlaps:
+            x[tap.inputs] += masked(g[tap.outputs], chosen)
+        else:
+            masked(g[tap.outputs], chosen, out=x[tap.inputs])
+    return x
+
+
+def gather_taps(x: np.ndarray, argmax: np.ndarray, window: Any) -> np.ndarray:
+    """y[.., o] = x[.., o·stride + k·dilation − padding] with the tap k that `argmax` names for each o."""
+    y = _like(x, window.output_size, x.dtype)
+    y[...] = 0
+    for k, tap in enumerate(window.taps):
+        y[tap.outputs] += masked(x[tap.inputs], argmax[tap.outputs] == k)
+    return y
+
+
+def _like(x: np.ndarray, spatial: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An uninitialised (N, C, *spatial) array in the memory order of `x`."""
+    return np.empty_like(x, dtype=dtype, shape=x.shape[:2] + spatial)
+
+
+def _in_order_of(model: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """`x` itself if it lies in memory in the order of `model`, else a copy that does: mixing orders is slow."""
+    if x.strides == tuple(stride * x.itemsize // model.itemsize for stride in model.strides):
+        return x
+    y = np.empty_like(model, dtype=x.dtype)
+    y[...] = x
+    return y
+
+
+# --- reductions and normalisation ---------------------------------------------------------------------------
+
+
+def sum_over(x: np.ndarray, dims: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """The sum of a floating-point array over `dims`."""
+    return x.sum(axis=dims, keepdims=keepdims)
+
+
+def standardize(x: np.ndarray, dims: tuple[int, ...], eps: float) -> tuple[np.ndarray, ...]:
+    """((x − mean) / √(variance + eps), mean, variance, 1 / √(variance + eps)), the statistics over `dims`."""
+    count = math.prod(x.shape[d] for d in dims)
+    mean = x.sum(axis=dims, keepdims=True) / count
+    y = x - mean
+    variance = np.square(y).sum(axis=dims, keepdims=True) / count
+    inverse_std = 1 / np.sqrt(variance + eps)
+    y *= inverse_std
+    return y, mean, variance, inverse_std
+
+
+def standardize_backward(u: np.ndarray, y: np.ndarray, inverse_std: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """(u − mean(u) − y · mean(u · y)) · inverse_std, the means over `dims`."""
+    count = math.prod(u.shape[d] for d in dims)
+    product = u * y
+    mean_u, mean_uy = (z.sum(axis=dims, keepdims=True) / count for z in (u, product))
+    g = u - mean_u
+    g -= np.multiply(y, mean_uy, out=product)
+    g *= inverse_std
+    return g
+
+
+# --- the loss of a classifier -------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, ignore_index: int, smoothing: float,
+    reduction: str, class_dim: int,
+) -> tuple[np.ndarray, Any]:  # fmt: skip
+    """(loss, what `cross_entropy_backward` needs).
+
+    With p = softmax(x), target t, class weights w and label smoothing s over C classes, the loss of a row is
+    −(1 − s) w[t] log p[t] − s/C Σ_j w[j] log p[j], and 0 where the target is `ignore_index`. Their mean is their sum
+    by the sum of all w[t] that count.
+    """
+    log_probs = x - x.max(axis=class_dim, keepdims=True)  # shifted: never overflows
+    probs = np.exp(log_probs)
+    total = probs.sum(axis=class_dim, keepdims=True)
+    log_probs -= np.log(total)
+    probs /= total
+    counts = target != ignore_index
+    chosen = np.expand_dims(np.where(counts, target, 0), class_dim)
+    counted = counts.astype(x.dtype) if weight is None else weight[chosen.squeeze(class_dim)] * counts
+    near = np.expand_dims(counted * x.dtype.type(1 - smoothing), class_dim)
+    loss = -(near * np.take_along_axis(log_probs, chosen, class_dim)).squeeze(class_dim)
+    if smoothing:
+        weighted = log_probs if weight is None else log_probs * _along(weight, x.ndim, class_dim)
+        loss -= x.dtype.type(smoothing / x.shape[class_dim]) * weighted.sum(axis=class_dim) * counts
+    saved = probs, chosen, near, smoothing, np.expand_dims(counts, class_dim)
+    if reduction == "none":
+        return loss, (*saved, None)
+    divisor = counted.sum() if reduction == "mean" else None
+    with np.errstate(invalid="ignore"):  # nan where nothing counts, as in torch
+        return np.asarray(loss.sum() if divisor is None else loss.sum() / divisor), (*saved, divisor)
+
+
+def cross_entropy_backward(
+    u: np.ndarray, x: np.ndarray, saved: Any, weight: np.ndarray | None, class_dim: int
+) -> np.ndarray:
+    """u times the gradient of the loss: (near + far Σ w) p[j] − near [j = t] − far w[j] with near = (1 − s) w[t] and
+    far = s/C."""
+    probs, chosen, near, smoothing, counts, divisor = saved
+    u = np.expand_dims(u, class_dim) if u.ndim else u
+    u_near = near * (u if divisor is None else u / divisor)
+    if smoothing:
+        u_far = counts * (u if divisor is None else u / divisor) * x.dtype.type(smoothing / x.shape[class_dim])
+        g = probs * (u_near + u_far * (x.shape[class_dim] if weight is None else weight.sum()))
+        g -= u_far if weight is None else u_far * _along(weight, x.ndim, class_dim)
+    else:
+        g = probs * u_near
+    np.put_along_axis(g, chosen, np.take_along_axis(g, chosen, class_dim) - u_near, class_dim)
+    return g
+
+
+def _along(weight: np.ndarray, ndim: int, class_dim: int) -> np.ndarray:
+    """weight (C), to go with scores of `ndim` dimensions."""
+    return weight.reshape(-1, *[1] * (ndim - class_dim - 1))
+
+
+# --- matrix products ----------------------------------------------------------------------------------------
+
+
+def rounded(x: np.ndarray, precision: str) -> np.ndarray:
+    """float32 as the operand of a product of this precision: rounded to what "float16" or "bfloat16" can hold, still
+    in float32, in which products are summed. Else x itself."""
+    if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
+        return x
+    if precision == "float16":
+        with np.errstate(over="ignore"):
+            return x.astype(np.float16).astype(np.float32)
+    # bfloat16 is the upper half of a float32: to the nearest, ties to even.
+    word = np.array(x, order="K").view(np.uint32)
+    word += 0x7FFF + ((word >> 16) & 1)
+    word &= 0xFFFF0000
+    y = word.view(np.float32)
+    y[np.isnan(x)] = np.nan  # a nan of large mantissa would have become another number
+    return y
+
+
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precision: str = "float32") -> np.ndarray:
+    """a b for (..., n, k) and (..., k, m), into `out` if it is given; operands come from `rounded`."""
+    return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
+
+
+# --- element by element -------------------------------------------------------------------------------------
+
+
 def add_at(array: np.ndarray, index: Any, values: np.ndarray) -> None:
     """array[index] += values, where an element that is indexed several times gets every value."""
     np.add.at(array, index, values)

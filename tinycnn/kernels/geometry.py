@@ -88,3 +88,26 @@ def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
         for name, of in steps.items():
             dim[name] = of[i]
     return result
+
+
+@lru_cache(maxsize=4096)
+def batches(shape: tuple[int, ...], *steps: Strides) -> tuple[list[tuple[int, ...]], int, tuple[int, ...]]:
+    """How to run through a batch of `shape` with calls that each take many evenly spaced members of it.
+
+    Returns (the starts of the calls in each array, how many members a call takes, their distances in each array).
+    `steps` gives, for each array, the distance along each axis of the batch, in elements.
+    """
+    merged: list[tuple[int, tuple[int, ...]]] = []
+    for n, *step in zip(shape, *steps, strict=True):
+        if n == 1:
+            continue
+        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], step, strict=True)):
+            merged[-1] = (merged[-1][0] * n, tuple(step))
+        else:
+            merged.append((n, tuple(step)))
+    none = (0,) * len(steps)
+    count, distances = merged.pop(max(range(len(merged)), key=lambda i: merged[i][0])) if merged else (1, none)
+    starts = [none]
+    for n, step in merged:
+        starts = [tuple(s + i * d for s, d in zip(start, step, strict=True)) for start in starts for i in range(n)]
+    return starts, count, distances

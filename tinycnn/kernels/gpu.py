@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
@@ -11,7 +13,7 @@ import cupyx
 import cupyx.scipy.special
 import numpy as np
 
-from tinycnn.kernels import cuda, geometry
+from tinycnn.kernels import cublas, cuda, geometry
 
 THREADS = 256
 MAX_BLOCKS = 1 << 14  # each thread then takes several elements
@@ -37,6 +39,358 @@ def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) ->
     if size:
         blocks = min(-(-size // THREADS), MAX_BLOCKS)
         kernel(file, name, dtype)((blocks,), (THREADS,), arguments)
+
+
+# --- sliding windows ----------------------------------------------------------------------------------------------
+# In all of these, the last D axes are spatial and `window` is a patches.Window over them; any memory order.
+
+
+def unfold_into(columns: Any, x: Any, window: Any) -> None:
+    """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory.
+
+    Shapes: x (..., *input_size), columns (*kernel_size, ..., *output_size).
+    """
+    walk, struct = _unfold_structs(window, columns.shape, geometry.elements(columns), geometry.elements(x))
+    launch("window", "unfold", x.dtype, columns.size, columns, x, walk, struct)
+
+
+@lru_cache(maxsize=4096)
+def _unfold_structs(window: Any, shape: tuple[int, ...], columns: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    d = len(window.kernel_size)
+    outer = len(shape) - 2 * d
+    step = x[outer:]
+    of_kernel = [k * s for k, s in zip(window.dilation, step, strict=True)]
+    of_output = [k * s for k, s in zip(window.stride, step, strict=True)]
+    positions = []
+    for i in range(d):
+        position = [0] * len(shape)
+        position[i], position[d + outer + i] = window.dilation[i], window.stride[i]
+        positions.append(tuple(position))
+    in_x = (*of_kernel, *x[:outer], *of_output)
+    return geometry.walk(shape, columns, in_x, None, tuple(positions)), geometry.window_struct(
+        window, step=step
+    )
+
+
+def fold_into(x: Any, columns: Any, window: Any) -> None:
+    """x[.., i] = Σ of columns[k][.., o] over all (k, o) that meet at i: the adjoint of `unfold_into`."""
+    d = len(window.kernel_size)
+    steps = geometry.elements(columns)
+    _fold(x, columns, window, steps[d:], steps[:d])
+
+
+def window_spread(g: Any, window: Any) -> Any:
+    """x[.., i] = Σ of g[.., o] over all windows o that cover i: the adjoint of `window_sum`."""
+    x = _like(g, window.input_size, g.dtype)
+    _fold(x, g, window, geometry.elements(g), (0,) * len(window.kernel_size))
+    return x
+
+
+def _fold(x: Any, columns: Any, window: Any, steps: Any, kernel_steps: Any) -> None:
+    structs = _adjoint_structs(window, x.shape, geometry.elements(x), steps, None, kernel_steps)
+    launch("window", "fold", x.dtype, x.size, x, columns, *structs)
+
+
+@lru_cache(maxsize=4096)
+def _adjoint_structs(
+    window: Any, shape: tuple[int, ...], x: Any, g: Any, other: Any, kernel: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """For kernels that walk over input positions and read at output positions, from up to two arrays."""
+    d = len(window.kernel_size)
+    outer = len(shape) - d
+    none = (0,) * d
+    positions = [tuple(int(axis == outer + i) for axis in range(len(shape))) for i in range(d)]
+    second = None if other is None else (*other[:outer], *none)
+    walk = geometry.walk(shape, x, (*g[:outer], *none), second, tuple(positions))
+    steps = {"step_output": g[outer:], "step_kernel": kernel, "step_other": none if other is None else other[outer:]}
+    return walk, geometry.window_struct(window, **steps)
+
+
+@lru_cache(maxsize=4096)
+def _window_structs(window: Any, shape: tuple[int, ...], y: Any, x: Any, other: Any) -> tuple[np.ndarray, np.ndarray]:
+    """For kernels that walk over output positions and read x at the input positions in their windows."""
+    d = len(window.kernel_size)
+    outer = len(shape) - d
+    none = (0,) * d
+    positions = [tuple(window.stride[i] * (axis == outer + i) for axis in range(len(shape))) for i in range(d)]
+    walk = geometry.walk(shape, y, (*x[:outer], *none), other, tuple(positions))
+    return walk, geometry.window_struct(window, step=x[outer:])
+
+
+def _like(x: Any, spatial: tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised (N, C, *spatial) array in the memory order of `x`."""
+    return cupy.empty_like(x, dtype=dtype, shape=x.shape[:2] + spatial)
+
+
+def window_sum(x: Any, window: Any) -> Any:
+    """y[.., o] = Σ over the window o of x; padding counts as 0."""
+    y = _like(x, window.output_size, x.dtype)
+    structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
+    launch("window", "window_sum", x.dtype, y.size, y, x, *structs)
+    return y
+
+
+def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
+    """The largest x in each window, and (or None) the number of the tap where it lies, the first of equals."""
+    y = _like(x, window.output_size, x.dtype)
+    taps = "u1" if math.prod(window.kernel_size) <= 256 else "i4"
+    argmax = cupy.empty_like(y, dtype=taps) if keeps_argmax else None
+    if argmax is not None:
+        assert argmax.size == 0 or geometry.elements(argmax) == geometry.elements(y)
+    lowest = x.dtype.type(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
+    launch("window", f"max_pool_{taps}", x.dtype, y.size, y, NULL if argmax is None else argmax, x, lowest, *structs)
+    return y, argmax
+
+
+def scatter_taps(g: Any, argmax: Any, window: Any) -> Any:
+    """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
+    x = _like(argmax, window.input_size, g.dtype)
+    strides = [geometry.elements(array) for array in (x, g, argmax)]
+    structs = _adjoint_structs(window, x.shape, *strides, (0,) * len(window.kernel_size))
+    launch("window", f"scatter_taps_{argmax.dtype.str[1:]}", g.dtype, x.size, x, g, argmax, *structs)
+    return x
+
+
+def gather_taps(x: Any, argmax: Any, window: Any) -> Any:
+    """y[.., o] = x[.., o·stride + k·dilation − padding] with the tap k that `argmax` names for each o."""
+    y = _like(x, window.output_size, x.dtype)
+    structs = _window_structs(window, y.shape, *[geometry.elements(array) for array in (y, x, argmax)])
+    launch("window", f"gather_taps_{argmax.dtype.str[1:]}", x.dtype, y.size, y, x, argmax, *structs)
+    return y
+
+
+# --- reductions and normalisation ---------------------------------------------------------------------------------
+
+
+def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
+    """The sum of a floating-point array over `dims`, in a fixed order."""
+    shape = _kept_shape(x.shape, dims)
+    y = cupy.empty(shape, x.dtype)
+    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(y))
+    shares = _shares(kept, reduced)
+    sums = cupy.empty((y.size, shares), _sum_type(x.dtype))
+    _reduce("sum_shares", x.dtype, sums, x, kept, reduced, shares)
+    launch("reduce", "add_shares", x.dtype, y.size, y, sums, kept, np.int32(shares))
+    return y if keepdims else y.reshape([n for d, n in enumerate(x.shape) if d not in dims])
+
+
+def standardize(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, Any, Any]:
+    """((x − mean) / √(variance + eps), mean, variance, 1 / √(variance + eps)), the statistics over `dims`."""
+    shape = _kept_shape(x.shape, dims)
+    y, mean, variance, inverse_std = cupy.empty_like(x), *[cupy.empty(shape, x.dtype) for _ in range(3)]
+    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(mean))
+    shares = _shares(kept, reduced)
+    moments = cupy.empty((mean.size, shares, 3), _sum_type(x.dtype))
+    _reduce("moments_shares", x.dtype, moments, x, kept, reduced, shares)
+    results = (mean, variance, inverse_std, moments, kept, np.int32(shares), np.float64(eps))
+    launch("reduce", "join_moments", x.dtype, mean.size, *results)
+    walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x), _repeated(mean, dims))
+    launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, walk)
+    return y, mean, variance, inverse_std
+
+
+def standardize_backward(u: Any, y: Any, inverse_std: Any, dims: tuple[int, ...]) -> Any:
+    """(u − mean(u) − y · mean(u · y)) · inverse_std, the means over `dims`."""
+    g = cupy.empty_like(y)
+    count = math.prod(u.shape[d] for d in dims)
+    kept, reduced = _reduction(
+        u.shape, dims, geometry.elements(u), geometry.elements(y), geometry.elements(inverse_std), counted_in_c=True
+    )
+    shares = _shares(kept, reduced)
+    sums = cupy.empty((inverse_std.size, shares, 2), _sum_type(u.dtype))
+    means = cupy.empty((inverse_std.size, 2), _sum_type(u.dtype))
+    _reduce("standardize_sums", u.dtype, sums, u, y, kept, reduced, shares)
+    launch("reduce", "standardize_means", u.dtype, len(means), means, sums, kept, np.int32(shares), np.int32(count))
+    walk = geometry.walk(u.shape, geometry.elements(g), geometry.elements(u), _repeated(inverse_std, dims))
+    assert u.size == 0 or geometry.elements(g) == geometry.elements(y)
+    launch("reduce", "standardize_backward", u.dtype, u.size, g, u, y, inverse_std, means, walk)
+    return g
+
+
+def _kept_shape(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if d in dims else n for d, n in enumerate(shape))
+
+
+def _sum_type(dtype: np.dtype) -> np.dtype:
+    """As `Sum` in common.cuh."""
+    return np.dtype("float32") if dtype == np.float16 else dtype
+
+
+def _repeated(x: Any, dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of x, of size 1 along `dims`, as if it were repeated there."""
+    return tuple(0 if d in dims else step for d, step in enumerate(geometry.elements(x)))
+
+
+@lru_cache(maxsize=4096)
+def _reduction(
+    shape: tuple[int, ...], dims: tuple[int, ...], x: Any, y: Any, result: Any, counted_in_c: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The walks over what is kept and over `dims`: a in x, b in y or, if there is none, in the result; else c."""
+    walks = []
+    for axes in ([d for d in range(len(shape)) if d not in dims], sorted(dims)):
+        at = [tuple(strides[d] for d in axes) if strides else None for strides in (x, y, result)]
+        b, c = (at[1], at[2]) if counted_in_c else (at[2], None)
+        walks.append(geometry.walk(tuple(shape[d] for d in axes), at[0], b, c))
+    return walks[0], walks[1]
+
+
+def _shares(kept: np.ndarray, reduced: np.ndarray) -> int:
+    """In how many shares each result is summed up: enough blocks to fill a GPU, each with enough to do."""
+    blocks_wanted, least = 1024, 4 * THREADS
+    return int(max(1, min(blocks_wanted // max(int(kept["size"]), 1), int(reduced["size"]) // least)))
+
+
+def _reduce(name: str, dtype: np.dtype, shares_of: Any, *arguments: Any) -> None:
+    *arrays, kept, reduced, shares = arguments
+    if kept["size"]:
+        grid = (int(kept["size"]), shares)
+        kernel("reduce", name, dtype)(grid, (THREADS,), (shares_of, *arrays, kept, reduced))
+
+
+# --- the loss of a classifier -------------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float, reduction: str, class_dim: int
+) -> tuple[Any, Any]:
+    """(loss, what `cross_entropy_backward` needs): see cuda/loss.cu. A target that is no class gives nan."""
+    target = cupy.ascontiguousarray(target, dtype=np.int64)
+    loss, counted = cupy.empty(target.shape, x.dtype), cupy.empty(target.shape, x.dtype)
+    rows = cupy.empty((*target.shape, 4), _sum_type(x.dtype))
+    classes, strides = x.shape[class_dim], list(geometry.elements(x))
+    step = strides.pop(class_dim)
+    in_rows = geometry.elements(target)
+    walk = geometry.walk(target.shape, tuple(strides), in_rows, in_rows)
+    lanes = min(THREADS, 1 << (-(-classes // 4) - 1).bit_length())  # about four classes for each
+    numbers = (np.int32(classes), np.int32(step), np.int64(ignore_index), np.float64(smoothing), np.int32(lanes))
+    arrays = (loss, counted, rows, x, target, NULL if weight is None else weight)
+    if target.size:
+        blocks = -(-target.size * lanes // THREADS)
+        kernel("loss", "cross_entropy", x.dtype)((blocks,), (THREADS,), (*arrays, walk, *numbers))
+    if reduction == "none":
+        return loss, (target, rows, NULL)
+    totals = cupy.empty(2, x.dtype)
+    flags = (np.int32(target.size), np.int32(reduction == "mean"))
+    kernel("loss", "reduce_loss", x.dtype)((1,), (THREADS,), (totals, loss, counted, *flags))
+    return totals[0], (target, rows, totals[1])
+
+
+def cross_entropy_backward(u: Any, x: Any, saved: Any, weight: Any, class_dim: int) -> Any:
+    """u times the gradient of the loss."""
+    target, rows, divisor = saved
+    g = cupy.empty_like(x)
+    in_rows, in_u = list(geometry.elements(target)), list(geometry.elements(u)) or [0] * target.ndim
+    in_rows.insert(class_dim, 0)
+    in_u.insert(class_dim, 0)
+    is_class = tuple(int(d == class_dim) for d in range(x.ndim))
+    positions = (is_class, tuple(in_u), (0,) * x.ndim)
+    walk = geometry.walk(x.shape, geometry.elements(g), geometry.elements(x), tuple(in_rows), positions)
+    arrays = (g, u, divisor, x, target, rows, NULL if weight is None else weight)
+    launch("loss", "cross_entropy_backward", x.dtype, x.size, *arrays, walk)
+    return g
+
+
+# --- matrix products ----------------------------------------------------------------------------------------------
+
+_handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
+
+
+def _handle() -> cublas.Handle:
+    """The cuBLAS handle for the current thread, device and stream: two streams must not share a workspace."""
+    stream = cupy.cuda.get_current_stream().ptr
+    key = (threading.get_ident(), cupy.cuda.runtime.getDevice(), stream)
+    if key not in _handles:
+        workspace = cupy.empty(cublas.WORKSPACE_BYTES, np.uint8)
+        _handles[key] = cublas.Handle(workspace.data.ptr), workspace
+    handle, _ = _handles[key]
+    handle.use_stream(stream)
+    return handle
+
+
+def rounded(x: Any, precision: str) -> Any:
+    """float32 as the operand of a product of this precision: 16 bits for "float16" and "bfloat16", else x itself.
+
+    bfloat16, which NumPy lacks, is kept in uint16.
+    """
+    if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
+        return x
+    y = cupy.empty_like(x, dtype=np.float16 if precision == "float16" else np.uint16)
+    walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x))
+    launch("round", f"to_{precision}", x.dtype, x.size, y, x, walk)
+    return y
+
+
+def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
+    """a b for (..., n, k) and (..., k, m), into `out` if it is given. Operands may overlap themselves in memory.
+
+    Operands of 16 bits from `rounded` give float32; "tf32" lets the GPU round float32 operands to 10 bits of mantissa.
+    """
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    if a.dtype.kind in "ib" or a.dtype == np.uint8:  # cuBLAS has no products of integers
+        product = cupy.matmul(a, b)
+        if out is None:
+            return product
+        out[...] = product
+        return out
+    is_rounded = a.dtype.itemsize == 2 and precision in ("float16", "bfloat16")
+    if out is None:
+        out = cupy.empty(shape, np.float32 if is_rounded else a.dtype)
+    if out.size == 0:
+        return out
+    if a.shape[-1] == 0:
+        out[...] = 0
+        return out
+    if out.strides[-1] != out.itemsize and out.strides[-2] == out.itemsize:
+        matmul(b.swapaxes(-1, -2), a.swapaxes(-1, -2), out.swapaxes(-1, -2), precision)
+        return out
+    if out.strides[-1] != out.itemsize or out.strides[-2] < out.strides[-1] * out.shape[-1]:
+        out[...] = matmul(a, b, cupy.empty(shape, out.dtype), precision)
+        return out
+    _products(a, b, out, precision)
+    return out
+
+
+def _products(a: Any, b: Any, out: Any, precision: str) -> None:
+    """The products, one cuBLAS call for as many as lie evenly in memory. BLAS counts by columns: it computes
+    outᵀ = bᵀ aᵀ, for which it sees row-major matrices as their transposes."""
+    (a, a_transposed, a_leading), (b, b_transposed, b_leading) = _operand(a), _operand(b)
+    (n, m), k = out.shape[-2:], a.shape[-1]
+    batch = out.shape[:-2]
+    steps = [_batch_steps(x, batch) for x in (b, a, out)]
+    outer, count, step = geometry.batches(batch, *steps)
+    if precision == "tf32" and a.dtype == np.float32:
+        compute = cublas.COMPUTE_32F_FAST_TF32
+    else:
+        compute = cublas.COMPUTE_64F if a.dtype == np.float64 else cublas.COMPUTE_32F
+    handle, types = _handle(), cublas.DATA_TYPES
+    leading = out.strides[-2] // out.itemsize if n > 1 else m
+    for in_b, in_a, in_out in outer:
+        handle.products(
+            m, n, k, count,
+            b.data.ptr + in_b * b.itemsize, types[b.dtype], b_transposed, b_leading, step[0],
+            a.data.ptr + in_a * a.itemsize, types[a.dtype], a_transposed, a_leading, step[1],
+            out.data.ptr + in_out * out.itemsize, types[out.dtype], leading, step[2],
+            compute,
+        )  # fmt: skip
+
+
+def _operand(x: Any) -> tuple[Any, int, int]:
+    """(x or a copy, whether BLAS must transpose it, its leading dimension)."""
+    rows, columns = x.shape[-2:]
+    down, right = (step // x.itemsize for step in x.strides[-2:])
+    if (right == 1 or columns == 1) and (down >= columns or rows == 1):
+        return x, cublas.NOT_TRANSPOSED, down if rows > 1 else columns
+    if (down == 1 or rows == 1) and (right >= rows or columns == 1):
+        return x, cublas.TRANSPOSED, right if columns > 1 else rows
+    return cupy.ascontiguousarray(x), cublas.NOT_TRANSPOSED, columns
+
+
+def _batch_steps(x: Any, batch: tuple[int, ...]) -> tuple[int, ...]:
+    """How far apart, in elements, the matrices of x lie along each axis of `batch`, to which x is broadcast."""
+    own = x.shape[:-2]
+    steps = [0 if n == 1 else step // x.itemsize for n, step in zip(own, x.strides)]
+    return (0,) * (len(batch) - len(own)) + tuple(steps)
 
 
 # --- element by element -------------------------------------------------------------------------------------------

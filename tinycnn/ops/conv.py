@@ -24,14 +24,17 @@ from itertools import pairwise
 from math import gcd, prod
 from typing import Any, NamedTuple
 
-from tinycnn import backend
+import numpy as np
+
+from tinycnn import backend, precision
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
-from tinycnn.ops.patches import Window, fold_into, unfold_into
+from tinycnn.ops.patches import Window
 
-# Bytes of L (forward) or of column gradients (backward) that are made at a time: small enough to stay in the
+# Bytes of L (forward) or of column gradients (backward) that are made at a time. On a CPU: small enough to stay in the
 # cache between being written and being read, large enough that blocks, which overlap by KH − 1 rows, waste little.
-BLOCK_BYTES = 4 << 20
+# On a GPU: enough work for one launch to fill it.
+BLOCK_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,11 @@ class Conv(Function):
         spec, xp = self.spec, backend.array_module(x)
         rows_x = rows_first(x)
         weight = _split_groups(w, spec).reshape(spec.groups, 1, len(w) // spec.groups, -1)
+        weight = backend.kernels(w).rounded(weight, precision.current())
         rows_y = xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
         for part in _undilated_rows(rows_x, rows_y, spec):
-            work = partial(_conv_rows, part, weight, b, spec)
-            backend.in_threads(work, _shared_blocks(part.y, rows_x, w, spec, spec.kernel_size[0]))
+            work = partial(_conv_rows, part, weight, b, spec, precision.current())
+            backend.in_threads(work, _shared_blocks(part.y, rows_x, w.size, spec, spec.kernel_size[0]))
         return rows_last(rows_y)
 
     def backward(self, grad_output: Any) -> Any:
@@ -119,11 +123,12 @@ class ConvWeight(Function):
         spec, xp = self.spec, backend.array_module(x)
         rows_x, rows_g = rows_first(x), rows_first(g)
         groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
-        total = xp.zeros((groups, prod(spec.kernel_size) * channels, out_channels // groups), x.dtype)
+        shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
+        shares = []
         for part in _undilated_rows(rows_x, rows_g, spec):
-            shared = _shared_blocks(part.y, rows_x, total, spec, spec.kernel_size[0])
-            for share in backend.in_threads(partial(_weight_rows, part, spec), shared):
-                total += share
+            shared = _shared_blocks(part.y, rows_x, prod(shape), spec, spec.kernel_size[0])
+            shares += backend.in_threads(partial(_weight_rows, part, spec, precision.current()), shared)
+        total = sum(shares[1:], start=shares[0]) if shares else xp.zeros(shape, x.dtype)
         w = total.reshape(groups, *spec.kernel_size, channels, -1)
         d = len(spec.kernel_size)
         return w.transpose(0, d + 2, d + 1, *range(1, d + 1)).reshape(out_channels, channels, *spec.kernel_size)
@@ -199,43 +204,48 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> Iterator[Pa
         yield Part(x_part, rows_y[p::period], stride * period // dilation, above - start)
 
 
-def _shared_blocks(rows: Array, rows_x: Array, weight: Array, spec: ConvSpec, least: int) -> list[Sequence[slice]]:
+def _shared_blocks(rows: Array, rows_x: Array, weights: int, spec: ConvSpec, least: int) -> list[Sequence[slice]]:
     """Blocks of the `rows` that are computed, so large that their part of L has BLOCK_BYTES, shared among threads.
 
-    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with `weight`, the number of multiply-adds. A block
+    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with the number of `weights`, that of multiply-adds. A block
     has `least` rows at the least: where the width is unfolded, so many that the KH − 1 rows that two neighbours both
     unfold weigh little.
     """
     positions = prod(spec.output_size[1:]) * rows.shape[-1]
     row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
-    size = max(BLOCK_BYTES // max(row_bytes, 1), least)
+    size = max(BLOCK_BYTES[backend.device_of(rows).type] // max(row_bytes, 1), least)
     count = -(-len(rows) // size)
-    operations = weight.size * positions * len(rows)
-    if operations >= backend.OPERATIONS_A_THREAD:  # as many blocks for one thread as for the other
+    operations = weights * positions * len(rows)
+    if isinstance(rows, np.ndarray) and operations >= backend.OPERATIONS_A_THREAD:  # as many blocks for one thread as for the other
         threads = backend.get_num_threads()
         count = min(-(-count // threads) * threads, len(rows))
     bounds = [len(rows) * i // count for i in range(count + 1)] if count else [0]
     return backend.shares([slice(start, stop) for start, stop in pairwise(bounds)], rows, operations)
 
 
-def _conv_rows(part: Part, weight: Array, bias: Array | None, spec: ConvSpec, blocks: Sequence[slice]) -> None:
+def _conv_rows(
+    part: Part, weight: Array, bias: Array | None, spec: ConvSpec, precise: str, blocks: Sequence[slice]
+) -> None:
     """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precise)
         y = part.y[block]
-        backend.array_module(y).matmul(weight, windows, out=_by_group(y, spec.groups))
+        backend.kernels(y).matmul(weight, windows, _by_group(y, spec.groups), precise)
         if bias is not None:
             y += bias.reshape(-1, *[1] * (y.ndim - 2))
 
 
-def _weight_rows(part: Part, spec: ConvSpec, blocks: Sequence[slice]) -> Array:
+def _weight_rows(part: Part, spec: ConvSpec, precise: str, blocks: Sequence[slice]) -> Array:
     """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of rows of `part.y`, the output gradient, contribute."""
-    total = 0
+    kernels = backend.kernels(part.y)
+    total: Any = None
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups)
-        g = _by_group(part.y[block], spec.groups)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precise)
+        g = _by_group(kernels.rounded(part.y[block], precise), spec.groups)
         # The transpose on the right, rather than the whole product transposed: BLAS does the wide kernel faster so.
-        total += backend.array_module(g).matmul(windows, g.swapaxes(-1, -2)).sum(axis=1)
+        product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precise)
+        share = kernels.sum_over(product, (1,), False)
+        total = share if total is None else total + share
     return total
 
 
@@ -244,7 +254,7 @@ def _by_group(y: Array, groups: int) -> Array:
     return y.reshape(len(y), groups, y.shape[1] // groups, prod(y.shape[2:])).swapaxes(0, 1)
 
 
-def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, groups: int) -> Array:
+def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, groups: int, precise: str) -> Array:
     """The im2col matrices (G, rows, KH·KW·C/G, OW·N) of the output rows in `block`, as a view of L.
 
     Rows outside of `part.x` are zeros.
@@ -255,7 +265,8 @@ def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, grou
     depth, columns = prod(width.kernel_size) * x.shape[1] // groups, prod(width.output_size) * x.shape[-1]
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
     inside = x[first + above : first + count - below]
-    if len(inside) and not inside[0].flags.c_contiguous:
+    # The GPU's unfolding takes any order; NumPy would go through memory in that of the result.
+    if isinstance(inside, np.ndarray) and len(inside) and not inside[0].flags.c_contiguous:
         ordered = backend.scratch("rows", inside.shape, inside)
         ordered[...] = inside
         inside = ordered
@@ -263,6 +274,7 @@ def _row_windows(part: Part, block: slice, kernel_rows: int, width: Window, grou
         slabs = inside.reshape(1, count, depth, columns)
     else:
         slabs = _unfold_width(inside, above, below, width, groups).reshape(groups, count, depth, columns)
+    slabs = backend.kernels(slabs).rounded(slabs, precise)
     step = slabs.itemsize
     return backend.as_strided(
         slabs,
@@ -281,12 +293,13 @@ def _unfold_width(x: Array, above: int, below: int, width: Window, groups: int) 
     unfolded = backend.scratch("L", shape, x)
     unfolded[:, :above] = 0
     unfolded[:, above + rows :] = 0
-    unfold_into(_columns(unfolded[:, above : above + rows], d), _spatial_last(x, groups), width)
+    columns = _columns(unfolded[:, above : above + rows], d)
+    backend.kernels(x).unfold_into(columns, _spatial_last(x, groups), width)
     return unfolded
 
 
 def _columns(unfolded: Array, d: int) -> Array:
-    """L (G, rows, KW.., C, OW.., N) as `unfold_into` wants it: (KW.., rows, G, C, N, OW..)."""
+    """L (G, rows, KW.., C, OW.., N) as the kernels want it: (KW.., rows, G, C, N, OW..)."""
     return unfolded.transpose(*range(2, 2 + d), 1, 0, 2 + d, 3 + 2 * d, *range(3 + d, 3 + 2 * d))
 
 
@@ -306,11 +319,14 @@ def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: Conv
         x[...] = 0
         return
     weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
-    work = partial(_fold_rows, Part(g, x, 1, top), weight.reshape(*weight.shape[:-2], count * out_group), count, spec)
-    backend.in_threads(work, _shared_blocks(x, x, weight, spec, 1))
+    weight = backend.kernels(g).rounded(weight.reshape(*weight.shape[:-2], count * out_group), precision.current())
+    work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precision.current())
+    backend.in_threads(work, _shared_blocks(x, x, weight.size, spec, 1))
 
 
-def _fold_rows(part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, blocks: Sequence[slice]) -> None:
+def _fold_rows(
+    part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, precise: str, blocks: Sequence[slice]
+) -> None:
     """Writes the blocks of rows of `part.y`: the product of weight (G, KW.., C/G, KH·O/G) with windows of `part.x`,
     the output gradient, and the fold of the width."""
     groups, *kernel, channels, depth = weight.shape
@@ -318,10 +334,9 @@ def _fold_rows(part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, bloc
     weight = weight.reshape(groups, 1, -1, depth)
     for block in blocks:
         x = part.y[block]
-        windows = _row_windows(part, block, kernel_rows, identity, groups)
+        windows = _row_windows(part, block, kernel_rows, identity, groups, precise)
         shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = backend.scratch("columns", shape, x)
         product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])
-        backend.array_module(x).matmul(weight, windows, out=product)
-        x[...] = 0
-        fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)
+        backend.kernels(x).matmul(weight, windows, product, precise)
+        backend.kernels(x).fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn import autograd, backend, dtypes
+from tinycnn import autograd, backend, dtypes, precision
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 
@@ -21,7 +21,8 @@ class MatMul(Function):
             return product(a, b)
         if isinstance(a, np.ndarray):
             backend.limit_blas()
-        return backend.array_module(a).matmul(a, b)
+        precise, kernels = precision.current(), backend.kernels(a)
+        return kernels.matmul(kernels.rounded(a, precise), kernels.rounded(b, precise), None, precise)
 
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
@@ -56,19 +57,21 @@ class Linear(Function):
 def product(a: Array, b: Array) -> Array:
     """The product of two matrices. Where `a` lies batch innermost in memory, that is column by column, so does the
     result: (a b)ᵀ = bᵀ aᵀ."""
+    precise, kernels = precision.current(), backend.kernels(a)
+    a, b = kernels.rounded(a, precise), kernels.rounded(b, precise)
     if a.flags.f_contiguous and not a.flags.c_contiguous:
-        return _row_major_product(b.T, a.T).T
-    return _row_major_product(a, b)
+        return _row_major_product(b.T, a.T, precise).T
+    return _row_major_product(a, b, precise)
 
 
-def _row_major_product(a: Array, b: Array) -> Array:
+def _row_major_product(a: Array, b: Array, precise: str) -> Array:
     """The product, its rows shared among threads if there is enough to do."""
-    xp = backend.array_module(a)
+    matmul = backend.kernels(a).matmul
     shared = backend.shares(range(len(a)), a, a.size * b.shape[1])
     if len(shared) == 1:
-        return xp.matmul(a, b)
-    y = xp.empty((len(a), b.shape[1]), a.dtype)
-    backend.in_threads(lambda rows: xp.matmul(a[rows.start : rows.stop], b, out=y[rows.start : rows.stop]), shared)
+        return matmul(a, b, None, precise)
+    y = np.empty((len(a), b.shape[1]), a.dtype)
+    backend.in_threads(lambda rows: matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
     return y
 
 

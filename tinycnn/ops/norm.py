@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from tinycnn import backend
@@ -25,21 +24,16 @@ class Normalize(Function):
         self.dims, self.eps = dims, eps
 
     def forward(self, x: Array) -> Array:
-        count = prod(x.shape[d] for d in self.dims)
-        self.mean = x.sum(axis=self.dims, keepdims=True) / count
-        centred = x - self.mean
-        self.variance = backend.array_module(x).square(centred).sum(axis=self.dims, keepdims=True) / count
-        self.saved = 1 / backend.array_module(x).sqrt(self.variance + self.eps)
-        centred *= self.saved
-        return centred
+        y, self.mean, self.variance, self.saved = backend.kernels(x).standardize(x, self.dims, self.eps)
+        return y
 
     def backward(self, grad_output: Any) -> Any:
         x_hat = self.output
-        if is_grad_enabled():
-            (x,) = self.inputs  # its variance once more, so that this too can be differentiated
-            inverse_std = (x.var(self.dims, correction=0, keepdim=True) + self.eps) ** -0.5
-        else:
-            inverse_std = type(grad_output)._wrap(self.saved)
+        if not is_grad_enabled():
+            u = grad_output._array
+            return type(x_hat)._wrap(backend.kernels(u).standardize_backward(u, x_hat._array, self.saved, self.dims))
+        (x,) = self.inputs  # its variance once more, so that this too can be differentiated
+        inverse_std = (x.var(self.dims, correction=0, keepdim=True) + self.eps) ** -0.5
         mean_u = grad_output.mean(self.dims, keepdim=True)
         mean_ux = (grad_output * x_hat).mean(self.dims, keepdim=True)
         return (grad_output - mean_u - x_hat * mean_ux) * inverse_std

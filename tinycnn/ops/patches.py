@@ -124,28 +124,6 @@ class Window:
                 yield (..., slice(met.stop, size), *after)
 
 
-def unfold_into(columns: Array, x: Array, window: Window) -> None:
-    """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory.
-
-    Shapes: x (..., *input_size), columns (*kernel_size, ..., *output_size); any memory order.
-    """
-    for tap in window.taps:
-        column = columns[tap.position]
-        for margin in tap.margins:
-            column[margin] = 0
-        column[tap.outputs] = x[tap.inputs]
-
-
-def fold_into(x: Array, columns: Array, window: Window) -> None:
-    """x[.., o·stride + k·dilation − padding] += columns[k][.., o]: the adjoint of `unfold_into`.
-
-    It adds: an input position lies in several windows, and its gradient is the sum over all of them. So it is
-    not the inverse of `unfold_into`.
-    """
-    for tap in window.taps:
-        x[tap.inputs] += columns[tap.position][tap.outputs]
-
-
 class Im2col(Function):
     """(N, C, *input_size) to (N, C, *kernel_size, *output_size): the window at each output position, copied."""
 
@@ -155,7 +133,8 @@ class Im2col(Function):
     def forward(self, x: Array) -> Array:
         window, d = self.window, len(self.window.kernel_size)
         columns = backend.array_module(x).empty(x.shape[:2] + window.kernel_size + window.output_size, x.dtype)
-        unfold_into(columns.transpose(*range(2, 2 + d), 0, 1, *range(2 + d, 2 + 2 * d)), x, window)
+        kernel_first = columns.transpose(*range(2, 2 + d), 0, 1, *range(2 + d, 2 + 2 * d))
+        backend.kernels(x).unfold_into(kernel_first, x, window)
         return columns
 
     def backward(self, grad_output: Any) -> Any:
@@ -170,8 +149,9 @@ class Col2im(Function):
 
     def forward(self, columns: Array) -> Array:
         window, d = self.window, len(self.window.kernel_size)
-        x = backend.array_module(columns).zeros(columns.shape[:2] + window.input_size, columns.dtype)
-        fold_into(x, columns.transpose(*range(2, 2 + d), 0, 1, *range(2 + d, 2 + 2 * d)), window)
+        x = backend.array_module(columns).empty(columns.shape[:2] + window.input_size, columns.dtype)
+        kernel_first = columns.transpose(*range(2, 2 + d), 0, 1, *range(2 + d, 2 + 2 * d))
+        backend.kernels(x).fold_into(x, kernel_first, window)
         return x
 
     def backward(self, grad_output: Any) -> Any:

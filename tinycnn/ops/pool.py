@@ -32,26 +32,7 @@ class MaxPool(Function):
         self.keeps_argmax = False
 
     def forward(self, x: Array) -> Array:
-        xp, taps = backend.array_module(x), self.window.taps
-        y = _empty_like(x, self.window.output_size, x.dtype)
-        keeps_argmax = self.keeps_argmax or self.recorded
-        if keeps_argmax:
-            self.saved = xp.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32)
-        if taps[0].margins:
-            y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-            if keeps_argmax:  # where all elements are −∞, the first that lies on the input is the first largest
-                for k, tap in reversed(list(enumerate(taps))):
-                    self.saved[tap.outputs] = k
-        y[taps[0].outputs] = x[taps[0].inputs]
-        for k, tap in enumerate(taps[1:], start=1):
-            candidate, best = x[tap.inputs], y[tap.outputs]
-            if keeps_argmax:
-                # Not (best >= candidate), rather than candidate > best: nan wins, as in torch. Later taps have larger
-                # numbers, so the largest number is the last tap that was better.
-                better = ~(best >= candidate)
-                argmax = self.saved[tap.outputs]
-                xp.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
-            xp.maximum(best, candidate, out=best)
+        y, self.saved = backend.kernels(x).max_pool(x, self.window, self.keeps_argmax or self.recorded)
         return y
 
     def backward(self, grad_output: Any) -> Any:
@@ -65,17 +46,7 @@ class ScatterTaps(Function):
         self.window, self.argmax = window, argmax
 
     def forward(self, g: Array) -> Array:
-        g, masked = _in_order_of(self.argmax, g), backend.kernels(g).masked
-        x = _empty_like(self.argmax, self.window.input_size, g.dtype)
-        if not self.window.tiles:
-            x[...] = 0
-        for k, tap in enumerate(self.window.taps):
-            chosen = self.argmax[tap.outputs] == k
-            if self.window.overlaps:
-                x[tap.inputs] += masked(g[tap.outputs], chosen)
-            else:
-                masked(g[tap.outputs], chosen, out=x[tap.inputs])
-        return x
+        return backend.kernels(g).scatter_taps(g, self.argmax, self.window)
 
     def backward(self, grad_output: Any) -> Any:
         return GatherTaps(self.window, self.argmax)(grad_output)
@@ -88,12 +59,7 @@ class GatherTaps(Function):
         self.window, self.argmax = window, argmax
 
     def forward(self, x: Array) -> Array:
-        masked = backend.kernels(x).masked
-        y = _empty_like(x, self.window.output_size, x.dtype)
-        y[...] = 0
-        for k, tap in enumerate(self.window.taps):
-            y[tap.outputs] += masked(x[tap.inputs], self.argmax[tap.outputs] == k)
-        return y
+        return backend.kernels(x).gather_taps(x, self.argmax, self.window)
 
     def backward(self, grad_output: Any) -> Any:
         return ScatterTaps(self.window, self.argmax)(grad_output)
@@ -106,11 +72,7 @@ class WindowSum(Function):
         self.window = window
 
     def forward(self, x: Array) -> Array:
-        y = _empty_like(x, self.window.output_size, x.dtype)
-        y[...] = 0
-        for tap in self.window.taps:
-            y[tap.outputs] += x[tap.inputs]
-        return y
+        return backend.kernels(x).window_sum(x, self.window)
 
     def backward(self, grad_output: Any) -> Any:
         return WindowSpread(self.window)(grad_output)
@@ -123,11 +85,7 @@ class WindowSpread(Function):
         self.window = window
 
     def forward(self, g: Array) -> Array:
-        x = _empty_like(g, self.window.input_size, g.dtype)
-        x[...] = 0
-        for tap in self.window.taps:
-            x[tap.inputs] += g[tap.outputs]
-        return x
+        return backend.kernels(g).window_spread(g, self.window)
 
     def backward(self, grad_output: Any) -> Any:
         return WindowSum(self.window)(grad_output)
@@ -247,16 +205,3 @@ def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:
         counts = counts[..., None] * (ends - starts)
     return counts
 
-
-def _empty_like(x: Array, spatial: tuple[int, ...], dtype: Any) -> Array:
-    """An uninitialised (N, C, *spatial) array in the memory order of `x`."""
-    return backend.array_module(x).empty_like(x, dtype=dtype, shape=x.shape[:2] + spatial)
-
-
-def _in_order_of(model: Array, x: Array) -> Array:
-    """`x` itself if it lies in memory in the order of `model`, else a copy that does: mixing orders is slow."""
-    if x.strides == tuple(stride * x.itemsize // model.itemsize for stride in model.strides):
-        return x
-    y = backend.array_module(x).empty_like(model, dtype=x.dtype)
-    y[...] = x
-    return y

@@ -29,4 +29,5 @@ def source(file: str, dtype: np.dtype) -> str:
     """The text of a kernel file, with what it includes, for elements of `dtype`."""
     common = (FOLDER / "common.cuh").read_text(encoding="utf-8")
     kernels = (FOLDER / f"{file}.cu").read_text(encoding="utf-8")
-    return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{common}\n{kernels}"
+    floating = "#define FLOATING\n" if dtype.kind == "f" else ""
+    return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{floating}{common}\n{kernels}"

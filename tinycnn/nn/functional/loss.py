@@ -29,6 +29,9 @@ def cross_entropy(
         ignore_index: targets of this value count nowhere.
         reduction: "mean", "sum" or "none".
         label_smoothing: this share of the target's probability is spread evenly over all classes.
+
+    A class index out of range is an error on the CPU; on a GPU, where looking for it would make the host wait, the
+    loss is nan.
     """
     _check_loss_input(name, input, target, reduction)
     if not 0 <= label_smoothing <= 1:
@@ -37,35 +40,14 @@ def cross_entropy(
     classes = input.shape[class_dim]
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
-    log_probs = input.log_softmax(class_dim)
-    if target.is_floating_point() and target.shape == input.shape:
-        smoothed = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
-        per_class = smoothed * log_probs
-        if weight is not None:
-            per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
-        loss = -per_class.sum(class_dim)
-        return loss_ops.reduced(loss, reduction, name)
-    loss = loss_ops.nll_loss(log_probs, target, weight, ignore_index, reduction, name)
-    if label_smoothing == 0:
-        return loss
-    smooth = _smoothing_loss(log_probs, target, weight, ignore_index, reduction, class_dim)
-    return loss * (1 - label_smoothing) + smooth * (label_smoothing / classes)
-
-
-def _smoothing_loss(
-    log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, class_dim: int
-) -> Tensor:
-    """−Σ_c weight[c] · log_probs[c] where the target counts; the mean is over the targets' own weights."""
-    counts = target != ignore_index
+    if not (target.is_floating_point() and target.shape == input.shape):
+        return loss_ops.cross_entropy(input, target, weight, ignore_index, label_smoothing, reduction, name)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    per_class = target * input.log_softmax(class_dim)
     if weight is not None:
-        log_probs = log_probs * weight.reshape(-1, *[1] * (log_probs.ndim - class_dim - 1))
-    loss = -log_probs.sum(class_dim) * counts
-    if reduction != "mean":
-        return loss_ops.reduced(loss, reduction, "cross_entropy")
-    own = counts.to(log_probs.dtype)
-    if weight is not None:
-        own = own * weight[target * counts]
-    return loss.sum() / own.sum()
+        per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
+    return loss_ops.reduced(-per_class.sum(class_dim), reduction, name)
 
 
 def nll_loss(

@@ -1,0 +1,113 @@
+// Softmax and cross-entropy in one: the loss of each row of scores, and its gradient.
+//
+// With p = softmax(x), target t, class weights w and label smoothing s over C classes, a row that counts has the loss
+//     (1 - s) w[t] (log sum exp(x) - x[t]) + s/C sum_j w[j] (log sum exp(x) - x[j]).
+// Its gradient is (near + far W) p[j] - near [j = t] - far w[j], with near = (1 - s) w[t], far = s/C, W = sum_j w[j].
+
+// What the gradient needs of a row: a row that is ignored has zeros, but for log_sum.
+struct Row {
+    Sum log_sum, near, far, both;  // both = near + far * W
+};
+
+const int THREADS = 256;
+
+struct Addition {
+    __device__ static Sum of(Sum a, Sum b) { return a + b; }
+};
+
+struct Maximum {
+    __device__ static Sum of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // nan wins
+};
+
+// A number of every one of `lanes` neighbouring threads, a power of two, reduced to one that all of them get.
+template <typename Operation>
+__device__ __forceinline__ Sum among_lanes(Sum value, int lanes, Sum* shared) {
+    int lane = threadIdx.x % lanes;
+    __syncthreads();
+    shared[threadIdx.x] = value;
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (lane < half) shared[threadIdx.x] = Operation::of(shared[threadIdx.x], shared[threadIdx.x + half]);
+    }
+    __syncthreads();
+    return shared[threadIdx.x - lane];
+}
+
+// Walks over the rows: a in x (at the first class), b in target, c in loss, counted and row. `weight` may be null.
+// counted is w[t], 0 where the row is ignored; a target that is no class gives nan.
+extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T* x, const long long* target,
+                                         const T* weight, Walk rows, int classes, int step, long long ignored,
+                                         double smoothing, int lanes) {
+    __shared__ Sum shared[THREADS];
+    int lane = threadIdx.x % lanes;
+    uint index = blockIdx.x * (THREADS / lanes) + threadIdx.x / lanes;
+    bool exists = index < rows.size;
+    Place at = locate(exists ? index : 0, rows);  // a thread without a row takes part in the barriers
+    const T* scores = x + at.a;
+
+    Sum largest = Sum(scores[0]);
+    for (int j = lane; j < classes; j += lanes) largest = Maximum::of(largest, Sum(scores[j * step]));
+    largest = among_lanes<Maximum>(largest, lanes, shared);
+
+    Sum sum = 0, weights = 0, weighted = 0;
+    for (int j = lane; j < classes; j += lanes) {
+        Sum shifted = Sum(scores[j * step]) - largest, w = weight ? Sum(weight[j]) : Sum(1);
+        sum += exp(shifted);
+        weights += w;
+        if (smoothing != 0) weighted += w * shifted;
+    }
+    sum = among_lanes<Addition>(sum, lanes, shared);
+    weights = among_lanes<Addition>(weights, lanes, shared);
+    weighted = among_lanes<Addition>(weighted, lanes, shared);
+    if (lane != 0 || !exists) return;
+
+    long long t = target[at.b];
+    Sum log_sum = log(sum);  // of the shifted scores
+    if (t == ignored) {
+        Row none = {largest + log_sum, 0, 0, 0};
+        row[at.c] = none;
+        loss[at.c] = T(0);
+        counted[at.c] = T(0);
+        return;
+    }
+    bool is_class = 0 <= t && t < classes;
+    Sum w = !is_class ? Sum(0) / Sum(0) : weight ? Sum(weight[t]) : Sum(1);
+    Sum near = Sum(1 - smoothing) * w, far = Sum(smoothing) / classes;
+    Row found = {largest + log_sum, near, far, near + far * weights};
+    row[at.c] = found;
+    Sum own = is_class ? log_sum - (Sum(scores[t * step]) - largest) : w;
+    loss[at.c] = T(near * own + (smoothing != 0 ? far * (weights * log_sum - weighted) : Sum(0)));
+    counted[at.c] = T(w);
+}
+
+// totals = {sum of loss / sum of counted, sum of counted}, or {sum of loss, 1} if not `mean`: by one block.
+extern "C" __global__ void reduce_loss(T* totals, const T* loss, const T* counted, int rows, int mean) {
+    __shared__ Sum shared[THREADS];
+    Sum sum = 0, counts = 0;
+    for (int i = threadIdx.x; i < rows; i += THREADS) {
+        sum += Sum(loss[i]);
+        counts += Sum(counted[i]);
+    }
+    sum = among_lanes<Addition>(sum, THREADS, shared);
+    counts = among_lanes<Addition>(counts, THREADS, shared);
+    if (threadIdx.x != 0) return;
+    totals[0] = T(mean ? sum / counts : sum);
+    totals[1] = T(mean ? counts : Sum(1));
+}
+
+// g = u / divisor * the gradient of the loss. Walks over x: a in g, b in x, c in target and row; position 0 is the
+// class, position 1 the place in u.
+extern "C" __global__ void cross_entropy_backward(T* g, const T* u, const T* divisor, const T* x,
+                                                  const long long* target, const Row* row, const T* weight,
+                                                  Walk walk) {
+    Sum scale = divisor ? 1 / Sum(*divisor) : Sum(1);
+    FOR_EACH(index, walk.size) {
+        Place at = locate(index, walk);
+        Row of = row[at.c];
+        int j = at.position[0];
+        Sum slope = of.both * exp(Sum(x[at.b]) - of.log_sum);
+        if (of.far != 0) slope -= of.far * (weight ? Sum(weight[j]) : Sum(1));
+        if (j == target[at.c]) slope -= of.near;
+        g[at.a] = T(of.both == 0 ? Sum(0) : scale * Sum(u[at.position[1]]) * slope);
+    }
+}

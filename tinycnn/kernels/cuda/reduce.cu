@@ -1,0 +1,150 @@
+// Sums, means and variances over some axes of an array, and what normalisation does with them.
+//
+// A reduction runs in two steps: each block sums up one share of one result, then one thread adds the shares. Both in
+// a fixed order: results are the same, bit for bit, in every run.
+
+// Shares are laid out as [result][share][numbers]. `kept` walks over the results, `reduced` over what is summed up.
+#define SHARE_OF_BLOCK(kept, reduced)                                                   \
+    uint result = blockIdx.x, share = blockIdx.y, shares = gridDim.y;                   \
+    Place base = locate(result, kept);                                                  \
+    uint length = (reduced.size + shares - 1) / shares, first = share * length;         \
+    uint last = first + length < reduced.size ? first + length : reduced.size;
+
+const int THREADS = 256;
+
+// The sum of a number of every thread of the block, in all of them.
+__device__ __forceinline__ Sum block_sum(Sum value, Sum* shared) {
+    __syncthreads();
+    shared[threadIdx.x] = value;
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+    }
+    __syncthreads();
+    return shared[0];
+}
+
+// a in x.
+extern "C" __global__ void sum_shares(Sum* sums, const T* x, Walk kept, Walk reduced) {
+    __shared__ Sum shared[THREADS];
+    SHARE_OF_BLOCK(kept, reduced)
+    Sum sum = 0;
+    for (uint i = first + threadIdx.x; i < last; i += THREADS) sum += Sum(x[base.a + locate(i, reduced).a]);
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) sums[result * shares + share] = sum;
+}
+
+// b in y.
+extern "C" __global__ void add_shares(T* y, const Sum* sums, Walk kept, int shares) {
+    FOR_EACH(result, kept.size) {
+        Sum sum = 0;
+        for (int share = 0; share < shares; ++share) sum += sums[result * shares + share];
+        y[locate(result, kept).b] = T(sum);
+    }
+}
+
+#ifdef FLOATING
+
+// --- mean and variance ----------------------------------------------------------------------------------------
+
+// The count, the mean, and the sum of squared differences from it, of some numbers.
+struct Moments {
+    Sum count, mean, squares;
+};
+
+// Those of two sets together (Chan, Golub and LeVeque, 1979): never the difference of two large numbers.
+__device__ __forceinline__ Moments together(Moments a, Moments b) {
+    if (b.count == 0) return a;
+    Sum count = a.count + b.count, difference = b.mean - a.mean, share = b.count / count;
+    Moments both = {count, a.mean + difference * share, a.squares + b.squares + difference * difference * a.count * share};
+    return both;
+}
+
+// a in x.
+extern "C" __global__ void moments_shares(Moments* moments, const T* x, Walk kept, Walk reduced) {
+    __shared__ Moments shared[THREADS];
+    SHARE_OF_BLOCK(kept, reduced)
+    Moments own = {0, 0, 0};
+    for (uint i = first + threadIdx.x; i < last; i += THREADS) {  // Welford's update, 1962
+        Sum value = Sum(x[base.a + locate(i, reduced).a]);
+        own.count += 1;
+        Sum difference = value - own.mean;
+        own.mean += difference / own.count;
+        own.squares += difference * (value - own.mean);
+    }
+    shared[threadIdx.x] = own;
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) shared[threadIdx.x] = together(shared[threadIdx.x], shared[threadIdx.x + half]);
+    }
+    if (threadIdx.x == 0) moments[result * shares + share] = shared[0];
+}
+
+// b in mean, variance and inverse_std.
+extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, const Moments* moments, Walk kept,
+                                        int shares, double eps) {
+    FOR_EACH(result, kept.size) {
+        Moments all = moments[result * shares];
+        for (int share = 1; share < shares; ++share) all = together(all, moments[result * shares + share]);
+        int at = locate(result, kept).b;
+        Sum squares = all.squares / all.count;
+        mean[at] = T(all.mean);
+        variance[at] = T(squares);
+        inverse_std[at] = T(1 / sqrt(squares + Sum(eps)));
+    }
+}
+
+// --- normalisation --------------------------------------------------------------------------------------------
+
+// y = (x - mean) * inverse_std: a in y, b in x, c in mean and inverse_std.
+extern "C" __global__ void standardize(T* y, const T* x, const T* mean, const T* inverse_std, Walk walk) {
+    FOR_EACH(index, walk.size) {
+        Place at = locate(index, walk);
+        y[at.a] = T((Sum(x[at.b]) - Sum(mean[at.c])) * Sum(inverse_std[at.c]));
+    }
+}
+
+// The sums of u and of u * y, in shares: a in u, b in y.
+extern "C" __global__ void standardize_sums(Sum* sums, const T* u, const T* y, Walk kept, Walk reduced) {
+    __shared__ Sum shared[THREADS];
+    SHARE_OF_BLOCK(kept, reduced)
+    Sum sum_u = 0, sum_uy = 0;
+    for (uint i = first + threadIdx.x; i < last; i += THREADS) {
+        Place at = locate(i, reduced);
+        Sum value = Sum(u[base.a + at.a]);
+        sum_u += value;
+        sum_uy += value * Sum(y[base.b + at.b]);
+    }
+    sum_u = block_sum(sum_u, shared);
+    sum_uy = block_sum(sum_uy, shared);
+    if (threadIdx.x == 0) {
+        sums[2 * (result * shares + share)] = sum_u;
+        sums[2 * (result * shares + share) + 1] = sum_uy;
+    }
+}
+
+// The means of u and of u * y from the shares: c in both means.
+extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk kept, int shares, int count) {
+    FOR_EACH(result, kept.size) {
+        Sum sum_u = 0, sum_uy = 0;
+        for (int share = 0; share < shares; ++share) {
+            sum_u += sums[2 * (result * shares + share)];
+            sum_uy += sums[2 * (result * shares + share) + 1];
+        }
+        int at = locate(result, kept).c;
+        means[2 * at] = sum_u / count;
+        means[2 * at + 1] = sum_uy / count;
+    }
+}
+
+// g = (u - mean(u) - y * mean(u * y)) * inverse_std: a in g and y, b in u, c in inverse_std and both means.
+extern "C" __global__ void standardize_backward(T* g, const T* u, const T* y, const T* inverse_std, const Sum* means,
+                                                Walk walk) {
+    FOR_EACH(index, walk.size) {
+        Place at = locate(index, walk);
+        Sum centred = Sum(u[at.b]) - means[2 * at.c] - Sum(y[at.a]) * means[2 * at.c + 1];
+        g[at.a] = T(centred * Sum(inverse_std[at.c]));
+    }
+}
+
+#endif

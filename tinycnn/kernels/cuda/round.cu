@@ -1,0 +1,19 @@
+// float32 rounded to 16 bits, to the nearest, ties to even: operands of matrix products in mixed precision.
+
+// a in y, b in x.
+extern "C" __global__ void to_float16(Half* y, const T* x, Walk walk) {
+    FOR_EACH(index, walk.size) {
+        Place at = locate(index, walk);
+        y[at.a] = Half(float(x[at.b]));
+    }
+}
+
+// bfloat16 is the upper half of a float.
+extern "C" __global__ void to_bfloat16(unsigned short* y, const T* x, Walk walk) {
+    FOR_EACH(index, walk.size) {
+        Place at = locate(index, walk);
+        uint word = __float_as_uint(float(x[at.b]));
+        bool is_nan = (word & 0x7fffffffu) > 0x7f800000u;
+        y[at.a] = (unsigned short)(is_nan ? 0x7fc0u : (word + 0x7fffu + ((word >> 16) & 1u)) >> 16);
+    }
+}
