@@ -95,6 +95,8 @@ class RawModule:
         fibers = "true" if BARRIER.search(expanded) else "false"
         source += "\n" + "".join(f"CUDA_ON_CPU_KERNEL({name}, {fibers})\n" for name in parameters)
         options = ["-O1", "-std=c++17", "-march=native", "-w", "-include", str(HEADER)]
+        # A kernel may be named like a function of glibc, which would come first: `advance`, for one.
+        options += ["-Wl,-Bsymbolic"]
         options += ["-fno-strict-aliasing", "-fno-threadsafe-statics"]
         options += [OPTIONS[option] for option in self.options if option in OPTIONS]
         # PyDLL keeps the interpreter's lock: the state of a running kernel is one for the whole process.
