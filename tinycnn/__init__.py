@@ -1,6 +1,6 @@
 """tinycnn: a micro deep-learning framework whose every operator can be read on one screen."""
 
-from tinycnn import backend, nn, optim
+from tinycnn import amp, backend, cuda, nn, optim
 from tinycnn.anomaly import detect_anomaly
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
@@ -88,6 +88,7 @@ from tinycnn.inspection import conv_parts, graph, graph_svg, record
 from tinycnn.ops.elementwise import floor_divide, maximum, minimum, pow, remainder, where
 from tinycnn.ops.linalg import matmul
 from tinycnn.ops.shape import cat, stack
+from tinycnn.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.serialization import load, save
 from tinycnn.summary import summary
 from tinycnn.tensor import Tensor

@@ -10,9 +10,9 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -81,7 +81,7 @@ def device(spec: str | Device | None) -> Device:
     if (kind not in ("cuda", "gpu")) or not (index.isdigit() or spec in ("cuda", "gpu")):
         raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {spec!r}")
     found = Device("cuda", int(index or 0))
-    count = _gpu_count()
+    count = gpu_count()
     if found.index >= count:
         raise ValueError(f"device: {found} does not exist, this machine has {count} GPU(s): cuda:0 to cuda:{count - 1}")
     return found
@@ -100,7 +100,8 @@ def cupy() -> ModuleType:
     return cupy
 
 
-def _gpu_count() -> int:
+def gpu_count() -> int:
+    """The number of GPUs that CuPy can use; RuntimeError or ImportError, saying what to do, if it can use none."""
     cp = cupy()
     try:
         count = cp.cuda.runtime.getDeviceCount()
@@ -440,7 +441,26 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
 
 # --- recorded steps -----------------------------------------------------------------------------------------
 
+_before_replay: list[Callable[[], Any]] | None = None  # while a step is being recorded
+
+
+@contextmanager
+def recording() -> Iterator[list[Callable[[], Any]]]:
+    """A block in which the work of a GPU is recorded; gives the list of what is to be called before each replay."""
+    global _before_replay
+    if _before_replay is not None:
+        raise RuntimeError("capture: expected no recording inside of another one")
+    _before_replay = []
+    try:
+        yield _before_replay
+    finally:
+        _before_replay = None
+
 
 def on_replay(callback: Callable[[], None]) -> bool:
-    """While device work is being recorded: has `callback` called before each replay, and returns True."""
-    return False
+    """While a step is being recorded: has `callback` called before each replay, and returns True."""
+    if _before_replay is None:
+        return False
+    if callback not in _before_replay:
+        _before_replay.append(callback)
+    return True

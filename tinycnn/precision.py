@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,18 @@ def get_float32_matmul_precision() -> str:
     return next(name for name, precision in _MATMUL.items() if precision == _float32)
 
 
-@contextlib.contextmanager
-def using(precision: str) -> Iterator[None]:
-    """Products inside the block have this precision: for `backward`, which computes as its forward pass did."""
-    before = _state.autocast
-    _state.autocast = precision
-    try:
-        yield
-    finally:
-        _state.autocast = before
+def as_in_forward(backward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """For the `backward` of an operator whose `forward` has set `self.precision`: it computes in that one."""
+
+    @functools.wraps(backward)
+    def same_precision(self: Any, grad_output: Any) -> Any:
+        before, _state.autocast = _state.autocast, self.precision
+        try:
+            return backward(self, grad_output)
+        finally:
+            _state.autocast = before
+
+    return same_precision
 
 
 class autocast(contextlib.ContextDecorator):

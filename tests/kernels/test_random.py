@@ -228,7 +228,7 @@ def test_without_a_seed_no_two_are_the_same(gpu):
 
 
 def test_two_devices_have_streams_of_their_own(gpu):
-    if backend._gpu_count() < 2:
+    if backend.gpu_count() < 2:
         pytest.skip("needs two GPUs")
     other = backend.Device("cuda", 1)
     tinycnn.manual_seed(0)
@@ -324,7 +324,7 @@ def test_dropout_keeps_the_memory_order(gpu):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_dropout_of_channels(gpu, index):
-    if backend._gpu_count() <= index:
+    if backend.gpu_count() <= index:
         pytest.skip("needs two GPUs")
     x = tinycnn.ones(200, 10, 2, 3, device=f"cuda:{index}")
     backend.module_of(GPU)
@@ -335,7 +335,7 @@ def test_dropout_of_channels(gpu, index):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_creation_and_initial_values(gpu, index):
-    if backend._gpu_count() <= index:
+    if backend.gpu_count() <= index:
         pytest.skip("needs two GPUs")
     device = f"cuda:{index}"
     backend.module_of(GPU)

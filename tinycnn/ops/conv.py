@@ -53,16 +53,18 @@ class Conv(Function):
         self.spec = spec
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        self.precision = precision.current()
         spec, xp = self.spec, backend.array_module(x)
         rows_x = rows_first(x)
         weight = _split_groups(w, spec).reshape(spec.groups, 1, len(w) // spec.groups, -1)
-        weight = backend.kernels(w).rounded(weight, precision.current())
+        weight = backend.kernels(w).rounded(weight, self.precision)
         rows_y = xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
         for part in _undilated_rows(rows_x, rows_y, spec):
-            work = partial(_conv_rows, part, weight, b, spec, precision.current())
+            work = partial(_conv_rows, part, weight, b, spec, self.precision)
             backend.in_threads(work, _shared_blocks(part.y, rows_x, w.size, spec, spec.kernel_size[0]))
         return rows_last(rows_y)
 
+    @precision.as_in_forward
     def backward(self, grad_output: Any) -> Any:
         x, w = self.inputs[:2]
         need_x, need_w, *need_b = self.needs_input_grad
@@ -87,6 +89,7 @@ class ConvTranspose(Function):
         self.spec = spec
 
     def forward(self, g: Array, w: Array) -> Array:
+        self.precision = precision.current()
         spec, xp = self.spec, backend.array_module(g)
         rows_g = rows_first(g)
         groups, channels = spec.groups, w.shape[1]
@@ -99,9 +102,10 @@ class ConvTranspose(Function):
                 kernel_rows = weight[:, :, phase :: part.stride][:, :, ::-1]
                 first = (phase - part.top) % part.stride
                 top = kernel_rows.shape[2] - 1 - (first + part.top - phase) // part.stride
-                _transpose_rows(part.x[first :: part.stride], part.y, kernel_rows, top, spec)
+                _transpose_rows(part.x[first :: part.stride], part.y, kernel_rows, top, spec, self.precision)
         return rows_last(rows_x)
 
+    @precision.as_in_forward
     def backward(self, grad_output: Any) -> Any:
         g, w = self.inputs
         need_g, need_w = self.needs_input_grad
@@ -120,6 +124,7 @@ class ConvWeight(Function):
         self.spec = spec
 
     def forward(self, x: Array, g: Array) -> Array:
+        self.precision = precision.current()
         spec, xp = self.spec, backend.array_module(x)
         rows_x, rows_g = rows_first(x), rows_first(g)
         groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
@@ -127,12 +132,13 @@ class ConvWeight(Function):
         shares = []
         for part in _undilated_rows(rows_x, rows_g, spec):
             shared = _shared_blocks(part.y, rows_x, prod(shape), spec, spec.kernel_size[0])
-            shares += backend.in_threads(partial(_weight_rows, part, spec, precision.current()), shared)
+            shares += backend.in_threads(partial(_weight_rows, part, spec, self.precision), shared)
         total = sum(shares[1:], start=shares[0]) if shares else xp.zeros(shape, x.dtype)
         w = total.reshape(groups, *spec.kernel_size, channels, -1)
         d = len(spec.kernel_size)
         return w.transpose(0, d + 2, d + 1, *range(1, d + 1)).reshape(out_channels, channels, *spec.kernel_size)
 
+    @precision.as_in_forward
     def backward(self, grad_output: Any) -> Any:
         x, g = self.inputs
         need_x, need_g = self.needs_input_grad
@@ -309,7 +315,7 @@ def _spatial_last(x: Array, groups: int) -> Array:
     return split.transpose(0, 1, 2, split.ndim - 1, *range(3, split.ndim - 1))
 
 
-def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: ConvSpec) -> None:
+def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: ConvSpec, precise: str) -> None:
     """x[i] = fold of Σ_j kernel_rows[j] · g[i + j − top] for every row of `x`, which is overwritten.
 
     x (rows, C, W.., N), g (rows, O, OW.., N), kernel_rows (G, O/G, J, KW.., C/G).
@@ -319,8 +325,8 @@ def _transpose_rows(x: Array, g: Array, kernel_rows: Array, top: int, spec: Conv
         x[...] = 0
         return
     weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
-    weight = backend.kernels(g).rounded(weight.reshape(*weight.shape[:-2], count * out_group), precision.current())
-    work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precision.current())
+    weight = backend.kernels(g).rounded(weight.reshape(*weight.shape[:-2], count * out_group), precise)
+    work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precise)
     backend.in_threads(work, _shared_blocks(x, x, weight.size, spec, 1))
 
 

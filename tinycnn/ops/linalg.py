@@ -17,13 +17,16 @@ class MatMul(Function):
     saves_inputs = True
 
     def forward(self, a: Array, b: Array) -> Array:
+        self.precision = precision.current()
         if a.ndim == b.ndim == 2:
             return product(a, b)
         if isinstance(a, np.ndarray):
             backend.limit_blas()
-        precise, kernels = precision.current(), backend.kernels(a)
-        return kernels.matmul(kernels.rounded(a, precise), kernels.rounded(b, precise), None, precise)
+        kernels = backend.kernels(a)
+        a, b = kernels.rounded(a, self.precision), kernels.rounded(b, self.precision)
+        return kernels.matmul(a, b, None, self.precision)
 
+    @precision.as_in_forward
     def backward(self, grad_output: Any) -> Any:
         a, b = self.inputs
         need_a, need_b = self.needs_input_grad
@@ -39,11 +42,13 @@ class Linear(Function):
     saves_inputs = True
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        self.precision = precision.current()
         y = product(x, w.T)
         if b is not None:
             y += b
         return y
 
+    @precision.as_in_forward
     def backward(self, grad_output: Any) -> Any:
         x, w = self.inputs[:2]
         need_x, need_w, *need_b = self.needs_input_grad

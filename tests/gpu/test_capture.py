@@ -1,0 +1,210 @@
+"""Training steps recorded as CUDA graphs: what they compute, what they keep their hands off, when they give up."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Tensor, backend, nn, optim
+from tinycnn.models import LeNet5
+from tinycnn.nn.functional import cross_entropy
+
+pytestmark = pytest.mark.gpu
+
+
+def batches(count, size=4, image_size=16, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        images = Tensor(rng.standard_normal((size, 1, image_size, image_size)).astype(np.float32), device="gpu")
+        yield images, Tensor(rng.integers(0, 10, size), device="gpu")
+
+
+class Training:
+    """A small net with everything that has state: dropout, batch normalisation, an optimizer, a schedule."""
+
+    def __init__(self, optimizer="SGD", captured=False, scaled=False, **options):
+        tinycnn.manual_seed(3)
+        self.model = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(4, 6, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(54, 10),
+        ).to("gpu")  # fmt: skip
+        self.optimizer = getattr(optim, optimizer)(self.model.parameters(), **options)
+        self.scaler = tinycnn.amp.GradScaler(init_scale=1024.0, growth_interval=3, enabled=scaled)
+        self.scaled = scaled
+        self.step = tinycnn.cuda.capture(self.eager_step) if captured else self.eager_step
+
+    def eager_step(self, images, targets):
+        self.optimizer.zero_grad()
+        with tinycnn.autocast(dtype="float16", enabled=self.scaled):
+            loss = cross_entropy(self.model(images), targets, label_smoothing=0.1)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss
+
+    def run(self, steps, **of_batches):
+        tinycnn.manual_seed(4)  # for dropout: two trainings draw from one random state
+        scheduler = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
+        losses = []
+        for images, targets in batches(steps, **of_batches):
+            losses.append(self.step(images, targets).item())
+            scheduler.step()
+        return losses
+
+    def weights(self):
+        return {name: value.cpu().numpy() for name, value in self.model.state_dict().items()}
+
+
+def assert_same_training(a, b, **how):
+    assert a.run(**how) == b.run(**how)
+    weights = b.weights()
+    for name, value in a.weights().items():
+        np.testing.assert_array_equal(value, weights[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.1}), ("Adam", {"lr": 0.01, "amsgrad": True}),
+     ("RMSprop", {"lr": 0.01, "momentum": 0.5}), ("Adagrad", {"lr": 0.05, "lr_decay": 0.1})],
+    ids=["SGD", "Adam", "RMSprop", "Adagrad"],
+)  # fmt: skip
+def test_captured_steps_equal_eager_ones(optimizer, options):
+    captured = Training(optimizer, captured=True, **options)
+    assert_same_training(captured, Training(optimizer, **options), steps=12)
+    assert captured.step.captured
+
+
+def test_captured_equals_eager_over_fifty_steps():
+    options = {"lr": 0.05, "momentum": 0.9}
+    assert_same_training(Training(captured=True, **options), Training(**options), steps=50)
+
+
+def test_a_scaled_step_can_be_captured():
+    options = {"lr": 0.05, "momentum": 0.9, "scaled": True}
+    captured, eager = Training(captured=True, **options), Training(**options)
+    assert_same_training(captured, eager, steps=12)
+    assert captured.step.captured
+    assert captured.scaler.get_scale() == eager.scaler.get_scale() > 1024
+
+
+def test_lenet():
+    def trained(captured):
+        tinycnn.manual_seed(0)
+        model = LeNet5(image_size=28).to("gpu")
+        optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+
+        def step(images, targets):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(images), targets)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = tinycnn.cuda.capture(step) if captured else step
+        return [run(*batch).item() for batch in batches(6, image_size=28)]
+
+    assert trained(True) == trained(False)
+
+
+def test_replays_do_not_touch_memory_in_use_elsewhere():
+    training = Training(captured=True, lr=0.05)
+    training.run(5)
+    taken = [tinycnn.full((n,), 7.0, device="gpu") for n in (1, 10, 100, 1000, 10_000, 100_000) for _ in range(20)]
+    training.run(3)
+    for x in taken:
+        assert (x == 7.0).all()
+
+
+def test_what_is_freed_elsewhere_does_not_disturb_replays():
+    a, b = Training(captured=True, lr=0.05), Training(lr=0.05)
+    a.run(4), b.run(4)
+    tinycnn.cuda.empty_cache()
+    for n in (10, 1000, 100_000):
+        tinycnn.full((n,), float("nan"), device="gpu")
+    assert_same_training(a, b, steps=4)
+
+
+def test_another_batch_size_has_a_recording_of_its_own():
+    a, b = Training(captured=True, lr=0.05), Training(lr=0.05)
+    for size in (4, 3, 4, 3):
+        assert_same_training(a, b, steps=4, size=size)
+    assert len(a.step._recordings) == 2
+
+
+def test_memory_does_not_grow():
+    training = Training(captured=True, lr=0.05)
+    training.run(5)
+    before = tinycnn.cuda.memory_allocated()
+    training.run(30)
+    assert tinycnn.cuda.memory_allocated() == before
+
+
+def fallback(step, *arguments, match):
+    captured = tinycnn.cuda.capture(step)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = [captured(*arguments) for _ in range(5)]
+    assert not captured.captured
+    assert len(caught) == 1 and match in str(caught[0].message) and "\n" not in str(caught[0].message)
+    return results
+
+
+def test_a_step_that_waits_runs_eagerly_with_one_notice():
+    x = Tensor(np.ones(3, np.float32), device="gpu")
+    results = fallback(lambda x: (x * 2).sum().item(), x, match="captur")
+    assert results == [6.0] * 5
+    assert (x + 1).sum().item() == 6.0  # the GPU is as it was
+
+
+def test_arguments_on_the_cpu_run_eagerly():
+    results = fallback(lambda x: x * 2, Tensor(np.ones(3, np.float32)), match="expected all arguments on one GPU")
+    assert (results[-1] == 2).all()
+
+
+def test_errors_of_the_step_are_the_user_s():
+    captured = tinycnn.cuda.capture(lambda x, y: x @ y)
+    a, b = (tinycnn.ones(2, 3, device="gpu") for _ in range(2))
+    with pytest.raises(ValueError, match="matmul"):
+        captured(a, b)
+
+
+def test_a_flag_that_changes_is_refused():
+    training = Training("SGD", captured=True, lr=0.05, momentum=0.9)
+    training.run(4)
+    training.optimizer.param_groups[0]["nesterov"] = True
+    with pytest.raises(RuntimeError, match="record it anew"):
+        training.run(1)
+
+
+def test_manual_seed_reaches_a_recorded_dropout():
+    x = tinycnn.ones(100, device="gpu")
+    step = tinycnn.cuda.capture(lambda x: nn.functional.dropout(x, 0.5))
+    for _ in range(4):
+        step(x)
+    results = []
+    for seed in (1, 1, 2):
+        tinycnn.manual_seed(seed)
+        results.append(step(x).cpu().numpy())
+    np.testing.assert_array_equal(results[0], results[1])
+    assert (results[0] != results[2]).any()
+    assert (step(x).cpu().numpy() != results[2]).any()
+
+
+@pytest.mark.parametrize(("arguments", "message"), [((3,), "a function"), ((len, 0), "at least 1")])
+def test_wrong_arguments(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        tinycnn.cuda.capture(*arguments)
+
+
+def test_memory_figures():
+    before = tinycnn.cuda.memory_allocated()
+    x = tinycnn.zeros(1000, device="gpu")
+    assert before + 4000 <= tinycnn.cuda.memory_allocated() <= tinycnn.cuda.memory_reserved()
+    del x
+    assert tinycnn.cuda.memory_allocated() == before
+    tinycnn.cuda.synchronize()
+    assert tinycnn.cuda.is_available() and tinycnn.cuda.device_count() >= 1
+    with pytest.raises(ValueError, match="expected a GPU, got cpu"):
+        tinycnn.cuda.synchronize("cpu")
+    assert backend.device("auto") == "cuda:0"
