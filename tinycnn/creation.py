@@ -64,7 +64,8 @@ def _like(function: str, x: Tensor, dtype: Any, requires_grad: bool, *value: Any
     if not isinstance(x, Tensor):
         raise TypeError(f"{function}: expected a Tensor, got {type(x).__name__}")
     dtype = x.dtype if dtype is None else dtypes.as_dtype(dtype)
-    array = getattr(backend.array_module(x._array), function)(x._array, *value, dtype=dtype)
+    with backend.current(x._array):
+        array = getattr(backend.array_module(x._array), function)(x._array, *value, dtype=dtype)
     return Tensor._wrap(array).requires_grad_(requires_grad)
 
 

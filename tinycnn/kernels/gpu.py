@@ -122,6 +122,12 @@ def _like(x: Any, spatial: tuple[int, ...], dtype: Any) -> Any:
     return cupy.empty_like(x, dtype=dtype, shape=x.shape[:2] + spatial)
 
 
+def _same_order(a: Any, b: Any) -> bool:
+    """Whether one walk leads through both arrays of the same shape: along axes of size 1, strides do not matter."""
+    steps = zip(a.shape, geometry.elements(a), geometry.elements(b), strict=True)
+    return a.size == 0 or all(size == 1 or step_a == step_b for size, step_a, step_b in steps)
+
+
 def window_sum(x: Any, window: Any) -> Any:
     """y[.., o] = Σ over the window o of x; padding counts as 0."""
     y = _like(x, window.output_size, x.dtype)
@@ -136,7 +142,7 @@ def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
     taps = "u1" if math.prod(window.kernel_size) <= 256 else "i4"
     argmax = cupy.empty_like(y, dtype=taps) if keeps_argmax else None
     if argmax is not None:
-        assert argmax.size == 0 or geometry.elements(argmax) == geometry.elements(y)
+        assert _same_order(argmax, y)
     lowest = x.dtype.type(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
     structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
     launch("window", f"max_pool_{taps}", x.dtype, y.size, y, NULL if argmax is None else argmax, x, lowest, *structs)
@@ -203,7 +209,7 @@ def standardize_backward(u: Any, y: Any, inverse_std: Any, dims: tuple[int, ...]
     _reduce("standardize_sums", u.dtype, sums, u, y, kept, reduced, shares)
     launch("reduce", "standardize_means", u.dtype, len(means), means, sums, kept, np.int32(shares), np.int32(count))
     walk = geometry.walk(u.shape, geometry.elements(g), geometry.elements(u), _repeated(inverse_std, dims))
-    assert u.size == 0 or geometry.elements(g) == geometry.elements(y)
+    assert _same_order(g, y)
     launch("reduce", "standardize_backward", u.dtype, u.size, g, u, y, inverse_std, means, walk)
     return g
 

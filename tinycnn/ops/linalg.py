@@ -103,4 +103,5 @@ def matmul(a: Any, b: Any) -> Any:
     try:
         return MatMul()(a, b)
     except ValueError:
+        backend.one_device("matmul", [a._array, b._array])
         raise ValueError(f"matmul: the batch dimensions of {a.shape} and {b.shape} do not broadcast") from None
