@@ -56,7 +56,7 @@ def walk(
     none = (0,) * len(shape)
     padded = (none,) * (3 - len(positions)) + tuple(positions)
     steps = list(zip(a, b or none, c or none, *padded, strict=True))
-    axes = [(n, step) for n, step in zip(shape, steps, strict=True) if n != 1]
+    axes = [(n, step) for n, step in zip(shape, steps, strict=True) if n != 1 and size]
     axes.sort(key=lambda axis: -abs(axis[1][0]))
     merged: list[tuple[int, tuple[int, ...]]] = []
     for n, step in axes:
