@@ -13,8 +13,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,31 +25,64 @@ from tqdm import tqdm
 
 import tinycnn
 from tinycnn import Tensor, backend
+from tinycnn.amp import GradScaler
 from tinycnn.data import MNIST, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
 from tinycnn.data.dataset import ArrayDataset
 from tinycnn.models import LeNet5
 from tinycnn.nn import Module
 from tinycnn.nn.functional import cross_entropy
+from tinycnn.optim.optimizer import Optimizer
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Where, how exactly and with how much ado the training computes: it decides about speed, not about what is
+    trained."""
+
+    device: backend.Device
+    precision: str = "float32"
+    capture: bool = False
+
+    def __str__(self) -> str:
+        return f"on {self.device} in {self.precision}" + (", steps captured" if self.capture else "")
+
+
+def training_step(
+    model: Module, optimizer: Optimizer, label_smoothing: float, computing: Computing
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """A function of images and targets that makes one step and returns the loss and the scores."""
+    mixed = computing.precision in ("bfloat16", "float16")
+    scaler = GradScaler(computing.device, enabled=computing.precision == "float16")
+
+    def step(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        with tinycnn.autocast(dtype=computing.precision if mixed else "bfloat16", enabled=mixed):
+            scores = model(images)
+            loss = cross_entropy(scores, targets, label_smoothing=label_smoothing)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss, scores
+
+    return tinycnn.cuda.capture(step) if computing.capture else step
 
 
 def train(
-    model: Module, train_set: ArrayDataset, test_set: ArrayDataset, recipe: Recipe, device: backend.Device
+    model: Module, train_set: ArrayDataset, test_set: ArrayDataset, recipe: Recipe, computing: Computing
 ) -> Iterator[dict[str, Any]]:
     """Trains `model`, and gives each epoch's figures when it is over."""
+    device = computing.device
     train_set, test_set = train_set.to(device), test_set.to(device)
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True)
     optimizer = recipe.optimizer.build(model.parameters())
     scheduler = recipe.scheduler.build(optimizer, recipe.epochs, len(loader))
+    step = training_step(model, optimizer, recipe.label_smoothing, computing)
 
     for epoch in range(1, recipe.epochs + 1):
         model.train()
         progress = Progress(loader, f"{train_set.name} epoch {epoch}/{recipe.epochs}")
         for images, targets in progress:
-            scores = model(images)
-            loss = cross_entropy(scores, targets, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            loss, scores = step(images, targets)
             lr = scheduler.get_last_lr()[0]
             scheduler.step()
             progress.add(loss, scores, targets)
@@ -160,7 +193,7 @@ class Run:
     """One training: where it computes, on what, and the folder that keeps its results."""
 
     recipe: Recipe
-    device: backend.Device
+    computing: Computing
     train_set: ArrayDataset
     test_set: ArrayDataset
     folder: Path
@@ -180,9 +213,10 @@ class Run:
             "python": platform.python_version(),
             "tinycnn": tinycnn.__version__,
             "numpy": np.__version__,
-            "cupy": backend.cupy().__version__ if self.device.type == "cuda" else None,
+            "cupy": backend.cupy().__version__ if self.computing.device.type == "cuda" else None,
         }
-        self.record(settings=self.recipe.model_dump(), device=str(self.device), versions=versions)
+        computing = {**asdict(self.computing), "device": str(self.computing.device)}
+        self.record(settings=self.recipe.model_dump(), **computing, versions=versions)
 
     def record(self, **entries: Any) -> None:
         print(json.dumps({"dataset": self.train_set.name, **entries}), file=self.metrics, flush=True)
@@ -190,15 +224,15 @@ class Run:
     def train(self) -> None:
         recipe, name = self.recipe, self.train_set.name
         tinycnn.manual_seed(recipe.seed)
-        model = LeNet5(image_size=self.train_set.images.shape[-1]).to(self.device)
+        model = LeNet5(image_size=self.train_set.images.shape[-1]).to(self.computing.device)
         if recipe.random_shift:
             self.train_set.transform = RandomShift(recipe.random_shift, fill=self.train_set.background)
         print(
             f"{name}: {len(self.train_set):,} training and {len(self.test_set):,} test images; "
-            f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, on {self.device}"
+            f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, {self.computing}"
         )
         history = []
-        for figures in train(model, self.train_set, self.test_set, recipe, self.device):
+        for figures in train(model, self.train_set, self.test_set, recipe, self.computing):
             if not math.isfinite(figures["train_loss"]):
                 raise FloatingPointError(
                     f"the loss is {figures['train_loss']} in epoch {figures['epoch']}: try a smaller --lr"
@@ -227,7 +261,7 @@ class Run:
         self.record(**figures)
 
     def report(self, model: Module, history: list[dict[str, Any]]) -> None:
-        probabilities = predict(model, self.test_set, self.device).softmax(1).cpu().numpy()
+        probabilities = predict(model, self.test_set, self.computing.device).softmax(1).cpu().numpy()
         accuracy = f"{self.train_set.name}: test accuracy {history[-1]['test_accuracy']:.2%}"
         trained = f"{self.recipe.model}, epoch {len(history)}, seed {self.recipe.seed}"
         draw_report(
@@ -254,6 +288,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--config", type=Path, metavar="TOML", help="the settings; default: those in configs/ for the data")
     add("--device", default="cpu", help="cpu (default), gpu, cuda:N, or auto: a GPU if there is one")
+    add("--precision", choices=("float32", "tf32", "bfloat16", "float16"), default="float32", help="of matrix "
+        "products: float32 is exact and the default; float16 scales the loss")  # fmt: skip
+    add("--capture", action="store_true", help="record a training step on the GPU once and replay it")
     add("--epochs", type=int, metavar="N", help="instead of the settings'")
     add("--batch-size", type=int, metavar="N", help="instead of the settings'")
     add("--lr", type=float, metavar="X", help="(highest) learning rate, instead of the settings'")
@@ -270,13 +307,21 @@ def prepare(options: argparse.Namespace) -> Run:
     require_matplotlib()
     device = backend.device(options.device)
     config, recipe, (train_set, test_set) = choose(options)
-    run = Run(recipe, device, train_set, test_set, options.out or Path("runs") / config.stem)
+    computing = Computing(device, options.precision, options.capture)
+    tinycnn.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
+    run = Run(recipe, computing, train_set, test_set, options.out or Path("runs") / config.stem)
     run.open_folder()
     return run
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = notice
+        return run_with(options)
+
+
+def run_with(options: argparse.Namespace) -> int:
     # Of a diverged training NumPy warns in many lines; the one error that we give says it all.
     warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
     run = None
@@ -294,6 +339,11 @@ def main(arguments: list[str] | None = None) -> int:
         tqdm.write(f"train_mnist.py: interrupted; {kept}", file=sys.stderr)
         return 130
     return 0
+
+
+def notice(message: Warning | str, *where: Any) -> None:
+    """A warning as one line, without the line of code that it comes from."""
+    tqdm.write(f"train_mnist.py: {message}", file=sys.stderr)
 
 
 def complain(error: Exception) -> int:

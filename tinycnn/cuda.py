@@ -216,13 +216,13 @@ def _device(arguments: tuple) -> backend.Device:
 
 def _obstacle(arguments: tuple, recordings: int) -> str | None:
     """Why a call with these arguments cannot be recorded."""
+    devices = sorted({str(x.device) for x in arguments if isinstance(x, Tensor)})
+    if "cpu" in devices or len(devices) > 1:
+        return f"expected all arguments on one GPU, got tensors on {' and '.join(devices)}"
     try:
         backend.device("cuda")
     except (ImportError, RuntimeError, ValueError) as error:
         return str(error)
-    devices = sorted({str(x.device) for x in arguments if isinstance(x, Tensor)})
-    if "cpu" in devices or len(devices) > 1:
-        return f"expected all arguments on one GPU, got tensors on {' and '.join(devices)}"
     if recordings >= MOST_RECORDINGS:
         return f"it was called with more than {MOST_RECORDINGS} different sets of shapes"
     return None

@@ -148,7 +148,7 @@ def test_two_hundred_steps_on_the_real_mnist(mnist_root):
     train_set = ArrayDataset(whole.images[:12800], whole.targets[:12800])
     recipe = read_recipe(Path("configs/lenet_mnist.toml"), {"epochs": 1, "batch_size": 64})
     tinycnn.manual_seed(0)
-    (figures,) = train_mnist.train(LeNet5(), train_set, test_set, recipe, backend.CPU)
+    (figures,) = train_mnist.train(LeNet5(), train_set, test_set, recipe, train_mnist.Computing(backend.CPU))
     assert figures["test_accuracy"] > 0.93
 
 
@@ -158,6 +158,23 @@ def test_a_run_on_the_gpu():
     settings, figures = metrics("runs/lenet_digits")
     assert settings["device"] == "cuda:0"
     assert np.isfinite(figures["test_loss"])
+
+
+@pytest.mark.gpu
+def test_captured_in_mixed_precision(capsys):
+    options = ["--device", "gpu", "--capture", "--precision", "float16"]
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, *options]) == 0
+    said = capsys.readouterr()
+    assert "on cuda:0 in float16, steps captured" in said.out and said.err == ""
+    settings, figures = metrics("runs/lenet_digits")
+    assert (settings["precision"], settings["capture"]) == ("float16", True)
+    assert np.isfinite(figures["test_loss"])
+
+
+def test_capturing_on_a_cpu_gives_one_notice_and_trains(capsys):
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--capture", "--precision", "bfloat16"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train_mnist.py: capture: the step runs without being recorded: expected all arguments")
 
 
 def test_prediction_is_in_order_in_eval_mode_and_unrecorded():
