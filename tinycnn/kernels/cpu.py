@@ -272,6 +272,11 @@ def relu(x: np.ndarray) -> np.ndarray:
     return x.clip(0, np.inf) if x.dtype.kind == "f" else np.maximum(x, 0)
 
 
+def relu_backward(u: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """u where y = relu(x) is positive, 0 elsewhere."""
+    return masked(u, y > 0)
+
+
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function: SciPy's where it is installed, else the standard library's, element by element."""
     try:

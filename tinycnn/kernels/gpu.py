@@ -17,6 +17,7 @@ from tinycnn.kernels import cublas, cuda, geometry
 
 THREADS = 256
 MAX_BLOCKS = 1 << 14  # each thread then takes several elements
+LARGE_SUM = 1 << 15  # CuPy has one block for each result; larger arrays are worth two launches of many blocks
 
 NULL = np.uint64(0)  # a pointer to nothing; for None, CuPy would pass no argument at all
 
@@ -174,10 +175,13 @@ def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
     shape = _kept_shape(x.shape, dims)
     y = cupy.empty(shape, x.dtype)
     kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(y))
-    shares = _shares(kept, reduced)
-    sums = cupy.empty((y.size, shares), _sum_type(x.dtype))
-    _reduce("sum_shares", x.dtype, sums, x, kept, reduced, shares)
-    launch("reduce", "add_shares", x.dtype, y.size, y, sums, kept, np.int32(shares))
+    if kept["size"] >= THREADS and reduced["size"] <= THREADS:  # a thread for each result
+        launch("reduce", "sum_few", x.dtype, y.size, y, x, kept, reduced)
+    else:
+        shares = _shares(kept, reduced)
+        sums = cupy.empty((y.size, shares), _sum_type(x.dtype))
+        _reduce("sum_shares", x.dtype, sums, x, kept, reduced, shares)
+        launch("reduce", "add_shares", x.dtype, y.size, y, sums, kept, np.int32(shares))
     return y if keepdims else y.reshape([n for d, n in enumerate(x.shape) if d not in dims])
 
 
@@ -261,9 +265,9 @@ def cross_entropy(
     x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float, reduction: str, class_dim: int
 ) -> tuple[Any, Any]:
     """(loss, what `cross_entropy_backward` needs): see cuda/loss.cu. A target that is no class gives nan."""
-    target = cupy.ascontiguousarray(target, dtype=np.int64)
+    target = target.astype(np.int64, order="C", copy=False)
     loss, counted = cupy.empty(target.shape, x.dtype), cupy.empty(target.shape, x.dtype)
-    rows = cupy.empty((*target.shape, 4), _sum_type(x.dtype))
+    rows = cupy.empty((*target.shape, 5), _sum_type(x.dtype))
     classes, strides = x.shape[class_dim], list(geometry.elements(x))
     step = strides.pop(class_dim)
     in_rows = geometry.elements(target)
@@ -450,6 +454,16 @@ def relu(x: Any) -> Any:
     return cupy.maximum(x, 0)
 
 
+def relu_backward(u: Any, y: Any) -> Any:
+    """u where y = relu(x) is positive, 0 elsewhere; in the memory order of y."""
+    g = cupy.empty_like(y)
+    walk = geometry.walk(y.shape, geometry.elements(y), geometry.elements(u))
+    if geometry.elements(g) != geometry.elements(y):  # y has gaps or overlaps in memory
+        return masked(u, y > 0)
+    launch("elementwise", "relu_backward", y.dtype, y.size, g, u, y, walk)
+    return g
+
+
 def erf(x: Any) -> Any:
     """The error function."""
     return cupyx.scipy.special.erf(x)
@@ -464,6 +478,9 @@ def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
     CuPy is shown x with its axes in memory order, so that neighbouring threads read neighbouring places.
     """
     options = {"dtype": np.int64} if method == "sum" and x.dtype.kind != "f" else {}
+    if method == "sum" and x.dtype.kind == "f" and dims is not None and x.size >= LARGE_SUM:
+        with x.device:
+            return sum_over(x, (dims,) if isinstance(dims, int) else tuple(dims), keepdims)
     order = _axis_order((x.shape, x.strides))
     with x.device:
         if order is None or dims is None:  # all elements are numbered in the order of the axes

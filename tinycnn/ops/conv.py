@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from math import gcd, prod
 from typing import Any, NamedTuple
@@ -294,14 +294,22 @@ def _unfold_width(x: Array, above: int, below: int, width: Window, groups: int) 
 
     In scratch memory: valid until the next call in this thread.
     """
-    rows, d, channels = len(x), len(width.kernel_size), x.shape[1] // groups
-    shape = (groups, above + rows + below, *width.kernel_size, channels, *width.output_size, x.shape[-1])
+    d, channels, total = len(width.kernel_size), x.shape[1] // groups, above + len(x) + below
+    shape = (groups, total, *width.kernel_size, channels, *width.output_size, x.shape[-1])
     unfolded = backend.scratch("L", shape, x)
-    unfolded[:, :above] = 0
-    unfolded[:, above + rows :] = 0
-    columns = _columns(unfolded[:, above : above + rows], d)
-    backend.kernels(x).unfold_into(columns, _spatial_last(x, groups), width)
+    rows_too = unfolded[None].transpose(0, *range(3, 3 + d), 1, 3 + d, 4 + 2 * d, 2, *range(4 + d, 4 + 2 * d))
+    x_rows_too = _spatial_last(x, groups).transpose(1, 2, 3, 0, *range(4, 4 + d))  # (G, C/G, N, H, W..)
+    backend.kernels(x).unfold_into(rows_too, x_rows_too, _with_rows(width, len(x), above, below))
     return unfolded
+
+
+@lru_cache(maxsize=1024)
+def _with_rows(width: Window, rows: int, above: int, below: int) -> Window:
+    """The window over the width, and over rows one by one, with rows of zeros above and below."""
+    return Window(
+        (rows, *width.input_size), (1, *width.kernel_size), (1, *width.stride), ((above, below), *width.padding),
+        (1, *width.dilation),
+    )  # fmt: skip
 
 
 def _columns(unfolded: Array, d: int) -> Array:

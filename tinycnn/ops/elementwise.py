@@ -323,7 +323,10 @@ class Relu(Function):
 
     def backward(self, grad_output: Any) -> Any:
         # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept.
-        return Masked(backend.elementwise("greater", self.output._array, 0))(grad_output)
+        y = self.output._array
+        if autograd.is_grad_enabled():
+            return Masked(backend.elementwise("greater", y, 0))(grad_output)
+        return autograd.Tensor._wrap(backend.kernels(y).relu_backward(grad_output._array, y))
 
 
 class Masked(Function):

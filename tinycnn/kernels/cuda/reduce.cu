@@ -43,6 +43,16 @@ extern "C" __global__ void add_shares(T* y, const Sum* sums, Walk kept, int shar
     }
 }
 
+// y = the sum over `reduced`, few of them, for many results: a in x, b in y.
+extern "C" __global__ void sum_few(T* y, const T* x, Walk kept, Walk reduced) {
+    FOR_EACH(result, kept.size) {
+        Place at = locate(result, kept);
+        Sum sum = 0;
+        for (uint i = 0; i < reduced.size; ++i) sum += Sum(x[at.a + locate(i, reduced).a]);
+        y[at.b] = T(sum);
+    }
+}
+
 #ifdef FLOATING
 
 // --- mean and variance ----------------------------------------------------------------------------------------
