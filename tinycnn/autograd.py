@@ -13,7 +13,6 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -215,7 +214,7 @@ class Function:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
         try:
-            if arrays and (type(arrays[0]) is ndarray or type(arrays[-1]) is ndarray):
+            if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
                 array = self.forward(*arrays)
             else:
                 array = backend.compute(self.name, self.forward, arrays, self.elementwise)
@@ -379,12 +378,11 @@ def _backward(node: Function, gradient: Any) -> tuple:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    backward = node.backward if _mode.anomaly is None else partial(_mode.anomaly.backward, node)
-    if type(gradient._array) is ndarray:
-        grad_inputs = backward(gradient)
+    if gradient._array.__class__ is ndarray:
+        grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
     else:
         with backend.current(gradient._array):
-            grad_inputs = backward(gradient)
+            grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
     if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):

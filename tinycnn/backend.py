@@ -197,8 +197,7 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
 
     Raises ValueError for operands on several devices, and MemoryError with advice where a GPU has not enough.
     """
-    device = one_device(name, operands)
-    if device == CPU:
+    if "cupy" not in sys.modules or (device := one_device(name, operands)) == CPU:
         return function(*operands)
     from tinycnn.kernels import gpu
 

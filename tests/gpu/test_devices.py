@@ -42,7 +42,7 @@ INDEX = np.array([0, 2, 1])
 TOGETHER = {
     "Add": (lambda a, b: a + b, X, X),
     "Sub": (lambda a, b: a - b, X, X),
-    "Mul": (lambda a, b: a * b, X, ()),
+    "Mul": (lambda a, b: a * b, X, (4,)),
     "Div": (lambda a, b: a / b, X, X),
     "Pow": (lambda a, b: a**b, X, X),
     "Remainder": (lambda a, b: a % b, X, X),
