@@ -3,7 +3,7 @@
 One call measures all, in a few minutes, and writes them after every section to OUT.json and OUT.md. A part that fails
 is recorded, and the others go on. Without a GPU it says what is missing and ends with code 1.
 
-    python benchmarks/gpu.py [--out benchmarks/gpu-results] [--only steps memory] [--data-root DIR]
+    python benchmarks/gpu.py [--out runs/gpu-benchmark] [--only steps memory] [--data-root DIR]
 
 Steps are timed by events around many of them, on data that lie on the device, the libraries in turns, with the same
 weights; medians are compared. TF32 is off in both unless a row says otherwise; cudnn.benchmark is on. torch's options
@@ -531,8 +531,11 @@ def launches(report: gt.Report, options: argparse.Namespace) -> None:
             replays[library] = gt.recorded(library, lambda x=x: lambda: x + x)
         report.add("host time to replay a graph of one kernel", unit="µs",
                    **{k: gt.issue_seconds(v, calls, rounds) for k, v in replays.items()})  # fmt: skip
-    operators = {library: small_operators(lib) for library, lib in gt.libraries().items()}
-    for name in operators["tinycnn"]:
+    operators = {}
+    for library, lib in gt.libraries().items():
+        with report.part(f"small operators, {library}"):
+            operators[library] = small_operators(lib)
+    for name in operators.get("tinycnn", ()):
         with report.part(name):
             seconds = {library: gt.issue_seconds(made[name], calls, rounds) for library, made in operators.items()}
             report.add(f"host time of an operator: {name}", unit="µs", **seconds)
@@ -672,7 +675,7 @@ SECTIONS: dict[str, tuple[str, Callable]] = {
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--out", type=Path, default=ROOT / "benchmarks/gpu-results", help="where to write, without .json and .md")
+    add("--out", type=Path, default=ROOT / "runs/gpu-benchmark", help="where to write, without .json and .md")
     add("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION", help=", ".join(SECTIONS))
     add("--quick", action="store_true", help="tiny sizes, to try the script; the figures mean nothing")
     add("--rounds", type=int, help="turns of each candidate; default 15")
