@@ -31,7 +31,8 @@ def test_rounding_leaves_the_operand_and_other_types_alone():
     before = x.copy()
     assert cpu.rounded(x, "bfloat16").strides == x.strides
     np.testing.assert_array_equal(x, before)
-    assert cpu.rounded(x, "float32") is x and cpu.rounded(x, "tf32") is x
+    assert cpu.rounded(x, "float32") is x
+    assert cpu.rounded(x, "tf32") is x
     double = x.astype(np.float64)
     assert cpu.rounded(double, "float16") is double
 
@@ -80,7 +81,8 @@ def test_where_autocast_holds():
     def decorated():
         return precision.current()
 
-    assert decorated() == "float16" and precision.current() == "float32"
+    assert decorated() == "float16"
+    assert precision.current() == "float32"
 
 
 def test_tf32_is_asked_for_by_torch_s_name():
@@ -157,12 +159,14 @@ class TestGradScaler:
         scaler.step(optimizer)
         scaler.update()
         np.testing.assert_array_equal(w.detach().numpy(), [0.5, 1.5])
-        assert scaler.get_scale() == 1.0 and scaler.state_dict() == {}
+        assert scaler.get_scale() == 1.0
+        assert scaler.state_dict() == {}
 
     def test_state_round_trip(self):
         _, _, scaler = self.one_parameter(tinycnn.amp.GradScaler("cpu", init_scale=8.0))
         other = tinycnn.amp.GradScaler("cpu")
         other.load_state_dict(scaler.state_dict())
-        assert other.state_dict() == scaler.state_dict() and other.get_scale() == 8.0
+        assert other.state_dict() == scaler.state_dict()
+        assert other.get_scale() == 8.0
         with pytest.raises(ValueError, match="expected 'scale'"):
             other.load_state_dict({})

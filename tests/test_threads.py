@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn.ops import conv
 from tinycnn import backend
 from tinycnn.nn import functional as F
+from tinycnn.ops import conv
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ Nothing here imports CuPy until it is used.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -183,10 +184,8 @@ class _Recording:
 
 def _abandon(stream: Any) -> None:
     """Ends a recording that failed, so that the stream can be used again."""
-    try:
+    with contextlib.suppress(RuntimeError):  # what broke the recording is being raised already
         stream.end_capture()
-    except RuntimeError:  # what broke the recording is being raised already
-        pass
 
 
 def _copied(x: Tensor) -> Tensor:

@@ -165,7 +165,8 @@ def test_captured_in_mixed_precision(capsys):
     options = ["--device", "gpu", "--capture", "--precision", "float16"]
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, *options]) == 0
     said = capsys.readouterr()
-    assert "on cuda:0 in float16, steps captured" in said.out and said.err == ""
+    assert "on cuda:0 in float16, steps captured" in said.out
+    assert said.err == ""
     settings, figures = metrics("runs/lenet_digits")
     assert (settings["precision"], settings["capture"]) == ("float16", True)
     assert np.isfinite(figures["test_loss"])

@@ -50,7 +50,8 @@ def library() -> ctypes.CDLL:
             return ctypes.CDLL(name)
         except OSError as error:
             errors.append(str(error))
-    raise ImportError(f"cuBLAS was not found ({'; '.join(errors)}): pip install 'cupy-cuda13x[ctk]' or the CUDA toolkit")
+    tried = "; ".join(errors)
+    raise ImportError(f"cuBLAS was not found ({tried}): pip install 'cupy-cuda13x[ctk]', or the CUDA toolkit")
 
 
 def _check(status: int, call: str) -> None:

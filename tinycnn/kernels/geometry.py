@@ -53,6 +53,8 @@ def walk(
     size = prod(shape)
     if size >= 1 << 31:
         raise ValueError(f"an array of {size:,} elements is too large for the GPU kernels: expected less than 2**31")
+    if len(positions) > 3:
+        raise ValueError(f"windows over {len(positions)} dimensions: the GPU kernels know up to 3")
     none = (0,) * len(shape)
     padded = (none,) * (3 - len(positions)) + tuple(positions)
     steps = list(zip(a, b or none, c or none, *padded, strict=True))
@@ -76,8 +78,6 @@ def walk(
 def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
     """The struct Window of a `patches.Window` of up to three dimensions; `steps` gives STEP_FIELDS, in elements."""
     d = len(window.kernel_size)
-    if d > 3:
-        raise ValueError(f"windows over {d} dimensions: the GPU kernels know up to 3")
     result = np.zeros((), WINDOW)
     result["dim"][["input", "output", "kernel", "stride", "dilation"]] = (1, 1, 1, 1, 1)
     for i in range(d):
@@ -108,6 +108,6 @@ def batches(shape: tuple[int, ...], *steps: Strides) -> tuple[list[tuple[int, ..
     none = (0,) * len(steps)
     count, distances = merged.pop(max(range(len(merged)), key=lambda i: merged[i][0])) if merged else (1, none)
     starts = [none]
-    for n, step in merged:
-        starts = [tuple(s + i * d for s, d in zip(start, step, strict=True)) for start in starts for i in range(n)]
+    for n, apart in merged:
+        starts = [tuple(s + i * d for s, d in zip(start, apart, strict=True)) for start in starts for i in range(n)]
     return starts, count, distances

@@ -213,16 +213,17 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> Iterator[Pa
 def _shared_blocks(rows: Array, rows_x: Array, weights: int, spec: ConvSpec, least: int) -> list[Sequence[slice]]:
     """Blocks of the `rows` that are computed, so large that their part of L has BLOCK_BYTES, shared among threads.
 
-    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with the number of `weights`, that of multiply-adds. A block
-    has `least` rows at the least: where the width is unfolded, so many that the KH − 1 rows that two neighbours both
-    unfold weigh little.
+    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with the number of `weights`, that of multiply-adds. A
+    block has `least` rows at the least: where the width is unfolded, so many that the KH − 1 rows that two neighbours
+    both unfold weigh little.
     """
     positions = prod(spec.output_size[1:]) * rows.shape[-1]
     row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
     size = max(BLOCK_BYTES[backend.device_of(rows).type] // max(row_bytes, 1), least)
     count = -(-len(rows) // size)
     operations = weights * positions * len(rows)
-    if isinstance(rows, np.ndarray) and operations >= backend.OPERATIONS_A_THREAD:  # as many blocks for one thread as for the other
+    if isinstance(rows, np.ndarray) and operations >= backend.OPERATIONS_A_THREAD:
+        # as many blocks for one thread as for the other
         threads = backend.get_num_threads()
         count = min(-(-count // threads) * threads, len(rows))
     bounds = [len(rows) * i // count for i in range(count + 1)] if count else [0]
