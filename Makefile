@@ -11,7 +11,7 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-torch lint bench coursework-release clean
+.PHONY: help train test test-emulated test-gpu test-torch lint bench coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,8 +20,21 @@ help:  ## show this list
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
 
-test: $(VENV)/.installed-test  ## run the tests and print the coverage
+test: $(VENV)/.installed-test  ## run the tests and print the coverage, then those of the GPU on an emulator
 	$(VENV)/bin/python -m pytest --cov=tinycnn --cov-report=term $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated)
+
+# The emulator compiles the CUDA sources for the CPU, with g++. CI has to have it.
+test-emulated: $(VENV)/.installed-test  ## run the tests of the GPU on a machine without one
+	@if command -v g++ > /dev/null; then \
+	  echo "The tests of the GPU, on an emulator:"; \
+	  TINYCNN_EMULATE_GPU=1 $(VENV)/bin/python -m pytest -m gpu $(ARGS); \
+	else \
+	  echo "The tests of the GPU are left out: the emulator needs g++"; test "$$CI" != true; \
+	fi
+
+test-gpu: $(VENV)/.installed-test  ## the same on a real GPU, with a CuPy that is installed in .venv
+	$(VENV)/bin/python -m pytest -m gpu $(ARGS)
 
 test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live comparisons with PyTorch
 	$(VENV_TORCH)/bin/python -m pytest $(ARGS)
