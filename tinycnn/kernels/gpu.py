@@ -239,7 +239,7 @@ def _reduction(
     """The walks over what is kept and over `dims`: a in x, b in y or, if there is none, in the result; else c."""
     walks = []
     for axes in ([d for d in range(len(shape)) if d not in dims], sorted(dims)):
-        at = [tuple(strides[d] for d in axes) if strides else None for strides in (x, y, result)]
+        at = [None if strides is None else tuple(strides[d] for d in axes) for strides in (x, y, result)]
         b, c = (at[1], at[2]) if counted_in_c else (at[2], None)
         walks.append(geometry.walk(tuple(shape[d] for d in axes), at[0], b, c))
     return walks[0], walks[1]

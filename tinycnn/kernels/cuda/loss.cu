@@ -4,9 +4,10 @@
 //     (1 - s) w[t] (log sum exp(x) - x[t]) + s/C sum_j w[j] (log sum exp(x) - x[j]).
 // Its gradient is (near + far W) p[j] - near [j = t] - far w[j], with near = (1 - s) w[t], far = s/C, W = sum_j w[j].
 
-// What the gradient needs of a row: a row that is ignored has zeros, but for log_sum.
+// What the gradient needs of a row: a row that is ignored has zeros from `near` on. The logarithm is that of the sum of
+// exp(x - largest): added to a far larger `largest`, it would lose digits.
 struct Row {
-    Sum log_sum, near, far, both;  // both = near + far * W
+    Sum largest, log_sum, near, far, both;  // both = near + far * W
 };
 
 const int THREADS = 256;
@@ -64,7 +65,7 @@ extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T*
     long long t = target[at.b];
     Sum log_sum = log(sum);  // of the shifted scores
     if (t == ignored) {
-        Row none = {largest + log_sum, 0, 0, 0};
+        Row none = {largest, log_sum, 0, 0, 0};
         row[at.c] = none;
         loss[at.c] = T(0);
         counted[at.c] = T(0);
@@ -73,7 +74,7 @@ extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T*
     bool is_class = 0 <= t && t < classes;
     Sum w = !is_class ? Sum(0) / Sum(0) : weight ? Sum(weight[t]) : Sum(1);
     Sum near = Sum(1 - smoothing) * w, far = Sum(smoothing) / classes;
-    Row found = {largest + log_sum, near, far, near + far * weights};
+    Row found = {largest, log_sum, near, far, near + far * weights};
     row[at.c] = found;
     Sum own = is_class ? log_sum - (Sum(scores[t * step]) - largest) : w;
     loss[at.c] = T(near * own + (smoothing != 0 ? far * (weights * log_sum - weighted) : Sum(0)));
@@ -105,7 +106,7 @@ extern "C" __global__ void cross_entropy_backward(T* g, const T* u, const T* div
         Place at = locate(index, walk);
         Row of = row[at.c];
         int j = at.position[0];
-        Sum slope = of.both * exp(Sum(x[at.b]) - of.log_sum);
+        Sum slope = of.both * exp(Sum(x[at.b]) - of.largest - of.log_sum);
         if (of.far != 0) slope -= of.far * (weight ? Sum(weight[j]) : Sum(1));
         if (j == target[at.c]) slope -= of.near;
         g[at.a] = T(of.both == 0 ? Sum(0) : scale * Sum(u[at.position[1]]) * slope);

@@ -98,7 +98,7 @@ extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, co
         for (int share = 1; share < shares; ++share) all = together(all, moments[result * shares + share]);
         int at = locate(result, kept).b;
         Sum squares = all.squares / all.count;
-        mean[at] = T(all.mean);
+        mean[at] = T(all.count > 0 ? all.mean : squares);  // of nothing: 0 / 0
         variance[at] = T(squares);
         inverse_std[at] = T(1 / sqrt(squares + Sum(eps)));
     }
