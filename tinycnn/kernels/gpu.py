@@ -29,9 +29,16 @@ def _module(file: str, dtype: np.dtype) -> Any:
 
 
 @cache
-def kernel(file: str, name: str, dtype: np.dtype) -> Any:
-    """The function `name` of cuda/`file`.cu, for elements of `dtype`: call it with (grid, block, arguments)."""
+def _loaded(file: str, name: str, dtype: np.dtype, device: int) -> Any:
     return _module(file, dtype).get_function(name)
+
+
+def kernel(file: str, name: str, dtype: np.dtype) -> Any:
+    """The function `name` of cuda/`file`.cu, for elements of `dtype`: call it with (grid, block, arguments).
+
+    Each GPU has a kernel loaded for itself, which only runs there.
+    """
+    return _loaded(file, name, dtype, cupy.cuda.runtime.getDevice())
 
 
 def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) -> None:
