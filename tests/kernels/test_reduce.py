@@ -65,7 +65,7 @@ def assert_near(found, expected, dtype, factor=1.0):
 
 @pytest.mark.parametrize("keepdims", [True, False])
 @each_float
-@each_case
+@pytest.mark.parametrize("shape, dims", [*CASES, ((), ())], ids=str)
 def test_sum(gpu, shape, dims, dtype, keepdims):
     x = normal(shape, dtype)
     (found,) = twice(gpu.sum_over, on_gpu(x), dims, keepdims)
@@ -143,7 +143,6 @@ def test_standardize_without_elements(gpu, shape, dims):
     kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
     assert (y.shape, mean.shape) == (shape, kept)
     assert gpu.standardize_backward(x, y, inverse_std, dims).shape == shape
-    assert np.isnan(mean.get()).all()  # as on the CPU
 
 
 @st.composite
