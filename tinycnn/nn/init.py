@@ -126,12 +126,14 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tensor.shape}")
     if tensor.numel() == 0:
         return tensor
-    xp, rows = backend.module_of(tensor.device), tensor.shape[0]
+    rows = tensor.shape[0]
     drawn = _generator(tensor).standard_normal((rows, tensor.numel() // rows), dtype=_drawn_as(tensor))
+    drawn = backend.to_device(drawn, backend.CPU)  # on a GPU the decomposition would need one more library, cuSOLVER
     wide = drawn.shape[0] < drawn.shape[1]
-    q, r = xp.linalg.qr(drawn.T if wide else drawn)
-    q = q * xp.sign(xp.diagonal(r))
-    return _write(tensor, gain * (q.T if wide else q).reshape(tensor.shape))
+    q, r = np.linalg.qr(drawn.T if wide else drawn)
+    q = q * np.sign(np.diagonal(r))
+    values = (gain * (q.T if wide else q).reshape(tensor.shape)).astype(tensor.dtype)
+    return _write(tensor, backend.to_device(values, tensor.device))
 
 
 def eye_(tensor: Tensor) -> Tensor:
