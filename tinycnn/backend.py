@@ -160,10 +160,25 @@ def to_device(array: Array, target: Device) -> Array:
     if target.type == "cpu":
         return gpu.in_memory_order(cupy().asnumpy, array)
     with cupy().cuda.Device(target.index):
+        if isinstance(array, np.ndarray) and array.ndim and cupy().cuda.get_current_stream().is_capturing():
+            # CuPy would record a copy of what the array holds now, and from then on free no host memory it copied from.
+            raise RuntimeError(
+                "a copy from the host cannot be part of a captured step: make the tensor before, or pass it to the step"
+            )
         try:
             return gpu.in_memory_order(cupy().asarray, array)
         except MemoryError as error:
             _refuse_memory("to", target, error)
+
+
+def constant(array: np.ndarray, target: Device) -> Array:
+    """`array`, which nobody may change, on the device `target`: copied there once, as a captured step cannot copy."""
+    return array if target == CPU else _constant(array.tobytes(), array.dtype, array.shape, target)
+
+
+@cache
+def _constant(data: bytes, dtype: np.dtype, shape: tuple[int, ...], target: Device) -> Array:
+    return to_device(np.frombuffer(data, dtype).reshape(shape), target)
 
 
 def current(array: Array) -> AbstractContextManager:

@@ -6,8 +6,10 @@ Nothing here imports CuPy until it is used.
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from tinycnn import backend
@@ -106,7 +108,6 @@ class CapturedStep:
     def __init__(self, step: Callable[..., Any], warmup: int):
         self.step, self.warmup = step, warmup
         self.reason: str | None = None
-        self._stream: Any = None
         self._calls: dict[tuple, int] = {}  # by the arguments' signature
         self._recordings: dict[tuple, _Recording] = {}
 
@@ -119,7 +120,8 @@ class CapturedStep:
             return self.step(*arguments)
         signature = tuple(map(_signature, arguments))
         if signature in self._recordings:
-            return self._recordings[signature].replay(arguments)
+            with backend.cupy().cuda.Device(self._recordings[signature].device.index):
+                return self._recordings[signature].replay(arguments)
         self.reason = _obstacle(arguments, len(self._recordings))
         if self.reason is None:
             device = _device(arguments)
@@ -128,7 +130,7 @@ class CapturedStep:
                 if calls <= self.warmup:
                     return self._run_beside(arguments)
                 try:
-                    recording = _Recording(self._own_stream(), self.step, arguments)
+                    recording = _Recording(device, self._own_stream(), self.step, arguments)
                 except Exception as error:  # whatever it is: the same call without recording shows it again, or works
                     self.reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 else:
@@ -146,22 +148,31 @@ class CapturedStep:
         current.wait_event(own.record())
         return result
 
-    def _own_stream(self) -> Any:
-        if self._stream is None:  # the default stream cannot record, nor one that waits for it
-            self._stream = backend.cupy().cuda.Stream(non_blocking=True)
-        return self._stream
+    @staticmethod
+    def _own_stream() -> Any:
+        return _recording_stream(backend.cupy().cuda.runtime.getDevice(), threading.get_ident())
+
+
+@cache
+def _recording_stream(device: int, thread: int) -> Any:
+    """The stream in which a thread records all steps on the current device: each has memory and a workspace of its own,
+    which nobody gives back. The default stream cannot record, nor one that waits for it."""
+    return backend.cupy().cuda.Stream(non_blocking=True)
 
 
 class _Recording:
     """One recorded step: the graph, and all memory that it works in."""
 
-    def __init__(self, stream: Any, step: Callable[..., Any], arguments: tuple):
+    def __init__(self, device: backend.Device, stream: Any, step: Callable[..., Any], arguments: tuple):
         cupy = backend.cupy()
+        self.device = device
         # The arguments' own places, into which each call copies.
         self.arguments = tuple(_copied(x) if isinstance(x, Tensor) else x for x in arguments)
         # What is allocated while recording comes from a pool of this graph alone, kept as long as it: the graph holds
         # addresses, and elsewhere they would be given to others as soon as Python drops the arrays.
-        self.pool = cupy.cuda.MemoryPool()
+        self.pool = cupy.cuda.MemoryPool(_from_device)
+        # The step needs as much memory again as it took while it ran in this stream, where CuPy keeps it for others.
+        cupy.get_default_memory_pool().free_all_blocks(stream)
         stream.wait_event(cupy.cuda.get_current_stream().record())
         with stream, cupy.cuda.using_allocator(self.pool.malloc), backend.recording() as self.before_replay:
             stream.begin_capture()
@@ -180,6 +191,17 @@ class _Recording:
             refresh()
         self.graph.launch()
         return self.result
+
+
+def _from_device(size: int) -> Any:
+    """Memory for a recording's pool. Where there is not enough, CuPy's own would give all back that the pool has free,
+    which the kernels recorded so far work in."""
+    cuda = backend.cupy().cuda
+    try:
+        return cuda.MemoryPointer(cuda.Memory(size), 0)
+    except cuda.runtime.CUDARuntimeError as error:
+        free, total = cuda.runtime.memGetInfo()
+        raise cuda.memory.OutOfMemoryError(size, total - free) from error
 
 
 def _abandon(stream: Any) -> None:

@@ -158,6 +158,7 @@ def cuda():
     """The modules of cupy.cuda, by their full name."""
     shared = {
         "memory": module("cupy.cuda.memory", OutOfMemoryError=memory.OutOfMemoryError, MemoryPool=memory.MemoryPool,
+                         Memory=memory.DeviceMemory,
                          MemoryPointer=memory.MemoryPointer, alloc=memory.alloc, set_allocator=memory.set_allocator,
                          get_allocator=memory.get_allocator),
         "stream": module("cupy.cuda.stream", Stream=machine.Stream, Event=machine.Event,

@@ -73,6 +73,8 @@ def function(name, prefix="", owner=np):
 
     def run(*args, **keywords):
         bind(prefix + name, args, keywords)
+        if name == "concatenate" and len(args[0]) > 8 and sum(a.nbytes for a in args[0]) < len(args[0]) << 21:
+            machine.refuse_in_capture("a list of many arrays, whose addresses are copied from the host")
         if name in BLAS or prefix == "linalg.":
             machine.refuse_library_in_capture("cuBLAS")
         if name in WAITING or (name == "where" and len(args) == 1) or (prefix == "linalg." and name != "norm"):
@@ -106,11 +108,10 @@ def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocki
     elif arrays_in([obj]):
         result = compute(lambda items: np.array(items, dtype), obj)
     else:
-        machine.refuse_in_capture("a copy from the host")
         host = np.asarray(obj, dtype)
         in_fortran_order = order == "F" or (order in "KA" and host.flags.fnc)
         result = ndarray(host.shape, host.dtype, order="F" if in_fortran_order else "C")
-        result.set(host)
+        result.set(host) if host.ndim else result.fill(host[()])  # a number is a kernel's argument
     return result if result.ndim >= ndmin else result[(None,) * (ndmin - result.ndim)]
 
 
@@ -270,7 +271,7 @@ def _inverse_normal(p):
 
 
 SPECIAL = {
-    "erf": _each(math.erf),
+    "erf": lambda x, out=None: _each(math.erf)(x.astype(np.float64) if x.dtype == np.float16 else x, out),
     "erfc": _each(math.erfc),
     "expit": lambda x, out=None: compute(lambda x: 1 / (1 + np.exp(-x)), x, out=out),
     "ndtr": _each(lambda x: math.erfc(-x / math.sqrt(2)) / 2),

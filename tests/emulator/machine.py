@@ -9,6 +9,7 @@ import time
 DEVICES = 2
 ERRORS = {
     1: ("cudaErrorInvalidValue", "invalid argument"),
+    2: ("cudaErrorMemoryAllocation", "out of memory"),
     101: ("cudaErrorInvalidDevice", "invalid device ordinal"),
     401: ("cudaErrorIllegalState", "the operation cannot be performed in the present state"),
     900: ("cudaErrorStreamCaptureUnsupported", "operation not permitted when stream is capturing"),
@@ -44,12 +45,19 @@ class Stream:
         self._previous, self._capture = [], None
 
     def use(self):
+        if self.device_id not in (-1, state.device):
+            raise RuntimeError(
+                f"The device that the stream is created on ({self.device_id}) "
+                f"does not match with the current device ({state.device})"
+            )
         state.streams[state.device] = self
         return self
 
     def __enter__(self):
-        self._previous.append((state.device, state.streams[state.device]))
-        return self.use()
+        previous = state.device, state.streams[state.device]
+        self.use()
+        self._previous.append(previous)
+        return self
 
     def __exit__(self, *error):
         device, stream = self._previous.pop()

@@ -126,10 +126,35 @@ class MemoryPointer:
     memset = memset_async
 
 
+class DeviceMemory:
+    """Memory straight from the current device: cupy.cuda.Memory."""
+
+    def __init__(self, size):
+        self.device_id, self.size = machine.state.device, size
+        self._counted = 0
+        if _total[self.device_id] + size > _limit:
+            raise machine.CUDARuntimeError(2)
+        self._counted = size
+        _total[self.device_id] += size
+        buffer = np.empty(size + UNIT, np.uint8)
+        self.bytes = buffer[-buffer.ctypes.data % UNIT :][:size]
+        self.ptr = self.bytes.ctypes.data if size else 0
+
+    def hand_over(self):
+        """To a pool, which counts it from now on."""
+        self._counted = 0
+        return self.bytes
+
+    def __del__(self):
+        if _total is not None:
+            _total[self.device_id] -= self._counted
+
+
 class MemoryPool:
     """A pool, as cupy.cuda.MemoryPool: memory freed on a stream is reused on that stream, the best fit first."""
 
     def __init__(self, allocator=None):
+        self._allocator = allocator or (lambda size: MemoryPointer(DeviceMemory(size), 0))
         self._free = defaultdict(list)  # (device, stream): free chunks
         self._taken, self._used, self._limits = Counter(), Counter(), Counter()  # bytes, by device
 
@@ -154,14 +179,16 @@ class MemoryPool:
         for make_room in (lambda: None, self.free_all_blocks, gc.collect, self.free_all_blocks):
             make_room()
             over_limit = self._limits[device] and self._taken[device] + size > self._limits[device]
-            if not over_limit and _total[device] + size <= _limit:
-                break
-        else:
-            raise OutOfMemoryError(size, self._taken[device], self._limits[device])
-        self._taken[device] += size
-        _total[device] += size
-        raw = np.empty(size + UNIT, np.uint8)
-        return Chunk(raw[-raw.ctypes.data % UNIT :][:size], 0, size, arena)
+            try:
+                memory = None if over_limit else self._allocator(size).mem
+            except machine.CUDARuntimeError as error:
+                if error.status != 2:
+                    raise
+                memory = None
+            if memory is not None:
+                self._taken[device] += size
+                return Chunk(memory.hand_over(), 0, size, arena)
+        raise OutOfMemoryError(size, self._taken[device], self._limits[device])
 
     def _take_back(self, chunk):
         free = self._free[chunk.arena]

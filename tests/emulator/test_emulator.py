@@ -269,6 +269,46 @@ def test_libraries_that_cupy_does_not_capture(cp):
     captured(cp, work)
 
 
+def test_copies_from_the_host_in_a_capture(cp):
+    def work():
+        number = cp.asarray(np.array(3.0))  # is given to a kernel
+        joined = cp.concatenate([cp.ones(1)] * 8)
+        for call in (lambda: cp.asarray(np.ones(1)), lambda: cp.concatenate([cp.ones(1)] * 9)):
+            with pytest.raises(CUDARuntimeError, match="cudaErrorStreamCaptureUnsupported"):
+                call()
+        return number, joined
+
+    with pytest.raises(CUDARuntimeError, match="cudaErrorStreamCaptureInvalidated"):
+        captured(cp, work)
+
+
+def test_a_stream_belongs_to_a_device(cp):
+    stream = cp.cuda.Stream()
+    with cp.cuda.Device(1), pytest.raises(RuntimeError, match="does not match with the current device"), stream:
+        pass
+    with stream:
+        assert cp.cuda.get_current_stream() == stream
+
+
+def test_a_pool_asks_its_allocator(cp):
+    asked = []
+
+    def allocate(size):
+        asked.append(size)
+        if size > 4096:
+            raise MemoryError("enough")
+        return cp.cuda.MemoryPointer(cp.cuda.Memory(size), 0)
+
+    pool = cp.cuda.MemoryPool(allocate)
+    with cp.cuda.using_allocator(pool.malloc):
+        x = cp.ones(512)
+        del x
+        x = cp.ones(500)
+        with pytest.raises(MemoryError, match="enough"):
+            cp.ones(513)
+    assert (asked, pool.total_bytes(), x.sum().item()) == ([4096, 4608], 4096, 500)
+
+
 def test_work_beside_the_capturing_stream(cp):
     x = cp.ones(3)
     stream = cp.cuda.Stream(non_blocking=True)

@@ -1,5 +1,6 @@
 """Training steps recorded as CUDA graphs: what they compute, what they keep their hands off, when they give up."""
 
+import gc
 import os
 import warnings
 
@@ -116,6 +117,7 @@ def test_replays_do_not_touch_memory_in_use_elsewhere():
     taken = [tinycnn.full((n,), 7.0, device="gpu") for n in sizes]
     with training.step._own_stream():
         taken += [tinycnn.full((n,), 7.0, device="gpu") for n in sizes]
+    tinycnn.cuda.synchronize()  # the default stream, which reads them below, does not wait for that of the recording
     training.run(3)
     assert all((x == 7.0).all() for x in taken)
 
@@ -145,6 +147,7 @@ MANY_STEPS = 60 if os.environ.get("TINYCNN_EMULATE_GPU") == "1" else 1000
 def test_memory_does_not_grow(captured):
     training = Training("Adam", captured=captured, lr=0.001)
     training.run(5)
+    gc.collect()  # what other tests left
     before = tinycnn.cuda.memory_allocated(), tinycnn.cuda.memory_reserved()
     training.run(MANY_STEPS)
     assert (tinycnn.cuda.memory_allocated(), tinycnn.cuda.memory_reserved()) == before
@@ -176,6 +179,103 @@ def test_a_step_that_waits_runs_eagerly_with_one_notice():
 def test_arguments_on_the_cpu_run_eagerly():
     results = fallback(lambda x: x * 2, Tensor(np.ones(3, np.float32)), match="expected all arguments on one GPU")
     assert (results[-1] == 2).all()
+
+
+def test_a_copy_from_the_host_is_refused_before_it_is_recorded():
+    x = tinycnn.ones(3, device="gpu")
+    fallback(lambda x: x + Tensor(np.ones(3, np.float32), device="gpu"), x, match="a copy from the host cannot be")
+    step = tinycnn.cuda.capture(lambda x: x.maximum(2.0))  # a number is not copied, a kernel is given it
+    assert [step(x).tolist() for _ in range(4)] == [[2.0] * 3] * 4
+    assert step.captured
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.AdaptiveAvgPool2d((3, 2)), nn.AdaptiveMaxPool2d((3, 2), return_indices=True),
+     nn.MaxPool2d(2, return_indices=True), nn.AvgPool2d(3, padding=1, count_include_pad=False),
+     nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect")],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+def test_layers_with_constants_can_be_captured(layer):
+    def step(x):
+        result = layer(x)
+        return result if isinstance(result, tuple) else (result,)
+
+    layer = layer.gpu()
+    captured = tinycnn.cuda.capture(step)
+    for images, _ in batches(4, image_size=7):
+        for found, expected in zip(captured(images), step(images), strict=True):
+            np.testing.assert_array_equal(found.detach().cpu().numpy(), expected.detach().cpu().numpy())
+    assert captured.captured
+
+
+def test_many_tensors_are_joined_in_a_captured_step():
+    step = tinycnn.cuda.capture(lambda x: tinycnn.cat([x * i for i in range(20)], 1))
+    for i in range(4):
+        x = tinycnn.full((2, 3), float(i), device="gpu")
+        expected = np.repeat(np.arange(20.0) * i, 3)
+        np.testing.assert_array_equal(step(x).cpu().numpy(), [expected, expected])
+    assert step.captured
+
+
+def test_a_replay_where_another_gpu_is_the_current_one():
+    import cupy
+
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("needs two GPUs")
+    step = tinycnn.cuda.capture(lambda x: x * 2)
+    for index in (0, 1):
+        x = tinycnn.ones(3, device=f"cuda:{index}")
+        for current in (0, 1, 0, 1):
+            with cupy.cuda.Device(current):
+                y = step(x)
+            assert (y.device, y.tolist()) == (x.device, [2.0] * 3)
+    assert len(step._recordings) == 2
+
+
+def test_a_recording_does_not_give_back_memory_that_it_works_in():
+    """Where memory is short: CuPy's pool would, and record the rest of the step in what is left."""
+    if os.environ.get("TINYCNN_EMULATE_GPU") != "1":
+        pytest.skip("only the emulator's memory can be made short")
+    import cupy
+
+    from tests import emulator
+
+    def step(x):
+        y = x.repeat(1000)  # its memory is free, and part of the recorded work, when z is too large
+        total = y.sum()
+        del y
+        z = x.repeat(1500)
+        return total + z.sum()
+
+    x = tinycnn.ones(1000, device="gpu")
+    captured = tinycnn.cuda.capture(step)
+    for _ in range(2):
+        captured(x)
+    tinycnn.cuda.empty_cache()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            free, total = cupy.cuda.runtime.memGetInfo()
+            emulator.limit_memory(total - free + 9_000_000)
+            results = [captured(x).item() for _ in range(3)]
+        finally:
+            emulator.limit_memory(None)
+    assert results == [2_500_000.0] * 3
+    assert "out of memory" in captured.reason
+
+
+def test_what_a_step_took_before_it_was_recorded_is_given_back():
+    tinycnn.cuda.empty_cache()
+    x = tinycnn.ones(1_000_000, device="gpu")
+    step = tinycnn.cuda.capture(lambda x: x.repeat(10).sum())
+    step(x)
+    before = tinycnn.cuda.memory_reserved()
+    step(x)
+    assert tinycnn.cuda.memory_reserved() == before
+    step(x)
+    assert step.captured
+    assert tinycnn.cuda.memory_reserved() <= before - 35_000_000  # 40 MB, but for a copy of x
 
 
 def test_errors_of_the_step_are_the_user_s():

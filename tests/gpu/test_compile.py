@@ -49,7 +49,7 @@ def compiled(name, source, architecture):
         assert status == 0, f"{function}: status {status}"
 
     call("nvrtcCreateProgram", byref(program), c_char_p(source.encode()), c_char_p(name.encode()), 0, None, None)
-    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]
+    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"-ftz=true"]  # the last is CuPy's own
     status = library.nvrtcCompileProgram(program, len(options), (c_char_p * len(options))(*options))
     size = c_size_t()
     call("nvrtcGetProgramLogSize", program, byref(size))

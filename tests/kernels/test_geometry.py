@@ -1,6 +1,7 @@
 """The structs that lead the GPU's kernels through arrays, from the host's side: no GPU, no emulator."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -143,6 +144,17 @@ def test_walk_at_its_limits():
         geometry.walk((2,) * 9, tuple(3**i for i in range(9)))
 
 
+@pytest.mark.parametrize("shape, step", [((2, 3), 2**31 - 2), ((2, 3), 2 - 2**31), ((2**16 + 1, 3), 2**15)], ids=str)
+def test_elements_out_of_reach_are_refused(shape, step):
+    """However few they are: kernels find them with 32 bits."""
+    view = SimpleNamespace(shape=shape, strides=(4 * step, 4), itemsize=4)
+    with pytest.raises(ValueError, match="elements of memory is too large for the GPU kernels: expected at most 2"):
+        geometry.elements(view)
+    for shape, step in (((2, 2), 2**31 - 2), ((2**16, 3), 2**15 - 1), ((2**40, 3), 0), ((0, 3), 2**40)):
+        view = SimpleNamespace(shape=shape, strides=(4 * step, 4), itemsize=4)
+        assert geometry.elements(view) == (step, 1)
+
+
 # --- windows ------------------------------------------------------------------------------------------------------
 
 
@@ -150,14 +162,15 @@ def test_window_struct():
     window = Window((5, 6), (2, 3), (1, 2), ((1, 0), (0, 2)), (2, 1))
     struct = geometry.window_struct(window, step=(60, 10), step_kernel=(3, 1))["dim"]
     unused, *used = struct.tolist()
-    assert unused == (1, 1, 1, 1, 1, 0, 0, 0, 0, 0)
-    assert used == [(5, 4, 2, 1, 2, 1, 60, 0, 3, 0), (6, 3, 3, 2, 1, 0, 10, 0, 1, 0)]
+    by_1, by_2 = geometry.divisor(1), geometry.divisor(2)
+    assert unused == (1, 1, 1, by_1, 1, 0, 0, 0, 0, 0)
+    assert used == [(5, 4, 2, by_1, 2, 1, 60, 0, 3, 0), (6, 3, 3, by_2, 1, 0, 10, 0, 1, 0)]
     with pytest.raises(ValueError, match="windows over 4 dimensions: the GPU kernels know up to 3"):
         geometry.walk((5,) * 4, row_major((5,) * 4), positions=((0,) * 4,) * 4)
 
 
 def test_structs_lie_in_memory_as_in_c():
-    sizes = {"DIVISOR": 12, "AXIS": 36, "WALK": 296, "DIM": 40, "WINDOW": 120}
+    sizes = {"DIVISOR": 12, "AXIS": 36, "WALK": 296, "DIM": 48, "WINDOW": 144}
     assert {name: getattr(geometry, name).itemsize for name in sizes} == sizes
 
 

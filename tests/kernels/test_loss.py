@@ -71,6 +71,15 @@ def test_classes(gpu, classes, dtype, reduction):
         compare(gpu, x, target, given, smoothing, reduction)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@each_float
+def test_rows_too_many_for_one_block(gpu, dtype, reduction, monkeypatch):
+    monkeypatch.setattr(gpu, "LARGE_LOSS", 50)
+    x, target, weight = inputs((5, 11), 3, dtype)
+    for given, smoothing in itertools.product((None, weight), (0.0, 0.1)):
+        compare(gpu, x, target, given, smoothing, reduction)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [(), (1,), (300,), (4, 5), (2, 3, 4, 5), (0,), (3, 0)], ids=str)
 def test_shapes(gpu, shape, reduction):

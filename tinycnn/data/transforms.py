@@ -62,7 +62,7 @@ class Normalize:
                 raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
         target = backend.device_of(images)
         xp = backend.module_of(target)
-        mean, std = (s[()] if s.ndim == 0 else backend.to_device(s, target) for s in (self.mean, self.std))
+        mean, std = (s[()] if s.ndim == 0 else backend.constant(s, target) for s in (self.mean, self.std))
         normalized = xp.subtract(images, mean, out=out)
         return xp.divide(normalized, std, out=normalized)
 

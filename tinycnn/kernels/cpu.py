@@ -7,7 +7,7 @@ ReLU and max pooling they take ten times as long as arithmetic on the mask.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -277,13 +277,18 @@ def relu_backward(u: np.ndarray, y: np.ndarray) -> np.ndarray:
     return masked(u, y > 0)
 
 
+def concatenate(arrays: Sequence[np.ndarray], dim: int) -> np.ndarray:
+    """The arrays one after the other along `dim`."""
+    return np.concatenate(arrays, axis=dim)
+
+
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function: SciPy's where it is installed, else the standard library's, element by element."""
     try:
         from scipy.special import erf as of_array
     except ImportError:
         of_array = np.vectorize(math.erf, otypes=[x.dtype])
-    return of_array(x)
+    return of_array(x).astype(x.dtype, copy=False)  # SciPy gives float32 for float16
 
 
 # --- random numbers -----------------------------------------------------------------------------------------

@@ -32,16 +32,16 @@ WORKSPACE_BYTES = 32 << 20
 
 
 @cache
-def library() -> ctypes.CDLL:
-    """The cuBLAS that CuPy loads: the one at TINYCNN_CUBLAS, of the wheels, or of the system."""
-    names = ["libcublas.so.13", "libcublas.so.12"] if sys.platform != "win32" else ["cublas64_13", "cublas64_12"]
+def library(cuda: int) -> ctypes.CDLL:
+    """The cuBLAS for the major version `cuda` of CUDA: that at TINYCNN_CUBLAS, of CuPy's wheels, or of the system."""
+    names = [f"cublas64_{cuda}" if sys.platform == "win32" else f"libcublas.so.{cuda}"]
     if path := os.environ.get("TINYCNN_CUBLAS"):
         names = [path]
     else:
         try:
             from cuda.pathfinder import load_nvidia_dynamic_lib
 
-            names.insert(0, load_nvidia_dynamic_lib("cublas").abs_path)
+            names.insert(0, load_nvidia_dynamic_lib("cublas").abs_path or names[0])
         except (ImportError, RuntimeError):  # an older CuPy does without pathfinder; it raises RuntimeErrors
             pass
     errors = []
@@ -51,25 +51,19 @@ def library() -> ctypes.CDLL:
         except OSError as error:
             errors.append(str(error))
     tried = "; ".join(errors)
-    raise ImportError(f"cuBLAS was not found ({tried}): pip install 'cupy-cuda13x[ctk]', or the CUDA toolkit")
-
-
-def _check(status: int, call: str) -> None:
-    if status != OK:
-        describe = library().cublasGetStatusString
-        describe.restype = ctypes.c_char_p
-        raise RuntimeError(f"{call}: {describe(c_int(status)).decode()}")
+    raise ImportError(f"cuBLAS was not found ({tried}): pip install 'cupy-cuda{cuda}x[ctk]', or the CUDA toolkit")
 
 
 class Handle:
     """A cuBLAS handle for one device, with the workspace at the address `workspace` of WORKSPACE_BYTES."""
 
-    def __init__(self, workspace: int):
+    def __init__(self, workspace: int, cuda: int):
+        self.library = library(cuda)
         self.workspace = workspace
         self.handle = c_void_p()
         self.stream: int | None = None
-        _check(library().cublasCreate_v2(byref(self.handle)), "cublasCreate")
-        self.gemm = library().cublasGemmStridedBatchedEx
+        self._check(self.library.cublasCreate_v2(byref(self.handle)), "cublasCreate")
+        self.gemm = self.library.cublasGemmStridedBatchedEx
         self.gemm.argtypes = [
             c_void_p, c_int, c_int, c_int, c_int, c_int, c_void_p,  # handle, transpositions, m, n, k, alpha
             c_void_p, c_int, c_int, c_longlong,  # a, its type, leading dimension, stride
@@ -86,11 +80,11 @@ class Handle:
     def use_stream(self, stream: int) -> None:
         """Products run in `stream` from now on."""
         if stream != self.stream:
-            _check(library().cublasSetStream_v2(self.handle, c_void_p(stream)), "cublasSetStream")
+            self._check(self.library.cublasSetStream_v2(self.handle, c_void_p(stream)), "cublasSetStream")
             # Setting the stream has put the default workspace back, which cuBLAS allocates when it likes.
-            set_workspace = library().cublasSetWorkspace_v2
+            set_workspace = self.library.cublasSetWorkspace_v2
             status = set_workspace(self.handle, c_void_p(self.workspace), ctypes.c_size_t(WORKSPACE_BYTES))
-            _check(status, "cublasSetWorkspace")
+            self._check(status, "cublasSetWorkspace")
             self.stream = stream
 
     def products(
@@ -109,4 +103,10 @@ class Handle:
             byref(zero), c, c_type, c_leading, c_stride,
             count, compute, DEFAULT_ALGORITHM,
         )  # fmt: skip
-        _check(status, f"cublasGemmStridedBatchedEx of {count} products ({m}, {k}) ({k}, {n})")
+        self._check(status, f"cublasGemmStridedBatchedEx of {count} products ({m}, {k}) ({k}, {n})")
+
+    def _check(self, status: int, call: str) -> None:
+        if status != OK:
+            describe = self.library.cublasGetStatusString
+            describe.restype = ctypes.c_char_p
+            raise RuntimeError(f"{call}: {describe(c_int(status)).decode()}")

@@ -19,7 +19,7 @@ AXIS = np.dtype([("size", DIVISOR), ("a", "i4"), ("b", "i4"), ("c", "i4"), ("pos
 WALK = np.dtype([("size", "u4"), ("first", "i4"), ("axis", AXIS, MAX_AXES)], align=True)
 DIM_FIELDS = ("input", "output", "kernel", "stride", "dilation", "padding")
 STEP_FIELDS = ("step", "step_output", "step_kernel", "step_other")
-DIM = np.dtype([(name, "i4") for name in DIM_FIELDS + STEP_FIELDS], align=True)
+DIM = np.dtype([(name, DIVISOR if name == "stride" else "i4") for name in DIM_FIELDS + STEP_FIELDS], align=True)
 WINDOW = np.dtype([("dim", DIM, 3)], align=True)
 
 Strides = tuple[int, ...]
@@ -36,8 +36,21 @@ def divisor(d: int) -> tuple[int, int, int]:
 
 
 def elements(array: Any) -> Strides:
-    """The strides of an array, counted in elements."""
-    return tuple(stride // array.itemsize for stride in array.strides)
+    """The strides of an array, counted in elements: of one in which kernels find every element with 32 bits."""
+    return _elements(array.shape, array.strides, array.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _elements(shape: tuple[int, ...], strides: Strides, itemsize: int) -> Strides:
+    steps = tuple(stride // itemsize for stride in strides)
+    # What a kernel reads may be larger than what it writes, for which `walk` would refuse it; and a view may have gaps.
+    reach = sum((n - 1) * abs(step) for n, step in zip(shape, steps, strict=True))
+    if reach >= 1 << 31 and 0 not in shape:
+        raise ValueError(
+            f"an array of shape {shape} that spans {reach + 1:,} elements of memory is too large for the GPU kernels: "
+            "expected at most 2**31"
+        )
+    return steps
 
 
 @lru_cache(maxsize=4096)
@@ -79,11 +92,11 @@ def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
     """The struct Window of a `patches.Window` of up to three dimensions; `steps` gives STEP_FIELDS, in elements."""
     d = len(window.kernel_size)
     result = np.zeros((), WINDOW)
-    result["dim"][["input", "output", "kernel", "stride", "dilation"]] = (1, 1, 1, 1, 1)
+    result["dim"][["input", "output", "kernel", "stride", "dilation"]] = (1, 1, 1, divisor(1), 1)
     for i in range(d):
         dim = result["dim"][3 - d + i]
         dim["input"], dim["output"] = window.input_size[i], window.output_size[i]
-        dim["kernel"], dim["stride"] = window.kernel_size[i], window.stride[i]
+        dim["kernel"], dim["stride"] = window.kernel_size[i], divisor(window.stride[i])
         dim["dilation"], dim["padding"] = window.dilation[i], window.padding[i][0]
         for name, of in steps.items():
             dim[name] = of[i]

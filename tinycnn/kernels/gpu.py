@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from tinycnn.kernels import cublas, cuda, geometry
 THREADS = 256
 MAX_BLOCKS = 1 << 14  # each thread then takes several elements
 LARGE_SUM = 1 << 15  # CuPy has one block for each result; larger arrays are worth two launches of many blocks
+LARGE_LOSS = 1 << 17  # rows, from which on the one block of `reduce_loss` would take longer than sums before it
 
 NULL = np.uint64(0)  # a pointer to nothing; for None, CuPy would pass no argument at all
 
@@ -41,12 +42,24 @@ def kernel(file: str, name: str, dtype: np.dtype) -> Any:
     return _loaded(file, name, dtype, cupy.cuda.runtime.getDevice())
 
 
+def run(file: str, name: str, dtype: np.dtype, grid: tuple[int, ...], arguments: tuple, threads: int = THREADS) -> None:
+    """Runs a kernel in blocks of `threads`. Arguments are CuPy arrays (passed as pointers), NumPy scalars of the
+    parameter's type, and structs as NumPy arrays without dimensions (passed by value)."""
+    # Of a struct with fields, CuPy would have NumPy describe them all at every launch, which takes it 17 µs.
+    given = [x.view(_plain(x.nbytes)) if type(x) is np.ndarray else x for x in arguments]
+    kernel(file, name, dtype)(grid, (threads,), tuple(given))
+
+
+@cache
+def _plain(size: int) -> np.dtype:
+    """The dtype of `size` bytes without fields."""
+    return np.dtype((np.void, size))
+
+
 def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) -> None:
-    """Runs a kernel that takes one element, of `size`, at a time. Arguments are CuPy arrays (passed as pointers),
-    NumPy scalars of the parameter's type, and structs as NumPy arrays without dimensions (passed by value)."""
+    """`run` of a kernel that takes one element, of `size`, at a time."""
     if size:
-        blocks = min(-(-size // THREADS), MAX_BLOCKS)
-        kernel(file, name, dtype)((blocks,), (THREADS,), arguments)
+        run(file, name, dtype, (min(-(-size // THREADS), MAX_BLOCKS),), arguments)
 
 
 # --- sliding windows ----------------------------------------------------------------------------------------------
@@ -75,9 +88,7 @@ def _unfold_structs(window: Any, shape: tuple[int, ...], columns: Any, x: Any) -
         position[i], position[d + outer + i] = window.dilation[i], window.stride[i]
         positions.append(tuple(position))
     in_x = (*of_kernel, *x[:outer], *of_output)
-    return geometry.walk(shape, columns, in_x, None, tuple(positions)), geometry.window_struct(
-        window, step=step
-    )
+    return geometry.walk(shape, columns, in_x, None, tuple(positions)), geometry.window_struct(window, step=step)
 
 
 def fold_into(x: Any, columns: Any, window: Any) -> None:
@@ -188,7 +199,7 @@ def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
         shares = _shares(kept, reduced)
         sums = cupy.empty((y.size, shares), _sum_type(x.dtype))
         _reduce("sum_shares", x.dtype, sums, x, kept, reduced, shares)
-        launch("reduce", "add_shares", x.dtype, y.size, y, sums, kept, np.int32(shares))
+        _join("add_shares", x.dtype, (y, sums), kept, shares)
     return y if keepdims else y.reshape([n for d, n in enumerate(x.shape) if d not in dims])
 
 
@@ -200,8 +211,7 @@ def standardize(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, An
     shares = _shares(kept, reduced)
     moments = cupy.empty((mean.size, shares, 3), _sum_type(x.dtype))
     _reduce("moments_shares", x.dtype, moments, x, kept, reduced, shares)
-    results = (mean, variance, inverse_std, moments, kept, np.int32(shares), np.float64(eps))
-    launch("reduce", "join_moments", x.dtype, mean.size, *results)
+    _join("join_moments", x.dtype, (mean, variance, inverse_std, moments), kept, shares, np.float64(eps))
     walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x), _repeated(mean, dims))
     launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, walk)
     return y, mean, variance, inverse_std
@@ -218,7 +228,7 @@ def standardize_backward(u: Any, y: Any, inverse_std: Any, dims: tuple[int, ...]
     sums = cupy.empty((inverse_std.size, shares, 2), _sum_type(u.dtype))
     means = cupy.empty((inverse_std.size, 2), _sum_type(u.dtype))
     _reduce("standardize_sums", u.dtype, sums, u, y, kept, reduced, shares)
-    launch("reduce", "standardize_means", u.dtype, len(means), means, sums, kept, np.int32(shares), np.int32(count))
+    _join("standardize_means", u.dtype, (means, sums), kept, shares, np.int32(count))
     walk = geometry.walk(u.shape, geometry.elements(g), geometry.elements(u), _repeated(inverse_std, dims))
     assert _same_order(g, y)
     launch("reduce", "standardize_backward", u.dtype, u.size, g, u, y, inverse_std, means, walk)
@@ -262,7 +272,15 @@ def _reduce(name: str, dtype: np.dtype, shares_of: Any, *arguments: Any) -> None
     *arrays, kept, reduced, shares = arguments
     if kept["size"]:
         grid = (int(kept["size"]), shares)
-        kernel("reduce", name, dtype)(grid, (THREADS,), (shares_of, *arrays, kept, reduced))
+        run("reduce", name, dtype, grid, (shares_of, *arrays, kept, reduced))
+
+
+def _join(name: str, dtype: np.dtype, arrays: tuple, kept: np.ndarray, shares: int, *numbers: Any) -> None:
+    """The second step, with a thread for each share of a result, as far as a block has threads."""
+    lanes = min(THREADS, 1 << (shares - 1).bit_length())
+    if kept["size"]:
+        blocks = -(-int(kept["size"]) * lanes // THREADS)
+        run("reduce", name, dtype, (blocks,), (*arrays, kept, np.int32(shares), np.int32(lanes), *numbers))
 
 
 # --- the loss of a classifier -------------------------------------------------------------------------------------
@@ -284,12 +302,14 @@ def cross_entropy(
     arrays = (loss, counted, rows, x, target, NULL if weight is None else weight)
     if target.size:
         blocks = -(-target.size * lanes // THREADS)
-        kernel("loss", "cross_entropy", x.dtype)((blocks,), (THREADS,), (*arrays, walk, *numbers))
+        run("loss", "cross_entropy", x.dtype, (blocks,), (*arrays, walk, *numbers))
     if reduction == "none":
         return loss, (target, rows, NULL)
+    if loss.size >= LARGE_LOSS and x.dtype != np.float16:  # float16 could not hold the sums in between
+        loss, counted = (sum_over(of_rows, tuple(range(of_rows.ndim)), False) for of_rows in (loss, counted))
     totals = cupy.empty(2, x.dtype)
-    flags = (np.int32(target.size), np.int32(reduction == "mean"))
-    kernel("loss", "reduce_loss", x.dtype)((1,), (THREADS,), (totals, loss, counted, *flags))
+    flags = (np.int32(loss.size), np.int32(reduction == "mean"))
+    run("loss", "reduce_loss", x.dtype, (1,), (totals, loss, counted, *flags))
     return totals[0], (target, rows, totals[1])
 
 
@@ -319,7 +339,8 @@ def _handle() -> cublas.Handle:
     key = (threading.get_ident(), cupy.cuda.runtime.getDevice(), stream)
     if key not in _handles:
         workspace = cupy.empty(cublas.WORKSPACE_BYTES, np.uint8)
-        _handles[key] = cublas.Handle(workspace.data.ptr), workspace
+        cuda = cupy.cuda.runtime.runtimeGetVersion() // 1000
+        _handles[key] = cublas.Handle(workspace.data.ptr, cuda), workspace
     handle, _ = _handles[key]
     handle.use_stream(stream)
     return handle
@@ -465,7 +486,7 @@ def relu_backward(u: Any, y: Any) -> Any:
     """u where y = relu(x) is positive, 0 elsewhere; in the memory order of y."""
     g = cupy.empty_like(y)
     walk = geometry.walk(y.shape, geometry.elements(y), geometry.elements(u))
-    if geometry.elements(g) != geometry.elements(y):  # y has gaps or overlaps in memory
+    if not _same_order(g, y):  # y has gaps or overlaps in memory
         return masked(u, y > 0)
     launch("elementwise", "relu_backward", y.dtype, y.size, g, u, y, walk)
     return g
@@ -473,7 +494,21 @@ def relu_backward(u: Any, y: Any) -> Any:
 
 def erf(x: Any) -> Any:
     """The error function."""
-    return cupyx.scipy.special.erf(x)
+    return cupyx.scipy.special.erf(x).astype(x.dtype, copy=False)  # float64 for float16
+
+
+def concatenate(arrays: Sequence[Any], dim: int) -> Any:
+    """The arrays one after the other along `dim`."""
+    if len(arrays) <= 8 or not cupy.cuda.get_current_stream().is_capturing():
+        return cupy.concatenate(arrays, axis=dim)
+    # CuPy would copy a list of their addresses from the host, which no captured step may do.
+    shape = list(arrays[0].shape)
+    shape[dim] = sum(x.shape[dim] for x in arrays)
+    y, before, start = cupy.empty(shape, arrays[0].dtype), (slice(None),) * dim, 0
+    for x in arrays:
+        y[(*before, slice(start, start + x.shape[dim]))] = x
+        start += x.shape[dim]
+    return y
 
 
 # --- along dimensions ---------------------------------------------------------------------------------------------
@@ -543,7 +578,7 @@ class Generator:
                 )
             sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
             (key,) = sequence.generate_state(1, np.uint64)
-            kernel("random", "seed", np.dtype("float32"))((1,), (1,), (self._state, key))
+            run("random", "seed", np.dtype("float32"), (1,), (self._state, key), threads=1)
 
     def random(self, size: Any = None, dtype: Any = np.float64) -> Any:
         """Uniform on [0, 1), float32 or float64."""
@@ -575,7 +610,7 @@ class Generator:
             a_block = 1 if name == "integers" else 2 if out.dtype == np.float64 else 4
             blocks = -(-out.size // a_block)
             launch("random", name, out.dtype, blocks, out, self._state, np.uint32(out.size), *numbers)
-            kernel("random", "move_on", out.dtype)((1,), (1,), (self._state, np.uint64(blocks)))
+            run("random", "move_on", out.dtype, (1,), (self._state, np.uint64(blocks)), threads=1)
 
     def _drawn(self, name: str, size: Any, dtype: np.dtype, *numbers: Any) -> Any:
         with self._state.device:
@@ -650,7 +685,7 @@ class Numbers:
             given = np.zeros((), NUMBERS)
             given["number"][: len(values)] = values
             with self.array.device:
-                kernel("optim", "set_numbers", self._dtype)((1,), (8,), (self.array, given))
+                run("optim", "set_numbers", self._dtype, (1,), (self.array, given), threads=8)
             self.values = values
 
 
@@ -679,9 +714,9 @@ def optimizer_step(
         for dtype, rows_of_dtype in of_dtype.items():
             for parameters, blocks in _optimizer_launches(rows_of_dtype):
                 if counted:
-                    kernel("optim", f"{name}_begin", dtype)((1,), (64,), (parameters, *arguments))
+                    run("optim", f"{name}_begin", dtype, (1,), (parameters, *arguments), threads=64)
                 if blocks:
-                    kernel("optim", name, dtype)((blocks,), (THREADS,), (parameters, *arguments))
+                    run("optim", name, dtype, (blocks,), (parameters, *arguments))
 
 
 def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
@@ -748,10 +783,10 @@ def total_norm(arrays: list[Any], p: float) -> Any:
         begun = 0
         for of_arrays, parameters, blocks in launches:
             arguments = (parameters, shares[begun:], np.float64(p))
-            kernel("optim", "norm_shares", of_arrays)((blocks,), (THREADS,), arguments)
+            run("optim", "norm_shares", of_arrays, (blocks,), arguments)
             begun += blocks
         result = cupy.empty((), dtype)
-        kernel("optim", "norm_of_shares", dtype)((1,), (THREADS,), (result, shares, np.int32(begun), np.float64(p)))
+        run("optim", "norm_of_shares", dtype, (1,), (result, shares, np.int32(begun), np.float64(p)))
     return result
 
 
@@ -760,7 +795,7 @@ def scale_all(arrays: list[Any], factor: Any) -> None:
     with arrays[0].device:
         factor = factor.astype(np.float64, copy=False)
         for dtype, parameters, blocks in _launches_in_place(arrays):
-            kernel("optim", "scale", dtype)((blocks,), (THREADS,), (parameters, factor))
+            run("optim", "scale", dtype, (blocks,), (parameters, factor))
 
 
 def _launches_in_place(arrays: list[Any]) -> list[tuple[np.dtype, np.ndarray, int]]:

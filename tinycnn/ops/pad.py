@@ -42,8 +42,7 @@ class IndexSelect(Function):
         self.dim, self.index = dim, index
 
     def forward(self, x: Array) -> Array:
-        xp = backend.array_module(x)
-        return x.take(xp.asarray(self.index), axis=self.dim)
+        return x.take(backend.constant(self.index, backend.device_of(x)), axis=self.dim)
 
     def backward(self, grad_output: Any) -> Any:
         return IndexAdd(self.dim, self.index, self.input_types[0][0][self.dim])(grad_output)

@@ -108,7 +108,7 @@ def avg_pool(x: Any, window: Window, count_include_pad: bool = True, divisor_ove
     counts = _window_counts(window, count_include_pad)
     if (counts == counts.flat[0]).all():
         return total * (1.0 / float(counts.flat[0]))
-    return total * Tensor(1.0 / counts, dtype=x.dtype, device=x.device)
+    return total * Tensor._wrap(backend.constant((1.0 / counts).astype(x.dtype), x.device))
 
 
 def max_pool_with_indices(x: Any, window: Window) -> tuple[Any, Any]:
@@ -117,13 +117,13 @@ def max_pool_with_indices(x: Any, window: Window) -> tuple[Any, Any]:
     operator.keeps_argmax = True
     y = operator(x)
     tap_places = np.array([tap.position for tap in window.taps])  # (taps, D)
-    xp = backend.array_module(x._array)
-    indices = xp.zeros(y.shape, np.int64)
+    device = backend.device_of(x._array)
+    indices = backend.array_module(x._array).zeros(y.shape, np.int64)
     for i, size in enumerate(window.input_size):
         starts = np.arange(window.output_size[i]) * window.stride[i] - window.padding[i][0]
         starts = starts.reshape(-1, *[1] * (len(window.input_size) - 1 - i))
-        offsets = xp.asarray(tap_places[:, i] * window.dilation[i])[operator.saved]
-        indices = indices * size + xp.asarray(starts) + offsets
+        offsets = backend.constant(tap_places[:, i] * window.dilation[i], device)[operator.saved]
+        indices = indices * size + backend.constant(starts, device) + offsets
     return y, Tensor._wrap(indices)
 
 
@@ -165,7 +165,7 @@ def adaptive_avg_pool(x: Any, output_size: tuple[int, ...]) -> Any:
         averages = np.zeros((size, count))
         for o, (start, stop) in enumerate(_bins(size, count)):
             averages[start:stop, o] = 1 / (stop - start)
-        matrix = Tensor(averages, dtype=x.dtype, device=x.device)
+        matrix = Tensor._wrap(backend.constant(averages.astype(x.dtype), x.device))
         x = (x.transpose(2 + i, -1) @ matrix).transpose(2 + i, -1)
     return x
 
@@ -191,7 +191,7 @@ def adaptive_max_pool(x: Any, output_size: tuple[int, ...]) -> tuple[Any, Any]:
     flat_places = flat_places.transpose(*[i - 2 for i in outer], *[i - 2 for i in inner]).reshape(*output_size, -1)
     xp = backend.array_module(taps._array)
     grid = tuple(xp.ogrid[tuple(slice(n) for n in output_size)])
-    return values, Tensor._wrap(xp.asarray(flat_places)[(*grid, taps._array)])
+    return values, Tensor._wrap(backend.constant(flat_places, taps.device)[(*grid, taps._array)])
 
 
 def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:
@@ -204,4 +204,3 @@ def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:
             starts, ends = np.maximum(starts, 0), np.minimum(ends, window.input_size[i])
         counts = counts[..., None] * (ends - starts)
     return counts
-

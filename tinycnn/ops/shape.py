@@ -415,7 +415,7 @@ class Cat(Function):
 
     def forward(self, *arrays: Array) -> Array:
         self.sizes = [x.shape[self.dim] for x in arrays]
-        return backend.array_module(arrays[0]).concatenate(arrays, axis=self.dim)
+        return backend.kernels(arrays[0]).concatenate(arrays, self.dim)
 
     def backward(self, grad_output: Any) -> Any:
         ends = np.cumsum(self.sizes).tolist()

@@ -2,7 +2,7 @@
 
 // y[position[j]] += x[j] for all j < n; `order` sorts the positions, and each run of equal ones is one thread's.
 extern "C" __global__ void add_runs(T* y, const T* x, const long long* position, const long long* order, long long n) {
-    FOR_EACH(i, n) {
+    for (long long i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
         long long place = position[order[i]];
         if (i > 0 && position[order[i - 1]] == place) continue;
         Sum sum = Sum(y[place]);

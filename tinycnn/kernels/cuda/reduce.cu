@@ -1,7 +1,8 @@
 // Sums, means and variances over some axes of an array, and what normalisation does with them.
 //
-// A reduction runs in two steps: each block sums up one share of one result, then one thread adds the shares. Both in
-// a fixed order: results are the same, bit for bit, in every run.
+// A reduction runs in two steps: each block sums up one share of one result, then a few threads join the shares of a
+// result: one after the other, hundreds of loads would take far longer than the first step. Both in a fixed order:
+// results are the same, bit for bit, in every run.
 
 // Shares are laid out as [result][share][numbers]. `kept` walks over the results, `reduced` over what is summed up.
 #define SHARE_OF_BLOCK(kept, reduced)                                                   \
@@ -12,17 +13,28 @@
 
 const int THREADS = 256;
 
-// The sum of a number of every thread of the block, in all of them.
-__device__ __forceinline__ Sum block_sum(Sum value, Sum* shared) {
-    __syncthreads();
+__device__ __forceinline__ Sum together(Sum a, Sum b) { return a + b; }
+
+// A value of every one of `lanes` neighbouring threads, a power of two, together with the others': all of them get it.
+// All threads of a block have to come here.
+template <typename Value>
+__device__ __forceinline__ Value among_lanes(Value value, int lanes, Value* shared) {
+    int lane = threadIdx.x & (lanes - 1);
+    __syncthreads();  // the results of a call before have been read
     shared[threadIdx.x] = value;
-    for (int half = THREADS / 2; half > 0; half /= 2) {
+    for (int half = lanes / 2; half > 0; half /= 2) {
         __syncthreads();
-        if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+        if (lane < half) shared[threadIdx.x] = together(shared[threadIdx.x], shared[threadIdx.x + half]);
     }
     __syncthreads();
-    return shared[0];
+    return shared[threadIdx.x - lane];
 }
+
+// The second step: which result this thread works at, as one of `lanes`, and whether there is such a result.
+#define RESULT_OF_LANE(kept, lanes)                                                \
+    uint result = blockIdx.x * (THREADS / lanes) + threadIdx.x / lanes;            \
+    int lane = threadIdx.x & (lanes - 1);                                          \
+    bool exists = result < kept.size; /* threads without one meet the barriers */
 
 // a in x.
 extern "C" __global__ void sum_shares(Sum* sums, const T* x, Walk kept, Walk reduced) {
@@ -30,17 +42,18 @@ extern "C" __global__ void sum_shares(Sum* sums, const T* x, Walk kept, Walk red
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum = 0;
     for (uint i = first + threadIdx.x; i < last; i += THREADS) sum += Sum(x[base.a + locate(i, reduced).a]);
-    sum = block_sum(sum, shared);
+    sum = among_lanes(sum, THREADS, shared);
     if (threadIdx.x == 0) sums[result * shares + share] = sum;
 }
 
 // b in y.
-extern "C" __global__ void add_shares(T* y, const Sum* sums, Walk kept, int shares) {
-    FOR_EACH(result, kept.size) {
-        Sum sum = 0;
-        for (int share = 0; share < shares; ++share) sum += sums[result * shares + share];
-        y[locate(result, kept).b] = T(sum);
-    }
+extern "C" __global__ void add_shares(T* y, const Sum* sums, Walk kept, int shares, int lanes) {
+    __shared__ Sum shared[THREADS];
+    RESULT_OF_LANE(kept, lanes)
+    Sum sum = 0;
+    for (int share = lane; exists && share < shares; share += lanes) sum += sums[result * shares + share];
+    sum = among_lanes(sum, lanes, shared);
+    if (exists && lane == 0) y[locate(result, kept).b] = T(sum);
 }
 
 // y = the sum over `reduced`, few of them, for many results: a in x, b in y.
@@ -65,6 +78,7 @@ struct Moments {
 // Those of two sets together (Chan, Golub and LeVeque, 1979): never the difference of two large numbers.
 __device__ __forceinline__ Moments together(Moments a, Moments b) {
     if (b.count == 0) return a;
+    if (a.count == 0) return b;
     Sum count = a.count + b.count, difference = b.mean - a.mean, share = b.count / count;
     Moments both = {count, a.mean + difference * share, a.squares + b.squares + difference * difference * a.count * share};
     return both;
@@ -82,26 +96,25 @@ extern "C" __global__ void moments_shares(Moments* moments, const T* x, Walk kep
         own.mean += difference / own.count;
         own.squares += difference * (value - own.mean);
     }
-    shared[threadIdx.x] = own;
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.x < half) shared[threadIdx.x] = together(shared[threadIdx.x], shared[threadIdx.x + half]);
-    }
-    if (threadIdx.x == 0) moments[result * shares + share] = shared[0];
+    own = among_lanes(own, THREADS, shared);
+    if (threadIdx.x == 0) moments[result * shares + share] = own;
 }
 
 // b in mean, variance and inverse_std.
 extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, const Moments* moments, Walk kept,
-                                        int shares, double eps) {
-    FOR_EACH(result, kept.size) {
-        Moments all = moments[result * shares];
-        for (int share = 1; share < shares; ++share) all = together(all, moments[result * shares + share]);
-        int at = locate(result, kept).b;
-        Sum squares = all.squares / all.count;
-        mean[at] = T(all.count > 0 ? all.mean : squares);  // of nothing: 0 / 0
-        variance[at] = T(squares);
-        inverse_std[at] = T(1 / sqrt(squares + Sum(eps)));
-    }
+                                        int shares, int lanes, double eps) {
+    __shared__ Moments shared[THREADS];
+    RESULT_OF_LANE(kept, lanes)
+    Moments all = {0, 0, 0};
+    for (int share = lane; exists && share < shares; share += lanes)
+        all = together(all, moments[result * shares + share]);
+    all = among_lanes(all, lanes, shared);
+    if (!exists || lane != 0) return;
+    int at = locate(result, kept).b;
+    Sum squares = all.squares / all.count;
+    mean[at] = T(all.count > 0 ? all.mean : squares);  // of nothing: 0 / 0
+    variance[at] = T(squares);
+    inverse_std[at] = T(1 / sqrt(squares + Sum(eps)));
 }
 
 // --- normalisation --------------------------------------------------------------------------------------------
@@ -125,8 +138,8 @@ extern "C" __global__ void standardize_sums(Sum* sums, const T* u, const T* y, W
         sum_u += value;
         sum_uy += value * Sum(y[base.b + at.b]);
     }
-    sum_u = block_sum(sum_u, shared);
-    sum_uy = block_sum(sum_uy, shared);
+    sum_u = among_lanes(sum_u, THREADS, shared);
+    sum_uy = among_lanes(sum_uy, THREADS, shared);
     if (threadIdx.x == 0) {
         sums[2 * (result * shares + share)] = sum_u;
         sums[2 * (result * shares + share) + 1] = sum_uy;
@@ -134,17 +147,20 @@ extern "C" __global__ void standardize_sums(Sum* sums, const T* u, const T* y, W
 }
 
 // The means of u and of u * y from the shares: c in both means.
-extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk kept, int shares, int count) {
-    FOR_EACH(result, kept.size) {
-        Sum sum_u = 0, sum_uy = 0;
-        for (int share = 0; share < shares; ++share) {
-            sum_u += sums[2 * (result * shares + share)];
-            sum_uy += sums[2 * (result * shares + share) + 1];
-        }
-        int at = locate(result, kept).c;
-        means[2 * at] = sum_u / count;
-        means[2 * at + 1] = sum_uy / count;
+extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk kept, int shares, int lanes, int count) {
+    __shared__ Sum shared[THREADS];
+    RESULT_OF_LANE(kept, lanes)
+    Sum sum_u = 0, sum_uy = 0;
+    for (int share = lane; exists && share < shares; share += lanes) {
+        sum_u += sums[2 * (result * shares + share)];
+        sum_uy += sums[2 * (result * shares + share) + 1];
     }
+    sum_u = among_lanes(sum_u, lanes, shared);
+    sum_uy = among_lanes(sum_uy, lanes, shared);
+    if (!exists || lane != 0) return;
+    int at = locate(result, kept).c;
+    means[2 * at] = sum_u / count;
+    means[2 * at + 1] = sum_uy / count;
 }
 
 // g = (u - mean(u) - y * mean(u * y)) * inverse_std: a in g and y, b in u, c in inverse_std and both means.

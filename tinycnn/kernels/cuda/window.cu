@@ -6,7 +6,9 @@
 
 // One spatial dimension. Unused dimensions come first and have one position.
 struct Dim {
-    int input, output, kernel, stride, dilation, padding;
+    int input, output, kernel;
+    Divisor stride;  // kernels that gather divide by it for each tap
+    int dilation, padding;
     int step;         // between input positions, of the array that is read in input positions
     int step_output;  // between output positions, of the array that is read in output positions
     int step_kernel;  // between kernel positions, of the columns
@@ -43,8 +45,8 @@ struct Window {
 __device__ __forceinline__ int meeting(const Dim& dim, int i, int k) {
     int shifted = i + dim.padding - k * dim.dilation;
     if (shifted < 0) return -1;
-    int o = dim.stride == 1 ? shifted : shifted / dim.stride;
-    return o < dim.output && o * dim.stride == shifted ? o : -1;
+    int o = quotient(shifted, dim.stride);
+    return o < dim.output && o * int(dim.stride.divisor) == shifted ? o : -1;
 }
 
 // columns[k][o] = x[o * stride + k * dilation - padding], 0 outside. Walks over the columns: a in the columns, b in x;

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn import backend
 from tinycnn.nn.functional.arguments import sizes
 from tinycnn.ops import pad as pad_ops
 from tinycnn.tensor import Tensor
@@ -154,7 +155,7 @@ def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: b
     right = np.minimum(left + 1, size - 1)
     shape = [1] * x.ndim
     shape[dim] = out
-    nearness = Tensor((position - left).reshape(shape), dtype=x.dtype, device=x.device)
+    nearness = Tensor._wrap(backend.constant((position - left).reshape(shape).astype(x.dtype), x.device))
     return pad_ops.index_select(x, dim, left) * (1 - nearness) + pad_ops.index_select(x, dim, right) * nearness
 
 
