@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# The extra of setup.cfg that fits the GPU's driver.
+CUDA ?= cuda13x
 
 VENV := .venv
 # A second environment, so that `make test` proves that the library does without torch.
@@ -15,7 +17,7 @@ VENV_TORCH := .venv-torch
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'Variables: PYTHON=python3.12 (the interpreter to start from), ARGS="..." (passed on)'
+	@echo 'Variables: PYTHON=python3.12 (the interpreter to start from), ARGS="..." (passed on), CUDA=cuda12x (test-gpu)'
 
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
@@ -33,7 +35,7 @@ test-emulated: $(VENV)/.installed-test  ## run the tests of the GPU on a machine
 	  echo "The tests of the GPU are left out: the emulator needs g++"; test "$$CI" != true; \
 	fi
 
-test-gpu: $(VENV)/.installed-test  ## the same on a real GPU, with a CuPy that is installed in .venv
+test-gpu: $(VENV)/.installed-test,$(CUDA)  ## the same on a real GPU
 	$(VENV)/bin/python -m pytest -m gpu $(ARGS)
 
 test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live comparisons with PyTorch
