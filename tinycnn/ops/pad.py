@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,9 +60,22 @@ class IndexAdd(Function):
         shape = y.shape[: self.dim] + (self.size,) + y.shape[self.dim + 1 :]
         x = backend.array_module(y).zeros(shape, y.dtype)
         before = (slice(None),) * self.dim
-        for j, i in enumerate(self.index.tolist()):  # whole slices, in a fixed order: the same bits every time
+        for i, j in self._turns(backend.device_of(y)):  # in a fixed order: the same bits every time
             x[(*before, i)] += y[(*before, j)]
         return x
+
+    def _turns(self, device: backend.Device) -> Iterable[tuple[Any, Any]]:
+        """The positions in x and in y to add at a time: one on the CPU; on a GPU, where the launches would take longer
+        than the work, first the first value of each position in x, then the second, and so on."""
+        if device == backend.CPU:
+            return zip(self.index.tolist(), range(len(self.index)), strict=True)
+        turns: dict[int, list[int]] = {}
+        seen: Counter[int] = Counter()
+        for j, i in enumerate(self.index.tolist()):
+            turns.setdefault(seen[i], []).append(j)
+            seen[i] += 1
+        chosen = map(np.array, turns.values())
+        return [(backend.constant(self.index[j], device), backend.constant(j, device)) for j in chosen]
 
     def backward(self, grad_output: Any) -> Any:
         return IndexSelect(self.dim, self.index)(grad_output)
