@@ -159,6 +159,9 @@ def to_device(array: Array, target: Device) -> Array:
 
     if target.type == "cpu":
         return gpu.in_memory_order(cupy().asnumpy, array)
+    if is_gpu_array(array) and array.ndim:  # CuPy copies arrays without gaps only from one GPU to another
+        with array.device:
+            array = gpu.in_memory_order(cupy().ascontiguousarray, array)
     with cupy().cuda.Device(target.index):
         if isinstance(array, np.ndarray) and array.ndim and cupy().cuda.get_current_stream().is_capturing():
             # CuPy would record a copy of what the array holds now, and from then on free no host memory it copied from.

@@ -103,6 +103,8 @@ def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocki
     order = order or "K"
     if isinstance(obj, ndarray):
         if obj.device.id != machine.state.device:
+            if not (obj.flags.c_contiguous or obj.flags.f_contiguous):
+                raise NotImplementedError("CuPy cannot copy non-contiguous array between devices.")
             obj, copy = obj.copy(order="K"), False
         result = obj.astype(obj.dtype if dtype is None else dtype, order=order, copy=bool(copy))
     elif arrays_in([obj]):

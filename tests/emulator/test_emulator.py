@@ -133,6 +133,8 @@ def test_two_devices(cp):
         with pytest.raises(ValueError, match="Array device must be same"):
             y + x
         assert cp.asarray(x).device.id == 1
+        with pytest.raises(NotImplementedError, match="non-contiguous"):
+            cp.asarray(x[::2])
     assert (x.device.id, y.device.id) == (0, 1)
     with pytest.raises(ValueError, match="Array device must be same"):
         x += y

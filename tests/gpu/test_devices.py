@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import tinycnn
+from tests.gpu import on_gpu
 from tests.operators import CASES
+from tests.test_operators import batch_innermost, column_major, reversed_memory, strided
 from tinycnn import backend, inspection, nn
 from tinycnn.gradcheck import GradcheckError
 from tinycnn.models import LeNet5
@@ -117,7 +119,7 @@ def test_values_from_the_host_may_be_assigned():
 def test_every_operator_on_another_gpu_than_the_current_one(second_gpu):
     import cupy
 
-    from tests.gpu import _OnGpu, assert_close, on_gpu
+    from tests.gpu import _OnGpu, assert_close
     from tests.gpu.test_operators import run
 
     class OnSecond(_OnGpu):
@@ -181,6 +183,14 @@ def test_moving_between_gpus(second_gpu):
     (y * y).sum().backward()
     assert (y.device, x.grad.device) == ("cuda:1", "cuda:0")
     np.testing.assert_allclose(x.grad.cpu().numpy(), 2 * x.detach().cpu().numpy())
+
+
+@pytest.mark.parametrize("layout", [strided, reversed_memory, column_major, batch_innermost])
+def test_moving_between_gpus_in_any_memory_order(second_gpu, layout):
+    for x in (layout(np.arange(60.0).reshape(3, 4, 5)), np.broadcast_to(np.arange(5.0), (4, 5)), np.array(3.0)):
+        moved = tinycnn.Tensor._wrap(on_gpu(x)).to(second_gpu)
+        assert moved.device == second_gpu
+        np.testing.assert_array_equal(moved.cpu().numpy(), x)
 
 
 def test_moving_a_module():

@@ -499,6 +499,7 @@ class Recording:
                 self.graph = self.stream.end_capture()
 
     def replay(self):
+        self.stream.wait_event(importlib.import_module("cupy").cuda.get_current_stream().record())
         with self.stream:
             for callback in self.callbacks:
                 callback()
