@@ -90,7 +90,7 @@ def row_major(shape):
 @example(((2, 3, 4), (12, 4, 1), [(12, 4, 1), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]))
 def test_walk_visits_every_element_once_in_memory_order(case):
     shape, a, (b, c, *positions) = case
-    in_a, in_b, in_c, position = located(geometry.walk(shape, a, b, c, tuple(positions)))
+    in_a, in_b, in_c, position = located(geometry.walk(shape, a, b, c, tuple(positions)).view(geometry.WALK))
     expected = np.stack([offsets(shape, strides) for strides in (a, b, c, *positions)])
     assert sorted(zip(in_a, in_b, in_c, *position)) == sorted(map(tuple, expected.T.tolist()))
     assert len(set(in_a.tolist())) == len(in_a)
@@ -105,7 +105,7 @@ def test_positions_fill_the_last_dimensions(count):
     """A kernel for three dimensions sees those of a window with fewer as the last."""
     shape = (2, 3, 4, 5)[4 - max(count, 1) :]
     positions = tuple(tuple(int(i == d) for i in range(len(shape))) for d in range(count))
-    walk = geometry.walk(shape, row_major(shape), positions=positions)
+    walk = geometry.walk(shape, row_major(shape), positions=positions).view(geometry.WALK)
     *_, position = located(walk)
     assert not position[: 3 - count].any()
     np.testing.assert_array_equal(position[3 - count :], np.indices(shape).reshape(len(shape), -1)[:count])
@@ -113,7 +113,7 @@ def test_positions_fill_the_last_dimensions(count):
 
 def test_neighbouring_axes_are_merged():
     def axes(*arguments):
-        return geometry.MAX_AXES - int(geometry.walk(*arguments)["first"])
+        return geometry.MAX_AXES - int(geometry.walk(*arguments).view(geometry.WALK)["first"])
 
     assert axes((2, 3, 4), (12, 4, 1), (12, 4, 1)) == 1
     assert axes((2, 3, 4), (1, 2, 6), (1, 2, 6)) == 1
@@ -127,17 +127,17 @@ def test_neighbouring_axes_are_merged():
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0, 2), (0, 0)])
 def test_walk_over_nothing(shape):
-    assert geometry.walk(shape, (1,) * len(shape))["size"] == 0
+    assert geometry.walk(shape, (1,) * len(shape)).view(geometry.WALK)["size"] == 0
 
 
 def test_walk_at_its_limits():
     shape = (3,) * 8
     steps = [3**i * 2 for i in range(8)]
     scattered = tuple(steps[i] for i in (3, 1, 4, 0, 5, 2, 7, 6))
-    in_a, in_b, *_ = located(geometry.walk(shape, scattered, tuple(steps)))
+    in_a, in_b, *_ = located(geometry.walk(shape, scattered, tuple(steps)).view(geometry.WALK))
     np.testing.assert_array_equal(in_a, np.arange(3**8) * 2)
     assert len(set(in_b.tolist())) == 3**8
-    assert geometry.walk((LARGEST,), (1,))["size"] == LARGEST
+    assert geometry.walk((LARGEST,), (1,)).view(geometry.WALK)["size"] == LARGEST
     with pytest.raises(ValueError, match="^an array of 2,147,483,648 elements is too large for the GPU kernels"):
         geometry.walk((2**31,), (1,))
     with pytest.raises(ValueError, match="have too many axes for the GPU kernels: expected at most 8"):
@@ -160,7 +160,7 @@ def test_elements_out_of_reach_are_refused(shape, step):
 
 def test_window_struct():
     window = Window((5, 6), (2, 3), (1, 2), ((1, 0), (0, 2)), (2, 1))
-    struct = geometry.window_struct(window, step=(60, 10), step_kernel=(3, 1))["dim"]
+    struct = geometry.window_struct(window, step=(60, 10), step_kernel=(3, 1)).view(geometry.WINDOW)["dim"]
     unused, *used = struct.tolist()
     by_1, by_2 = geometry.divisor(1), geometry.divisor(2)
     assert unused == (1, 1, 1, by_1, 1, 0, 0, 0, 0, 0)

@@ -17,7 +17,6 @@ from functools import cache
 
 import numpy as np
 
-NOT_TRANSPOSED, TRANSPOSED = 0, 1
 OK = 0
 
 # cudaDataType_t. bfloat16 has no NumPy type: arrays of it are uint16, see `round.cu`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,12 @@ def divisor(d: int) -> tuple[int, int, int]:
     return d, magic, shift
 
 
+def passed(struct: np.ndarray) -> np.ndarray:
+    """A struct as kernels get it: its bytes. Of a dtype with fields, CuPy would have NumPy describe them all at every
+    launch, which takes longer than the launch."""
+    return struct.view(np.dtype((np.void, struct.nbytes)))
+
+
 def elements(array: Any) -> Strides:
     """The strides of an array, counted in elements: of one in which kernels find every element with 32 bits."""
     return _elements(array.shape, array.strides, array.itemsize)
@@ -58,7 +64,7 @@ def walk(
     shape: tuple[int, ...], a: Strides, b: Strides | None = None, c: Strides | None = None,
     positions: tuple[Strides, ...] = (),
 ) -> np.ndarray:  # fmt: skip
-    """The struct Walk over all elements of `shape`, for up to three arrays with the strides a, b, c.
+    """The struct Walk, as `passed`, over all elements of `shape`, for up to three arrays with the strides a, b, c.
 
     The walk is in the memory order of `a`, which is written: neighbouring threads then write to neighbouring places.
     `positions` gives, for up to three spatial dimensions, how far the position moves with a step along each axis.
@@ -85,11 +91,12 @@ def walk(
     result["size"], result["first"] = size, MAX_AXES - len(merged)
     for i, (n, step) in enumerate(merged, start=MAX_AXES - len(merged)):
         result["axis"][i] = (divisor(n), *step[:3], step[3:])
-    return result
+    return passed(result)
 
 
 def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
-    """The struct Window of a `patches.Window` of up to three dimensions; `steps` gives STEP_FIELDS, in elements."""
+    """The struct Window, as `passed`, of a `patches.Window` of up to three dimensions; `steps` gives STEP_FIELDS, in
+    elements."""
     d = len(window.kernel_size)
     result = np.zeros((), WINDOW)
     result["dim"][["input", "output", "kernel", "stride", "dilation"]] = (1, 1, 1, divisor(1), 1)
@@ -100,7 +107,7 @@ def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
         dim["dilation"], dim["padding"] = window.dilation[i], window.padding[i][0]
         for name, of in steps.items():
             dim[name] = of[i]
-    return result
+    return passed(result)
 
 
 @lru_cache(maxsize=4096)
@@ -124,3 +131,89 @@ def batches(shape: tuple[int, ...], *steps: Strides) -> tuple[list[tuple[int, ..
     for n, apart in merged:
         starts = [tuple(s + i * d for s, d in zip(start, apart, strict=True)) for start in starts for i in range(n)]
     return starts, count, distances
+
+
+# --- matrix products ----------------------------------------------------------------------------------------------
+
+Layout = tuple[tuple[int, ...], Strides, int]  # shape, strides in bytes, bytes an element
+
+
+class Matrix(NamedTuple):
+    """How BLAS, which counts by columns, sees a matrix: whether it must transpose it, and its leading dimension."""
+
+    transposed: int
+    leading: int
+
+
+class Products(NamedTuple):
+    """How BLAS computes out = a b for a batch of matrices.
+
+    It gives matrices by columns. Where `out` lies by rows, it is asked for outᵀ = bᵀ aᵀ.
+
+    Attributes:
+        copied: the names of what must be copied before, as no call can take it where it lies; then only that counts.
+        by_columns: whether a is the left operand, else b.
+        m, n, k: the sizes of one product, (m, n) = (m, k) (k, n), as BLAS counts.
+        batch: the products of one call, which lie `steps` elements apart in the left operand, the right one and out.
+        starts: where each call begins, in bytes, in the left operand, the right one and out.
+    """
+
+    copied: tuple[str, ...]
+    by_columns: bool = False
+    m: int = 0
+    n: int = 0
+    k: int = 0
+    left: Matrix = Matrix(0, 0)
+    right: Matrix = Matrix(0, 0)
+    out: Matrix = Matrix(0, 0)
+    batch: int = 0
+    steps: tuple[int, ...] = ()
+    starts: tuple[tuple[int, ...], ...] = ()
+
+
+@lru_cache(maxsize=4096)
+def products(a: Layout, b: Layout, out: Layout) -> Products:
+    """The plan for out = a b: (..., n, k) and (..., k, m), broadcast."""
+    by_columns = True
+    left, right, result = a, b, out
+    matrix = _matrix(result)
+    if matrix is None or matrix.transposed:
+        by_columns = False
+        left, right, result = _transposed(b), _transposed(a), _transposed(out)
+        matrix = _matrix(result)
+        if matrix is None or matrix.transposed:
+            return Products(("out",))
+    left_matrix, right_matrix = _matrix(left), _matrix(right)
+    if left_matrix is None or right_matrix is None:
+        names = ("a", "b") if by_columns else ("b", "a")
+        found = zip(names, (left_matrix, right_matrix), strict=True)
+        return Products(tuple(name for name, seen in found if seen is None))
+    batch = result[0][:-2]
+    starts, count, steps = batches(batch, *[_batch_steps(x, batch) for x in (left, right, result)])
+    sizes = (left[2], right[2], result[2])
+    in_bytes = tuple(tuple(n * size for n, size in zip(of_call, sizes, strict=True)) for of_call in starts)
+    m, n = result[0][-2:]
+    return Products((), by_columns, m, n, left[0][-1], left_matrix, right_matrix, matrix, count, steps, in_bytes)
+
+
+def _transposed(x: Layout) -> Layout:
+    (*batch, rows, columns), (*steps, down, right), itemsize = x
+    return (*batch, columns, rows), (*steps, right, down), itemsize
+
+
+def _matrix(x: Layout) -> Matrix | None:
+    """None if BLAS cannot see it: with gaps within rows and columns, or overlaps."""
+    (*_, rows, columns), (*_, down, right), itemsize = x
+    down, right = down // itemsize, right // itemsize
+    if (down == 1 or rows == 1) and (right >= rows or columns == 1):
+        return Matrix(0, right if columns > 1 else rows)
+    if (right == 1 or columns == 1) and (down >= columns or rows == 1):
+        return Matrix(1, down if rows > 1 else columns)
+    return None
+
+
+def _batch_steps(x: Layout, batch: tuple[int, ...]) -> tuple[int, ...]:
+    """How far apart, in elements, the matrices of x lie along each axis of `batch`, to which x is broadcast."""
+    shape, strides, itemsize = x
+    steps = [0 if n == 1 else step // itemsize for n, step in zip(shape[:-2], strides[:-2], strict=True)]
+    return (0,) * (len(batch) - len(steps)) + tuple(steps)

@@ -44,16 +44,8 @@ def kernel(file: str, name: str, dtype: np.dtype) -> Any:
 
 def run(file: str, name: str, dtype: np.dtype, grid: tuple[int, ...], arguments: tuple, threads: int = THREADS) -> None:
     """Runs a kernel in blocks of `threads`. Arguments are CuPy arrays (passed as pointers), NumPy scalars of the
-    parameter's type, and structs as NumPy arrays without dimensions (passed by value)."""
-    # Of a struct with fields, CuPy would have NumPy describe them all at every launch, which takes it 17 µs.
-    given = [x.view(_plain(x.nbytes)) if type(x) is np.ndarray else x for x in arguments]
-    kernel(file, name, dtype)(grid, (threads,), tuple(given))
-
-
-@cache
-def _plain(size: int) -> np.dtype:
-    """The dtype of `size` bytes without fields."""
-    return np.dtype((np.void, size))
+    parameter's type, and structs from `geometry.passed` (by value)."""
+    kernel(file, name, dtype)(grid, (threads,), arguments)
 
 
 def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) -> None:
@@ -193,13 +185,14 @@ def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
     shape = _kept_shape(x.shape, dims)
     y = cupy.empty(shape, x.dtype)
     kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(y))
-    if kept["size"] >= THREADS and reduced["size"] <= THREADS:  # a thread for each result
+    count = math.prod([x.shape[d] for d in dims])
+    if y.size >= THREADS and count <= THREADS:  # a thread for each result
         launch("reduce", "sum_few", x.dtype, y.size, y, x, kept, reduced)
     else:
-        shares = _shares(kept, reduced)
+        shares = _shares(y.size, count)
         sums = cupy.empty((y.size, shares), _sum_type(x.dtype))
-        _reduce("sum_shares", x.dtype, sums, x, kept, reduced, shares)
-        _join("add_shares", x.dtype, (y, sums), kept, shares)
+        _reduce("sum_shares", x.dtype, y.size, shares, (sums, x, kept, reduced))
+        _join("add_shares", x.dtype, y.size, shares, (y, sums, kept))
     return y if keepdims else y.reshape([n for d, n in enumerate(x.shape) if d not in dims])
 
 
@@ -208,10 +201,11 @@ def standardize(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, An
     shape = _kept_shape(x.shape, dims)
     y, mean, variance, inverse_std = cupy.empty_like(x), *[cupy.empty(shape, x.dtype) for _ in range(3)]
     kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(mean))
-    shares = _shares(kept, reduced)
+    shares = _shares(mean.size, math.prod([x.shape[d] for d in dims]))
     moments = cupy.empty((mean.size, shares, 3), _sum_type(x.dtype))
-    _reduce("moments_shares", x.dtype, moments, x, kept, reduced, shares)
-    _join("join_moments", x.dtype, (mean, variance, inverse_std, moments), kept, shares, np.float64(eps))
+    _reduce("moments_shares", x.dtype, mean.size, shares, (moments, x, kept, reduced))
+    arrays = (mean, variance, inverse_std, moments, kept)
+    _join("join_moments", x.dtype, mean.size, shares, arrays, np.float64(eps))
     walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x), _repeated(mean, dims))
     launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, walk)
     return y, mean, variance, inverse_std
@@ -224,11 +218,12 @@ def standardize_backward(u: Any, y: Any, inverse_std: Any, dims: tuple[int, ...]
     kept, reduced = _reduction(
         u.shape, dims, geometry.elements(u), geometry.elements(y), geometry.elements(inverse_std), counted_in_c=True
     )
-    shares = _shares(kept, reduced)
-    sums = cupy.empty((inverse_std.size, shares, 2), _sum_type(u.dtype))
-    means = cupy.empty((inverse_std.size, 2), _sum_type(u.dtype))
-    _reduce("standardize_sums", u.dtype, sums, u, y, kept, reduced, shares)
-    _join("standardize_means", u.dtype, (means, sums), kept, shares, np.int32(count))
+    size = inverse_std.size
+    shares = _shares(size, count)
+    sums = cupy.empty((size, shares, 2), _sum_type(u.dtype))
+    means = cupy.empty((size, 2), _sum_type(u.dtype))
+    _reduce("standardize_sums", u.dtype, size, shares, (sums, u, y, kept, reduced))
+    _join("standardize_means", u.dtype, size, shares, (means, sums, kept), np.int32(count))
     walk = geometry.walk(u.shape, geometry.elements(g), geometry.elements(u), _repeated(inverse_std, dims))
     assert _same_order(g, y)
     launch("reduce", "standardize_backward", u.dtype, u.size, g, u, y, inverse_std, means, walk)
@@ -262,25 +257,25 @@ def _reduction(
     return walks[0], walks[1]
 
 
-def _shares(kept: np.ndarray, reduced: np.ndarray) -> int:
-    """In how many shares each result is summed up: enough blocks to fill a GPU, each with enough to do."""
+def _shares(results: int, count: int) -> int:
+    """In how many shares each result, of `count` numbers, is summed up: enough blocks to fill a GPU, each with enough
+    to do."""
     blocks_wanted, least = 1024, 4 * THREADS
-    return int(max(1, min(blocks_wanted // max(int(kept["size"]), 1), int(reduced["size"]) // least)))
+    return max(1, min(blocks_wanted // max(results, 1), count // least))
 
 
-def _reduce(name: str, dtype: np.dtype, shares_of: Any, *arguments: Any) -> None:
-    *arrays, kept, reduced, shares = arguments
-    if kept["size"]:
-        grid = (int(kept["size"]), shares)
-        run("reduce", name, dtype, grid, (shares_of, *arrays, kept, reduced))
+def _reduce(name: str, dtype: np.dtype, results: int, shares: int, arguments: tuple) -> None:
+    """The first step: a block for each share."""
+    if results:
+        run("reduce", name, dtype, (results, shares), arguments)
 
 
-def _join(name: str, dtype: np.dtype, arrays: tuple, kept: np.ndarray, shares: int, *numbers: Any) -> None:
+def _join(name: str, dtype: np.dtype, results: int, shares: int, arguments: tuple, *numbers: Any) -> None:
     """The second step, with a thread for each share of a result, as far as a block has threads."""
     lanes = min(THREADS, 1 << (shares - 1).bit_length())
-    if kept["size"]:
-        blocks = -(-int(kept["size"]) * lanes // THREADS)
-        run("reduce", name, dtype, (blocks,), (*arrays, kept, np.int32(shares), np.int32(lanes), *numbers))
+    if results:
+        blocks = -(-results * lanes // THREADS)
+        run("reduce", name, dtype, (blocks,), (*arguments, np.int32(shares), np.int32(lanes), *numbers))
 
 
 # --- the loss of a classifier -------------------------------------------------------------------------------------
@@ -364,71 +359,48 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
 
     Operands of 16 bits from `rounded` give float32; "tf32" lets the GPU round float32 operands to 10 bits of mantissa.
     """
-    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    if a.dtype.kind in "ib" or a.dtype == np.uint8:  # cuBLAS has no products of integers
+    dtype = a.dtype
+    if dtype.kind in "ib" or dtype == np.uint8:  # cuBLAS has no products of integers
         product = cupy.matmul(a, b)
         if out is None:
             return product
         out[...] = product
         return out
-    is_rounded = a.dtype.itemsize == 2 and precision in ("float16", "bfloat16")
     if out is None:
-        out = cupy.empty(shape, np.float32 if is_rounded else a.dtype)
+        is_rounded = dtype.itemsize == 2 and precision in ("float16", "bfloat16")
+        out = cupy.empty(_product_shape(a.shape, b.shape), np.float32 if is_rounded else dtype)
     if out.size == 0:
         return out
     if a.shape[-1] == 0:
         out[...] = 0
         return out
-    if out.strides[-1] != out.itemsize and out.strides[-2] == out.itemsize:
-        matmul(b.swapaxes(-1, -2), a.swapaxes(-1, -2), out.swapaxes(-1, -2), precision)
+    plan = geometry.products(*[(x.shape, x.strides, x.itemsize) for x in (a, b, out)])
+    if "out" in plan.copied:
+        out[...] = matmul(a, b, cupy.empty(out.shape, out.dtype), precision)
         return out
-    if out.strides[-1] != out.itemsize or out.strides[-2] < out.strides[-1] * out.shape[-1]:
-        out[...] = matmul(a, b, cupy.empty(shape, out.dtype), precision)
-        return out
-    _products(a, b, out, precision)
+    if plan.copied:
+        a, b = [cupy.ascontiguousarray(x) if name in plan.copied else x for name, x in (("a", a), ("b", b))]
+        return matmul(a, b, out, precision)
+    if precision == "tf32" and dtype == np.float32:
+        compute = cublas.COMPUTE_32F_FAST_TF32
+    else:
+        compute = cublas.COMPUTE_64F if dtype == np.float64 else cublas.COMPUTE_32F
+    handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype], cublas.DATA_TYPES[out.dtype]
+    left, right = (a.data.ptr, b.data.ptr) if plan.by_columns else (b.data.ptr, a.data.ptr)
+    for in_left, in_right, in_out in plan.starts:
+        handle.products(
+            plan.m, plan.n, plan.k, plan.batch,
+            left + in_left, data_type, plan.left.transposed, plan.left.leading, plan.steps[0],
+            right + in_right, data_type, plan.right.transposed, plan.right.leading, plan.steps[1],
+            out.data.ptr + in_out, out_type, plan.out.leading, plan.steps[2],
+            compute,
+        )  # fmt: skip
     return out
 
 
-def _products(a: Any, b: Any, out: Any, precision: str) -> None:
-    """The products, one cuBLAS call for as many as lie evenly in memory. BLAS counts by columns: it computes
-    outᵀ = bᵀ aᵀ, for which it sees row-major matrices as their transposes."""
-    (a, a_transposed, a_leading), (b, b_transposed, b_leading) = _operand(a), _operand(b)
-    (n, m), k = out.shape[-2:], a.shape[-1]
-    batch = out.shape[:-2]
-    steps = [_batch_steps(x, batch) for x in (b, a, out)]
-    outer, count, step = geometry.batches(batch, *steps)
-    if precision == "tf32" and a.dtype == np.float32:
-        compute = cublas.COMPUTE_32F_FAST_TF32
-    else:
-        compute = cublas.COMPUTE_64F if a.dtype == np.float64 else cublas.COMPUTE_32F
-    handle, types = _handle(), cublas.DATA_TYPES
-    leading = out.strides[-2] // out.itemsize if n > 1 else m
-    for in_b, in_a, in_out in outer:
-        handle.products(
-            m, n, k, count,
-            b.data.ptr + in_b * b.itemsize, types[b.dtype], b_transposed, b_leading, step[0],
-            a.data.ptr + in_a * a.itemsize, types[a.dtype], a_transposed, a_leading, step[1],
-            out.data.ptr + in_out * out.itemsize, types[out.dtype], leading, step[2],
-            compute,
-        )  # fmt: skip
-
-
-def _operand(x: Any) -> tuple[Any, int, int]:
-    """(x or a copy, whether BLAS must transpose it, its leading dimension)."""
-    rows, columns = x.shape[-2:]
-    down, right = (step // x.itemsize for step in x.strides[-2:])
-    if (right == 1 or columns == 1) and (down >= columns or rows == 1):
-        return x, cublas.NOT_TRANSPOSED, down if rows > 1 else columns
-    if (down == 1 or rows == 1) and (right >= rows or columns == 1):
-        return x, cublas.TRANSPOSED, right if columns > 1 else rows
-    return cupy.ascontiguousarray(x), cublas.NOT_TRANSPOSED, columns
-
-
-def _batch_steps(x: Any, batch: tuple[int, ...]) -> tuple[int, ...]:
-    """How far apart, in elements, the matrices of x lie along each axis of `batch`, to which x is broadcast."""
-    own = x.shape[:-2]
-    steps = [0 if n == 1 else step // x.itemsize for n, step in zip(own, x.strides)]
-    return (0,) * (len(batch) - len(own)) + tuple(steps)
+@lru_cache(maxsize=4096)
+def _product_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return (*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])
 
 
 # --- element by element -------------------------------------------------------------------------------------------
@@ -685,7 +657,7 @@ class Numbers:
             given = np.zeros((), NUMBERS)
             given["number"][: len(values)] = values
             with self.array.device:
-                run("optim", "set_numbers", self._dtype, (1,), (self.array, given), threads=8)
+                run("optim", "set_numbers", self._dtype, (1,), (self.array, geometry.passed(given)), threads=8)
             self.values = values
 
 
@@ -730,7 +702,7 @@ def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
         strides += [value.strides] * (3 - len(buffers))
         own = _optimizer_axes(value.shape, value.itemsize, value.strides, grad.strides, *strides)
         if len(parameters) == MOST_PARAMETERS or len(axes) + len(own) > MOST_AXES:
-            launches.append((_parameters_struct(parameters, axes), blocks))
+            launches.append((_parameters_struct(tuple(parameters), tuple(axes)), blocks))
             parameters, axes, blocks = [], [], 0
         device = value.data.device_id
         pointers = [0 if array is None else _address(array, device) for array in (value, grad, step, *buffers)]
@@ -738,16 +710,17 @@ def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
         parameters.append((*pointers[:2], of_buffers, pointers[2], value.size, blocks, len(axes), len(own)))
         axes += own
         blocks += -(-value.size // PIECE)
-    return [*launches, (_parameters_struct(parameters, axes), blocks)]
+    return [*launches, (_parameters_struct(tuple(parameters), tuple(axes)), blocks)]
 
 
-def _parameters_struct(parameters: list[Any], axes: list[Any]) -> np.ndarray:
+@lru_cache(maxsize=256)  # in most steps, gradients lie where they lay in one before
+def _parameters_struct(parameters: tuple, axes: tuple) -> np.ndarray:
     result = np.zeros((), PARAMETERS)
     result["count"] = len(parameters)
-    result["parameter"][: len(parameters)] = parameters
+    result["parameter"][: len(parameters)] = list(parameters)
     if axes:
-        result["axis"][: len(axes)] = axes
-    return result
+        result["axis"][: len(axes)] = list(axes)
+    return geometry.passed(result)
 
 
 def _address(array: Any, device: int) -> int:
@@ -766,10 +739,10 @@ def _optimizer_axes(shape: tuple[int, ...], itemsize: int, *strides: tuple[int, 
     if 0 in shape:
         return []
     value, grad, *buffers = [tuple(step // itemsize for step in own) for own in strides]
-    walk = geometry.walk(shape, value, grad, None, tuple(buffers))
+    walk = geometry.walk(shape, value, grad, None, tuple(buffers)).view(geometry.WALK)
     axes = walk["axis"][walk["first"] :]
     alike = len(axes) == 0 or (len(axes) == 1 and {*axes["a"], *axes["b"], *axes["position"].flat} == {1})
-    return [] if alike else axes.tolist()
+    return [] if alike else [(*numbers, tuple(position)) for *numbers, position in axes.tolist()]
 
 
 def total_norm(arrays: list[Any], p: float) -> Any:
