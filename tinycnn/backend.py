@@ -48,6 +48,8 @@ class Device:
         return f"device('{self}')"
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         if isinstance(other, str):
             return other in (str(self), "cuda" if str(self) == "cuda:0" else "")
         return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
@@ -134,8 +136,11 @@ def array_module(array: Array) -> ModuleType:
 
 def kernels(array: Array) -> ModuleType:
     """The kernels, from `tinycnn.kernels`, for the device that holds `array`."""
-    if isinstance(array, np.ndarray):
-        return cpu
+    return cpu if isinstance(array, np.ndarray) else _gpu_kernels()
+
+
+@cache
+def _gpu_kernels() -> ModuleType:
     from tinycnn.kernels import gpu  # imports CuPy
 
     return gpu
@@ -143,7 +148,12 @@ def kernels(array: Array) -> ModuleType:
 
 def device_of(array: Array) -> Device:
     """The device that holds `array`."""
-    return CPU if isinstance(array, np.ndarray) else Device("cuda", array.device.id)
+    return CPU if isinstance(array, np.ndarray) else _gpu(array.data.device_id)
+
+
+@cache
+def _gpu(index: int) -> Device:
+    return Device("cuda", index)
 
 
 def address(array: Array) -> int:
@@ -155,8 +165,7 @@ def to_device(array: Array, target: Device) -> Array:
     """`array` on the device `target`: itself if it lives there, else a copy of the same memory order."""
     if device_of(array) == target:
         return array
-    from tinycnn.kernels import gpu  # imports CuPy
-
+    gpu = _gpu_kernels()
     if target.type == "cpu":
         return gpu.in_memory_order(cupy().asnumpy, array)
     if is_gpu_array(array) and array.ndim:  # CuPy copies arrays without gaps only from one GPU to another
@@ -186,8 +195,10 @@ def _constant(data: bytes, dtype: np.dtype, shape: tuple[int, ...], target: Devi
 
 def current(array: Array) -> AbstractContextManager:
     """For a with statement: the GPU that holds `array` is CuPy's current one, on which it computes. On the CPU there
-    is nothing to do."""
-    return _NOTHING_TO_DO if isinstance(array, np.ndarray) else array.device
+    is nothing to do, nor is there in most cases."""
+    if isinstance(array, np.ndarray) or array.data.device_id == cupy().cuda.runtime.getDevice():
+        return _NOTHING_TO_DO
+    return array.device
 
 
 _NOTHING_TO_DO = nullcontext()
@@ -215,15 +226,21 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
 
     Raises ValueError for operands on several devices, and MemoryError with advice where a GPU has not enough.
     """
-    if "cupy" not in sys.modules or (device := one_device(name, operands)) == CPU:
+    if "cupy" not in sys.modules:
         return function(*operands)
-    from tinycnn.kernels import gpu
-
-    with cupy().cuda.Device(device.index):
+    of_gpu = cupy().ndarray
+    arrays = [x for x in operands if isinstance(x, of_gpu)]
+    if not arrays:
+        return function(*operands)
+    device = arrays[0].data.device_id
+    for x in operands:
+        if isinstance(x, np.ndarray) or (isinstance(x, of_gpu) and x.data.device_id != device):
+            one_device(name, operands)  # says that there are several
+    with current(arrays[0]):
         try:
-            return gpu.in_memory_order(function, *operands) if elementwise else function(*operands)
+            return _gpu_kernels().in_memory_order(function, *operands) if elementwise else function(*operands)
         except MemoryError as error:
-            _refuse_memory(name, device, error)
+            _refuse_memory(name, _gpu(device), error)
 
 
 def elementwise(name: str, *operands: Any) -> Array:
