@@ -111,6 +111,14 @@ def gpu_count() -> int:
         raise RuntimeError(f"device: {_no_gpu(cp.cuda.runtime, error)}") from None
     if count == 0:
         raise RuntimeError("device: the NVIDIA driver reports no GPU: use the device 'cpu'")
+    try:
+        cp.cuda.nvrtc.getVersion()
+    except (ImportError, RuntimeError) as error:
+        cuda = cp.cuda.runtime.runtimeGetVersion() // 1000
+        raise RuntimeError(
+            f"device: CuPy does not find NVRTC, which compiles kernels ({str(error).splitlines()[0]}): "
+            f"pip install 'tinycnn[cuda{cuda}x]', which brings it, or install the CUDA {cuda} toolkit"
+        ) from None
     return count
 
 

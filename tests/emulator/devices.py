@@ -168,6 +168,7 @@ def cuda():
         "device": module("cupy.cuda.device", Device=Device, get_device_id=getDevice),
         "driver": module("cupy.cuda.driver", CUDADriverError=compiler.CUDADriverError),
         "compiler": module("cupy.cuda.compiler", CompileException=compiler.CompileException),
+        "nvrtc": module("cupy.cuda.nvrtc", getVersion=lambda: (12, 9)),
         "runtime": runtime,
     }  # fmt: skip
     offered = {n: v for name in ("memory", "stream", "graph", "device") for n, v in vars(shared[name]).items()}

@@ -391,6 +391,26 @@ def test_drivers_that_are_missing_or_too_old(monkeypatch, status, driver, runtim
     assert backend.device("auto") == backend.CPU
 
 
+def test_a_cupy_without_the_compiler(monkeypatch):
+    def not_found():
+        raise RuntimeError("Failure finding libnvrtc.so.13:\n  a list of all folders")
+
+    found = types.SimpleNamespace(
+        runtime=types.SimpleNamespace(
+            CUDARuntimeError=RuntimeError, getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 13020
+        ),
+        nvrtc=types.SimpleNamespace(getVersion=not_found),
+    )
+    monkeypatch.setattr(backend, "cupy", lambda: types.SimpleNamespace(cuda=found))
+    expected = (
+        "device: CuPy does not find NVRTC, which compiles kernels (Failure finding libnvrtc.so.13:): "
+        "pip install 'tinycnn[cuda13x]', which brings it, or install the CUDA 13 toolkit"
+    )
+    with pytest.raises(RuntimeError) as refused:
+        backend.device("gpu")
+    assert str(refused.value) == expected
+
+
 def test_no_such_gpu():
     with pytest.raises(ValueError, match=f"device: cuda:7 does not exist, this machine has {gpu_count()} GPU"):
         backend.device("cuda:7")

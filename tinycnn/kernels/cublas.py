@@ -50,7 +50,10 @@ def library(cuda: int) -> ctypes.CDLL:
         except OSError as error:
             errors.append(str(error))
     tried = "; ".join(errors)
-    raise ImportError(f"cuBLAS was not found ({tried}): pip install 'cupy-cuda{cuda}x[ctk]', or the CUDA toolkit")
+    raise ImportError(
+        f"matmul: cuBLAS was not found ({tried}): pip install 'tinycnn[cuda{cuda}x]', which brings it, "
+        f"or install the CUDA {cuda} toolkit"
+    )
 
 
 class Handle:
