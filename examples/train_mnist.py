@@ -328,10 +328,10 @@ def run_with(options: argparse.Namespace) -> int:
     try:
         try:
             run = prepare(options)
-        except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        except (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError) as error:
             return complain(error)
         run.train()
-    except (OSError, FloatingPointError) as error:  # a full disk, a diverged training; anything else is a bug
+    except (OSError, FloatingPointError, MemoryError) as error:  # anything else is a bug
         return complain(error)
     except KeyboardInterrupt:
         saved = run is not None and run.saved_epoch

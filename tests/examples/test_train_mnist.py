@@ -301,6 +301,22 @@ def test_a_diverged_training_stops_in_one_line_and_saves_nothing(capsys):
     assert not Path("runs/lenet_digits/weights.safetensors").exists()
 
 
+@pytest.mark.gpu
+def test_a_gpu_that_is_too_small(capsys):
+    emulator = pytest.importorskip("tests.emulator")
+    if os.environ.get("TINYCNN_EMULATE_GPU") != "1":
+        pytest.skip("would fill the GPU")
+    tinycnn.cuda.empty_cache()
+    emulator.limit_memory(tinycnn.cuda.memory_reserved() + 40_000_000)
+    try:
+        assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--device", "gpu", "--batch-size", "1000"]) == 1
+    finally:
+        emulator.limit_memory(None)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train_mnist.py: error: ")
+    assert "cuda:0 is out of memory: " in line
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch):
     def buggy(*_):
         raise ValueError("a bug")
