@@ -276,6 +276,14 @@ def test_products_of_16_bits(gpu, precision):
     assert abs(exact - a.astype(np.float64) @ b).max() > 1e-3
 
 
+def test_products_of_16_bits_in_several_calls(gpu):
+    """Batches that do not lie evenly in memory, and results that are twice as wide as the operands."""
+    a, b = normal((4, 3, 5, 7), np.float32), normal((4, 3, 7, 2), np.float32)
+    operands = [gpu.rounded(on_gpu(x), "float16").swapaxes(0, 1)[:, ::2] for x in (a, b)]
+    exact = np.matmul(*(x.get().astype(np.float64) for x in operands))
+    np.testing.assert_allclose(gpu.matmul(*operands, None, "float16").get(), exact, rtol=0, atol=1e-5)
+
+
 def test_products_of_tf32(gpu):
     a, b = normal((3, 40, 50), np.float32), normal((3, 50, 30), np.float32, 1)
     exact = a.astype(np.float64) @ b

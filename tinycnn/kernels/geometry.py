@@ -154,6 +154,7 @@ class Products(NamedTuple):
         copied: the names of what must be copied before, as no call can take it where it lies; then only that counts.
         by_columns: whether a is the left operand, else b.
         m, n, k: the sizes of one product, (m, n) = (m, k) (k, n), as BLAS counts.
+        leading: the leading dimension of out.
         batch: the products of one call, which lie `steps` elements apart in the left operand, the right one and out.
         starts: where each call begins, in bytes, in the left operand, the right one and out.
     """
@@ -165,7 +166,7 @@ class Products(NamedTuple):
     k: int = 0
     left: Matrix = Matrix(0, 0)
     right: Matrix = Matrix(0, 0)
-    out: Matrix = Matrix(0, 0)
+    leading: int = 0
     batch: int = 0
     steps: tuple[int, ...] = ()
     starts: tuple[tuple[int, ...], ...] = ()
@@ -174,15 +175,11 @@ class Products(NamedTuple):
 @lru_cache(maxsize=4096)
 def products(a: Layout, b: Layout, out: Layout) -> Products:
     """The plan for out = a b: (..., n, k) and (..., k, m), broadcast."""
-    by_columns = True
-    left, right, result = a, b, out
-    matrix = _matrix(result)
-    if matrix is None or matrix.transposed:
-        by_columns = False
-        left, right, result = _transposed(b), _transposed(a), _transposed(out)
-        matrix = _matrix(result)
-        if matrix is None or matrix.transposed:
-            return Products(("out",))
+    matrix = _matrix(out)
+    if matrix is None:
+        return Products(("out",))
+    by_columns = not matrix.transposed
+    left, right, result = (a, b, out) if by_columns else (_transposed(b), _transposed(a), _transposed(out))
     left_matrix, right_matrix = _matrix(left), _matrix(right)
     if left_matrix is None or right_matrix is None:
         names = ("a", "b") if by_columns else ("b", "a")
@@ -193,7 +190,7 @@ def products(a: Layout, b: Layout, out: Layout) -> Products:
     sizes = (left[2], right[2], result[2])
     in_bytes = tuple(tuple(n * size for n, size in zip(of_call, sizes, strict=True)) for of_call in starts)
     m, n = result[0][-2:]
-    return Products((), by_columns, m, n, left[0][-1], left_matrix, right_matrix, matrix, count, steps, in_bytes)
+    return Products((), by_columns, m, n, left[0][-1], left_matrix, right_matrix, matrix.leading, count, steps, in_bytes)
 
 
 def _transposed(x: Layout) -> Layout:
@@ -207,8 +204,8 @@ def _matrix(x: Layout) -> Matrix | None:
     down, right = down // itemsize, right // itemsize
     if (down == 1 or rows == 1) and (right >= rows or columns == 1):
         return Matrix(0, right if columns > 1 else rows)
-    if (right == 1 or columns == 1) and (down >= columns or rows == 1):
-        return Matrix(1, down if rows > 1 else columns)
+    if (right == 1 or columns == 1) and down >= columns:
+        return Matrix(1, down)
     return None
 
 

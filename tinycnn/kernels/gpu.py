@@ -392,7 +392,7 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
             plan.m, plan.n, plan.k, plan.batch,
             left + in_left, data_type, plan.left.transposed, plan.left.leading, plan.steps[0],
             right + in_right, data_type, plan.right.transposed, plan.right.leading, plan.steps[1],
-            out.data.ptr + in_out, out_type, plan.out.leading, plan.steps[2],
+            out.data.ptr + in_out, out_type, plan.leading, plan.steps[2],
             compute,
         )  # fmt: skip
     return out
