@@ -22,9 +22,10 @@ help:  ## show this list
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
 
-test: $(VENV)/.installed-test  ## run the tests and print the coverage, then those of the GPU on an emulator
+# The second run adds to the coverage of the first, which has no GPU.
+test: $(VENV)/.installed-test  ## run the tests, then those of the GPU on an emulator, and print the coverage
 	$(VENV)/bin/python -m pytest --cov=tinycnn --cov-report=term $(ARGS)
-	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated ARGS='--cov=tinycnn --cov-append --cov-report=term')
 
 # The emulator compiles the CUDA sources for the CPU, with g++. CI has to have it.
 test-emulated: $(VENV)/.installed-test  ## run the tests of the GPU on a machine without one

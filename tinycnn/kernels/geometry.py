@@ -189,8 +189,8 @@ def products(a: Layout, b: Layout, out: Layout) -> Products:
     starts, count, steps = batches(batch, *[_batch_steps(x, batch) for x in (left, right, result)])
     sizes = (left[2], right[2], result[2])
     in_bytes = tuple(tuple(n * size for n, size in zip(of_call, sizes, strict=True)) for of_call in starts)
-    m, n = result[0][-2:]
-    return Products((), by_columns, m, n, left[0][-1], left_matrix, right_matrix, matrix.leading, count, steps, in_bytes)
+    (*_, m, n), k, leading = result[0], left[0][-1], matrix.leading
+    return Products((), by_columns, m, n, k, left_matrix, right_matrix, leading, count, steps, in_bytes)
 
 
 def _transposed(x: Layout) -> Layout:
