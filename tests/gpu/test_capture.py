@@ -209,6 +209,24 @@ def test_layers_with_constants_can_be_captured(layer):
     assert captured.captured
 
 
+@pytest.mark.parametrize("loss", [nn.NLLLoss(), nn.NLLLoss(weight=tinycnn.ones(10) * 2), nn.BCELoss()])
+def test_losses_that_look_at_their_input_on_a_cpu_can_be_captured(loss):
+    is_binary = isinstance(loss, nn.BCELoss)
+    loss = loss.gpu()
+
+    def step(x, target):
+        return loss(x.softmax(1) if is_binary else x.log_softmax(1), target)
+
+    captured = tinycnn.cuda.capture(step)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        x = tinycnn.tensor(rng.standard_normal((5, 10), np.float32), device="gpu")
+        target = rng.random((5, 10), np.float32) if is_binary else rng.integers(0, 10, 5)
+        target = tinycnn.tensor(target, device="gpu")
+        assert captured(x, target).item() == step(x, target).item()
+    assert captured.captured
+
+
 def test_many_tensors_are_joined_in_a_captured_step():
     step = tinycnn.cuda.capture(lambda x: tinycnn.cat([x * i for i in range(20)], 1))
     for i in range(4):

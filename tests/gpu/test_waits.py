@@ -66,11 +66,9 @@ def test_changes_in_place():
 
 
 WAITING = {
-    "NLLLoss": "looks whether the classes are in range",
     "MaxUnpool1d": "looks whether the indices are in range",
     "MaxUnpool2d": "looks whether the indices are in range",
     "MaxUnpool3d": "looks whether the indices are in range",
-    "BCELoss": "looks whether its input holds probabilities",
     "BatchNorm2d/average of all": "its momentum is 1 by the number of batches",
 }
 
@@ -87,3 +85,27 @@ def test_layers(case):
         return
     with without_waiting():
         layer(x, *others).sum().backward()
+
+
+@pytest.mark.parametrize("wrong", [-1, 4, 1000])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_class_out_of_range_gives_nan(wrong, reduction):
+    """Nobody looks for it, as that would wait. The other classes' losses are what they are."""
+    x = tinycnn.tensor(np.random.default_rng(0).standard_normal((3, 4)), device="gpu", requires_grad=True)
+    target = tinycnn.tensor([1, wrong, 2], device="gpu")
+    for loss in (F.cross_entropy(x, target, reduction=reduction), F.nll_loss(x, target, reduction=reduction)):
+        found = loss.detach().cpu().numpy()
+        assert np.isnan(found).tolist() == (True if reduction == "mean" else [False, True, False])
+        x.grad = None
+        loss.sum().backward()
+        assert x.grad.isnan()[1].any()
+    expected = F.nll_loss(x.cpu(), tinycnn.tensor([1, -100, 2]), ignore_index=-100, reduction="sum").item()
+    ignoring = F.nll_loss(x, target, ignore_index=wrong, reduction="sum").item()
+    assert ignoring == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_is_no_probability_gives_nan():
+    p = tinycnn.tensor([0.5, -0.1, 1.1, 0.0, 1.0], dtype="float64", device="gpu")
+    loss = F.binary_cross_entropy(p, tinycnn.tensor([1.0, 1.0, 0.0, 1.0, 0.0], dtype="float64", device="gpu"),
+                                  reduction="none")  # fmt: skip
+    np.testing.assert_allclose(loss.cpu().numpy(), [np.log(2), np.nan, np.nan, 100, 100])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from tinycnn import backend
 from tinycnn.autograd import Function, is_grad_enabled
@@ -109,16 +112,21 @@ def nll_loss(
 ) -> Any:
     """−weight[target] · log_probs[n, target[n], ..]; 'mean' divides by the sum of the weights that took part."""
     check_target(name, log_probs, target)
-    check_classes(name, log_probs, target, ignore_index)
-    class_dim = 0 if log_probs.ndim == 1 else 1
-    xp = backend.array_module(target._array)
-    ignored = target._array == ignore_index
-    index = Tensor._wrap(xp.where(ignored, 0, target._array))
+    classes, class_dim = target._array, 0 if log_probs.ndim == 1 else 1
+    on_cpu = isinstance(classes, np.ndarray)
+    if on_cpu:
+        check_classes(name, log_probs, target, ignore_index)
+    xp = backend.array_module(classes)
+    with backend.current(classes):
+        counts = classes != ignore_index
+        is_class = (classes >= 0) & (classes < log_probs.shape[class_dim])
+        index = Tensor._wrap(xp.where(counts & is_class, classes, 0))
+        # A class out of range, for which nobody looks on a GPU, makes the loss nan, as in `cross_entropy`.
+        factors = xp.where(counts, xp.where(is_class, 1.0, math.nan), 0.0).astype(log_probs.dtype)
     loss = -log_probs.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
-    if weight is None and not ignored.any():
+    if on_cpu and weight is None and counts.all():
         return reduced(loss, reduction, name)
-    weights = weight[index] if weight is not None else Tensor._wrap(xp.ones_like(loss._array))
-    weights = weights * Tensor._wrap(~ignored)
+    weights = Tensor._wrap(factors) if weight is None else weight[index] * Tensor._wrap(factors)
     loss = loss * weights
     return loss.sum() / weights.sum() if reduction == "mean" else reduced(loss, reduction, name)
 
