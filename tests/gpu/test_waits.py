@@ -69,7 +69,6 @@ WAITING = {
     "MaxUnpool1d": "looks whether the indices are in range",
     "MaxUnpool2d": "looks whether the indices are in range",
     "MaxUnpool3d": "looks whether the indices are in range",
-    "BatchNorm2d/average of all": "its momentum is 1 by the number of batches",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinycnn import creation, dtypes
+from tinycnn import backend, creation, dtypes
 from tinycnn.nn.functional.arguments import sizes
 from tinycnn.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
 from tinycnn.nn.module import Module, Parameter
@@ -67,13 +67,16 @@ class _BatchNorm(_RunningNorm):
             self.training or self.running_mean is None, self._momentum(), self.eps, name=type(self).__name__,
         )  # fmt: skip
 
-    def _momentum(self) -> float:
+    def _momentum(self) -> Any:
         """Counts a batch in training, and returns how far the running statistics move towards it."""
         if not (self.training and self.track_running_stats):
             return self.momentum or 0.0
         self.num_batches_tracked += 1
-        # momentum=None asks for the plain average over all batches.
-        return 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        if self.momentum is not None:
+            return self.momentum
+        # The plain average over all batches. On a GPU the number stays there: to read it, the host would wait.
+        count = self.num_batches_tracked
+        return 1 / (count.item() if count.device == backend.CPU else count._array)
 
 
 class BatchNorm1d(_BatchNorm):
