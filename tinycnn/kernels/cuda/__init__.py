@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -26,8 +27,11 @@ TYPES = {
 
 @cache
 def source(file: str, dtype: np.dtype) -> str:
-    """The text of a kernel file, with what it includes, for elements of `dtype`."""
-    common = (FOLDER / "common.cuh").read_text(encoding="utf-8")
-    kernels = (FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+    """The text of a kernel file, with the files that it includes, for elements of `dtype`."""
     floating = "#define FLOATING\n" if dtype.kind == "f" else ""
-    return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{floating}{common}\n{kernels}"
+    return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{floating}{_with_includes(f'{file}.cu')}"
+
+
+def _with_includes(name: str) -> str:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    return re.sub(r'^#include "(\w+\.cuh)"$', lambda include: _with_includes(include[1]), text, flags=re.MULTILINE)

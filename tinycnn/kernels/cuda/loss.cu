@@ -4,6 +4,9 @@
 //     (1 - s) w[t] (log sum exp(x) - x[t]) + s/C sum_j w[j] (log sum exp(x) - x[j]).
 // Its gradient is (near + far W) p[j] - near [j = t] - far w[j], with near = (1 - s) w[t], far = s/C, W = sum_j w[j].
 
+#include "common.cuh"
+#include "lanes.cuh"
+
 // What the gradient needs of a row: a row that is ignored has zeros from `near` on. The logarithm is that of the sum of
 // exp(x - largest): added to a far larger `largest`, it would lose digits.
 struct Row {
@@ -12,27 +15,9 @@ struct Row {
 
 const int THREADS = 256;
 
-struct Addition {
-    __device__ static Sum of(Sum a, Sum b) { return a + b; }
-};
-
 struct Maximum {
-    __device__ static Sum of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // nan wins
+    __device__ Sum operator()(Sum a, Sum b) const { return a > b || a != a ? a : b; }  // nan wins
 };
-
-// A number of every one of `lanes` neighbouring threads, a power of two, reduced to one that all of them get.
-template <typename Operation>
-__device__ __forceinline__ Sum among_lanes(Sum value, int lanes, Sum* shared) {
-    int lane = threadIdx.x % lanes;
-    __syncthreads();
-    shared[threadIdx.x] = value;
-    for (int half = lanes / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (lane < half) shared[threadIdx.x] = Operation::of(shared[threadIdx.x], shared[threadIdx.x + half]);
-    }
-    __syncthreads();
-    return shared[threadIdx.x - lane];
-}
 
 // Walks over the rows: a in x (at the first class), b in target, c in loss, counted and row. `weight` may be null.
 // counted is w[t], 0 where the row is ignored; a target that is no class gives nan.
@@ -47,8 +32,8 @@ extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T*
     const T* scores = x + at.a;
 
     Sum largest = Sum(scores[0]);
-    for (int j = lane; j < classes; j += lanes) largest = Maximum::of(largest, Sum(scores[j * step]));
-    largest = among_lanes<Maximum>(largest, lanes, shared);
+    for (int j = lane; j < classes; j += lanes) largest = Maximum()(largest, Sum(scores[j * step]));
+    largest = among_lanes(largest, lanes, shared, Maximum());
 
     Sum sum = 0, weights = 0, weighted = 0;
     for (int j = lane; j < classes; j += lanes) {
@@ -57,9 +42,9 @@ extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T*
         weights += w;
         if (smoothing != 0) weighted += w * shifted;
     }
-    sum = among_lanes<Addition>(sum, lanes, shared);
-    weights = among_lanes<Addition>(weights, lanes, shared);
-    weighted = among_lanes<Addition>(weighted, lanes, shared);
+    sum = among_lanes(sum, lanes, shared, Addition());
+    weights = among_lanes(weights, lanes, shared, Addition());
+    weighted = among_lanes(weighted, lanes, shared, Addition());
     if (lane != 0 || !exists) return;
 
     long long t = target[at.b];
@@ -89,8 +74,8 @@ extern "C" __global__ void reduce_loss(T* totals, const T* loss, const T* counte
         sum += Sum(loss[i]);
         counts += Sum(counted[i]);
     }
-    sum = among_lanes<Addition>(sum, THREADS, shared);
-    counts = among_lanes<Addition>(counts, THREADS, shared);
+    sum = among_lanes(sum, THREADS, shared, Addition());
+    counts = among_lanes(counts, THREADS, shared, Addition());
     if (threadIdx.x != 0) return;
     totals[0] = T(mean ? sum / counts : sum);
     totals[1] = T(mean ? counts : Sum(1));

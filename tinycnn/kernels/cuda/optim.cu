@@ -4,6 +4,9 @@
 // gradient was infinite (`found_inf`, may be null) and what gradients are multiplied with (`grad_scale`, may be null).
 // So a recorded step can be replayed with other options, and the host never waits to learn whether to skip a step.
 
+#include "common.cuh"
+#include "lanes.cuh"
+
 const int MOST_PARAMETERS = 40, MOST_AXES = 32;  // with the other arguments just below CUDA's 4 KB
 const int THREADS = 256, PIECE = 1024;           // threads and elements of a block
 
@@ -196,15 +199,10 @@ __device__ __forceinline__ double joined(double a, double b, double p) {
 }
 
 // The sum of |x|^p, or for p = inf and -inf the largest and the smallest |x|, over what the threads of a block have
-// joined so far: in thread 0.
+// joined so far.
 __device__ __forceinline__ double joined_by_block(double own, double p) {
     __shared__ double shared[THREADS];
-    shared[threadIdx.x] = own;
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.x < half) shared[threadIdx.x] = joined(shared[threadIdx.x], shared[threadIdx.x + half], p);
-    }
-    return shared[0];
+    return among_lanes(own, THREADS, shared, [p](double a, double b) { return joined(a, b, p); });
 }
 
 __device__ __forceinline__ double nothing(double p) { return p < 0 && isinf(p) ? -p : 0; }

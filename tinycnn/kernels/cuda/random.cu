@@ -2,6 +2,8 @@
 // (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). So every number can be computed by itself,
 // and is the same whatever thread does it.
 
+#include "common.cuh"
+
 typedef unsigned long long uint64;
 
 // Lies on the device, and a kernel advances it there: a captured graph draws other numbers in every replay.

@@ -4,6 +4,9 @@
 // result: one after the other, hundreds of loads would take far longer than the first step. Both in a fixed order:
 // results are the same, bit for bit, in every run.
 
+#include "common.cuh"
+#include "lanes.cuh"
+
 // Shares are laid out as [result][share][numbers]. `kept` walks over the results, `reduced` over what is summed up.
 #define SHARE_OF_BLOCK(kept, reduced)                                                   \
     uint result = blockIdx.x, share = blockIdx.y, shares = gridDim.y;                   \
@@ -12,23 +15,6 @@
     uint last = first + length < reduced.size ? first + length : reduced.size;
 
 const int THREADS = 256;
-
-__device__ __forceinline__ Sum together(Sum a, Sum b) { return a + b; }
-
-// A value of every one of `lanes` neighbouring threads, a power of two, together with the others': all of them get it.
-// All threads of a block have to come here.
-template <typename Value>
-__device__ __forceinline__ Value among_lanes(Value value, int lanes, Value* shared) {
-    int lane = threadIdx.x & (lanes - 1);
-    __syncthreads();  // the results of a call before have been read
-    shared[threadIdx.x] = value;
-    for (int half = lanes / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (lane < half) shared[threadIdx.x] = together(shared[threadIdx.x], shared[threadIdx.x + half]);
-    }
-    __syncthreads();
-    return shared[threadIdx.x - lane];
-}
 
 // The second step: which result this thread works at, as one of `lanes`, and whether there is such a result.
 #define RESULT_OF_LANE(kept, lanes)                                                \
@@ -42,7 +28,7 @@ extern "C" __global__ void sum_shares(Sum* sums, const T* x, Walk kept, Walk red
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum = 0;
     for (uint i = first + threadIdx.x; i < last; i += THREADS) sum += Sum(x[base.a + locate(i, reduced).a]);
-    sum = among_lanes(sum, THREADS, shared);
+    sum = among_lanes(sum, THREADS, shared, Addition());
     if (threadIdx.x == 0) sums[result * shares + share] = sum;
 }
 
@@ -52,7 +38,7 @@ extern "C" __global__ void add_shares(T* y, const Sum* sums, Walk kept, int shar
     RESULT_OF_LANE(kept, lanes)
     Sum sum = 0;
     for (int share = lane; exists && share < shares; share += lanes) sum += sums[result * shares + share];
-    sum = among_lanes(sum, lanes, shared);
+    sum = among_lanes(sum, lanes, shared, Addition());
     if (exists && lane == 0) y[locate(result, kept).b] = T(sum);
 }
 
@@ -76,13 +62,14 @@ struct Moments {
 };
 
 // Those of two sets together (Chan, Golub and LeVeque, 1979): never the difference of two large numbers.
-__device__ __forceinline__ Moments together(Moments a, Moments b) {
-    if (b.count == 0) return a;
-    if (a.count == 0) return b;
-    Sum count = a.count + b.count, difference = b.mean - a.mean, share = b.count / count;
-    Moments both = {count, a.mean + difference * share, a.squares + b.squares + difference * difference * a.count * share};
-    return both;
-}
+struct Together {
+    __device__ Moments operator()(Moments a, Moments b) const {
+        if (b.count == 0) return a;
+        if (a.count == 0) return b;
+        Sum count = a.count + b.count, difference = b.mean - a.mean, share = b.count / count;
+        return {count, a.mean + difference * share, a.squares + b.squares + difference * difference * a.count * share};
+    }
+};
 
 // a in x.
 extern "C" __global__ void moments_shares(Moments* moments, const T* x, Walk kept, Walk reduced) {
@@ -96,7 +83,7 @@ extern "C" __global__ void moments_shares(Moments* moments, const T* x, Walk kep
         own.mean += difference / own.count;
         own.squares += difference * (value - own.mean);
     }
-    own = among_lanes(own, THREADS, shared);
+    own = among_lanes(own, THREADS, shared, Together());
     if (threadIdx.x == 0) moments[result * shares + share] = own;
 }
 
@@ -107,8 +94,8 @@ extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, co
     RESULT_OF_LANE(kept, lanes)
     Moments all = {0, 0, 0};
     for (int share = lane; exists && share < shares; share += lanes)
-        all = together(all, moments[result * shares + share]);
-    all = among_lanes(all, lanes, shared);
+        all = Together()(all, moments[result * shares + share]);
+    all = among_lanes(all, lanes, shared, Together());
     if (!exists || lane != 0) return;
     int at = locate(result, kept).b;
     Sum squares = all.squares / all.count;
@@ -138,8 +125,8 @@ extern "C" __global__ void standardize_sums(Sum* sums, const T* u, const T* y, W
         sum_u += value;
         sum_uy += value * Sum(y[base.b + at.b]);
     }
-    sum_u = among_lanes(sum_u, THREADS, shared);
-    sum_uy = among_lanes(sum_uy, THREADS, shared);
+    sum_u = among_lanes(sum_u, THREADS, shared, Addition());
+    sum_uy = among_lanes(sum_uy, THREADS, shared, Addition());
     if (threadIdx.x == 0) {
         sums[2 * (result * shares + share)] = sum_u;
         sums[2 * (result * shares + share) + 1] = sum_uy;
@@ -155,8 +142,8 @@ extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk k
         sum_u += sums[2 * (result * shares + share)];
         sum_uy += sums[2 * (result * shares + share) + 1];
     }
-    sum_u = among_lanes(sum_u, lanes, shared);
-    sum_uy = among_lanes(sum_uy, lanes, shared);
+    sum_u = among_lanes(sum_u, lanes, shared, Addition());
+    sum_uy = among_lanes(sum_uy, lanes, shared, Addition());
     if (!exists || lane != 0) return;
     int at = locate(result, kept).c;
     means[2 * at] = sum_u / count;

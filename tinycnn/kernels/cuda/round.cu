@@ -1,5 +1,7 @@
 // float32 rounded to 16 bits, to the nearest, ties to even: operands of matrix products in mixed precision.
 
+#include "common.cuh"
+
 // a in y, b in x.
 extern "C" __global__ void to_float16(Half* y, const T* x, Walk walk) {
     FOR_EACH(index, walk.size) {

@@ -1,5 +1,8 @@
 // Shifted images: out[n, c, h, w] = x[n, c, h + dy[n] - pixels, w + dx[n] - pixels], fill[c] outside of the image.
 // Walks over the images: a in out, b in x (but for H and W), c in fill; the position is (h, w, n). `starts` is dy, dx.
+
+#include "common.cuh"
+
 struct Image {
     int height, width, step_h, step_w;  // steps in x
 };

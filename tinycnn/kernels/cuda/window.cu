@@ -4,6 +4,8 @@
 // Each kernel computes every element of its result by itself, the adjoints too: they gather what others would
 // scatter. So there are no atomic additions, and results are the same, bit for bit, in every run.
 
+#include "common.cuh"
+
 // One spatial dimension. Unused dimensions come first and have one position.
 struct Dim {
     int input, output, kernel;
