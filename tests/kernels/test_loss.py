@@ -12,13 +12,6 @@ from tinycnn.kernels import cpu
 pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(scope="module")
-def gpu():
-    from tinycnn.kernels import gpu
-
-    return gpu
-
-
 IGNORED = -100
 TOLERANCE = {np.float64: 1e-13, np.float32: 2e-5, np.float16: 2e-3}
 each_float = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)

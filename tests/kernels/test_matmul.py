@@ -14,13 +14,6 @@ from tinycnn.kernels import cpu
 pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(scope="module")
-def gpu():
-    from tinycnn.kernels import gpu
-
-    return gpu
-
-
 FLOATS = [np.float64, np.float32, np.float16]
 each_float = pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.__name__)
 

@@ -15,13 +15,6 @@ from tinycnn.ops.patches import Window
 pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(scope="module")
-def gpu():
-    from tinycnn.kernels import gpu
-
-    return gpu
-
-
 def window(input_size, kernel, stride=1, padding=0, dilation=1, ceil_mode=False):
     """A Window; a number is for every dimension, and a padding (before, after) too."""
     d = len(input_size)
