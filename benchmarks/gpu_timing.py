@@ -20,6 +20,7 @@ import timing
 
 import tinycnn
 from tinycnn import backend
+from tinycnn.files import write_whole
 
 DEVICE = "cuda"
 EMULATED = os.environ.get("TINYCNN_EMULATE_GPU") == "1"
@@ -242,10 +243,7 @@ class Report:
         content = {"environment": self.environment, "settings": self.settings}
         content |= {"rows": self.rows, "failures": self.failures}
         for suffix, text in ((".json", json.dumps(content, indent=1, ensure_ascii=False)), (".md", self.markdown())):
-            path = Path(f"{self.out}{suffix}")
-            unfinished = path.with_name(path.name + ".part")
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(path)
+            write_whole(f"{self.out}{suffix}", text.encode())
 
     def markdown(self) -> str:
         lines = ["# Figures on a GPU", "", ", ".join(f"{k} {v}" for k, v in self.environment.items() if v), ""]

@@ -13,6 +13,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -378,11 +379,12 @@ def _backward(node: Function, gradient: Any) -> tuple:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    if gradient._array.__class__ is ndarray:
-        grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
+    backward = node.backward if _mode.anomaly is None else partial(_mode.anomaly.backward, node)
+    if gradient._array.__class__ is ndarray:  # the usual case, without a call in between
+        grad_inputs = backward(gradient)
     else:
         with backend.current(gradient._array):
-            grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
+            grad_inputs = backward(gradient)
     if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):

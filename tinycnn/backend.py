@@ -333,9 +333,7 @@ def random_generator(target: Device = CPU) -> Any:
         if target == CPU:
             _generators[target] = np.random.default_rng(_seed)
         else:
-            from tinycnn.kernels.gpu import Generator  # imports CuPy
-
-            _generators[target] = Generator(_seed_of(target))
+            _generators[target] = _gpu_kernels().Generator(_seed_of(target))
     return _generators[target]
 
 
