@@ -43,9 +43,9 @@ import numpy as np  # noqa: E402
 
 import tinycnn  # noqa: E402
 from tinycnn import backend  # noqa: E402
+from tinycnn.backend.precision import autocast, set_float32_matmul_precision  # noqa: E402
 from tinycnn.data import MNIST, RandomShift  # noqa: E402
 from tinycnn.data.dataset import ArrayDataset  # noqa: E402
-from tinycnn.precision import autocast, set_float32_matmul_precision  # noqa: E402
 
 
 def tiny(nn: Any) -> Any:
@@ -472,7 +472,7 @@ def times_over(work: Callable, repeats: int) -> Callable:
 @contextlib.contextmanager
 def counted_launches() -> Iterator[dict[str, int]]:
     """How often tinycnn's own kernels and cuBLAS are called in the with statement; CuPy's kernels are not seen."""
-    from tinycnn.kernels import gpu
+    from tinycnn.backend.gpu import kernels as gpu
 
     counts = {"own kernels": 0, "cuBLAS calls": 0}
     kernel, products = gpu.kernel, gpu.cublas.Handle.products
@@ -517,7 +517,7 @@ def launches(report: gt.Report, options: argparse.Namespace) -> None:
     calls, rounds = (3, 1) if options.quick else (200, 15)
     batch = 4 if options.quick else 64
     with report.part("a kernel's launch"):
-        from tinycnn.kernels import gpu
+        from tinycnn.backend.gpu import kernels as gpu
 
         kernel = gpu.kernel("random", "move_on", np.dtype("float32"))
         state = backend.cupy().zeros(2, np.uint64)

@@ -20,7 +20,7 @@ import timing
 
 import tinycnn
 from tinycnn import backend
-from tinycnn.files import write_whole
+from tinycnn.serialization import write_whole
 
 DEVICE = "cuda"
 EMULATED = os.environ.get("TINYCNN_EMULATE_GPU") == "1"

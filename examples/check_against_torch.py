@@ -24,7 +24,7 @@ import numpy as np
 from program import Parser, UserError, natural, positive, require, run, table
 
 import tinycnn
-from tinycnn.ops.patches import Window
+from tinycnn.ops.windows import Window
 
 TOLERANCE = 1e-9
 Array = np.ndarray

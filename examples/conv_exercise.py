@@ -15,8 +15,8 @@ import numpy as np
 from program import Parser, difference, run, show, side_by_side
 
 from tinycnn import Function, Tensor, nn
+from tinycnn.diagnostics.shapes import output_size
 from tinycnn.nn import functional as F
-from tinycnn.shapes import output_size
 
 Array = np.ndarray
 

@@ -3,7 +3,8 @@
     python examples/conv_three_ways.py
     python examples/conv_three_ways.py --batch 8 --size 20 --stride 2
 
-The loops are those of tinycnn/reference.py; each way is compared, forward and backward, with F.conv2d and with torch.
+The loops are those of tinycnn/teaching/reference.py; each way is compared, forward and backward, with F.conv2d and with
+torch.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import numpy as np
 from program import Parser, UserError, difference, natural, optional_torch, positive, run, table, timed
 
 import tinycnn
-from tinycnn import Tensor, reference
+from tinycnn import Tensor
+from tinycnn.diagnostics.shapes import output_size
 from tinycnn.nn import functional as F
-from tinycnn.shapes import output_size
+from tinycnn.teaching import reference
 
 Array = np.ndarray
 Gradients = tuple[Array, Array, Array]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinycnn.summary import table
+from tinycnn.diagnostics.summary import table
 
 __all__ = [
     "Parser", "UserError", "difference", "natural", "optional_torch", "positive", "require", "run", "show",

@@ -56,7 +56,7 @@ def test_functions_that_are_named_exist(page):
 
 def test_the_derivation_names_both_files():
     named = {target: text for text, target in LINK.findall(prose(DERIVATION)) if text.startswith("`")}
-    assert {"../tinycnn/reference.py", "../tinycnn/ops/conv.py"} <= set(named)
+    assert {"../tinycnn/teaching/reference.py", "../tinycnn/ops/conv.py"} <= set(named)
 
 
 def test_the_worked_numbers_of_the_derivation():

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, gradcheck, nn, reference, shapes
+from tinycnn import Tensor, gradcheck, nn
+from tinycnn.diagnostics import shapes
 from tinycnn.nn import functional as F
+from tinycnn.teaching import reference
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "pitfalls.md").read_text(encoding="utf-8")
 BEGINNING, *SECTIONS = TEXT.split("\n## ")

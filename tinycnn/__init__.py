@@ -1,9 +1,9 @@
 """tinycnn: a micro deep-learning framework whose every operator can be read on one screen."""
 
 from tinycnn import amp, backend, cuda, nn, optim
-from tinycnn.anomaly import detect_anomaly
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
+from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import (
     arange,
     empty,
@@ -23,6 +23,10 @@ from tinycnn.creation import (
     zeros,
     zeros_like,
 )
+from tinycnn.diagnostics.anomaly import detect_anomaly
+from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
+from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
+from tinycnn.diagnostics.summary import summary
 from tinycnn.dtypes import (
     bool_,
     float16,
@@ -83,14 +87,12 @@ from tinycnn.functions import (
     unsqueeze,
     var,
 )
-from tinycnn.gradcheck import gradcheck, gradgradcheck
-from tinycnn.inspection import conv_parts, graph, graph_svg, record
-from tinycnn.ops.elementwise import floor_divide, maximum, minimum, pow, remainder, where
-from tinycnn.ops.linalg import matmul
+from tinycnn.ops.arithmetic import floor_divide, maximum, minimum, pow, remainder, where
+from tinycnn.ops.matmul import matmul
 from tinycnn.ops.shape import cat, stack
-from tinycnn.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.serialization import load, save
-from tinycnn.summary import summary
 from tinycnn.tensor import Tensor
 
 __version__ = "0.1.0"
+
+__path__.append(f"{__path__[0]}/_former_paths")

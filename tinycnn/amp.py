@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import backend
-from tinycnn.precision import autocast
+from tinycnn.backend.precision import autocast
 from tinycnn.tensor import Tensor
 
 __all__ = ["GradScaler", "autocast"]

@@ -9,7 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from tinycnn.ops import elementwise, order, reduce, shape, unary
+from tinycnn.ops import arithmetic, reduce, shape, unary
+from tinycnn.ops import sort as order
 from tinycnn.tensor import Tensor
 
 
@@ -23,17 +24,17 @@ def _of_tensor(function: Callable) -> Callable:
     return checked
 
 
-abs = _of_tensor(elementwise.abs)
-allclose = _of_tensor(elementwise.allclose)
-clamp = _of_tensor(elementwise.clamp)
-exp = _of_tensor(elementwise.exp)
-isclose = _of_tensor(elementwise.isclose)
-log = _of_tensor(elementwise.log)
-masked_fill = _of_tensor(elementwise.masked_fill)
-relu = _of_tensor(elementwise.relu)
-sigmoid = _of_tensor(elementwise.sigmoid)
-sqrt = _of_tensor(elementwise.sqrt)
-tanh = _of_tensor(elementwise.tanh)
+abs = _of_tensor(arithmetic.abs)
+allclose = _of_tensor(arithmetic.allclose)
+clamp = _of_tensor(arithmetic.clamp)
+exp = _of_tensor(arithmetic.exp)
+isclose = _of_tensor(arithmetic.isclose)
+log = _of_tensor(arithmetic.log)
+masked_fill = _of_tensor(arithmetic.masked_fill)
+relu = _of_tensor(arithmetic.relu)
+sigmoid = _of_tensor(arithmetic.sigmoid)
+sqrt = _of_tensor(arithmetic.sqrt)
+tanh = _of_tensor(arithmetic.tanh)
 
 ceil = _of_tensor(unary.ceil)
 cos = _of_tensor(unary.cos)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.files import write_whole
 from tinycnn.tensor import Tensor
 
 
@@ -71,3 +71,30 @@ def load(path: str | os.PathLike, device: Any = None) -> dict[str, Tensor]:
         raise ValueError(f"load: {path} holds what NumPy does not: {error}") from None
     target = backend.device(device)
     return {key: Tensor._wrap(backend.to_device(array, target)) for key, array in arrays.items()}
+
+
+def write_whole(path: str | os.PathLike, data: bytes) -> None:
+    """Writes a file beside itself and renames it: one of that name is replaced only once the new one is whole.
+
+    OSError, naming the file, where that cannot be done.
+    """
+    path = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
+            temporary = Path(part.name)
+            try:
+                part.write(data)
+                part.close()
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _umask() -> int:
+    """A temporary file is private; a saved one gets the usual permissions."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.ops import elementwise, linalg, order, reduce, shape, unary
+from tinycnn.ops import arithmetic, matmul, reduce, shape, unary
+from tinycnn.ops import sort as order
 
 _new = object.__new__
 Dims = int | Sequence[int] | None  # one dimension, several, or all
@@ -439,124 +440,124 @@ class Tensor:
     # --- arithmetic ---------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
-        return elementwise.add(self, other)
+        return arithmetic.add(self, other)
 
     def __sub__(self, other: Any) -> Tensor:
-        return elementwise.sub(self, other)
+        return arithmetic.sub(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return elementwise.sub(other, self)
+        return arithmetic.sub(other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return elementwise.mul(self, other)
+        return arithmetic.mul(self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return elementwise.div(self, other)
+        return arithmetic.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return elementwise.div(other, self)
+        return arithmetic.div(other, self)
 
     def __floordiv__(self, other: Any) -> Tensor:
-        return elementwise.floor_divide(self, other)
+        return arithmetic.floor_divide(self, other)
 
     def __rfloordiv__(self, other: Any) -> Tensor:
-        return elementwise.floor_divide(other, self)
+        return arithmetic.floor_divide(other, self)
 
     def __mod__(self, other: Any) -> Tensor:
-        return elementwise.remainder(self, other)
+        return arithmetic.remainder(self, other)
 
     def __rmod__(self, other: Any) -> Tensor:
-        return elementwise.remainder(other, self)
+        return arithmetic.remainder(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return elementwise.pow(self, other)
+        return arithmetic.pow(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return elementwise.pow(other, self)
+        return arithmetic.pow(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return linalg.matmul(self, other)
+        return matmul.matmul(self, other)
 
     def __neg__(self) -> Tensor:
-        return elementwise.neg(self)
+        return arithmetic.neg(self)
 
     def __pos__(self) -> Tensor:
         return self
 
     def __abs__(self) -> Tensor:
-        return elementwise.abs(self)
+        return arithmetic.abs(self)
 
     __radd__, __rmul__ = __add__, __mul__
     add, sub, mul, div, pow, neg = __add__, __sub__, __mul__, __truediv__, __pow__, __neg__
     floor_divide, remainder = __floordiv__, __mod__
-    matmul, __rmatmul__ = __matmul__, lambda self, other: linalg.matmul(other, self)
+    matmul, __rmatmul__ = __matmul__, lambda self, other: matmul.matmul(other, self)
 
     def __eq__(self, other: Any) -> Any:
-        return elementwise.compare("equal", self, other)
+        return arithmetic.compare("equal", self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return elementwise.compare("not_equal", self, other)
+        return arithmetic.compare("not_equal", self, other)
 
     def __lt__(self, other: Any) -> Tensor:
-        return elementwise.compare("less", self, other)
+        return arithmetic.compare("less", self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return elementwise.compare("less_equal", self, other)
+        return arithmetic.compare("less_equal", self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return elementwise.compare("greater", self, other)
+        return arithmetic.compare("greater", self, other)
 
     def __ge__(self, other: Any) -> Tensor:
-        return elementwise.compare("greater_equal", self, other)
+        return arithmetic.compare("greater_equal", self, other)
 
     __hash__ = object.__hash__  # by identity: a tensor can be a key, though == compares element by element
 
     def __invert__(self) -> Tensor:
-        return elementwise.logical("~", self)
+        return arithmetic.logical("~", self)
 
     def __and__(self, other: Any) -> Tensor:
-        return elementwise.logical("&", self, other)
+        return arithmetic.logical("&", self, other)
 
     def __or__(self, other: Any) -> Tensor:
-        return elementwise.logical("|", self, other)
+        return arithmetic.logical("|", self, other)
 
     def __xor__(self, other: Any) -> Tensor:
-        return elementwise.logical("^", self, other)
+        return arithmetic.logical("^", self, other)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def isnan(self) -> Tensor:
-        return elementwise.test("isnan", self)
+        return arithmetic.test("isnan", self)
 
     def isinf(self) -> Tensor:
-        return elementwise.test("isinf", self)
+        return arithmetic.test("isinf", self)
 
     def isfinite(self) -> Tensor:
-        return elementwise.test("isfinite", self)
+        return arithmetic.test("isfinite", self)
 
     def exp(self) -> Tensor:
-        return elementwise.exp(self)
+        return arithmetic.exp(self)
 
     def log(self) -> Tensor:
-        return elementwise.log(self)
+        return arithmetic.log(self)
 
     def sqrt(self) -> Tensor:
-        return elementwise.sqrt(self)
+        return arithmetic.sqrt(self)
 
     def abs(self) -> Tensor:
-        return elementwise.abs(self)
+        return arithmetic.abs(self)
 
     def sign(self) -> Tensor:
-        return elementwise.sign(self)
+        return arithmetic.sign(self)
 
     def tanh(self) -> Tensor:
-        return elementwise.tanh(self)
+        return arithmetic.tanh(self)
 
     def sigmoid(self) -> Tensor:
-        return elementwise.sigmoid(self)
+        return arithmetic.sigmoid(self)
 
     def relu(self) -> Tensor:
-        return elementwise.relu(self)
+        return arithmetic.relu(self)
 
     def sin(self) -> Tensor:
         return unary.sin(self)
@@ -580,29 +581,29 @@ class Tensor:
         return unary.round(self)
 
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
-        return elementwise.clamp(self, min, max)
+        return arithmetic.clamp(self, min, max)
 
     def maximum(self, other: Any) -> Tensor:
-        return elementwise.maximum(self, other)
+        return arithmetic.maximum(self, other)
 
     def minimum(self, other: Any) -> Tensor:
-        return elementwise.minimum(self, other)
+        return arithmetic.minimum(self, other)
 
     def where(self, condition: Tensor, other: Any) -> Tensor:
         """This tensor where `condition` is true, `other` elsewhere."""
-        return elementwise.where(condition, self, other)
+        return arithmetic.where(condition, self, other)
 
     def masked_fill(self, mask: Tensor, value: float | Tensor) -> Tensor:
         """`value` where `mask` is true, this tensor elsewhere."""
-        return elementwise.masked_fill(self, mask, value)
+        return arithmetic.masked_fill(self, mask, value)
 
     def isclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
         """Whether |self - other| <= atol + rtol |other|, for each element."""
-        return elementwise.isclose(self, other, rtol, atol, equal_nan)
+        return arithmetic.isclose(self, other, rtol, atol, equal_nan)
 
     def allclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
         """Whether all elements are close to those of `other`, as a Python bool: see `isclose`."""
-        return elementwise.allclose(self, other, rtol, atol, equal_nan)
+        return arithmetic.allclose(self, other, rtol, atol, equal_nan)
 
     # --- reductions ---------------------------------------------------------------------------------------
 
@@ -638,13 +639,13 @@ class Tensor:
         """Without `dim`, the largest element; with it, (values, indices) along it. With another Tensor instead
         of `dim`, the element-wise maximum of the two."""
         if isinstance(dim, Tensor):
-            return elementwise.maximum(self, dim)
+            return arithmetic.maximum(self, dim)
         return self.amax() if dim is None else order.ValuesAndIndices(*reduce.max_along(self, dim, keepdim))
 
     def min(self, dim: Any = None, keepdim: bool = False) -> Any:
         """As `max`, for the smallest element."""
         if isinstance(dim, Tensor):
-            return elementwise.minimum(self, dim)
+            return arithmetic.minimum(self, dim)
         return self.amin() if dim is None else order.ValuesAndIndices(*reduce.min_along(self, dim, keepdim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:

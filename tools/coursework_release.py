@@ -18,7 +18,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = ["tinycnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
-GRADER = ("tinycnn/grade/", "tinycnn/reference.py")  # reference.py computes with loops what steps 2 to 8 ask for
+# reference.py computes with loops what steps 2 to 8 ask for.
+GRADER = ("tinycnn/teaching/grade/", "tinycnn/teaching/reference.py")
 
 
 def files_of(names: list[str]) -> list[Path]:
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=REPOSITORY / "dist", help="folder for the zips; default dist")
     parser.add_argument("--seed", type=int, help="of the graded cases; default a random one, kept in the autograder")
     parser.add_argument("--without-grader", action="store_true",
-                        help="students get neither the grader nor tinycnn/reference.py")  # fmt: skip
+                        help="students get neither the grader nor tinycnn/teaching/reference.py")  # fmt: skip
     options = parser.parse_args(arguments)
     if done := solved(REPOSITORY / "coursework"):
         print(f"error: coursework/{done[0]} is solved; put the exercise back before handing it out", file=sys.stderr)

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tinycnn.explain.command import page
-from tinycnn.explain.figure import HUES, SELECTED
-from tinycnn.explain.worked import ConvGeometry
+from tinycnn.teaching.explain.command import page
+from tinycnn.teaching.explain.figure import HUES, SELECTED
+from tinycnn.teaching.explain.worked import ConvGeometry
 
 FOLDER = Path(__file__).parent
 INK, FAINT = "#111111", "#c4c4c4"

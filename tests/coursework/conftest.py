@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycnn.grade import STEPS, grade_step
+from tinycnn.teaching.grade import STEPS, grade_step
 
 HERE = Path(__file__).resolve().parent
 COURSEWORK = HERE.parents[1] / "coursework"

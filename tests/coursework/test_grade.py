@@ -9,9 +9,9 @@ import pytest
 from conftest import COURSEWORK, HERE
 
 import tinycnn.cli
-from tinycnn import reference
-from tinycnn.grade import STEPS, main
-from tinycnn.grade.exercise import difference, same
+from tinycnn.teaching import reference
+from tinycnn.teaching.grade import STEPS, main
+from tinycnn.teaching.grade.exercise import difference, same
 
 SIZE = "def output_size(size, kernel_size, stride=1, padding=0, dilation=1):\n"
 

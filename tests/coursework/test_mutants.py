@@ -8,8 +8,8 @@ import pytest
 from conftest import HERE
 from mutants import MUTANTS
 
-from tinycnn.grade import STEPS
-from tinycnn.grade.exercise import same
+from tinycnn.teaching.grade import STEPS
+from tinycnn.teaching.grade.exercise import same
 
 
 @pytest.mark.parametrize("step, old, new, result, name", MUTANTS)

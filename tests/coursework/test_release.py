@@ -43,7 +43,8 @@ def test_no_solution_is_handed_out(release, name):
     handed_out = texts(release / name)
     assert not [file for file in handed_out if "solutions" in file or "variants" in file or file.startswith("tests")]
     # The grader and its oracle compute the same things; who minds builds --without-grader.
-    others = [t for file, t in handed_out.items() if not file.startswith(("tinycnn/grade/", "tinycnn/reference.py"))]
+    grader = ("tinycnn/teaching/grade/", "tinycnn/teaching/reference.py")
+    others = [text for file, text in handed_out.items() if not file.startswith(grader)]
     lines = set().union(*map(lines_of, others))
     for solution in [*HERE.glob("solutions/step*.py"), *HERE.glob("variants/*/step*.py")]:
         exercise = (COURSEWORK / solution.name).read_text(encoding="utf-8")
@@ -66,9 +67,9 @@ def test_students_can_start_from_the_zip(release, tmp_path):
 def test_the_zip_without_grader(tmp_path):
     subprocess.run([sys.executable, str(BUILDER), "--output", str(tmp_path), "--without-grader"], check=True)
     names = texts(tmp_path / "tinycnn-coursework.zip")
-    assert "tinycnn/reference.py" not in names
-    assert not any(name.startswith("tinycnn/grade/") for name in names)
-    assert "tinycnn/reference.py" in texts(tmp_path / "tinycnn-autograder.zip")
+    assert "tinycnn/teaching/reference.py" not in names
+    assert not any(name.startswith("tinycnn/teaching/grade/") for name in names)
+    assert "tinycnn/teaching/reference.py" in texts(tmp_path / "tinycnn-autograder.zip")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Gradescope runs Linux")

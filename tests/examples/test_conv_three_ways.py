@@ -6,7 +6,7 @@ import pytest
 from program import difference
 
 from tests.examples.programs import run_program
-from tinycnn import reference
+from tinycnn.teaching import reference
 
 
 @pytest.mark.parametrize("stride, padding", [(1, 0), (1, 2), (2, 1), (3, 2)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.examples.programs import run_program
-from tinycnn import reference
+from tinycnn.teaching import reference
 
 image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")

@@ -5,7 +5,8 @@ import pooling
 import pytest
 
 from tests.examples.programs import run_program
-from tinycnn import nn, reference
+from tinycnn import nn
+from tinycnn.teaching import reference
 
 LAYERS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 BY_HAND = {"max": pooling.max_pool_by_hand, "average": pooling.average_pool_by_hand}

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinycnn.kernels import cuda
+from tinycnn.backend.gpu import cuda
 
 # CUDA 13 has dropped sm_70, the oldest that CuPy for CUDA 12 supports; sm_80 brought tf32, sm_90 is Hopper.
 ARCHITECTURES = ["sm_70", "sm_80", "sm_90"]
 
 FLOATS = [np.dtype(name) for name in ("float32", "float64", "float16")]
-# The element types with which kernels/gpu.py uses a file, where they are others than FLOATS.
+# The element types with which backend/gpu uses a file, where they are others than FLOATS.
 USED_FOR = {
     "index": list(cuda.TYPES),
     "random": [*FLOATS, np.dtype("int64")],
@@ -41,7 +41,7 @@ def nvrtc():
 
 
 def compiled(name, source, architecture):
-    """(whether it compiles, what the compiler says). As kernels/gpu.py compiles, down to machine code."""
+    """(whether it compiles, what the compiler says). As backend/gpu compiles, down to machine code."""
     library, program = nvrtc(), c_void_p()
 
     def call(function, *arguments):

@@ -12,8 +12,9 @@ import tinycnn
 from tests.gpu import on_gpu
 from tests.operators import CASES
 from tests.test_operators import batch_innermost, column_major, reversed_memory, strided
-from tinycnn import backend, inspection, nn
-from tinycnn.gradcheck import GradcheckError
+from tinycnn import backend, nn
+from tinycnn.diagnostics import inspection
+from tinycnn.diagnostics.gradcheck import GradcheckError
 from tinycnn.models import LeNet5
 from tinycnn.nn import functional as F
 

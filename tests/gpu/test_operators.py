@@ -58,7 +58,7 @@ def test_same_bits_twice_and_inputs_unchanged(case):
 
 def test_a_structs_fields_are_not_described_at_every_launch(monkeypatch):
     """For CuPy asks NumPy to, and it takes 17 µs."""
-    from tinycnn.kernels import gpu
+    from tinycnn.backend.gpu import kernels as gpu
 
     given, kernel = [], gpu.kernel
 

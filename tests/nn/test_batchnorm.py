@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, gradcheck, nn, reference
+from tinycnn import Tensor, gradcheck, nn
+from tinycnn.teaching import reference
 
 rng = np.random.default_rng(0)
 BATCHES = [rng.standard_normal((4, 3, 5, 2)) * 2 + 1 for _ in range(3)]

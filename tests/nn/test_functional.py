@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, gradcheck, gradgradcheck, nn, reference
+from tinycnn import Tensor, gradcheck, gradgradcheck, nn
 from tinycnn.nn import functional as F
+from tinycnn.teaching import reference
 
 rng = np.random.default_rng(0)
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tests.layouts import LAYOUTS
-from tinycnn import Tensor, backend, gradcheck, gradgradcheck, nn, reference
+from tinycnn import Tensor, backend, gradcheck, gradgradcheck, nn
 from tinycnn.nn import functional as F
 from tinycnn.ops import conv as conv_ops
 from tinycnn.ops.conv import ConvSpec
+from tinycnn.teaching import reference
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -134,9 +135,9 @@ def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
 @pytest.mark.parametrize("threads", [2, 3])
 @every_geometry
 def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
-    monkeypatch.setattr(backend, "_num_threads", threads)
-    monkeypatch.setattr(backend, "_pool", None)
-    monkeypatch.setattr(backend, "OPERATIONS_A_THREAD", 0)
+    monkeypatch.setattr(backend.threads, "_num_threads", threads)
+    monkeypatch.setattr(backend.threads, "_pool", None)
+    monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
     monkeypatch.setitem(conv_ops.BLOCK_BYTES, "cpu", 500)
     check_against_loops(geometry)
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from tinycnn import Tensor, gradcheck, gradgradcheck, reference
+from tinycnn import Tensor, gradcheck, gradgradcheck
 from tinycnn.nn import functional as F
+from tinycnn.teaching import reference
 
 rng = np.random.default_rng(0)
 SCORES = rng.standard_normal((5, 4)) * 3

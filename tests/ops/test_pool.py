@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tests.layouts import LAYOUTS
-from tinycnn import Tensor, gradcheck, gradgradcheck, reference
+from tinycnn import Tensor, gradcheck, gradgradcheck
 from tinycnn.nn import functional as F
+from tinycnn.teaching import reference
 
 MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

@@ -260,7 +260,7 @@ def test_a_step_does_not_make_the_host_wait(name):
 @each_optimizer
 def test_launches_of_a_step(name, cupy, monkeypatch):
     """One for the whole group, one to count the step, and one for new options."""
-    from tinycnn.kernels import gpu
+    from tinycnn.backend.gpu import kernels as gpu
 
     pair = Pair(shapes=[(30, 20)] * 20)
     _, optimizer = pair_of_optimizers(pair, name, EVERY[name])

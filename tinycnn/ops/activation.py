@@ -10,7 +10,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
-from tinycnn.ops.elementwise import clamp, exp, sigmoid, tanh, where
+from tinycnn.ops.arithmetic import clamp, exp, sigmoid, tanh, where
 
 
 class Expm1(Function):

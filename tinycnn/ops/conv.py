@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinycnn import backend, precision
+from tinycnn import backend
 from tinycnn.autograd import Function
-from tinycnn.backend import Array
-from tinycnn.ops.patches import Window
+from tinycnn.backend import Array, precision
+from tinycnn.ops.windows import Window
 
 # Bytes of L (forward) or of column gradients (backward) that are made at a time. On a CPU: small enough to stay in the
 # cache between being written and being read, large enough that blocks, which overlap by KH − 1 rows, waste little.
@@ -222,7 +222,7 @@ def _shared_blocks(rows: Array, rows_x: Array, weights: int, spec: ConvSpec, lea
     size = max(BLOCK_BYTES[backend.device_of(rows).type] // max(row_bytes, 1), least)
     count = -(-len(rows) // size)
     operations = weights * positions * len(rows)
-    if isinstance(rows, np.ndarray) and operations >= backend.OPERATIONS_A_THREAD:
+    if isinstance(rows, np.ndarray) and operations >= backend.threads.OPERATIONS_A_THREAD:
         # as many blocks for one thread as for the other
         threads = backend.get_num_threads()
         count = min(-(-count // threads) * threads, len(rows))

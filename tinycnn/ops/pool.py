@@ -16,8 +16,8 @@ from tinycnn import backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
 from tinycnn.ops.pad import index_select
-from tinycnn.ops.patches import Window
 from tinycnn.ops.shape import along
+from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
 

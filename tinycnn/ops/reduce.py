@@ -8,7 +8,7 @@ from typing import Any
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
-from tinycnn.ops import elementwise
+from tinycnn.ops import arithmetic
 from tinycnn.ops.shape import Expand, Gather, Reshape, normalize_dim, normalize_dims
 
 
@@ -125,8 +125,8 @@ def std(x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = F
 def _root(x: Any, p: float) -> Any:
     """x^(1/p) for x >= 0. Where x = 0 the derivative is infinite and, as in torch, taken to be 0."""
     is_zero = x == 0
-    positive = elementwise.where(is_zero, 1, x)
-    return elementwise.where(is_zero, 0, positive.sqrt() if p == 2 else positive ** (1.0 / p))
+    positive = arithmetic.where(is_zero, 1, x)
+    return arithmetic.where(is_zero, 0, positive.sqrt() if p == 2 else positive ** (1.0 / p))
 
 
 def amax(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
@@ -191,7 +191,7 @@ def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
     _check_floating("logsumexp", x)
     dims = _dims_or_all(dim, x.ndim, "logsumexp")
     largest = amax(x, dims, keepdim=True).detach()
-    largest = elementwise.where(largest.isfinite(), largest, 0)
+    largest = arithmetic.where(largest.isfinite(), largest, 0)
     total = sum((x - largest).exp(), dims, keepdim)
     return total.log() + largest.reshape(*total.shape)
 

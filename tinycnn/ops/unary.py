@@ -7,7 +7,7 @@ from typing import Any
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function
 from tinycnn.backend import Array
-from tinycnn.ops.elementwise import as_float
+from tinycnn.ops.arithmetic import as_float
 
 
 class Sin(Function):

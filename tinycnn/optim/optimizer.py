@@ -16,7 +16,7 @@ from tinycnn.tensor import Tensor
 
 
 class Fused(NamedTuple):
-    """What a kernel of `kernels/cuda/optim.cu` is to know of a group's options and of its parameters' state."""
+    """What a kernel of `backend/gpu/cuda/optim.cu` is to know of a group's options and of its parameters' state."""
 
     kernel: str
     numbers: tuple[float, ...]  # in the kernel's order; it reads them in device memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn.ops import activation as ops
-from tinycnn.ops import elementwise, reduce
+from tinycnn.ops import arithmetic, reduce
 from tinycnn.tensor import Tensor
 
 
@@ -24,17 +24,17 @@ def _tensor(name: str, input: Any) -> Tensor:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0)."""
-    return elementwise.relu(_tensor("relu", input))
+    return arithmetic.relu(_tensor("relu", input))
 
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e⁻ˣ)."""
-    return elementwise.sigmoid(_tensor("sigmoid", input))
+    return arithmetic.sigmoid(_tensor("sigmoid", input))
 
 
 def tanh(input: Tensor) -> Tensor:
     """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
-    return elementwise.tanh(_tensor("tanh", input))
+    return arithmetic.tanh(_tensor("tanh", input))
 
 
 def softmax(input: Tensor, dim: int) -> Tensor:

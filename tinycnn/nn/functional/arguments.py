@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.ops import patches
+from tinycnn.ops import windows
 from tinycnn.tensor import Tensor
 
 
@@ -64,7 +64,7 @@ def padding_pairs(
     return tuple((p, p) for p in sizes(padding, len(kernel_size), name, "padding", least=0))
 
 
-def check_fits(window: patches.Window, name: str) -> None:
+def check_fits(window: windows.Window, name: str) -> None:
     """Refuses a window that is larger than the padded input."""
     if any(k < 1 for k in window.kernel_size):
         raise ValueError(f"{name}: expected a kernel of at least one element, got kernel size {window.kernel_size}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinycnn.nn.functional.arguments import batched, check_fits, hashable, padding_pairs, sizes, unbatched
 from tinycnn.ops import conv as conv_ops
-from tinycnn.ops import patches
+from tinycnn.ops import windows
 from tinycnn.tensor import Tensor
 
 
@@ -195,7 +195,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     """im2col: (N, C, H, W) to (N, C·KH·KW, OH·OW), each column the window at one output position."""
     x, added = batched(input, 2, "unfold")
     window = _unfold_window("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
-    return unbatched(patches.im2col(x, window), added)
+    return unbatched(windows.im2col(x, window), added)
 
 
 def fold(
@@ -214,14 +214,14 @@ def fold(
             f"fold: for output_size {output_size} and kernel_size {window.kernel_size} expected input "
             f"(N, C·{taps}, {positions}), got {input.shape}"
         )
-    return unbatched(patches.col2im(columns, window), input.ndim == 2)
+    return unbatched(windows.col2im(columns, window), input.ndim == 2)
 
 
 def _unfold_window(
     name: str, size: tuple, kernel_size: Any, dilation: Any, padding: Any, stride: Any
-) -> patches.Window:
+) -> windows.Window:
     pads = tuple((p, p) for p in sizes(padding, 2, name, "padding", least=0))
-    window = patches.Window(
+    window = windows.Window(
         size, sizes(kernel_size, 2, name, "kernel_size"), sizes(stride, 2, name, "stride"), pads,
         sizes(dilation, 2, name, "dilation"),
     )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.ops.linalg import Linear
+from tinycnn.ops.matmul import Linear
 from tinycnn.tensor import Tensor
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinycnn.ops import activation
 from tinycnn.ops import loss as loss_ops
-from tinycnn.ops.elementwise import where
+from tinycnn.ops.arithmetic import where
 from tinycnn.tensor import Tensor
 
 

@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 from tinycnn.nn.functional.arguments import batched, check_fits, hashable, sizes, unbatched
-from tinycnn.ops import patches, pool
+from tinycnn.ops import pool, windows
 from tinycnn.tensor import Tensor
 
 
 def _pool_window(
     name: str, x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> patches.Window:
+) -> windows.Window:
     return _pool_spec(name, x.shape[2:], hashable(kernel_size), hashable(stride), hashable(padding),
                       hashable(dilation), bool(ceil_mode))  # fmt: skip
 
@@ -20,13 +20,13 @@ def _pool_window(
 @lru_cache(maxsize=1024, typed=True)
 def _pool_spec(
     name: str, input_size: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> patches.Window:
+) -> windows.Window:
     dims = len(input_size)
     kernel = sizes(kernel_size, dims, name, "kernel_size")
     pads = sizes(padding, dims, name, "padding", least=0)
     if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
         raise ValueError(f"{name}: expected padding of at most half the kernel size {kernel}, got {padding}")
-    window = patches.Window(
+    window = windows.Window(
         input_size, kernel, kernel if stride is None else sizes(stride, dims, name, "stride"),
         tuple((p, p) for p in pads), sizes(dilation, dims, name, "dilation"), ceil_mode,
     )  # fmt: skip

@@ -1,0 +1,296 @@
+"""Matrix products on the GPU, against NumPy's in float64: operands and results however they lie in memory."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.gpu import on_gpu
+from tests.layouts import LAYOUTS
+from tinycnn.backend import cpu
+
+pytestmark = pytest.mark.gpu
+
+
+FLOATS = [np.float64, np.float32, np.float16]
+each_float = pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.__name__)
+
+
+def normal(shape, dtype=np.float64, seed=0):
+    return np.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
+
+
+def swapped(x):
+    return np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+def with_gaps(x):
+    """Rows that are further apart than they are long."""
+    return np.concatenate([x, np.full_like(x, np.nan)[..., :3]], axis=-1)[..., : x.shape[-1]]
+
+
+def every_second(x):
+    return np.repeat(x, 2, axis=-1)[..., ::2]
+
+
+def reversed_rows(x):
+    return np.ascontiguousarray(x[..., ::-1, :])[..., ::-1, :]
+
+
+def one_row(x):
+    """The same row again and again, by a stride of 0."""
+    return np.broadcast_to(x[..., :1, :], x.shape)
+
+
+def one_column(x):
+    return np.broadcast_to(x[..., :1], x.shape)
+
+
+def overlapping(x):
+    """Row i + 1 begins at the second element of row i, as the windows of a convolution do."""
+    n, k = x.shape[-2:]
+    if n == 0 or k == 0:
+        return x
+    line = np.ascontiguousarray(np.concatenate([x[..., 0, :], x[..., -1]], axis=-1))
+    return np.lib.stride_tricks.as_strided(line, x.shape, (*line.strides[:-1], line.itemsize, line.itemsize))
+
+
+def batch_last(x):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0)
+
+
+def one_matrix(x):
+    return np.broadcast_to(x[:1], x.shape)
+
+
+IN_MEMORY = [
+    np.ascontiguousarray, swapped, with_gaps, lambda x: with_gaps(x.swapaxes(-1, -2)).swapaxes(-1, -2), every_second,
+    reversed_rows, one_row, one_column, overlapping, lambda x: overlapping(x.swapaxes(-1, -2)).swapaxes(-1, -2),
+]  # fmt: skip
+IN_MEMORY = {(f.__name__ if f.__name__ != "<lambda>" else f"transposed{i}"): f for i, f in enumerate(IN_MEMORY)}
+RESULTS = ["ascontiguousarray", "swapped", "with_gaps", "transposed3", "every_second", "reversed_rows"]
+
+
+def check(gpu, a, b, out=None):
+    """The product, rounded once or as float32 is summed up; the same bits if it is computed again."""
+    on_a, on_b, on_out = on_gpu(a), on_gpu(b), None if out is None else on_gpu(out)
+    first = gpu.matmul(on_a, on_b, on_out).get()
+    second = gpu.matmul(on_a, on_b, on_out)
+    assert second is on_out or out is None
+    assert first.tobytes() == second.get().tobytes()
+    in_double = a.astype(np.float64), b.astype(np.float64)
+    expected = cpu.matmul(*in_double)
+    assert (first.shape, first.dtype) == (expected.shape, a.dtype)
+    eps = np.finfo(np.float32 if a.dtype == np.float16 else a.dtype).eps
+    bound = 2 * eps * a.shape[-1] * cpu.matmul(*map(abs, in_double)) + np.finfo(a.dtype).eps * abs(expected)
+    assert (abs(first.astype(np.float64) - expected) <= bound + np.finfo(a.dtype).smallest_subnormal).all()
+
+
+@pytest.mark.parametrize("of_b", IN_MEMORY)
+@pytest.mark.parametrize("of_a", IN_MEMORY)
+def test_operands_in_memory(gpu, of_a, of_b):
+    for batch in ((), (3,), (2, 3)):
+        a, b = IN_MEMORY[of_a](normal((*batch, 4, 5))), IN_MEMORY[of_b](normal((*batch, 5, 6), seed=1))
+        check(gpu, a, b)
+        check(gpu, a, b[0, :1] if len(batch) == 2 else b)
+
+
+@pytest.mark.parametrize("of_out", RESULTS)
+@pytest.mark.parametrize("of_a", ["ascontiguousarray", "swapped", "every_second"])
+@pytest.mark.parametrize("of_b", ["ascontiguousarray", "swapped", "every_second"])
+def test_result_in_memory(gpu, of_a, of_b, of_out):
+    for batch, dtype in itertools.product(((), (3,)), FLOATS):
+        a, b = normal((*batch, 4, 5), dtype), normal((*batch, 5, 6), dtype, 1)
+        out = IN_MEMORY[of_out](np.full((*batch, 4, 6), np.nan, dtype))
+        check(gpu, IN_MEMORY[of_a](a), IN_MEMORY[of_b](b), out)
+
+
+@each_float
+@pytest.mark.parametrize("k", [0, 1, 7])
+@pytest.mark.parametrize("m", [0, 1, 6])
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_sizes(gpu, n, m, k, dtype):
+    """None, one and more rows, columns, terms: a dimension of size 1 may have any stride."""
+    for batch, of_a, of_b in itertools.product(((), (1,), (2,), (0,)), IN_MEMORY, ("ascontiguousarray", "swapped")):
+        a, b = normal((*batch, n, k), dtype), normal((*batch, k, m), dtype, 1)
+        try:
+            a, b = IN_MEMORY[of_a](a), IN_MEMORY[of_b](b)
+        except ValueError:  # NumPy repeats nothing out of nothing
+            continue
+        check(gpu, a, b)
+    for of_out in RESULTS:
+        check(gpu, a, b, IN_MEMORY[of_out](np.full((*batch, n, m), np.nan, dtype)))
+
+
+@pytest.mark.parametrize("shape_a, shape_b", [
+    ((3, 1), (1, 4)), ((3, 1), ()), ((), (2, 3)), ((2, 1, 3), (4, 1)), ((1, 1), (5,)), ((3,), (3,)), ((2, 3), (2, 3)),
+], ids=str)  # fmt: skip
+def test_batches_are_broadcast(gpu, shape_a, shape_b):
+    check(gpu, normal((*shape_a, 4, 5)), normal((*shape_b, 5, 2), seed=1))
+    check(gpu, swapped(normal((*shape_a, 4, 5), np.float32)), normal((*shape_b, 5, 2), np.float32, 1))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
+def test_batch_axes_in_memory(gpu, order):
+    """Operands and result whose batch axes lie in any order, with the matrices inside, around or between them."""
+    def lay_out(x):
+        return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+
+    a, b = normal((2, 3, 4, 5)), normal((2, 3, 5, 6), seed=1)
+    check(gpu, lay_out(a), b)
+    check(gpu, lay_out(a), lay_out(b))
+    check(gpu, a, lay_out(b), lay_out(np.full((2, 3, 4, 6), np.nan)))
+
+
+def test_batches_that_repeat_or_overlap(gpu):
+    a, b = normal((3, 4, 5)), normal((3, 5, 6), seed=1)
+    check(gpu, one_matrix(a), b)
+    check(gpu, a, one_matrix(b))
+    check(gpu, one_matrix(a), one_matrix(b))
+    check(gpu, batch_last(a), b, batch_last(np.zeros((3, 4, 6))))
+    windows = np.lib.stride_tricks.sliding_window_view(normal(30), 20).reshape(11, 4, 5)[::2]
+    line = normal(80)
+    rows = np.lib.stride_tricks.as_strided(line, (5, 6, 8), (2 * 5 * 8, 5 * 8, 8))  # as in ops/conv.py
+    check(gpu, windows, normal((5, 3)))
+    check(gpu, normal((4, 6)), rows)
+    check(gpu, rows.swapaxes(-1, -2), normal((6, 2)))
+
+
+def test_writes_nothing_but_the_result(gpu):
+    larger = on_gpu(np.full((3, 6, 9), 7.0))
+    a, b = normal((3, 4, 5)), normal((3, 5, 6), seed=1)
+    gpu.matmul(on_gpu(a), on_gpu(b), larger[:, 1:5, 2:8])
+    expected = np.full((3, 6, 9), 7.0)
+    expected[:, 1:5, 2:8] = a @ b
+    np.testing.assert_allclose(larger.get(), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64"])
+def test_integers(gpu, dtype):
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 2, shape).astype(dtype) for shape in ((2, 3, 4), (4, 5)))
+    found = gpu.matmul(on_gpu(a), on_gpu(b))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found.get(), a @ b)
+    out = on_gpu(swapped(np.zeros((2, 3, 5), dtype)))
+    np.testing.assert_array_equal(gpu.matmul(on_gpu(a), on_gpu(b), out).get(), a @ b)
+
+
+@st.composite
+def products(draw):
+    n, m, k = (draw(st.integers(0, 5)) for _ in range(3))
+    batch = tuple(draw(st.lists(st.integers(1, 3), max_size=3)))
+
+    def operand(rows, columns):
+        own = tuple(draw(st.sampled_from([1, size])) for size in batch)[draw(st.integers(0, len(batch))) :]
+        x = normal((*own, rows, columns), np.float32, draw(st.integers(0, 99)))
+        order = draw(st.permutations(range(x.ndim)))
+        gap = draw(st.sampled_from([1, 1, 2]))
+        x = np.repeat(np.ascontiguousarray(x.transpose(order)), gap, axis=-1)[..., ::gap].transpose(np.argsort(order))
+        return np.broadcast_to(x, (*batch, rows, columns)) if draw(st.booleans()) else x
+
+    a, b = operand(n, k), operand(k, m)
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), n, m)
+    order = draw(st.permutations(range(len(shape))))
+    out = np.empty([shape[i] for i in order], np.float32).transpose(np.argsort(order))
+    return a, b, draw(st.sampled_from([None, out]))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(products())
+def test_any_product(gpu, case):
+    check(gpu, *case)
+
+
+# --- mixed precision ----------------------------------------------------------------------------------------------
+
+
+def every_kind_of_float32():
+    """Random bits, so numbers of all sizes and nans; halves between two 16-bit numbers, and their neighbours."""
+    bits = np.random.default_rng(0).integers(0, 2**32, 40_000, np.uint32)
+    ties = (bits[:3000] & np.uint32(0xFFFF0000) | np.uint32(0x8000)) + np.arange(-1, 2, dtype=np.int64).repeat(1000)
+    halves = (np.arange(0, 2**16, 7, dtype=np.uint16)).view(np.float16).astype(np.float32)
+    halves = halves[np.isfinite(halves)]
+    between = (halves[1:] + halves[:-1]) / 2
+    around = [between, np.nextafter(between, np.float32(0)), np.nextafter(between, np.float32(np.inf))]
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 65504, 65519.99, 65520, 2.0**-24, 2.0**-25, 2.0**-25 * 1.001, 3.4e38]
+    payload = np.array([0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF, 0xFF80FFFF], np.uint32)
+    pieces = [bits, ties.astype(np.uint32), payload]
+    return np.concatenate([p.view(np.float32) for p in pieces] + [halves, *around, np.array(special, np.float32)])
+
+
+def as_float32(x):
+    """What the 16 bits stand for."""
+    return x.astype(np.float32) if x.dtype == np.float16 else (x.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_rounding_to_16_bits(gpu, precision):
+    x = every_kind_of_float32()
+    found, expected = as_float32(gpu.rounded(on_gpu(x), precision).get()), cpu.rounded(x, precision)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(found[~np.isnan(x)]), np.signbit(x[~np.isnan(x)]))
+    assert (np.isnan(found) == np.isnan(x)).all()
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rounding_in_any_memory_order(gpu, layout, precision):
+    x = LAYOUTS[layout](normal((2, 3, 4, 5), np.float32))
+    found = gpu.rounded(on_gpu(x), precision)
+    np.testing.assert_array_equal(as_float32(found.get()), cpu.rounded(x, precision))
+    assert gpu.rounded(on_gpu(x[:0]), precision).shape == (0, 3, 4, 5)
+
+
+def test_what_is_not_rounded(gpu):
+    for dtype, precision in [(np.float64, "bfloat16"), (np.float16, "bfloat16"), (np.float32, "tf32")]:
+        x = on_gpu(normal(3, dtype))
+        assert gpu.rounded(x, precision) is x
+    x = on_gpu(normal(3, np.float32))
+    assert gpu.rounded(x, "float32") is x
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_products_of_16_bits(gpu, precision):
+    """As exact as float32, of the rounded operands: only they are rounded."""
+    a, b = normal((3, 40, 50), np.float32), normal((3, 50, 30), np.float32, 1)
+    for lay_a, lay_b, lay_out in itertools.product((np.ascontiguousarray, swapped, with_gaps), repeat=3):
+        found = [None, on_gpu(lay_out(np.zeros((3, 40, 30), np.float32)))]
+        for i, out in enumerate(found):
+            operands = [gpu.rounded(on_gpu(x), precision) for x in (lay_a(a), lay_b(b))]
+            found[i] = gpu.matmul(*operands, out, precision)
+            assert found[i].dtype == np.float32
+        exact = cpu.matmul(*(cpu.rounded(x, precision).astype(np.float64) for x in (a, b)))
+        for result in found:
+            np.testing.assert_allclose(result.get(), exact, rtol=0, atol=1e-5)
+    assert abs(exact - a.astype(np.float64) @ b).max() > 1e-3
+
+
+def test_products_of_16_bits_in_several_calls(gpu):
+    """Batches that do not lie evenly in memory, and results that are twice as wide as the operands."""
+    a, b = normal((4, 3, 5, 7), np.float32), normal((4, 3, 7, 2), np.float32)
+    operands = [gpu.rounded(on_gpu(x), "float16").swapaxes(0, 1)[:, ::2] for x in (a, b)]
+    exact = np.matmul(*(x.get().astype(np.float64) for x in operands))
+    np.testing.assert_allclose(gpu.matmul(*operands, None, "float16").get(), exact, rtol=0, atol=1e-5)
+
+
+def test_products_of_tf32(gpu):
+    a, b = normal((3, 40, 50), np.float32), normal((3, 50, 30), np.float32, 1)
+    exact = a.astype(np.float64) @ b
+    found = gpu.matmul(on_gpu(a), on_gpu(b), precision="tf32").get()
+    error = abs(found - exact) / (abs(a) @ abs(b))
+    assert found.dtype == np.float32
+    assert error.max() < 1e-3  # 10 bits of mantissa: each operand is off by up to 2**-11
+    assert error.max() > 1e-5  # else float32 was not rounded at all
+    in_float32 = gpu.matmul(on_gpu(a), on_gpu(b)).get()
+    np.testing.assert_allclose(in_float32, exact, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16", "float16"])
+def test_float64_is_never_rounded(gpu, precision):
+    a, b = normal((4, 5)), normal((5, 6), seed=1)
+    operands = [gpu.rounded(on_gpu(x), precision) for x in (a, b)]
+    np.testing.assert_allclose(gpu.matmul(*operands, precision=precision).get(), a @ b, rtol=1e-14, atol=1e-14)

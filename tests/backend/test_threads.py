@@ -1,0 +1,130 @@
+"""Threads: the same results however work is shared out, bit for bit the same run to run, errors passed on."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import backend
+from tinycnn.backend.threads import OPERATIONS_A_THREAD
+from tinycnn.nn import functional as F
+from tinycnn.ops import conv
+
+
+@pytest.fixture(autouse=True)
+def restored_threads():
+    before = tinycnn.get_num_threads()
+    yield
+    tinycnn.set_num_threads(before)
+
+
+def conv_with_gradients(threads: int) -> list[np.ndarray]:
+    tinycnn.set_num_threads(threads)
+    rng = np.random.default_rng(1)
+    x, w, b = (tinycnn.tensor(rng.standard_normal(s), requires_grad=True) for s in [(5, 4, 13, 11), (6, 2, 3, 2), (6,)])
+    y = F.conv2d(x, w, b, stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=2)
+    y.backward(tinycnn.tensor(rng.standard_normal(y.shape)))
+    return [y.detach().numpy(), x.grad.numpy(), w.grad.numpy(), b.grad.numpy()]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_share_a_convolution(threads, monkeypatch):
+    alone = conv_with_gradients(1)
+    monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
+    monkeypatch.setitem(conv.BLOCK_BYTES, "cpu", 1000)
+    shared = conv_with_gradients(threads)
+    for a, b in zip(alone, shared, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    for a, b in zip(shared, conv_with_gradients(threads), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_shares_are_consecutive_and_complete(monkeypatch):
+    tinycnn.set_num_threads(3)
+    array = np.zeros(1)
+    assert backend.shares(range(8), array, OPERATIONS_A_THREAD) == [range(2), range(2, 5), range(5, 8)]
+    assert backend.shares([1, 2], array, OPERATIONS_A_THREAD) == [[1], [2]]
+    assert backend.shares([1, 2], array, OPERATIONS_A_THREAD - 1) == [[1, 2]], "too little work to hand over"
+    assert backend.shares([], array, 10**9) == [[]]
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    tinycnn.set_num_threads(2)
+
+    def fails_for_two(share):
+        if 2 in share:
+            raise ValueError("share with 2")
+        return share
+
+    with pytest.raises(ValueError, match="share with 2"):
+        backend.in_threads(fails_for_two, [[1], [2]])
+    assert backend.in_threads(fails_for_two, [[1], [3]]) == [[1], [3]]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", True])
+def test_thread_count_is_checked(count):
+    with pytest.raises(ValueError, match="set_num_threads: expected an int of at least 1"):
+        tinycnn.set_num_threads(count)
+
+
+@pytest.mark.parametrize(("given", "expected"), [("3", 3), ("2,1", 2), ("", None), ("many", None)])
+def test_omp_num_threads_is_honoured(given, expected):
+    code = "import tinycnn; print(tinycnn.get_num_threads())"
+    environment = os.environ | {"OMP_NUM_THREADS": given}
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert int(out) == (expected or len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_makes_threads_of_its_own():
+    tinycnn.set_num_threads(2)
+    assert backend.in_threads(len, [[1], [1, 2]]) == [1, 2]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if backend.in_threads(len, [[1], [1, 2]]) == [1, 2] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts page faults of glibc's allocator")
+@pytest.mark.parametrize("setting, few", [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "131072"}, False)])
+def test_freed_memory_is_kept_unless_the_user_set_it_otherwise(setting, few):
+    """A large array that is made and freed again and again costs page faults the first time only."""
+    code = """
+import resource, numpy as np, tinycnn
+def faults(count):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        np.ones(1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(2)
+print(faults(50))
+"""
+    clean = {key: value for key, value in os.environ.items() if key not in ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_")}
+    run = subprocess.run([sys.executable, "-c", code], env=clean | setting, capture_output=True, text=True, check=True)
+    if few:
+        assert int(run.stdout) < 200
+    else:
+        assert int(run.stdout) > 200, "the setting had no effect, so this test shows nothing"
+
+
+def test_results_do_not_depend_on_what_ran_before():
+    """BLAS may not compute the first product on several threads, and later ones, when it is limited, on one."""
+    code = """
+import numpy as np, tinycnn
+from tinycnn.nn import functional as F
+tinycnn.set_num_threads(2)
+rng = np.random.default_rng(0)
+x, w = (tinycnn.tensor(rng.standard_normal((300, 500)).astype("f")) for _ in range(2))
+image, kernel = tinycnn.tensor(rng.standard_normal((8, 16, 40, 40)).astype("f")), tinycnn.ones(32, 16, 3, 3)
+before = F.linear(x, w).numpy()
+F.conv2d(image, kernel)
+print(np.array_equal(before, F.linear(x, w).numpy()), (x.reshape(3, 100, 500) @ w.T.reshape(1, 500, 300)).shape)
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.endswith("NUM_THREADS")}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[0] == "True"

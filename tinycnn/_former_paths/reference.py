@@ -1,0 +1,7 @@
+"""The former path of `tinycnn.teaching.reference`."""
+
+import sys
+
+from tinycnn.teaching import reference
+
+sys.modules[__name__] = reference

@@ -1,0 +1,36 @@
+"""Where arrays live and what computes them. Nothing outside of this folder imports CuPy or asks for a device.
+
+`device` knows where an array lies, `cpu` and `gpu` hold the kernels, of the same names; the rest is the state of the
+process: `random` generators, `threads`, `memory` that is kept, the `precision` of products, a `recording` of a GPU's
+work.
+"""
+
+from tinycnn.backend import memory, precision, random, threads
+from tinycnn.backend.device import (
+    CPU,
+    DRIVERS,
+    Array,
+    Device,
+    address,
+    array_module,
+    as_strided,
+    broadcast_to,
+    compute,
+    constant,
+    cupy,
+    current,
+    device,
+    device_of,
+    elementwise,
+    gpu_count,
+    is_gpu_array,
+    is_writeable,
+    kernels,
+    module_of,
+    one_device,
+    to_device,
+)
+from tinycnn.backend.memory import scratch
+from tinycnn.backend.random import manual_seed, random_generator
+from tinycnn.backend.recording import on_replay, recording
+from tinycnn.backend.threads import get_num_threads, in_threads, limit_blas, set_num_threads, shares

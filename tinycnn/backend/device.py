@@ -1,0 +1,291 @@
+"""Where arrays live: devices, the array module and the kernels of each, moves from one to another."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinycnn.backend import cpu
+
+Array = Any  # a numpy.ndarray or a cupy.ndarray
+
+DRIVERS = {12: 525, 13: 580}  # the oldest NVIDIA driver for each version of CUDA, hence for each extra
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where an array lives: `Device("cpu")` or `Device("cuda", index)`. Prints as torch's devices do."""
+
+    type: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return "cpu" if self.type == "cpu" else f"cuda:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device('{self}')"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if isinstance(other, str):
+            return other in (str(self), "cuda" if str(self) == "cuda:0" else "")
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+
+CPU = Device("cpu")
+
+
+def device(spec: str | Device | None) -> Device:
+    """The device that `spec` names: "cpu", "gpu" or "cuda" (the first GPU), "cuda:N", "auto" (a GPU if there
+    is a usable one) or None (the CPU).
+
+    Raises ValueError for another name or a GPU that this machine lacks, RuntimeError without a driver and
+    ImportError without CuPy; each says what to do.
+    """
+    if spec is None:
+        return CPU
+    if isinstance(spec, Device):
+        return spec
+    if spec == "cpu":
+        return CPU
+    if spec == "auto":
+        try:
+            return device("cuda:0")
+        except (ImportError, RuntimeError, ValueError):
+            return CPU
+    kind, _, index = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if (kind not in ("cuda", "gpu")) or not (index.isdigit() or spec in ("cuda", "gpu")):
+        raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {spec!r}")
+    found = Device("cuda", int(index or 0))
+    count = gpu_count()
+    if found.index >= count:
+        raise ValueError(f"device: {found} does not exist, this machine has {count} GPU(s): cuda:0 to cuda:{count - 1}")
+    return found
+
+
+@cache
+def cupy() -> ModuleType:
+    """The module cupy, imported on first use, or an ImportError that names the extra to install."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise ImportError(
+            "device: a GPU needs CuPy, which is not installed: pip install 'tinycnn[cuda12x]' "
+            f"(NVIDIA driver {DRIVERS[12]} or newer) or 'tinycnn[cuda13x]' (driver {DRIVERS[13]} or newer)"
+        ) from error
+    return cupy
+
+
+def gpu_count() -> int:
+    """The number of GPUs that CuPy can use; RuntimeError or ImportError, saying what to do, if it can use none."""
+    cp = cupy()
+    try:
+        count = cp.cuda.runtime.getDeviceCount()
+    except cp.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(f"device: {_no_gpu(cp.cuda.runtime, error)}") from None
+    if count == 0:
+        raise RuntimeError("device: the NVIDIA driver reports no GPU: use the device 'cpu'")
+    try:
+        cp.cuda.nvrtc.getVersion()
+    except (ImportError, RuntimeError) as error:
+        cuda = cp.cuda.runtime.runtimeGetVersion() // 1000
+        raise RuntimeError(
+            f"device: CuPy does not find NVRTC, which compiles kernels ({str(error).splitlines()[0]}): "
+            f"pip install 'tinycnn[cuda{cuda}x]', which brings it, or install the CUDA {cuda} toolkit"
+        ) from None
+    return count
+
+
+def _no_gpu(runtime: Any, error: Exception) -> str:
+    """Why there is no usable GPU, and what helps."""
+    driver = runtime.driverGetVersion()  # the newest CUDA that it knows, 12080 for 12.8; 0 without a driver
+    needed = runtime.runtimeGetVersion() // 1000
+    if driver == 0:
+        return "no NVIDIA driver was found: install it (nvidia-smi then lists the GPU), or use the device 'cpu'"
+    if driver // 1000 >= needed:
+        return f"CuPy found no usable GPU ({error}): see what nvidia-smi says, or use the device 'cpu'"
+    newest = f"{driver // 1000}.{driver % 1000 // 10}"
+    update = f"update it to {DRIVERS[needed]} or newer" if needed in DRIVERS else "update it"
+    other = [major for major in DRIVERS if major <= driver // 1000]
+    instead = f", or pip install 'tinycnn[cuda{other[-1]}x]' in place of the CuPy installed now" if other else ""
+    return f"the NVIDIA driver knows CUDA up to {newest}, this CuPy needs CUDA {needed}: {update}{instead}"
+
+
+def array_module(array: Array) -> ModuleType:
+    """numpy for a NumPy array or scalar, cupy for a CuPy array."""
+    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+
+
+def kernels(array: Array) -> ModuleType:
+    """The kernels, from `tinycnn.kernels`, for the device that holds `array`."""
+    return cpu if isinstance(array, np.ndarray) else gpu_kernels()
+
+
+@cache
+def gpu_kernels() -> ModuleType:
+    from tinycnn.backend.gpu import kernels  # imports CuPy
+
+    return kernels
+
+
+def device_of(array: Array) -> Device:
+    """The device that holds `array`."""
+    return CPU if isinstance(array, np.ndarray) else _gpu(array.data.device_id)
+
+
+@cache
+def _gpu(index: int) -> Device:
+    return Device("cuda", index)
+
+
+def address(array: Array) -> int:
+    """Where in memory the elements of `array` begin."""
+    return array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr
+
+
+def to_device(array: Array, target: Device) -> Array:
+    """`array` on the device `target`: itself if it lives there, else a copy of the same memory order."""
+    if device_of(array) == target:
+        return array
+    gpu = gpu_kernels()
+    if target.type == "cpu":
+        return gpu.in_memory_order(cupy().asnumpy, array)
+    if is_gpu_array(array) and array.ndim:  # CuPy copies arrays without gaps only from one GPU to another
+        with array.device:
+            array = gpu.in_memory_order(cupy().ascontiguousarray, array)
+    with cupy().cuda.Device(target.index):
+        if isinstance(array, np.ndarray) and array.ndim and cupy().cuda.get_current_stream().is_capturing():
+            # CuPy would record a copy of what the array holds now, and from then on free no host memory it copied from.
+            raise RuntimeError(
+                "a copy from the host cannot be part of a captured step: make the tensor before, or pass it to the step"
+            )
+        try:
+            return gpu.in_memory_order(cupy().asarray, array)
+        except MemoryError as error:
+            _refuse_memory("to", target, error)
+
+
+def constant(array: np.ndarray, target: Device) -> Array:
+    """`array`, which nobody may change, on the device `target`: copied there once, as a captured step cannot copy."""
+    return array if target == CPU else _constant(array.tobytes(), array.dtype, array.shape, target)
+
+
+@cache
+def _constant(data: bytes, dtype: np.dtype, shape: tuple[int, ...], target: Device) -> Array:
+    return to_device(np.frombuffer(data, dtype).reshape(shape), target)
+
+
+def current(array: Array) -> AbstractContextManager:
+    """For a with statement: the GPU that holds `array` is CuPy's current one, on which it computes. On the CPU there
+    is nothing to do, nor is there in most cases."""
+    if isinstance(array, np.ndarray) or array.data.device_id == cupy().cuda.runtime.getDevice():
+        return _NOTHING_TO_DO
+    return array.device
+
+
+_NOTHING_TO_DO = nullcontext()
+
+
+def one_device(name: str, operands: Sequence[Any]) -> Device:
+    """The device that holds the arrays among the operands of the operator `name`; ValueError if there are several."""
+    devices = {device_of(x) for x in operands if isinstance(x, np.ndarray) or is_gpu_array(x)}
+    if len(devices) > 1:
+        listed = " and ".join(sorted(map(str, devices)))
+        raise ValueError(f"{name}: tensors on {listed}; move them to one device with .to()") from None
+    return devices.pop() if devices else CPU
+
+
+def is_gpu_array(x: Any) -> bool:
+    """Whether x is a CuPy array. There is none before CuPy is imported, which this does not do."""
+    return "cupy" in sys.modules and isinstance(x, cupy().ndarray)
+
+
+def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], elementwise: bool = False) -> Array:
+    """function(*operands), for the operator `name`, on the device that holds the arrays among its operands.
+
+    CuPy works on its current device only, and gives its results in row-major order, where NumPy follows the memory
+    order of the operands. An `elementwise` function is therefore shown views whose axes are in their memory order.
+
+    Raises ValueError for operands on several devices, and MemoryError with advice where a GPU has not enough.
+    """
+    if "cupy" not in sys.modules:
+        return function(*operands)
+    of_gpu = cupy().ndarray
+    arrays = [x for x in operands if isinstance(x, of_gpu)]
+    if not arrays:
+        return function(*operands)
+    device = arrays[0].data.device_id
+    for x in operands:
+        if isinstance(x, np.ndarray) or (isinstance(x, of_gpu) and x.data.device_id != device):
+            one_device(name, operands)  # says that there are several
+    with current(arrays[0]):
+        try:
+            return gpu_kernels().in_memory_order(function, *operands) if elementwise else function(*operands)
+        except MemoryError as error:
+            _refuse_memory(name, _gpu(device), error)
+
+
+def elementwise(name: str, *operands: Any) -> Array:
+    """The function `name` of NumPy or CuPy, of an array and more of them or numbers."""
+    if isinstance(operands[0], np.ndarray):
+        return getattr(np, name)(*operands)
+    return compute(name, getattr(cupy(), name), operands, elementwise=True)
+
+
+def _refuse_memory(name: str, device: Device, error: MemoryError) -> NoReturn:
+    """Raises CuPy's error in other words; that of an operator inside this one has them already."""
+    asked = re.search(r"allocating ([\d,]+) bytes", str(error))
+    if asked is None:
+        raise error
+    free, total = cupy().cuda.runtime.memGetInfo()
+    size = int(asked.group(1).replace(",", ""))
+    in_mib = [f"{count / 2**20:,.1f} MiB" for count in (size, free, total)]
+    raise MemoryError(
+        f"{name}: {device} is out of memory: {in_mib[0]} were asked for, {in_mib[1]} of {in_mib[2]} are free; "
+        "a smaller batch size needs less, and so does no_grad() where no gradients are wanted"
+    ) from None
+
+
+def is_writeable(array: Array) -> bool:
+    """Whether elements can be assigned: not where `broadcast_to` has repeated them in memory."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return all(step or size <= 1 for size, step in zip(array.shape, array.strides))
+
+
+def module_of(target: Device) -> ModuleType:
+    """The array module whose new arrays lie on `target`; a GPU becomes CuPy's current device."""
+    if target.type == "cpu":
+        return np
+    cupy().cuda.Device(target.index).use()
+    return cupy()
+
+
+def as_strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """A view of the memory of `array` with another shape and other strides (bytes), unchecked."""
+    if not isinstance(array, np.ndarray):
+        return cupy().lib.stride_tricks.as_strided(array, shape, strides)
+    if array.flags.c_contiguous:  # what as_strided does, in a tenth of the time
+        return np.ndarray(shape, array.dtype, array, 0, strides)
+    return np.lib.stride_tricks.as_strided(array, shape, strides)
+
+
+def broadcast_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """A read-only view of `shape`, in which missing dimensions and those of size 1 are repeated."""
+    if not isinstance(array, np.ndarray) or not array.flags.c_contiguous or array.size == 0:
+        return array_module(array).broadcast_to(array, shape)
+    strides = [0 if own == 1 else stride for own, stride in zip(array.shape, array.strides)]
+    view = np.ndarray(shape, array.dtype, array, 0, (0,) * (len(shape) - array.ndim) + tuple(strides))
+    view.flags.writeable = False  # np.broadcast_to, in a third of the time
+    return view

@@ -1,0 +1,1 @@
+"""What a GPU needs: kernels on CuPy arrays, their CUDA sources, cuBLAS."""

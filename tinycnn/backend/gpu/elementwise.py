@@ -1,0 +1,68 @@
+"""Element by element, and what moves elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cupy
+import cupyx
+import cupyx.scipy.special
+import numpy as np
+
+from tinycnn.backend.gpu import geometry
+from tinycnn.backend.gpu.launch import launch
+from tinycnn.backend.gpu.order import in_memory_order, same_order
+
+
+def masked(x: Any, mask: Any) -> Any:
+    """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere."""
+    return in_memory_order(lambda x, mask: cupy.where(mask, x, 0), x, mask)
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0), nan for nan."""
+    return cupy.maximum(x, 0)
+
+
+def relu_backward(u: Any, y: Any) -> Any:
+    """u where y = relu(x) is positive, 0 elsewhere; in the memory order of y."""
+    g = cupy.empty_like(y)
+    walk = geometry.walk(y.shape, geometry.elements(y), geometry.elements(u))
+    if not same_order(g, y):  # y has gaps or overlaps in memory
+        return masked(u, y > 0)
+    launch("elementwise", "relu_backward", y.dtype, y.size, g, u, y, walk)
+    return g
+
+
+def erf(x: Any) -> Any:
+    """The error function."""
+    return cupyx.scipy.special.erf(x).astype(x.dtype, copy=False)  # float64 for float16
+
+
+def concatenate(arrays: Sequence[Any], dim: int) -> Any:
+    """The arrays one after the other along `dim`."""
+    if len(arrays) <= 8 or not cupy.cuda.get_current_stream().is_capturing():
+        return cupy.concatenate(arrays, axis=dim)
+    # CuPy would copy a list of their addresses from the host, which no captured step may do.
+    shape = list(arrays[0].shape)
+    shape[dim] = sum(x.shape[dim] for x in arrays)
+    y, before, start = cupy.empty(shape, arrays[0].dtype), (slice(None),) * dim, 0
+    for x in arrays:
+        y[(*before, slice(start, start + x.shape[dim]))] = x
+        start += x.shape[dim]
+    return y
+
+
+
+
+def add_at(array: Any, index: Any, values: Any) -> None:
+    """array[index] += values for a row-major array, where an element that is indexed several times gets every value.
+
+    Atomic additions would come in another order each time, with other roundings. Here the values are sorted by where
+    they go, for which the host waits, and added up in the order of their indices.
+    """
+    position = cupy.arange(array.size).reshape(array.shape)[index].ravel()
+    order = cupy.argsort(position)  # stable
+    values = cupy.ascontiguousarray(values)
+    launch("index", "add_runs", array.dtype, order.size, array, values, position, order, np.int64(order.size))

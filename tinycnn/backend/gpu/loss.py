@@ -1,0 +1,55 @@
+"""The cross-entropy of a classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cupy
+import numpy as np
+
+from tinycnn.backend.gpu import geometry
+from tinycnn.backend.gpu.launch import NULL, THREADS, launch, run
+from tinycnn.backend.gpu.reduce import sum_over, sum_type
+
+LARGE_LOSS = 1 << 17  # rows, from which on the one block of `reduce_loss` would take longer than sums before it
+
+def cross_entropy(
+    x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float, reduction: str, class_dim: int
+) -> tuple[Any, Any]:
+    """(loss, what `cross_entropy_backward` needs): see cuda/loss.cu. A target that is no class gives nan."""
+    target = target.astype(np.int64, order="C", copy=False)
+    loss, counted = cupy.empty(target.shape, x.dtype), cupy.empty(target.shape, x.dtype)
+    rows = cupy.empty((*target.shape, 5), sum_type(x.dtype))
+    classes, strides = x.shape[class_dim], list(geometry.elements(x))
+    step = strides.pop(class_dim)
+    in_rows = geometry.elements(target)
+    walk = geometry.walk(target.shape, tuple(strides), in_rows, in_rows)
+    lanes = min(THREADS, 1 << (-(-classes // 4) - 1).bit_length())  # about four classes for each
+    numbers = (np.int32(classes), np.int32(step), np.int64(ignore_index), np.float64(smoothing), np.int32(lanes))
+    arrays = (loss, counted, rows, x, target, NULL if weight is None else weight)
+    if target.size:
+        blocks = -(-target.size * lanes // THREADS)
+        run("loss", "cross_entropy", x.dtype, (blocks,), (*arrays, walk, *numbers))
+    if reduction == "none":
+        return loss, (target, rows, NULL)
+    if loss.size >= LARGE_LOSS and x.dtype != np.float16:  # float16 could not hold the sums in between
+        loss, counted = (sum_over(of_rows, tuple(range(of_rows.ndim)), False) for of_rows in (loss, counted))
+    totals = cupy.empty(2, x.dtype)
+    flags = (np.int32(loss.size), np.int32(reduction == "mean"))
+    run("loss", "reduce_loss", x.dtype, (1,), (totals, loss, counted, *flags))
+    return totals[0], (target, rows, totals[1])
+
+
+def cross_entropy_backward(u: Any, x: Any, saved: Any, weight: Any, class_dim: int) -> Any:
+    """u times the gradient of the loss."""
+    target, rows, divisor = saved
+    g = cupy.empty_like(x)
+    in_rows, in_u = list(geometry.elements(target)), list(geometry.elements(u)) or [0] * target.ndim
+    in_rows.insert(class_dim, 0)
+    in_u.insert(class_dim, 0)
+    is_class = tuple(int(d == class_dim) for d in range(x.ndim))
+    positions = (is_class, tuple(in_u), (0,) * x.ndim)
+    walk = geometry.walk(x.shape, geometry.elements(g), geometry.elements(x), tuple(in_rows), positions)
+    arrays = (g, u, divisor, x, target, rows, NULL if weight is None else weight)
+    launch("loss", "cross_entropy_backward", x.dtype, x.size, *arrays, walk)
+    return g

@@ -1,0 +1,161 @@
+"""Updates of all parameters of an optimizer at once, and limits on gradients."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Any
+
+import cupy
+import numpy as np
+
+from tinycnn.backend.gpu import geometry
+from tinycnn.backend.gpu.launch import NULL, run
+
+MOST_PARAMETERS, MOST_AXES, PIECE = 40, 32, 1024  # as in cuda/optim.cu
+
+PARAMETER = np.dtype(
+    [("value", "u8"), ("grad", "u8"), ("buffer", "u8", 3), ("step", "u8")]
+    + [("size", "u4"), ("first_block", "u4"), ("first_axis", "i4"), ("axes", "i4")],
+    align=True,
+)
+PARAMETERS = np.dtype(
+    [("count", "i4"), ("parameter", PARAMETER, MOST_PARAMETERS), ("axis", geometry.AXIS, MOST_AXES)], align=True
+)
+NUMBERS = np.dtype([("number", "f8", 8)], align=True)
+
+
+class Numbers:
+    """Up to eight numbers in device memory, where kernels find the latest whenever they run, in replays too."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.array = cupy.empty(8, np.float64)
+        self.values: tuple[float, ...] | None = None
+        self._dtype = dtype  # of the module whose kernel sets them: any, so one that is compiled anyway
+
+    def set(self, values: tuple[float, ...]) -> None:
+        """Takes over `values` if they have changed: as a kernel's argument, for the host would wait for a copy."""
+        if values != self.values:
+            given = np.zeros((), NUMBERS)
+            given["number"][: len(values)] = values
+            with self.array.device:
+                run("optim", "set_numbers", self._dtype, (1,), (self.array, geometry.passed(given)), threads=8)
+            self.values = values
+
+
+def optimizer_step(
+    name: str,
+    rows: list[tuple[Any, Any, list[Any], Any]],
+    numbers: Numbers,
+    flags: tuple[bool, bool],
+    found_inf: Any = None,
+    grad_scale: Any = None,
+) -> None:
+    """One step of the algorithm `name` of cuda/optim.cu for any number of parameters, in place.
+
+    `rows` has for each parameter: its array, its gradient, up to three buffers of its shape (None where one is not
+    used), in any memory orders, and the count of its steps, int64 of shape (), or None if they are not counted.
+    `found_inf` and `grad_scale` are float32 of shape (): not 0 to skip the step; a factor for the gradients.
+    """
+    of_dtype: dict[np.dtype, list[Any]] = {}
+    for row in rows:
+        of_dtype.setdefault(row[0].dtype, []).append(row)
+    counted = rows[0][3] is not None
+    with numbers.array.device:
+        factors = cupy.empty((MOST_PARAMETERS, 2), np.float64) if counted else NULL
+        pointers = [NULL if array is None else array for array in (found_inf, grad_scale)]
+        arguments = (numbers.array, factors, *pointers, *map(np.int32, flags))
+        for dtype, rows_of_dtype in of_dtype.items():
+            for parameters, blocks in _optimizer_launches(rows_of_dtype):
+                if counted:
+                    run("optim", f"{name}_begin", dtype, (1,), (parameters, *arguments), threads=64)
+                if blocks:
+                    run("optim", name, dtype, (blocks,), (parameters, *arguments))
+
+
+def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
+    """The struct Parameters and the number of blocks of each launch."""
+    launches: list[tuple[np.ndarray, int]] = []
+    parameters: list[Any] = []
+    axes: list[Any] = []
+    blocks = 0
+    for value, grad, buffers, step in rows:
+        strides = [value.strides if buffer is None else buffer.strides for buffer in buffers]
+        strides += [value.strides] * (3 - len(buffers))
+        own = _optimizer_axes(value.shape, value.itemsize, value.strides, grad.strides, *strides)
+        if len(parameters) == MOST_PARAMETERS or len(axes) + len(own) > MOST_AXES:
+            launches.append((_parameters_struct(tuple(parameters), tuple(axes)), blocks))
+            parameters, axes, blocks = [], [], 0
+        device = value.data.device_id
+        pointers = [0 if array is None else _address(array, device) for array in (value, grad, step, *buffers)]
+        of_buffers = (*pointers[3:], *[0] * (3 - len(buffers)))
+        parameters.append((*pointers[:2], of_buffers, pointers[2], value.size, blocks, len(axes), len(own)))
+        axes += own
+        blocks += -(-value.size // PIECE)
+    return [*launches, (_parameters_struct(tuple(parameters), tuple(axes)), blocks)]
+
+
+@lru_cache(maxsize=256)  # in most steps, gradients lie where they lay in one before
+def _parameters_struct(parameters: tuple, axes: tuple) -> np.ndarray:
+    result = np.zeros((), PARAMETERS)
+    result["count"] = len(parameters)
+    result["parameter"][: len(parameters)] = list(parameters)
+    if axes:
+        result["axis"][: len(axes)] = list(axes)
+    return geometry.passed(result)
+
+
+def _address(array: Any, device: int) -> int:
+    found = getattr(array.data, "device_id", None)  # NumPy arrays have none
+    if found != device:
+        raise ValueError(
+            f"Optimizer: expected the gradient and the state of a parameter on cuda:{device} there, "
+            f"got an array on {'cpu' if found is None else f'cuda:{found}'}"
+        )
+    return array.data.ptr
+
+
+@cache
+def _optimizer_axes(shape: tuple[int, ...], itemsize: int, *strides: tuple[int, ...]) -> list[tuple]:
+    """The structs Axis of a parameter: none where it, its gradient and its buffers lie alike and without gaps."""
+    if 0 in shape:
+        return []
+    value, grad, *buffers = [tuple(step // itemsize for step in own) for own in strides]
+    walk = geometry.walk(shape, value, grad, None, tuple(buffers)).view(geometry.WALK)
+    axes = walk["axis"][walk["first"] :]
+    alike = len(axes) == 0 or (len(axes) == 1 and {*axes["a"], *axes["b"], *axes["position"].flat} == {1})
+    return [] if alike else [(*numbers, tuple(position)) for *numbers, position in axes.tolist()]
+
+
+def total_norm(arrays: list[Any], p: float) -> Any:
+    """The p-norm of the elements of all arrays, as of one long vector; of shape (), in the widest of their dtypes."""
+    dtype = np.result_type(*[array.dtype for array in arrays])
+    if p == 0:  # as torch has it: how many arrays are not all 0
+        return sum((array != 0).any().astype(dtype) for array in arrays)
+    with arrays[0].device:
+        launches = _launches_in_place(arrays)
+        shares = cupy.empty(sum(blocks for _, _, blocks in launches), np.float64)
+        begun = 0
+        for of_arrays, parameters, blocks in launches:
+            arguments = (parameters, shares[begun:], np.float64(p))
+            run("optim", "norm_shares", of_arrays, (blocks,), arguments)
+            begun += blocks
+        result = cupy.empty((), dtype)
+        run("optim", "norm_of_shares", dtype, (1,), (result, shares, np.int32(begun), np.float64(p)))
+    return result
+
+
+def scale_all(arrays: list[Any], factor: Any) -> None:
+    """Multiplies all arrays, in place, with `factor`, of shape () and on their device."""
+    with arrays[0].device:
+        factor = factor.astype(np.float64, copy=False)
+        for dtype, parameters, blocks in _launches_in_place(arrays):
+            run("optim", "scale", dtype, (blocks,), (parameters, factor))
+
+
+def _launches_in_place(arrays: list[Any]) -> list[tuple[np.dtype, np.ndarray, int]]:
+    """The dtype, the struct Parameters and the number of blocks of launches that change arrays in place."""
+    launches = []
+    for dtype in dict.fromkeys(array.dtype for array in arrays):
+        rows: list[Any] = [(array, array, [], None) for array in arrays if array.dtype == dtype]
+        launches += [(dtype, parameters, blocks) for parameters, blocks in _optimizer_launches(rows) if blocks]
+    return launches

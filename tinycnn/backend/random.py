@@ -1,0 +1,42 @@
+"""The random state of each device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinycnn.backend.device import CPU, Device, gpu_kernels, module_of
+
+_seed: int | None = None
+_generators: dict[Device, Any] = {}
+
+
+def manual_seed(seed: int) -> None:
+    """Seeds the random state of every device: the next draws on each depend on `seed` alone."""
+    global _seed
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"manual_seed: expected an int of at least 0, got {seed!r}")
+    _seed = int(seed)
+    _generators.pop(CPU, None)
+    for target, generator in _generators.items():
+        generator.seed(_seed_of(target))
+
+
+def random_generator(target: Device = CPU) -> Any:
+    """The random generator of a device: a numpy.random.Generator, or a `kernels.gpu.Generator` with its interface.
+
+    A GPU becomes CuPy's current device.
+    """
+    module_of(target)
+    if target not in _generators:
+        if target == CPU:
+            _generators[target] = np.random.default_rng(_seed)
+        else:
+            _generators[target] = gpu_kernels().Generator(_seed_of(target))
+    return _generators[target]
+
+
+def _seed_of(target: Device) -> np.random.SeedSequence:
+    """For a GPU, so that the numbers of no two are the same."""
+    return np.random.SeedSequence(_seed, spawn_key=(target.index,))

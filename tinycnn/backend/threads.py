@@ -1,0 +1,91 @@
+"""Threads on a CPU: how many, and how work is shared out among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinycnn.backend.device import Array
+
+# Below this many multiply-adds, one thread is faster: handing work to another thread and waiting for it takes about
+# 0.1 ms, and every NumPy call in between contends for the interpreter's lock.
+OPERATIONS_A_THREAD = 16_000_000
+
+def _default_threads() -> int:
+    """OMP_NUM_THREADS, as the numeric libraries understand it, or one thread for each core this process may use."""
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+_num_threads = _default_threads() if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+_pool: ThreadPoolExecutor | None = None
+
+
+def get_num_threads() -> int:
+    """How many threads an operator may use on a CPU."""
+    return _num_threads
+
+
+def set_num_threads(count: int) -> None:
+    """Lets an operator use up to `count` threads on a CPU; the default is OMP_NUM_THREADS, or the number of cores.
+
+    With the same count, results are the same bit for bit: threads share out work in a fixed way.
+    """
+    global _num_threads, _pool
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"set_num_threads: expected an int of at least 1, got {count!r}")
+    _num_threads, _pool = count, None
+
+
+@cache
+def limit_blas() -> None:
+    """Keeps BLAS to one thread, from the first matrix product on: threads of its own beside ours would be too many,
+    and how it shares out a sum would depend on what ran before."""
+    from threadpoolctl import ThreadpoolController
+
+    ThreadpoolController().limit(limits=1, user_api="blas")
+
+
+def _thread_pool() -> ThreadPoolExecutor:
+    """The threads beside the calling one."""
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(_num_threads - 1, 1), thread_name_prefix="tinycnn")
+    return _pool
+
+
+def _forget_pool() -> None:
+    """A forked child has none of its parent's threads."""
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def shares(items: Sequence, like: Array, operations: int) -> list[Sequence]:
+    """`items` split into one consecutive run for each thread; all in one if `operations` do not pay a hand-over."""
+    if isinstance(like, np.ndarray):
+        limit_blas()
+    threads = _num_threads if isinstance(like, np.ndarray) and operations >= OPERATIONS_A_THREAD else 1
+    count = max(1, min(threads, len(items)))
+    bounds = [len(items) * i // count for i in range(count + 1)]
+    return [items[start:stop] for start, stop in pairwise(bounds)]
+
+
+def in_threads(work: Callable[[Any], Any], shared: list[Any]) -> list[Any]:
+    """[work(share) for each share], each in a thread of its own; the first in this one."""
+    if len(shared) == 1:
+        return [work(shared[0])]
+    others = [_thread_pool().submit(work, share) for share in shared[1:]]
+    try:
+        return [work(shared[0]), *[other.result() for other in others]]
+    finally:
+        wait(others)  # also after an error: they write to memory that the caller is about to drop

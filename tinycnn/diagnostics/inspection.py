@@ -1,0 +1,175 @@
+"""Looking inside: any layer's activations and gradients, a convolution's im2col matrices, the graph as a picture."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from tinycnn.autograd import Function, no_grad
+from tinycnn.nn.conv import _ConvNd
+from tinycnn.nn.functional.resize import pad
+from tinycnn.nn.module import Module
+from tinycnn.ops import windows
+from tinycnn.tensor import Tensor
+
+
+@dataclass
+class Call:
+    """One call of a module: what went in, and what came out."""
+
+    inputs: tuple
+    output: Any
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """The gradient of the output, once `backward` has run."""
+        return self.output.grad if isinstance(self.output, Tensor) else None
+
+
+class record(Mapping):
+    """Context manager that keeps what every module below `model` is given and gives, and the gradients of that.
+
+        with record(model) as seen:
+            loss_function(model(images), labels).backward()
+        seen["features.0"].output, seen["features.0"].gradient
+
+    A mapping from dotted names ("" is the model itself) to the `Call`; of a module that was called more than once, the
+    last. `calls(name)` lists all. Nothing is kept by the model afterwards; what `seen` keeps lives as long as `seen`.
+    """
+
+    def __init__(self, model: Module):
+        self.model = model
+        self._calls: dict[str, list[Call]] = {}
+
+    def __enter__(self) -> record:
+        self._handles = [
+            module.register_forward_hook(lambda _, inputs, output, name=name: self._keep(name, inputs, output))
+            for name, module in self.model.named_modules()
+        ]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _keep(self, name: str, inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor) and output.requires_grad:
+            output.retain_grad()
+        self._calls.setdefault(name, []).append(Call(inputs, output))
+
+    def calls(self, name: str) -> list[Call]:
+        """All calls of the module of this name, in their order."""
+        if name not in self._calls:
+            known = ", ".join(repr(n) for n in self._calls) or "none: was the model called inside the block?"
+            raise KeyError(f"record: no call of {name!r}; called were {known}")
+        return self._calls[name]
+
+    def __getitem__(self, name: str) -> Call:
+        return self.calls(name)[-1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+
+@dataclass
+class ConvParts:
+    """A convolution as im2col sees it; G groups, K kernel positions, L output positions.
+
+    Attributes:
+        columns: (N, G, C/G·K, L), the windows of the input as columns.
+        kernels: (G, O/G, C/G·K), the weight, a kernel a row: the output is kernels @ columns (+ bias).
+        column_gradient: (N, G, C/G·K, L), kernelsᵀ @ grad_output; col2im adds it up to the input gradient.
+        weight_gradient: of the weight's shape, grad_output @ columnsᵀ summed over the batch.
+        input_gradient: of the input's shape.
+
+    The gradients are None without a `grad_output`.
+    """
+
+    columns: Tensor
+    kernels: Tensor
+    column_gradient: Tensor | None = None
+    weight_gradient: Tensor | None = None
+    input_gradient: Tensor | None = None
+
+
+@no_grad()
+def conv_parts(layer: Module, input: Tensor, grad_output: Tensor | None = None) -> ConvParts:
+    """The im2col matrices of a Conv1d, Conv2d or Conv3d for an input (N, C, *S) and, for the gradients, an upstream
+    gradient of the output's shape. Padding modes other than zeros show the padded input as the input."""
+    if not isinstance(layer, _ConvNd):
+        raise TypeError(f"conv_parts: expected a Conv1d, Conv2d or Conv3d, got {type(layer).__name__}")
+    if input.ndim != layer.dims + 2 or input.shape[1] != layer.in_channels:
+        raise ValueError(f"conv_parts: expected input (N, {layer.in_channels}, *S) for {layer!r}, got {input.shape}")
+    pads = layer._pads
+    if layer.padding_mode != "zeros":
+        input = pad(input, [amount for pair in pads[::-1] for amount in pair], mode=layer.padding_mode)
+        pads = ((0, 0),) * layer.dims
+    window = windows.Window(input.shape[2:], layer.kernel_size, layer.stride, pads, layer.dilation)
+    batch, groups, positions = len(input), layer.groups, prod(window.output_size)
+    columns = windows.im2col(input, window).reshape(batch, groups, -1, positions)
+    kernels = layer.weight.detach().reshape(groups, layer.out_channels // groups, -1)
+    parts = ConvParts(columns, kernels)
+    if grad_output is not None:
+        expected = (batch, layer.out_channels, *window.output_size)
+        if grad_output.shape != expected:
+            raise ValueError(f"conv_parts: expected grad_output of shape {expected}, got {grad_output.shape}")
+        upstream = grad_output.detach().reshape(batch, groups, layer.out_channels // groups, positions)
+        parts.column_gradient = kernels.transpose(1, 2).unsqueeze(0) @ upstream
+        parts.weight_gradient = (upstream @ columns.transpose(2, 3)).sum(0).reshape(*layer.weight.shape)
+        parts.input_gradient = windows.col2im(parts.column_gradient.reshape(batch, -1, positions), window)
+    return parts
+
+
+def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
+    """The graph that computed `output`, in graphviz's dot language: boxes are operators, ovals are leaves.
+
+    Args:
+        output: a Tensor that an operator made while gradients were recorded.
+        names: what to call leaves, such as `dict(model.named_parameters())`.
+    """
+    if output.grad_fn is None:
+        raise ValueError("graph: this tensor was not computed by recorded operators (it has no grad_fn)")
+    known = {id(tensor): name for name, tensor in (names or {}).items()}
+    numbers: dict[Any, int] = {}
+    lines = ["digraph {", "  rankdir=BT", '  node [fontname="Helvetica"]', "  edge [fontsize=10]"]
+
+    def number(node: Any) -> tuple[int, bool]:
+        is_new = node not in numbers
+        return numbers.setdefault(node, len(numbers)), is_new
+
+    lines.append(f'  0 [shape=box, style=bold, label="{output.grad_fn.name}\\n{_shape(output.shape)}"]')
+    number(output.grad_fn)
+    stack: list[Function] = [output.grad_fn]
+    while stack:
+        node = stack.pop()
+        for edge, input_type in zip(node.edges, node.input_types, strict=True):
+            if edge is None:
+                continue
+            source, is_new = number(edge)
+            if is_new and isinstance(edge, Function):
+                lines.append(f'  {source} [shape=box, label="{edge.name}"]')
+                stack.append(edge)
+            elif is_new:
+                name = known.get(id(edge), "leaf").replace('"', r"\"")
+                lines.append(f'  {source} [shape=oval, label="{name}\\n{_shape(edge.shape)}"]')
+            lines.append(f'  {source} -> {numbers[node]} [label="{_shape(input_type[0])}"]')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape)) or "number"
+
+
+def graph_svg(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
+    """`graph` as an SVG picture. RuntimeError where graphviz's program `dot` is not installed."""
+    if shutil.which("dot") is None:
+        raise RuntimeError("graph_svg: the program 'dot' was not found: install graphviz, or use graph() for its input")
+    run = subprocess.run(["dot", "-Tsvg"], input=graph(output, names), capture_output=True, text=True, check=True)
+    return run.stdout

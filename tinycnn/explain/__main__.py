@@ -1,5 +1,0 @@
-import sys
-
-from tinycnn.explain import main
-
-sys.exit(main())

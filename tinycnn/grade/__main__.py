@@ -1,5 +1,0 @@
-import sys
-
-from tinycnn.grade.command import main
-
-sys.exit(main())

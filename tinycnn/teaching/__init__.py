@@ -1,0 +1,1 @@
+"""For courses: operators as naive loops, worked examples, exercises and their grader."""

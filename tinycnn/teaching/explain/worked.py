@@ -1,0 +1,127 @@
+"""The worked examples: small whole numbers in, every array of the forward and backward pass out, by tinycnn itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from tinycnn.autograd import no_grad
+from tinycnn.nn import functional as F
+from tinycnn.ops.windows import Window, im2col
+from tinycnn.tensor import Tensor
+
+# What still fits on a screen; the page holds its visitors to the same limits.
+LIMITS = {
+    "input": (1, 12), "kernel": (1, 5), "stride": (1, 5), "padding": (0, 4), "dilation": (1, 4),
+    "channels": (1, 3), "filters": (1, 3), "output": (1, 12), "rows": (1, 50), "columns": (1, 64),
+}  # fmt: skip
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ConvGeometry:
+    """ValueError, naming the limit, for what does not fit on the page."""
+
+    input: Pair = (5, 5)
+    kernel: Pair = (3, 3)
+    stride: Pair = (2, 2)
+    padding: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    channels: int = 1
+    filters: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            for number in value if isinstance(value, tuple) else (value,):
+                _check(name, number)
+        for number in self.output:
+            _check("output", number, f": with this kernel, stride, padding and dilation the output is {self.output}")
+        _check("rows", self.channels * self.kernel[0] * self.kernel[1], " of the im2col matrix, channels · KH · KW")
+        _check("columns", self.output[0] * self.output[1], " of the im2col matrix, OH · OW")
+
+    @property
+    def window(self) -> Window:
+        pads = tuple((p, p) for p in self.padding)
+        return Window(self.input, self.kernel, self.stride, pads, self.dilation)
+
+    @property
+    def output(self) -> Pair:
+        OH, OW = self.window.output_size
+        return OH, OW
+
+
+@dataclass(frozen=True)
+class PoolGeometry(ConvGeometry):
+    """One channel; the padding is at most half the kernel, as `F.max_pool2d` wants it."""
+
+    padding: Pair = (0, 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+            raise ValueError(f"padding: expected at most half the kernel {self.kernel}, got {self.padding}")
+
+
+def _check(name: str, number: int, what: str = "") -> None:
+    least, most = LIMITS[name]
+    if not least <= number <= most:
+        raise ValueError(f"{name}: expected {least} to {most}, got {number}{what}")
+
+
+def numbers(seed: int) -> dict[str, np.ndarray]:
+    """Small whole numbers for the largest geometry. Others use their first corner, so that a change of the stride
+    leaves the input as it is."""
+    rng = np.random.default_rng(seed)
+    size, kernel, channels, filters, output = (
+        LIMITS[name][1] for name in ("input", "kernel", "channels", "filters", "output")
+    )
+    return {
+        "x": rng.integers(0, 5, (channels, size, size)),
+        "w": rng.integers(-2, 3, (filters, channels, kernel, kernel)),
+        "dy": rng.choice([-2, -1, 1, 2, 3], (filters, output, output)),
+        "pool_x": rng.integers(0, 4, (1, size, size)),  # few values, many ties
+        "pool_dy": rng.integers(1, 6, (1, output, output)),
+    }
+
+
+def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
+    """x (C, H, W), w (O, C, KH, KW), columns (C·KH·KW, OH·OW), y (O, OH, OW), and d followed by each name for its
+    gradient; dx_padded is the input gradient before the padding is cropped, db (O) that of a bias."""
+    given, (KH, KW), (H, W), (OH, OW) = numbers(seed), geometry.kernel, geometry.input, geometry.output
+    C, O = geometry.channels, geometry.filters
+    x = Tensor(given["x"][None, :C, :H, :W].astype("float64"), requires_grad=True)
+    w = Tensor(given["w"][:O, :C, :KH, :KW].astype("float64"), requires_grad=True)
+    dy = Tensor(given["dy"][None, :O, :OH, :OW].astype("float64"))
+    PH, PW = geometry.padding
+    padded = F.pad(x, (PW, PW, PH, PH))
+    whole = Window(padded.shape[2:], geometry.kernel, geometry.stride, ((0, 0), (0, 0)), geometry.dilation)
+    columns = im2col(padded, whole)
+    y = (w.reshape(O, -1) @ columns[0]).reshape(1, O, OH, OW)
+    padded.retain_grad()
+    columns.retain_grad()
+    y.backward(dy)
+    found = {
+        "x": x[0], "w": w, "columns": columns[0], "y": y[0], "dy": dy[0], "dcolumns": _grad(columns)[0],
+        "dx": _grad(x)[0], "dx_padded": _grad(padded)[0], "dw": _grad(w), "db": dy.sum((0, 2, 3)),
+    }  # fmt: skip
+    return {name: tensor.detach().numpy().astype(int) for name, tensor in found.items()}
+
+
+def worked_pool(geometry: PoolGeometry, seed: int = 0) -> dict[str, np.ndarray]:
+    """x (1, H, W), y (1, OH, OW), dy, dx of a max pooling."""
+    given, (H, W), (OH, OW) = numbers(seed), geometry.input, geometry.output
+    x = Tensor(given["pool_x"][None, :, :H, :W].astype("float64"), requires_grad=True)
+    dy = Tensor(given["pool_dy"][None, :, :OH, :OW].astype("float64"))
+    y = F.max_pool2d(x, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
+    y.backward(dy)
+    # A window that lies on padding only has the maximum −∞: no whole number, so the page gets None for it.
+    found = {"x": x[0], "y": y[0], "dy": dy[0], "dx": _grad(x)[0]}
+    with no_grad():
+        return {name: tensor.detach().numpy() for name, tensor in found.items()}
+
+
+def _grad(tensor: Tensor) -> Tensor:
+    assert tensor.grad is not None
+    return tensor.grad

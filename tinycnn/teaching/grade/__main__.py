@@ -1,0 +1,5 @@
+import sys
+
+from tinycnn.teaching.grade.command import main
+
+sys.exit(main())

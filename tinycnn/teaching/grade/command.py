@@ -1,0 +1,111 @@
+"""The command: grades the steps one after the other, and never fails because of what a student wrote."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tinycnn.teaching.grade import report
+from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
+from tinycnn.teaching.grade.steps import STEPS
+from tinycnn.teaching.grade.student import Student, forbidden_import
+
+DEFAULT_TIMEOUT = 10.0
+
+
+def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT_TIMEOUT) -> Graded:
+    """Runs one exercise file in a process of its own and checks all its functions."""
+    graded, path = Graded(step), folder / f"{step.module}.py"
+    if not path.is_file():
+        return _all_wrong(graded, f"{path.name} is missing")
+    if (forbidden := forbidden_import(path, step.may_use_tinycnn)) is not None:
+        return _all_wrong(graded, f"{path.name}, {forbidden}")
+    with Student(path, timeout) as student:
+        outcome = student.start()
+        if outcome["status"] != "value":
+            return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
+        for exercise in step.exercises:
+            if exercise.after and any(check.problem for check in graded.checks):
+                graded.checks += unchecked(step.number, [exercise], "not tried: the functions above come first")
+            else:
+                graded.checks += grade_exercise(exercise, step.number, student, seed)
+        graded.printed = student.printed
+    return graded
+
+
+def _all_wrong(graded: Graded, problem: str) -> Graded:
+    graded.checks = unchecked(graded.step.number, graded.step.exercises, problem)
+    return graded
+
+
+def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) -> str:
+    """A word of warning when a wrong step imports a wrong one."""
+    if not any(check.problem for check in graded.checks):
+        return ""
+    wrong = {g.step.module: g.step.number for g in earlier if any(check.problem for check in g.checks)}
+    try:
+        tree = ast.parse((folder / f"{graded.step.module}.py").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    numbers = [str(number) for module, number in wrong.items() if module in used]
+    return f"this step builds on step {' and '.join(numbers)}, not right yet: begin there" if numbers else ""
+
+
+# --- the command line -------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tinycnn grade", description="Grades the exercises of a folder; needs no network.")
+    parser.add_argument("folder", type=Path, help="the folder with step01_output_size.py and so on")
+    parser.add_argument("--only", type=int, nargs="+", default=[], metavar="STEP", help="only these steps")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers and sizes; default 0")
+    parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS",
+                        help="for one call; default %(default)g (training has more)")  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write Gradescope's results.json")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 if everything asked for is right, 1 if not, 2 if the command cannot be carried out."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    numbers, folder = [step.number for step in STEPS], options.folder
+    if not folder.is_dir():
+        parser.error(f"{folder} is not a folder")
+    if not any((folder / f"{step.module}.py").is_file() for step in STEPS):
+        parser.error(f"{folder} has no exercise: expected files like {STEPS[0].module}.py")
+    if unknown := [n for n in options.only if n not in numbers]:
+        parser.error(f"--only: there are steps {numbers[0]} to {numbers[-1]}, got {unknown[0]}")
+    if options.seed < 0 or not options.timeout > 0:
+        parser.error("--seed must be at least 0 and --timeout more than 0")
+
+    started = time.perf_counter()
+    all_graded: list[Graded] = []
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for step in STEPS:
+        if not options.only or step.number in options.only:
+            graded = grade_step(step, folder, options.seed, options.timeout)
+            graded.note = _builds_on_wrong(folder, graded, all_graded)
+            all_graded.append(graded)
+            print("\n".join(report.step_lines(graded, colour)) + "\n", flush=True)
+    print(report.summary(all_graded))
+    if options.json is not None:
+        results = report.gradescope(all_graded, time.perf_counter() - started)
+        try:
+            options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            parser.error(f"--json: cannot write {options.json}: {error.strerror}")
+    return int(any(check.problem for graded in all_graded for check in graded.checks))

@@ -1,0 +1,7 @@
+"""The ladder: all steps in order."""
+
+from __future__ import annotations
+
+from tinycnn.teaching.grade import conv, lenet, pool_and_loss
+
+STEPS = [*conv.STEPS, *pool_and_loss.STEPS, lenet.STEP]

@@ -1,0 +1,121 @@
+"""The grader's end of the student's process: start it, ask it, and survive whatever it does."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import tinycnn
+from tinycnn.teaching.grade import runner
+
+# Of a student's own file, what it may import besides NumPy, the standard library and the other steps.
+TINYCNN_IN_LENET = ("tinycnn", "tinycnn.optim", "tinycnn.data")
+TINYCNN_NAMES = ("Function", "Tensor", "no_grad", "optim", "data", "Digits", "DataLoader")
+
+
+class Student:
+    """One process with one exercise imported; a new one is started when the old one is gone."""
+
+    def __init__(self, path: Path, timeout: float):
+        self.path, self.timeout = path.resolve(), timeout
+        self.process: subprocess.Popen | None = None
+        self.replies: queue.Queue = queue.Queue()
+        self.printed = ""
+
+    def __enter__(self) -> Student:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> dict[str, Any]:
+        """Imports the exercise; the outcome of that."""
+        roots = [str(Path(tinycnn.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, roots))}
+        command = [sys.executable, "-P", "-B", runner.__file__, str(self.path.parent), self.path.stem]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.path.parent, env=environment
+        )
+        self.replies = queue.Queue()
+        threading.Thread(target=_listen, args=(self.process.stdout, self.replies), daemon=True).start()
+        return self._reply(max(self.timeout, 30.0))  # a cold disk is not the student's fault
+
+    def call(self, function: str, arguments: tuple, timeout: float | None = None) -> dict[str, Any]:
+        """The outcome of one call: a dict whose "status" is value, error, missing, timeout or died."""
+        if self.process is None:
+            outcome = self.start()
+            if outcome["status"] != "value":
+                return outcome
+        assert self.process is not None
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # if it is gone, the missing reply says so
+            runner.send(self.process.stdin, (function, arguments))  # type: ignore[arg-type]
+        return self._reply(self.timeout if timeout is None else timeout)
+
+    def _reply(self, timeout: float) -> dict[str, Any]:
+        assert self.process is not None
+        try:
+            outcome = self.replies.get(timeout=timeout)
+        except queue.Empty:
+            self.stop()
+            return {"status": "timeout", "seconds": timeout}
+        if outcome is None:
+            status = self.process.wait()
+            self.stop()
+            return {"status": "died", "exit": status}
+        self.printed += outcome["printed"]
+        return outcome
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()  # type: ignore[union-attr]
+            self.process = None
+
+
+def _listen(stream: Any, replies: queue.Queue) -> None:
+    """Puts every reply into the queue, and None at the end. (Pipes cannot be waited for with a timeout everywhere.)"""
+    with stream, contextlib.suppress(EOFError, OSError, ValueError):
+        while True:
+            replies.put(runner.receive(stream))
+    replies.put(None)
+
+
+def forbidden_import(path: Path, may_use_tinycnn: bool) -> str | None:
+    """The first import in the file that the rules do not allow, as a sentence; None if there is none."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None  # importing it will say so better
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Name) and node.id in ("__import__", "exec", "eval"):
+            names = [node.id]
+        else:
+            continue
+        for name in names:
+            if not _allowed(name, path.parent, may_use_tinycnn):
+                rule = "only NumPy, the standard library and your own steps are allowed"
+                return f"line {node.lineno} uses {name}: {rule}"
+    return None
+
+
+def _allowed(name: str, folder: Path, may_use_tinycnn: bool) -> bool:
+    top = name.partition(".")[0]
+    if top == "tinycnn":
+        return may_use_tinycnn and (name in TINYCNN_IN_LENET or name.rpartition(".")[2] in TINYCNN_NAMES)
+    if top in ("importlib", "__import__", "exec", "eval"):
+        return False
+    return top == "numpy" or top in sys.stdlib_module_names or (folder / f"{top}.py").is_file()
