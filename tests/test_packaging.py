@@ -34,7 +34,7 @@ def test_cupy_is_imported_in_one_place_only():
         if import_cupy.search(path.read_text(encoding="utf-8"))
     }
     assert importers
-    assert all(path == "backend/device.py" or path.startswith("backend/gpu/") for path in importers)
+    assert all(path == "backend/devices.py" or path.startswith("backend/gpu/") for path in importers)
 
 
 @pytest.mark.parametrize("module", ["tinycnn", "tinycnn.data"])

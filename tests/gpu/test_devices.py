@@ -385,7 +385,8 @@ def test_drivers_that_are_missing_or_too_old(monkeypatch, status, driver, runtim
         CUDARuntimeError=CUDARuntimeError, getDeviceCount=get_device_count, driverGetVersion=lambda: driver,
         runtimeGetVersion=lambda: runtime,
     )  # fmt: skip
-    monkeypatch.setattr(backend, "cupy", lambda: types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=fake)))
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=fake))
+    monkeypatch.setattr(backend.devices, "cupy", lambda: cupy)
     with pytest.raises(RuntimeError) as refused:
         backend.device("cuda:0")
     assert str(refused.value).startswith(f"device: {message}")
@@ -402,7 +403,7 @@ def test_a_cupy_without_the_compiler(monkeypatch):
         ),
         nvrtc=types.SimpleNamespace(getVersion=not_found),
     )
-    monkeypatch.setattr(backend, "cupy", lambda: types.SimpleNamespace(cuda=found))
+    monkeypatch.setattr(backend.devices, "cupy", lambda: types.SimpleNamespace(cuda=found))
     expected = (
         "device: CuPy does not find NVRTC, which compiles kernels (Failure finding libnvrtc.so.13:): "
         "pip install 'tinycnn[cuda13x]', which brings it, or install the CUDA 13 toolkit"

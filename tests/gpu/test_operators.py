@@ -58,14 +58,14 @@ def test_same_bits_twice_and_inputs_unchanged(case):
 
 def test_a_structs_fields_are_not_described_at_every_launch(monkeypatch):
     """For CuPy asks NumPy to, and it takes 17 µs."""
-    from tinycnn.backend.gpu import kernels as gpu
+    from tinycnn.backend.gpu import launch
 
-    given, kernel = [], gpu.kernel
+    given, kernel = [], launch.kernel
 
     def noting(*which):
         return lambda grid, block, arguments: given.extend(arguments) or kernel(*which)(grid, block, arguments)
 
-    monkeypatch.setattr(gpu, "kernel", noting)
+    monkeypatch.setattr(launch, "kernel", noting)
     layer = tinycnn.nn.Sequential(
         tinycnn.nn.Conv2d(2, 3, 3), tinycnn.nn.BatchNorm2d(3), tinycnn.nn.ReLU(), tinycnn.nn.MaxPool2d(2)
     ).gpu()

@@ -260,15 +260,15 @@ def test_a_step_does_not_make_the_host_wait(name):
 @each_optimizer
 def test_launches_of_a_step(name, cupy, monkeypatch):
     """One for the whole group, one to count the step, and one for new options."""
-    from tinycnn.backend.gpu import kernels as gpu
+    from tinycnn.backend.gpu import launch
 
     pair = Pair(shapes=[(30, 20)] * 20)
     _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
     pair.new_gradients(missing=0)
     optimizer.step()
     launched = []
-    kernel = gpu.kernel
-    monkeypatch.setattr(gpu, "kernel", lambda file, name, dtype: launched.append(name) or kernel(file, name, dtype))
+    kernel = launch.kernel
+    monkeypatch.setattr(launch, "kernel", lambda file, name, dtype: launched.append(name) or kernel(file, name, dtype))
     optimizer.step()
     counts = [] if name == "RMSprop" else [f"{name.lower().removesuffix('w')}_begin"]
     assert launched == [*counts, name.lower().removesuffix("w")]

@@ -1,12 +1,12 @@
 """Where arrays live and what computes them. Nothing outside of this folder imports CuPy or asks for a device.
 
-`device` knows where an array lies, `cpu` and `gpu` hold the kernels, of the same names; the rest is the state of the
+`devices` knows where an array lies, `cpu` and `gpu` hold the kernels, of the same names; the rest is the state of the
 process: `random` generators, `threads`, `memory` that is kept, the `precision` of products, a `recording` of a GPU's
 work.
 """
 
-from tinycnn.backend import memory, precision, random, threads
-from tinycnn.backend.device import (
+from tinycnn.backend import devices, memory, precision, random, threads
+from tinycnn.backend.devices import (
     CPU,
     DRIVERS,
     Array,

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from tinycnn.backend.device import Array, cupy
+from tinycnn.backend.devices import Array, cupy
 
 MMAP_BYTES, TRIM_BYTES = 1 << 28, 1 << 30  # see _keep_freed_memory
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.backend.device import CPU, Device, gpu_kernels, module_of
+from tinycnn.backend.devices import CPU, Device, gpu_kernels, module_of
 
 _seed: int | None = None
 _generators: dict[Device, Any] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.backend.device import Array
+from tinycnn.backend.devices import Array
 
 # Below this many multiply-adds, one thread is faster: handing work to another thread and waiting for it takes about
 # 0.1 ms, and every NumPy call in between contends for the interpreter's lock.

@@ -134,8 +134,10 @@ def test_numbers_do_not_depend_on_the_launch(gpu, monkeypatch):
         return [a.get() for a in (g.random(3000), g.standard_normal(999, np.float32), g.integers(0, 9, 2000))]
 
     before = draw()
-    monkeypatch.setattr(gpu, "THREADS", 32)
-    monkeypatch.setattr(gpu, "MAX_BLOCKS", 3)
+    from tinycnn.backend.gpu import launch
+
+    monkeypatch.setattr(launch, "THREADS", 32)
+    monkeypatch.setattr(launch, "MAX_BLOCKS", 3)
     for a, b in zip(before, draw()):
         np.testing.assert_array_equal(a, b)
 
