@@ -402,10 +402,10 @@ def ints(lib, *shape):
 
 # What is refused, with which error and a part of its message; torch refuses all of these too.
 REFUSED = [
-    (lambda lib: floats(lib, 2, 3) + floats(lib, 2), ValueError, "Add: shapes (2, 3) and (2,) do not broadcast"),
+    (lambda lib: floats(lib, 2, 3) + floats(lib, 2), ValueError, "add: shapes (2, 3) and (2,) do not broadcast"),
     (lambda lib: floats(lib, 2) == floats(lib, 3), ValueError, "equal: shapes (2,) and (3,) do not broadcast"),
-    (lambda lib: floats(lib, 2) * "a", TypeError, "Mul: expected a Tensor, an array or a number, got str"),
-    (lambda lib: None - floats(lib, 2), TypeError, "Sub: expected a Tensor, an array or a number, got NoneType"),
+    (lambda lib: floats(lib, 2) * "a", TypeError, "mul: expected a Tensor, an array or a number, got str"),
+    (lambda lib: None - floats(lib, 2), TypeError, "sub: expected a Tensor, an array or a number, got NoneType"),
     (lambda lib: floats(lib, 2) < "a", TypeError, "'<' not supported"),
     (lambda lib: -(ints(lib, 2) > 0), TypeError, "neg: not defined for boolean tensors; use ~x"),
     (lambda lib: 1 - (ints(lib, 2) > 0), TypeError, "sub: not defined for boolean tensors"),
@@ -428,10 +428,10 @@ REFUSED = [
     (lambda lib: floats(lib, 2).clamp(), ValueError, "clamp: expected min, max or both"),
     (lambda lib: lib.where(floats(lib, 2), 1.0, 2.0), TypeError, "where: expected a boolean Tensor as condition"),
     (lambda lib: lib.where(floats(lib, 2) > 0, floats(lib, 3), 0.0), ValueError, "where: shapes (2,) and (3,)"),
-    (lambda lib: ints(lib, 2).mean(), TypeError, "mean: expected a floating-point tensor, got int64"),
-    (lambda lib: ints(lib, 2).var(), TypeError, "var: expected a floating-point tensor"),
-    (lambda lib: ints(lib, 2).norm(), TypeError, "norm: expected a floating-point tensor"),
-    (lambda lib: ints(lib, 2).softmax(0), TypeError, "softmax: expected a floating-point tensor"),
+    (lambda lib: ints(lib, 2).mean(), TypeError, "mean: expected a floating-point Tensor, got int64"),
+    (lambda lib: ints(lib, 2).var(), TypeError, "var: expected a floating-point Tensor"),
+    (lambda lib: ints(lib, 2).norm(), TypeError, "norm: expected a floating-point Tensor"),
+    (lambda lib: ints(lib, 2).softmax(0), TypeError, "softmax: expected a floating-point Tensor"),
     (lambda lib: floats(lib, 2).softmax(1), IndexError, "softmax: dim 1 is out of range for 1 dimension(s)"),
     (lambda lib: floats(lib, 2, 3).sum(2), IndexError, "sum: dim 2 is out of range for 2 dimension(s)"),
     (lambda lib: floats(lib, 2, 3).mean(-3), IndexError, "mean: dim -3 is out of range"),

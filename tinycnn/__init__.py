@@ -1,32 +1,13 @@
 """tinycnn: a micro deep-learning framework whose every operator can be read on one screen."""
 
-from tinycnn import amp, backend, cuda, nn, optim
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tinycnn import amp, backend, creation, cuda, nn, ops, optim
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
 from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
-from tinycnn.creation import (
-    arange,
-    empty,
-    empty_like,
-    eye,
-    from_numpy,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    rand,
-    randint,
-    randn,
-    randperm,
-    tensor,
-    zeros,
-    zeros_like,
-)
-from tinycnn.diagnostics.anomaly import detect_anomaly
-from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
-from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
-from tinycnn.diagnostics.summary import summary
+from tinycnn.creation import *
 from tinycnn.dtypes import (
     bool_,
     float16,
@@ -40,59 +21,89 @@ from tinycnn.dtypes import (
     set_default_dtype,
     uint8,
 )
-from tinycnn.functions import (
-    abs,
-    all,
-    allclose,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    argsort,
-    ceil,
-    clamp,
-    cos,
-    cumsum,
-    exp,
-    expm1,
-    flatten,
-    floor,
-    gather,
-    isclose,
-    log,
-    log1p,
-    log_softmax,
-    logsumexp,
-    masked_fill,
-    mean,
-    norm,
-    permute,
-    relu,
-    reshape,
-    round,
-    sigmoid,
-    sin,
-    softmax,
-    sort,
-    split,
-    sqrt,
-    squeeze,
-    sum,
-    tanh,
-    topk,
-    transpose,
-    tril,
-    triu,
-    unsqueeze,
-    var,
-)
-from tinycnn.ops.arithmetic import floor_divide, maximum, minimum, pow, remainder, where
-from tinycnn.ops.matmul import matmul
-from tinycnn.ops.shape import cat, stack
+from tinycnn.ops import arithmetic, copy, index, reduce, select, shape, unary
+from tinycnn.ops.arithmetic import *
+from tinycnn.ops.copy import *
+from tinycnn.ops.index import *
+from tinycnn.ops.matmul import *
+from tinycnn.ops.reduce import *
+from tinycnn.ops.select import *
+from tinycnn.ops.shape import *
+from tinycnn.ops.sort import *
+from tinycnn.ops.unary import *
 from tinycnn.serialization import load, save
 from tinycnn.tensor import Tensor
 
+if TYPE_CHECKING:
+    from tinycnn import data, diagnostics, models, teaching
+    from tinycnn.diagnostics import anomaly, inspection, shapes
+    from tinycnn.diagnostics.anomaly import detect_anomaly
+    from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
+    from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
+    from tinycnn.diagnostics.summary import summary
+    from tinycnn.teaching import explain, grade, reference
+
 __version__ = "0.1.0"
+
+# Loaded when they are first used: modules, and functions by the module that defines them.
+_MODULES = {
+    "data": "tinycnn.data",
+    "diagnostics": "tinycnn.diagnostics",
+    "models": "tinycnn.models",
+    "teaching": "tinycnn.teaching",
+    "anomaly": "tinycnn.diagnostics.anomaly",
+    "inspection": "tinycnn.diagnostics.inspection",
+    "shapes": "tinycnn.diagnostics.shapes",
+    "explain": "tinycnn.teaching.explain",
+    "grade": "tinycnn.teaching.grade",
+    "reference": "tinycnn.teaching.reference",
+}
+_FUNCTIONS = {
+    "detect_anomaly": "tinycnn.diagnostics.anomaly",
+    "gradcheck": "tinycnn.diagnostics.gradcheck",
+    "gradgradcheck": "tinycnn.diagnostics.gradcheck",
+    "conv_parts": "tinycnn.diagnostics.inspection",
+    "graph": "tinycnn.diagnostics.inspection",
+    "graph_svg": "tinycnn.diagnostics.inspection",
+    "record": "tinycnn.diagnostics.inspection",
+    "summary": "tinycnn.diagnostics.summary",
+}
+
+__all__ = [
+    "Function", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
+    "device", "get_num_threads", "manual_seed", "set_num_threads",
+    "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
+    "get_default_dtype", "set_default_dtype", "load", "save",
+    "amp", "backend", "cuda", "nn", "optim",
+    "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "shapes", "explain", "grade", "reference",
+    "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
+]  # fmt: skip
+__all__ += creation.__all__  # the rest is listed where it is defined
+__all__ += arithmetic.__all__
+__all__ += copy.__all__
+__all__ += index.__all__
+__all__ += ops.matmul.__all__
+__all__ += reduce.__all__
+__all__ += select.__all__
+__all__ += shape.__all__
+__all__ += ops.sort.__all__
+__all__ += unary.__all__
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = importlib.import_module(_MODULES[name])
+    elif name in _FUNCTIONS:
+        value = getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    else:
+        raise AttributeError(f"module 'tinycnn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
 
 __path__.append(f"{__path__[0]}/_former_paths")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import threading
 import weakref
 import zlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from operator import attrgetter
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
@@ -23,8 +24,25 @@ from numpy import ndarray
 from tinycnn import backend
 from tinycnn.backend import Array
 
-# The class Tensor. tensor.py builds on the operators and they on this module, so it is tensor.py that sets it.
-Tensor: Any = None
+# The one knot of the package. Operators take and return Tensors, and the methods of Tensor are operators: each needs
+# the other. Imports go one way, from tensor.py to ops/ to this file, and the way back is this one name. To type
+# checkers and editors it is an import. At run time tensor.py sets it when the class is complete, and no operator runs
+# before that.
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor as Tensor
+
+# What `backward` returns: one gradient for each input, None where there is none.
+Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
+
+_new_object = object.__new__
+
+
+def wrap(array: Array) -> Tensor:
+    """A Tensor around `array` itself, with no history and no check: for results of operators."""
+    tensor = _new_object(Tensor)
+    tensor._array = np.asarray(array) if isinstance(array, np.generic) else array
+    return tensor
+
 
 # --- recording on and off ---------------------------------------------------------------------------------
 
@@ -169,7 +187,12 @@ class Function:
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
 
-    What else `backward` needs, `forward` puts into `self.saved`; it is freed with the rest after `backward`.
+    Attributes, for `forward` and `backward`:
+        xp: the array module of the inputs, NumPy or CuPy.
+        kernels: what computes on their device, `backend.cpu` or `backend.gpu.kernels`.
+        recorded: whether a graph is being recorded; `forward` may skip what only `backward` needs.
+        needs_input_grad: for each input, whether `backward` is asked for its gradient.
+        saved: what else `forward` keeps for `backward`; it is freed with the rest after `backward`.
     """
 
     saves_inputs = False
@@ -177,98 +200,126 @@ class Function:
     returns_view = False
     elementwise = False
 
-    recorded = False  # whether a graph is being recorded: `forward` may skip what only `backward` needs
+    xp: ModuleType = np
+    kernels: ModuleType = backend.cpu
+    recorded = False
     freed = False
+    needs_input_grad: Sequence[bool] = ()
     saved: Any = None
-    needs_input_grad: Sequence[bool] = ()  # for `backward`
+
     order: int  # in which the Functions were recorded
     edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
     input_types: list[Any]  # for each input, None or (shape, dtype)
     hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
-
-    _inputs: tuple | None = None
-    _output: Array | None = None
-    _order = itertools.count()
-
-    def forward(self, *arrays: Array) -> Array:
-        raise NotImplementedError(f"{self.name}: an operator defines forward(self, *arrays)")
-
-    def backward(self, grad_output: Any) -> Any:
-        raise NotImplementedError(f"{self.name}: this operator has no gradient")
-
     name = "Function"
+
+    _requires: list[bool]  # for each input, whether it requires a gradient
+    _inputs: tuple | None = None
+    _input_counts: list[int]  # of changes in place, when they were saved
+    _output: Array | None = None
+    _output_version: Version
+
+    if TYPE_CHECKING:  # subclasses name the arrays they take
+        forward: Callable[..., Array]
+        backward: Callable[..., Gradients]
+    else:
+
+        def forward(self, *arrays):
+            raise NotImplementedError(f"{self.name}: an operator defines forward(self, *arrays)")
+
+        def backward(self, grad_output):
+            raise NotImplementedError(f"{self.name}: this operator has no gradient")
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__name__
 
-    def __call__(self, *inputs: Any) -> Any:
-        arrays, needed = [], False
-        for x in inputs:
+    def __call__(self, *inputs: Any) -> Tensor:
+        """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
+        made it. (The way of every operator: no call is made here that can be avoided.)"""
+        arrays, count = [*inputs], len(inputs)
+        edges: list[Any] = [None] * count
+        types: list[Any] = [None] * count
+        requires = [False] * count
+        needed = has_tensor = False
+        for i, x in enumerate(inputs):
             if isinstance(x, Tensor):
-                arrays.append(x._array)
-                needed = needed or x._requires_grad
-            else:
-                arrays.append(x)
-        if needed and _mode.recording:
+                has_tensor = True
+                array = arrays[i] = x._array
+                if x._requires_grad:
+                    needed = requires[i] = True
+                    edges[i], types[i] = x._node or x, (array.shape, array.dtype)
+        if not has_tensor:
+            given = " and ".join(type(x).__name__ for x in inputs)
+            raise TypeError(f"{self._called}: expected a Tensor, got {given}")
+        mode = _mode
+        if needed and mode.recording:
             if self.recorded:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
         try:
-            if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
+            if arrays[0].__class__ is ndarray:  # the usual case, without a call in between
                 array = self.forward(*arrays)
             else:
+                self.xp, self.kernels = backend.modules_of(arrays)
                 array = backend.compute(self.name, self.forward, arrays, self.elementwise)
-        except Exception:
-            backend.one_device(self.name, arrays)  # says so if there are several
+        except Exception as error:
+            self._explain(error, arrays)
             raise
-        output = Tensor._wrap(array)
-        if _mode.anomaly is not None:
-            _mode.anomaly.forward(self, arrays, output._array)
+        output = _new_object(Tensor)
+        output._array = array if array.__class__ is ndarray else _as_array(array)
+        if mode.anomaly is not None:
+            mode.anomaly.forward(self, arrays, output._array)
         if self.returns_view and _is_view(output._array, arrays[0]):
             output._version = inputs[0]._shared_version()
         if self.recorded:
-            self._record(inputs, output)
+            self.order, self.edges, self.input_types, self._requires = next(_order), edges, types, requires
+            if self.saves_inputs:
+                counts = [0] * count
+                for i, x in enumerate(inputs):
+                    if x is not arrays[i] and (version := x._version) is not None:
+                        counts[i] = version.count if version.exposed is None else version.current()
+                self._inputs, self._input_counts = inputs, counts
+            if self.saves_output:
+                self._output, self._output_version = output._array, output._shared_version()
+            output._node = self
+            output._requires_grad = True
         return output
 
-    def _record(self, inputs: tuple, output: Any) -> None:
-        """Becomes the node of the graph that made `output`."""
-        self.order = next(Function._order)
-        self.edges = edges = []
-        self.input_types = types = []
-        for x in inputs:
-            need = isinstance(x, Tensor) and x._requires_grad
-            edges.append((x._node or x) if need else None)
-            types.append((x._array.shape, x._array.dtype) if need else None)
-        if self.saves_inputs:
-            self._inputs = inputs
-            self._input_counts = [_version_count(x) for x in inputs]
-        if self.saves_output:
-            self._output = output._array
-            self._output_version = output._shared_version()
-            self._output_count = self._output_version.current()
-        output._node = self
-        output._requires_grad = True
+    def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        """Raises a clearer error than `error`, if the operands lie on several devices or do not broadcast."""
+        backend.one_device(self._called, arrays)
+        if self.elementwise and isinstance(error, (TypeError, ValueError)):
+            check_broadcast(self._called, arrays)
+
+    @property
+    def _called(self) -> str:
+        """For errors: the name of the function that applies this operator, `log_softmax` for LogSoftmax."""
+        is_own = type(self).__module__.startswith("tinycnn.")
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower() if is_own else self.name
 
     @property
     def inputs(self) -> tuple:
         """The inputs, as given. RuntimeError if one was changed in place since `forward`."""
-        assert self._inputs is not None, f"{self.name}: set saves_inputs = True to use self.inputs"
-        for i, (x, count) in enumerate(zip(self._inputs, self._input_counts, strict=True)):
-            if _version_count(x) != count:
+        inputs = self._inputs
+        assert inputs is not None, f"{self.name}: set saves_inputs = True to use self.inputs"
+        for i, x in enumerate(inputs):
+            version = getattr(x, "_version", None)
+            if version is not None and version.current() != self._input_counts[i]:
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
-        return self._inputs
+        return inputs
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Tensor:
         """The output. RuntimeError if it was changed in place since `forward`."""
         assert self._output is not None, f"{self.name}: set saves_output = True to use self.output"
-        if self._output_version.current() != self._output_count:
+        if self._output_version.current() != 0:
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
-        output = Tensor._wrap(self._output)
-        output._node, output._version, output._requires_grad = self, self._output_version, True
+        output = _new_object(Tensor)
+        output._array, output._node, output._version = self._output, self, self._output_version
+        output._requires_grad = True
         return output
 
     def _changed_in_place(self, what: str) -> RuntimeError:
@@ -287,14 +338,29 @@ class Function:
         return f"<{self.name}>"
 
 
+_order = itertools.count()
+
+
+def _as_array(array: Any) -> Array:
+    """What `forward` returned as an array: NumPy makes scalars of results without dimensions."""
+    return np.asarray(array) if isinstance(array, np.generic) else array
+
+
 def _is_view(array: Array, of: Array) -> bool:
     """Whether `array` shares the memory of `of`, given that it is either a view or a copy of it."""
     return array is of or array.base is of or (of.base is not None and array.base is of.base)
 
 
-def _version_count(x: Any) -> int:
-    version = getattr(x, "_version", None)
-    return 0 if version is None else version.current()
+def check_broadcast(name: str, operands: Sequence[Any]) -> None:
+    """ValueError if the shapes of the arrays (or Tensors) among the operands do not broadcast."""
+    shapes = [x.shape for x in operands if hasattr(x, "shape")]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(map(str, shapes))
+        raise ValueError(
+            f"{name}: shapes {listed} do not broadcast: from the right, sizes must be equal or 1"
+        ) from None
 
 
 # --- the walk over the graph ------------------------------------------------------------------------------
@@ -316,8 +382,8 @@ def _reachable(roots: Sequence[Any]) -> list[Function]:
 
 
 def _walk(
-    roots: Sequence[tuple[Any, Any]], targets: set | None, retain_graph: bool, create_graph: bool
-) -> dict[Any, Any]:
+    roots: Sequence[tuple[Any, Tensor]], targets: set | None, retain_graph: bool, create_graph: bool
+) -> dict[Any, Tensor]:
     """The gradients of the leaves reached (`targets=None`), or of the `targets`, as a table.
 
     Keys of the table are nodes of the graph: the Function that made a tensor, or the tensor itself if it is a
@@ -331,7 +397,7 @@ def _walk(
         for node in nodes:  # the oldest first
             if not on_path.isdisjoint(node.edges):
                 on_path.add(node)
-    table: dict[Any, Any] = {}
+    table: dict[Any, Tensor] = {}
     with _RECORD if create_graph else _RECORD_NOT:
         for key, gradient in roots:
             table[key] = table[key] + gradient if key in table else gradient
@@ -346,19 +412,19 @@ def _walk(
             if targets is not None and node in targets:
                 table[node] = gradient
             if on_path is None:
-                needs = [edge is not None for edge in node.edges]
+                needs = node._requires
             else:
                 needs = [edge in on_path for edge in node.edges]  # None is not on the path
                 if True not in needs:
                     continue
             node.needs_input_grad = needs
-            for need, edge, input_type, grad_input in zip(
-                needs, node.edges, node.input_types, _backward(node, gradient)
-            ):
+            grad_inputs = _backward(node, gradient)
+            for need, edge, input_type, grad_input in zip(needs, node.edges, node.input_types, grad_inputs):
                 if not need or grad_input is None:
                     continue
-                array = getattr(grad_input, "_array", None)
-                if array is None or (array.shape, array.dtype) != input_type:
+                if grad_input.__class__ is not Tensor or input_type != (
+                    grad_input._array.shape, grad_input._array.dtype
+                ):  # fmt: skip
                     grad_input = _fit(node, grad_input, *input_type)
                 table[edge] = table[edge] + grad_input if edge in table else grad_input
             if not retain_graph:
@@ -372,20 +438,19 @@ def _walk(
 _RECORD, _RECORD_NOT = enable_grad(), no_grad()
 
 
-def _backward(node: Function, gradient: Any) -> tuple:
+def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """What `node.backward` returns, checked: one gradient, or None, for each input."""
     if node.freed:
         raise RuntimeError(
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    backward = node.backward if _mode.anomaly is None else partial(_mode.anomaly.backward, node)
-    if gradient._array.__class__ is ndarray:  # the usual case, without a call in between
-        grad_inputs = backward(gradient)
+    if gradient._array.__class__ is ndarray and _mode.anomaly is None:  # the usual case, without a call in between
+        grad_inputs: Any = node.backward(gradient)
     else:
         with backend.current(gradient._array):
-            grad_inputs = backward(gradient)
-    if not isinstance(grad_inputs, tuple):
+            grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
+    if grad_inputs.__class__ is not tuple:
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):
         raise RuntimeError(
@@ -394,7 +459,7 @@ def _backward(node: Function, gradient: Any) -> tuple:
     return grad_inputs
 
 
-def _fit(node: Function, gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def _fit(node: Function, gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
     """Undoes broadcasting and promotion: `gradient` summed to `shape` and cast to `dtype`."""
     if not isinstance(gradient, Tensor):
         raise TypeError(f"{node.name}.backward: expected Tensors or None, got {type(gradient).__name__}")
@@ -409,7 +474,7 @@ def _fit(node: Function, gradient: Any, shape: tuple[int, ...], dtype: np.dtype)
     return gradient if array.dtype == dtype else gradient.to(dtype)
 
 
-def _run_hooks(hooks: dict[int, Callable], gradient: Any) -> Any:
+def _run_hooks(hooks: dict[int, Callable], gradient: Tensor) -> Tensor:
     for hook in list(hooks.values()):  # a hook may remove itself
         replaced = hook(gradient)
         if replaced is not None:
@@ -420,13 +485,13 @@ def _run_hooks(hooks: dict[int, Callable], gradient: Any) -> Any:
     return gradient.clone()  # the hook may have kept it, and what becomes .grad is changed in place
 
 
-def _retain(tensor: Any, gradient: Any) -> None:
+def _retain(tensor: Tensor | None, gradient: Tensor) -> None:
     if tensor is not None:
         tensor.grad = gradient.clone() if tensor.grad is None else tensor.grad + gradient
 
 
 class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away again, and no other that is equal to it."""
+    """What registering a hook returns: `remove()` removes this hook; equal ones stay."""
 
     _keys = itertools.count()
 
@@ -438,7 +503,7 @@ class RemovableHandle:
         self.hooks.pop(self.key, None)
 
 
-def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:
+def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
     """The graph key of `output` and its gradient, checked; 1 for a single number without a gradient."""
     if not isinstance(output, Tensor):
         raise TypeError(f"{caller}: expected a Tensor, got {type(output).__name__}")
@@ -451,7 +516,7 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Any]:
                 "pass its gradient, of the same shape, or reduce it with sum() or mean()"
             )
         with backend.current(output._array):
-            gradient = Tensor._wrap(backend.array_module(output._array).ones_like(output._array))
+            gradient = wrap(backend.array_module(output._array).ones_like(output._array))
     elif not isinstance(gradient, Tensor):
         raise TypeError(f"{caller}: expected the gradient as a Tensor, got {type(gradient).__name__}")
     elif gradient.shape != output.shape:
@@ -488,26 +553,27 @@ def backward(
             gradient = table.get(key)
             if gradient is None:
                 continue
-            if leaf.grad is not None:
-                gradient = leaf.grad + gradient
+            if leaf._grad is not None:
+                gradient = leaf._grad + gradient
             elif id(_owner(gradient._array)) in taken or 0 in gradient._array.strides:
                 gradient = gradient.clone()
             taken.add(id(_owner(gradient._array)))
-            leaf.grad = gradient
+            leaf._grad = gradient
 
 
 def _owner(array: Array) -> Array:
+    """The array that owns the memory of `array`."""
     return array if array.base is None else array.base
 
 
 def grad(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any = None,
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
-) -> tuple:
+) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` of no tensor changes.
 
     Args:

@@ -10,6 +10,11 @@ from tinycnn import backend, dtypes
 from tinycnn.ops.shape import sizes_of
 from tinycnn.tensor import Tensor
 
+__all__ = [
+    "tensor", "from_numpy", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like",
+    "arange", "linspace", "eye", "rand", "randn", "randint", "randperm",
+]  # fmt: skip
+
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor holding a copy of `data`: see `Tensor`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+# What a dtype may be given as: None stands for a default, or for the dtype of the data.
+DTypeLike: TypeAlias = np.dtype | type | str | None
 
 float16 = np.dtype("float16")
 float32 = np.dtype("float32")

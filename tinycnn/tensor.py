@@ -6,17 +6,16 @@ Every method that computes calls an operator from `tinycnn.ops`; this file only 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.ops import arithmetic, matmul, reduce, shape, unary
+from tinycnn.ops import arithmetic, copy, index, reduce, select, unary
+from tinycnn.ops import matmul as product
+from tinycnn.ops import shape as shapes
 from tinycnn.ops import sort as order
-
-_new = object.__new__
-Dims = int | Sequence[int] | None  # one dimension, several, or all
 
 
 class Tensor:
@@ -47,12 +46,7 @@ class Tensor:
         if requires_grad:
             self.requires_grad = True
 
-    @staticmethod
-    def _wrap(array: Any) -> Tensor:
-        """A Tensor around `array` itself, unchecked: for results of operators."""
-        result = _new(Tensor)
-        result._array = np.asarray(array) if isinstance(array, np.generic) else array
-        return result
+    _wrap = staticmethod(autograd.wrap)
 
     # --- what it is ---------------------------------------------------------------------------------------
 
@@ -142,7 +136,7 @@ class Tensor:
         return self
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self._array.shape[shape.normalize_dim(dim, self.ndim, "size")]
+        return self.shape if dim is None else self._array.shape[shapes.normalize_dim(dim, self, "size")]
 
     def dim(self) -> int:
         return self._array.ndim
@@ -182,7 +176,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory, cut off from the graph."""
-        result = Tensor._wrap(self._array)
+        result = autograd.wrap(self._array)
         result._version = self._shared_version()
         return result
 
@@ -250,8 +244,8 @@ class Tensor:
         self._changed_in_place()
         return self
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self._assign(value, *shape.index_steps(index, self._array))
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._assign(value, *index.index_steps(key, self._array))
 
     def copy_(self, source: Any) -> Tensor:
         """Overwrites the values with those of `source`, which is cast, moved and broadcast."""
@@ -294,16 +288,16 @@ class Tensor:
             raise RuntimeError("a leaf that requires grad cannot be changed in place: do it under no_grad()")
         return result
 
-    def __iadd__(self, other: Any) -> Tensor:
+    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._updated(self + other)
 
-    def __isub__(self, other: Any) -> Tensor:
+    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._updated(self - other)
 
-    def __imul__(self, other: Any) -> Tensor:
+    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._updated(self * other)
 
-    def __itruediv__(self, other: Any) -> Tensor:
+    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._updated(self / other)
 
     # --- copies and conversions ---------------------------------------------------------------------------
@@ -328,14 +322,6 @@ class Tensor:
     def tolist(self) -> Any:
         return self._array.tolist()
 
-    def clone(self) -> Tensor:
-        """A copy in memory of its own; gradients flow through."""
-        return shape.Clone()(self)
-
-    def contiguous(self) -> Tensor:
-        """This tensor with its elements in row-major order in memory: itself, if they are."""
-        return self if self.is_contiguous() else shape.Contiguous()(self)
-
     def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """This tensor with another dtype, on another device, or both; itself if nothing changes.
 
@@ -350,9 +336,9 @@ class Tensor:
                 dtype = target
         result = self
         if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.dtype:
-            result = shape.Cast(dtype)(result)
+            result = copy.Cast(dtype)(result)
         if device is not None and (device := backend.device(device)) != self.device:
-            result = shape.ToDevice(device)(result)
+            result = copy.ToDevice(device)(result)
         return result
 
     def type(self, dtype: Any) -> Tensor:
@@ -437,331 +423,126 @@ class Tensor:
         device = backend.device(state.pop("device", "cpu"))
         self.__dict__.update(state, _array=backend.to_device(state["_array"], device))
 
-    # --- arithmetic ---------------------------------------------------------------------------------------
+    # --- operators: each is defined, with its documentation, in `tinycnn.ops` --------------------------------
 
-    def __add__(self, other: Any) -> Tensor:
-        return arithmetic.add(self, other)
+    add = __add__ = __radd__ = arithmetic.add
+    sub = __sub__ = arithmetic.sub
+    mul = __mul__ = __rmul__ = arithmetic.mul
+    div = __truediv__ = arithmetic.div
+    floor_divide = __floordiv__ = arithmetic.floor_divide
+    remainder = __mod__ = arithmetic.remainder
+    pow = __pow__ = arithmetic.pow
+    neg = __neg__ = arithmetic.neg
+    matmul = __matmul__ = product.matmul
+    abs = __abs__ = unary.abs
 
-    def __sub__(self, other: Any) -> Tensor:
-        return arithmetic.sub(self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
+    def __rsub__(self, other: arithmetic.Operand) -> Tensor:
         return arithmetic.sub(other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return arithmetic.mul(self, other)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return arithmetic.div(self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: arithmetic.Operand) -> Tensor:
         return arithmetic.div(other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
-        return arithmetic.floor_divide(self, other)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
+    def __rfloordiv__(self, other: arithmetic.Operand) -> Tensor:
         return arithmetic.floor_divide(other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
-        return arithmetic.remainder(self, other)
-
-    def __rmod__(self, other: Any) -> Tensor:
+    def __rmod__(self, other: arithmetic.Operand) -> Tensor:
         return arithmetic.remainder(other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
-        return arithmetic.pow(self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
+    def __rpow__(self, other: arithmetic.Operand) -> Tensor:
         return arithmetic.pow(other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return matmul.matmul(self, other)
-
-    def __neg__(self) -> Tensor:
-        return arithmetic.neg(self)
+    def __rmatmul__(self, other: Tensor) -> Tensor:
+        return product.matmul(other, self)
 
     def __pos__(self) -> Tensor:
         return self
 
-    def __abs__(self) -> Tensor:
-        return arithmetic.abs(self)
-
-    __radd__, __rmul__ = __add__, __mul__
-    add, sub, mul, div, pow, neg = __add__, __sub__, __mul__, __truediv__, __pow__, __neg__
-    floor_divide, remainder = __floordiv__, __mod__
-    matmul, __rmatmul__ = __matmul__, lambda self, other: matmul.matmul(other, self)
-
-    def __eq__(self, other: Any) -> Any:
-        return arithmetic.compare("equal", self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return arithmetic.compare("not_equal", self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return arithmetic.compare("less", self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return arithmetic.compare("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return arithmetic.compare("greater", self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return arithmetic.compare("greater_equal", self, other)
-
+    eq = __eq__ = arithmetic.eq  # type: ignore[assignment]  # an object's == gives a bool
+    ne = __ne__ = arithmetic.ne  # type: ignore[assignment]
+    lt = __lt__ = arithmetic.lt
+    le = __le__ = arithmetic.le
+    gt = __gt__ = arithmetic.gt
+    ge = __ge__ = arithmetic.ge
     __hash__ = object.__hash__  # by identity: a tensor can be a key, though == compares element by element
 
-    def __invert__(self) -> Tensor:
-        return arithmetic.logical("~", self)
-
-    def __and__(self, other: Any) -> Tensor:
-        return arithmetic.logical("&", self, other)
-
-    def __or__(self, other: Any) -> Tensor:
-        return arithmetic.logical("|", self, other)
-
-    def __xor__(self, other: Any) -> Tensor:
-        return arithmetic.logical("^", self, other)
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def isnan(self) -> Tensor:
-        return arithmetic.test("isnan", self)
-
-    def isinf(self) -> Tensor:
-        return arithmetic.test("isinf", self)
-
-    def isfinite(self) -> Tensor:
-        return arithmetic.test("isfinite", self)
-
-    def exp(self) -> Tensor:
-        return arithmetic.exp(self)
-
-    def log(self) -> Tensor:
-        return arithmetic.log(self)
-
-    def sqrt(self) -> Tensor:
-        return arithmetic.sqrt(self)
-
-    def abs(self) -> Tensor:
-        return arithmetic.abs(self)
-
-    def sign(self) -> Tensor:
-        return arithmetic.sign(self)
-
-    def tanh(self) -> Tensor:
-        return arithmetic.tanh(self)
-
-    def sigmoid(self) -> Tensor:
-        return arithmetic.sigmoid(self)
-
-    def relu(self) -> Tensor:
-        return arithmetic.relu(self)
-
-    def sin(self) -> Tensor:
-        return unary.sin(self)
-
-    def cos(self) -> Tensor:
-        return unary.cos(self)
-
-    def log1p(self) -> Tensor:
-        return unary.log1p(self)
-
-    def expm1(self) -> Tensor:
-        return unary.expm1(self)
-
-    def floor(self) -> Tensor:
-        return unary.floor(self)
-
-    def ceil(self) -> Tensor:
-        return unary.ceil(self)
-
-    def round(self) -> Tensor:
-        return unary.round(self)
-
-    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
-        return arithmetic.clamp(self, min, max)
-
-    def maximum(self, other: Any) -> Tensor:
-        return arithmetic.maximum(self, other)
-
-    def minimum(self, other: Any) -> Tensor:
-        return arithmetic.minimum(self, other)
-
-    def where(self, condition: Tensor, other: Any) -> Tensor:
-        """This tensor where `condition` is true, `other` elsewhere."""
-        return arithmetic.where(condition, self, other)
-
-    def masked_fill(self, mask: Tensor, value: float | Tensor) -> Tensor:
-        """`value` where `mask` is true, this tensor elsewhere."""
-        return arithmetic.masked_fill(self, mask, value)
-
-    def isclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-        """Whether |self - other| <= atol + rtol |other|, for each element."""
-        return arithmetic.isclose(self, other, rtol, atol, equal_nan)
-
-    def allclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-        """Whether all elements are close to those of `other`, as a Python bool: see `isclose`."""
-        return arithmetic.allclose(self, other, rtol, atol, equal_nan)
-
-    # --- reductions ---------------------------------------------------------------------------------------
-
-    def sum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-        return reduce.sum(self if dtype is None else self.to(dtype), dim, keepdim)
-
-    def mean(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return reduce.mean(self, dim, keepdim)
-
-    def var(
-        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
-    ) -> Tensor:
-        """The variance: squared deviations from the mean, summed and divided by n - correction.
-
-        `unbiased=False` is correction=0, `unbiased=True` correction=1.
-        """
-        return reduce.var(self, dim, unbiased, keepdim, correction=correction)
-
-    def std(
-        self, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
-    ) -> Tensor:
-        """The standard deviation, the root of `var`."""
-        return reduce.std(self, dim, unbiased, keepdim, correction=correction)
-
-    def amax(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
-        """The maximum over `dim`; its gradient is shared evenly among equal maxima."""
-        return reduce.amax(self, dim, keepdim)
-
-    def amin(self, dim: Dims = (), keepdim: bool = False) -> Tensor:
-        return reduce.amin(self, dim, keepdim)
-
-    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
-        """Without `dim`, the largest element; with it, (values, indices) along it. With another Tensor instead
-        of `dim`, the element-wise maximum of the two."""
-        if isinstance(dim, Tensor):
-            return arithmetic.maximum(self, dim)
-        return self.amax() if dim is None else order.ValuesAndIndices(*reduce.max_along(self, dim, keepdim))
-
-    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
-        """As `max`, for the smallest element."""
-        if isinstance(dim, Tensor):
-            return arithmetic.minimum(self, dim)
-        return self.amin() if dim is None else order.ValuesAndIndices(*reduce.min_along(self, dim, keepdim))
-
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        """The index of the largest element, of the flattened tensor or along `dim`; the first of equal ones."""
-        return reduce.argmax(self, dim, keepdim)
-
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        return reduce.argmin(self, dim, keepdim)
-
-    def all(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return reduce.all(self, dim, keepdim)
-
-    def any(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return reduce.any(self, dim, keepdim)
-
-    def norm(self, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
-        """The p-norm, (sum |x|^p)^(1/p); p = inf gives the largest absolute value."""
-        return reduce.norm(self, p, dim, keepdim)
-
-    def softmax(self, dim: int) -> Tensor:
-        return reduce.softmax(self, dim)
-
-    def log_softmax(self, dim: int) -> Tensor:
-        return reduce.log_softmax(self, dim)
-
-    def logsumexp(self, dim: Dims, keepdim: bool = False) -> Tensor:
-        return reduce.logsumexp(self, dim, keepdim)
-
-    # --- along one dimension ------------------------------------------------------------------------------
-
-    def cumsum(self, dim: int) -> Tensor:
-        """The sum of all elements up to each, along `dim`."""
-        return order.cumsum(self, dim)
-
-    def argsort(self, dim: int = -1, descending: bool = False) -> Tensor:
-        return order.argsort(self, dim, descending)
-
-    def sort(self, dim: int = -1, descending: bool = False) -> order.ValuesAndIndices:
-        """(values, indices) in order along `dim`; equal elements keep theirs."""
-        return order.sort(self, dim, descending)
-
-    def topk(self, k: int, dim: int = -1, largest: bool = True) -> order.ValuesAndIndices:
-        """(values, indices) of the k largest (or smallest) elements along `dim`, in order."""
-        return order.topk(self, k, dim, largest)
-
-    # --- shapes -------------------------------------------------------------------------------------------
-
-    def reshape(self, *sizes: Any) -> Tensor:
-        """The same elements in another shape; one size may be -1. Shares memory where it can."""
-        return shape.reshape(self, shape.sizes_of(sizes))
-
-    def view(self, *sizes: Any) -> Tensor:
-        """As `reshape`: here, elements that cannot be viewed in the new shape are copied."""
-        return shape.reshape(self, shape.sizes_of(sizes))
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        return shape.flatten(self, start_dim, end_dim)
-
-    def unflatten(self, dim: int, sizes: Sequence[int]) -> Tensor:
-        return shape.unflatten(self, dim, sizes)
-
-    def squeeze(self, dim: Dims = None) -> Tensor:
-        return shape.squeeze(self, dim)
-
-    def unsqueeze(self, dim: int) -> Tensor:
-        return shape.unsqueeze(self, dim)
-
-    def permute(self, *dims: Any) -> Tensor:
-        return shape.permute(self, shape.sizes_of(dims))
-
-    def transpose(self, dim0: int, dim1: int) -> Tensor:
-        return shape.transpose(self, dim0, dim1)
-
-    def t(self) -> Tensor:
-        if self.ndim > 2:
-            raise ValueError(f"t(): expected at most 2 dimensions, got shape {self.shape}")
-        return self.T
-
-    def expand(self, *sizes: Any) -> Tensor:
-        """Repeats dimensions of size 1, without copying, to the given sizes; -1 keeps a size."""
-        return shape.expand(self, shape.sizes_of(sizes))
-
-    def repeat(self, *counts: Any) -> Tensor:
-        """Copies side by side, so many along each dimension; more counts than dimensions add some in front."""
-        return shape.repeat(self, shape.sizes_of(counts))
-
-    def tril(self, diagonal: int = 0) -> Tensor:
-        """The lower triangle of each matrix; zeros above."""
-        return shape.tril(self, diagonal)
-
-    def triu(self, diagonal: int = 0) -> Tensor:
-        """The upper triangle of each matrix; zeros below."""
-        return shape.triu(self, diagonal)
-
-    def expand_as(self, other: Tensor) -> Tensor:
-        return self.expand(*other.shape)
-
-    def sum_to_size(self, *sizes: Any) -> Tensor:
-        """Sums the dimensions along which `sizes` would have been broadcast to this shape: `expand`'s adjoint."""
-        return shape.sum_to_size(self, shape.sizes_of(sizes))
-
-    def flip(self, *dims: Any) -> Tensor:
-        return shape.flip(self, shape.sizes_of(dims))
-
-    def gather(self, dim: int, index: Tensor) -> Tensor:
-        return shape.gather(self, dim, index)
-
-    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-        """Pieces of `split_size` along `dim` (the last may be smaller), or of the sizes in a list."""
-        return shape.split(self, split_size, dim)
-
-    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-        return shape.chunk(self, chunks, dim)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return shape.getitem(self, index)
+    bitwise_not = __invert__ = arithmetic.bitwise_not
+    bitwise_and = __and__ = __rand__ = arithmetic.bitwise_and
+    bitwise_or = __or__ = __ror__ = arithmetic.bitwise_or
+    bitwise_xor = __xor__ = __rxor__ = arithmetic.bitwise_xor
+    isnan = arithmetic.isnan
+    isinf = arithmetic.isinf
+    isfinite = arithmetic.isfinite
+    isclose = arithmetic.isclose
+    allclose = arithmetic.allclose
+
+    exp = unary.exp
+    expm1 = unary.expm1
+    log = unary.log
+    log1p = unary.log1p
+    sqrt = unary.sqrt
+    sin = unary.sin
+    cos = unary.cos
+    tanh = unary.tanh
+    sigmoid = unary.sigmoid
+    relu = unary.relu
+    erf = unary.erf
+    sign = unary.sign
+    floor = unary.floor
+    ceil = unary.ceil
+    round = unary.round
+
+    maximum = select.maximum
+    minimum = select.minimum
+    clamp = select.clamp
+    masked_fill = select.masked_fill
+
+    def where(self, condition: Tensor, other: arithmetic.Operand) -> Tensor:
+        """This tensor where the boolean `condition` is true, `other` elsewhere."""
+        return select.where(condition, self, other)
+
+    sum = reduce.sum
+    mean = reduce.mean
+    var = reduce.var
+    std = reduce.std
+    norm = reduce.norm
+    amax = reduce.amax
+    amin = reduce.amin
+    argmax = reduce.argmax
+    argmin = reduce.argmin
+    max = reduce.max
+    min = reduce.min
+    all = reduce.all
+    any = reduce.any
+    softmax = reduce.softmax
+    log_softmax = reduce.log_softmax
+    logsumexp = reduce.logsumexp
+
+    cumsum = order.cumsum
+    argsort = order.argsort
+    sort = order.sort
+    topk = order.topk
+
+    reshape = view = shapes.reshape
+    flatten = shapes.flatten
+    unflatten = shapes.unflatten
+    squeeze = shapes.squeeze
+    unsqueeze = shapes.unsqueeze
+    permute = shapes.permute
+    transpose = shapes.transpose
+    t = shapes.t
+    flip = shapes.flip
+    expand = shapes.expand
+    expand_as = shapes.expand_as
+    sum_to_size = shapes.sum_to_size
+    repeat = shapes.repeat
+    tril = shapes.tril
+    triu = shapes.triu
+    split = shapes.split
+    chunk = shapes.chunk
+    __getitem__ = index.getitem
+    gather = index.gather
+    clone = copy.clone
+    contiguous = copy.contiguous
 
     # --- conversions, named like Python's types: last, for in annotations below them these names mean the methods ---
 
@@ -817,4 +598,4 @@ def _shortened(data: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-autograd.Tensor = Tensor
+autograd.Tensor = Tensor  # type: ignore[misc]  # ties the knot: see there

@@ -69,29 +69,29 @@ def test_operands_are_rounded_forward_and_backward(dtype, layer):
 
 
 def test_where_autocast_holds():
-    assert precision.current() == "float32"
+    assert precision.chosen.product == "float32"
     with tinycnn.autocast("cuda", "float16"):
-        assert precision.current() == "float16"
+        assert precision.chosen.product == "float16"
         with tinycnn.autocast(enabled=False):
-            assert precision.current() == "float32"
-        assert precision.current() == "float16"
-    assert precision.current() == "float32"
+            assert precision.chosen.product == "float32"
+        assert precision.chosen.product == "float16"
+    assert precision.chosen.product == "float32"
 
     @tinycnn.autocast(dtype=tinycnn.float16)
     def decorated():
-        return precision.current()
+        return precision.chosen.product
 
     assert decorated() == "float16"
-    assert precision.current() == "float32"
+    assert precision.chosen.product == "float32"
 
 
 def test_tf32_is_asked_for_by_torch_s_name():
     try:
         tinycnn.set_float32_matmul_precision("high")
-        assert (precision.current(), tinycnn.get_float32_matmul_precision()) == ("tf32", "high")
+        assert (precision.chosen.product, tinycnn.get_float32_matmul_precision()) == ("tf32", "high")
     finally:
         tinycnn.set_float32_matmul_precision("highest")
-    assert precision.current() == "float32"
+    assert precision.chosen.product == "float32"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import tinycnn
 from tinycnn import backend
 from tinycnn.backend.threads import OPERATIONS_A_THREAD
 from tinycnn.nn import functional as F
-from tinycnn.ops import conv
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,7 @@ def conv_with_gradients(threads: int) -> list[np.ndarray]:
 def test_threads_share_a_convolution(threads, monkeypatch):
     alone = conv_with_gradients(1)
     monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
-    monkeypatch.setitem(conv.BLOCK_BYTES, "cpu", 1000)
+    monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", 1000)
     shared = conv_with_gradients(threads)
     for a, b in zip(alone, shared, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
@@ -44,11 +43,10 @@ def test_threads_share_a_convolution(threads, monkeypatch):
 
 def test_shares_are_consecutive_and_complete(monkeypatch):
     tinycnn.set_num_threads(3)
-    array = np.zeros(1)
-    assert backend.shares(range(8), array, OPERATIONS_A_THREAD) == [range(2), range(2, 5), range(5, 8)]
-    assert backend.shares([1, 2], array, OPERATIONS_A_THREAD) == [[1], [2]]
-    assert backend.shares([1, 2], array, OPERATIONS_A_THREAD - 1) == [[1, 2]], "too little work to hand over"
-    assert backend.shares([], array, 10**9) == [[]]
+    assert backend.shares(range(8), OPERATIONS_A_THREAD) == [range(2), range(2, 5), range(5, 8)]
+    assert backend.shares([1, 2], OPERATIONS_A_THREAD) == [[1], [2]]
+    assert backend.shares([1, 2], OPERATIONS_A_THREAD - 1) == [[1, 2]], "too little work to hand over"
+    assert backend.shares([], 10**9) == [[]]
 
 
 def test_an_error_in_a_thread_reaches_the_caller():

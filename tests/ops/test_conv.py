@@ -128,7 +128,7 @@ def test_any_geometry_against_loops(geometry):
 @pytest.mark.parametrize("block_bytes", [1, 700, 3000, 20_000])
 @every_geometry
 def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
-    monkeypatch.setitem(conv_ops.BLOCK_BYTES, "cpu", block_bytes)
+    monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", block_bytes)
     check_against_loops(geometry)
 
 
@@ -138,7 +138,7 @@ def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
     monkeypatch.setattr(backend.threads, "_num_threads", threads)
     monkeypatch.setattr(backend.threads, "_pool", None)
     monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
-    monkeypatch.setitem(conv_ops.BLOCK_BYTES, "cpu", 500)
+    monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", 500)
     check_against_loops(geometry)
 
 
@@ -491,8 +491,8 @@ X, W, B = np.ones((2, 3, 8, 9), np.float32), np.ones((4, 3, 3, 3), np.float32), 
         ({"groups": 3}, ValueError, "groups=3 does not divide the 4 output channels of the weight"),
         ({"groups": 0}, ValueError, "expected groups as a positive int, got 0"),
         ({"groups": 2}, ValueError, "expected input (N, 6, H, W), got (2, 3, 8, 9)"),
-        ({"input": X.astype(np.float64)}, TypeError, "input is float64 on cpu, weight is float32 on cpu"),
-        ({"input": X.astype(np.int64)}, TypeError, "input is int64 on cpu, weight is float32 on cpu"),
+        ({"input": X.astype(np.float64)}, TypeError, "input is float64, weight is float32"),
+        ({"input": X.astype(np.int64)}, TypeError, "input is int64, weight is float32"),
     ],
 )
 def test_errors_name_function_argument_and_value(arguments, error, message):

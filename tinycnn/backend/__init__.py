@@ -5,7 +5,7 @@ process: `random` generators, `threads`, `memory` that is kept, the `precision` 
 work.
 """
 
-from tinycnn.backend import devices, memory, precision, random, threads
+from tinycnn.backend import cpu, devices, memory, precision, random, threads
 from tinycnn.backend.devices import (
     CPU,
     DRIVERS,
@@ -13,8 +13,6 @@ from tinycnn.backend.devices import (
     Device,
     address,
     array_module,
-    as_strided,
-    broadcast_to,
     compute,
     constant,
     cupy,
@@ -23,14 +21,16 @@ from tinycnn.backend.devices import (
     device_of,
     elementwise,
     gpu_count,
+    host_reads,
     is_gpu_array,
     is_writeable,
     kernels,
     module_of,
+    modules_of,
     one_device,
+    scratch,
     to_device,
 )
-from tinycnn.backend.memory import scratch
 from tinycnn.backend.random import manual_seed, random_generator
 from tinycnn.backend.recording import on_replay, recording
 from tinycnn.backend.threads import get_num_threads, in_threads, limit_blas, set_num_threads, shares

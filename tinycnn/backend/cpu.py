@@ -7,12 +7,78 @@ ReLU and max pooling they take ten times as long as arithmetic on the mask.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from tinycnn.backend import threads
+from tinycnn.backend.threads import in_threads, limit_blas, shares
+
+xp = np
+
+# Bytes that a convolution unfolds at a time: small enough to stay in the cache between being written and being read,
+# large enough that blocks, which overlap by KH − 1 rows, waste little.
+BLOCK_BYTES = 4 << 20
+
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+# --- memory and threads -------------------------------------------------------------------------------------
+
+
+class _Scratch(threading.local):
+    """One growing buffer a thread and name. A fresh large array costs a page fault every 4 KiB each
+    time; a buffer that stays costs them once."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, np.ndarray] = {}
+
+
+_scratch = _Scratch()
+
+
+def scratch(name: str, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
+    """An uninitialised array of `shape` with the dtype of `like`, valid until this thread next asks for the same
+    `name`. Never to be returned from an operator."""
+    size = math.prod(shape) * like.itemsize
+    buffer = _scratch.buffers.get(name)
+    if buffer is None or buffer.size < size:
+        buffer = _scratch.buffers[name] = np.empty(size, np.uint8)
+    return buffer[:size].view(like.dtype).reshape(shape)
+
+
+def threads_for(operations: int) -> int:
+    """How many threads that many multiply-adds are worth."""
+    return threads.get_num_threads() if operations >= threads.OPERATIONS_A_THREAD else 1
+
+
+def as_strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
+    """A view of the memory of `array` with another shape and other strides (bytes), unchecked."""
+    if array.flags.c_contiguous:  # what as_strided does, in a tenth of the time
+        return np.ndarray(shape, array.dtype, array, 0, strides)
+    return np.lib.stride_tricks.as_strided(array, shape, strides)
+
+
+def broadcast_to(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A read-only view of `shape`, in which missing dimensions and those of size 1 are repeated."""
+    if not array.flags.c_contiguous or array.size == 0:
+        return np.broadcast_to(array, shape)
+    strides = [0 if own == 1 else stride for own, stride in zip(array.shape, array.strides)]
+    view = np.ndarray(shape, array.dtype, array, 0, (0,) * (len(shape) - array.ndim) + tuple(strides))
+    view.flags.writeable = False  # np.broadcast_to, in a third of the time
+    return view
+
+
+def in_row_order(rows: np.ndarray) -> np.ndarray:
+    """`rows` if each is contiguous, else a copy in scratch memory that is: NumPy would go through memory in the order
+    of what it writes to."""
+    if len(rows) == 0 or rows[0].flags.c_contiguous:
+        return rows
+    ordered = scratch("rows", rows.shape, rows)
+    ordered[...] = rows
+    return ordered
 
 
 # --- sliding windows ----------------------------------------------------------------------------------------
@@ -129,7 +195,8 @@ def _in_order_of(model: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def sum_over(x: np.ndarray, dims: tuple[int, ...], keepdims: bool) -> np.ndarray:
     """The sum of a floating-point array over `dims`."""
-    return x.sum(axis=dims, keepdims=keepdims)
+    total: np.ndarray = np.add.reduce(x, axis=dims, keepdims=keepdims)  # type: ignore[call-overload]
+    return total
 
 
 def standardize(x: np.ndarray, dims: tuple[int, ...], eps: float) -> tuple[np.ndarray, ...]:
@@ -155,6 +222,14 @@ def standardize_backward(u: np.ndarray, y: np.ndarray, inverse_std: np.ndarray, 
 
 
 # --- the loss of a classifier -------------------------------------------------------------------------------
+
+
+def wrong_class(target: np.ndarray, classes: int, ignore_index: int) -> int | None:
+    """The first class index that is neither from 0 to classes − 1 nor `ignore_index`."""
+    if target.size == 0 or (target.min() >= 0 and target.max() < classes):
+        return None
+    wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    return int(target[wrong].flat[0]) if wrong.any() else None
 
 
 def cross_entropy(
@@ -232,8 +307,18 @@ def rounded(x: np.ndarray, precision: str) -> np.ndarray:
 
 
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precision: str = "float32") -> np.ndarray:
-    """a b for (..., n, k) and (..., k, m), into `out` if it is given; operands come from `rounded`."""
-    return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
+    """a b for (..., n, k) and (..., k, m), into `out` if it is given; operands come from `rounded`.
+
+    The rows of a large matrix are shared among threads.
+    """
+    limit_blas()
+    if a.ndim == b.ndim == 2 and a.size * b.shape[1] >= threads.OPERATIONS_A_THREAD:
+        shared = shares(range(len(a)), a.size * b.shape[1])
+        if len(shared) > 1:
+            y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
+            in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
+            return y
+    return np.matmul(a, b) if out is None else np.matmul(a, b, out)
 
 
 # --- element by element -------------------------------------------------------------------------------------
@@ -244,10 +329,18 @@ def add_at(array: np.ndarray, index: Any, values: np.ndarray) -> None:
     np.add.at(array, index, values)
 
 
+def index_add(x: np.ndarray, dim: int, index: np.ndarray, y: np.ndarray) -> None:
+    """x[.., index[j], ..] += y[.., j, ..] along `dim`, in the order of j: the same bits every time."""
+    before: tuple = (slice(None),) * dim
+    for j, i in enumerate(index.tolist()):
+        x[(*before, i)] += y[(*before, j)]
+
+
 def reduced(method: str, x: np.ndarray, dims: Any, keepdims: bool) -> np.ndarray:
     """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all."""
-    if method == "sum" and x.dtype.kind != "f":
-        return x.sum(axis=dims, keepdims=keepdims, dtype=np.int64)
+    if method == "sum":  # what x.sum calls, without the way there
+        dtype = None if x.dtype.kind == "f" else np.int64
+        return np.add.reduce(x, axis=dims, dtype=dtype, keepdims=keepdims)  # type: ignore[call-overload]
     return getattr(x, method)(axis=dims, keepdims=keepdims)
 
 

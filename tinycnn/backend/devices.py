@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from tinycnn.backend import cpu
 
-Array = Any  # a numpy.ndarray or a cupy.ndarray
+# A numpy.ndarray or a cupy.ndarray, which has the same methods. To type checkers it is the first.
+Array: TypeAlias = np.ndarray
 
 DRIVERS = {12: 525, 13: 580}  # the oldest NVIDIA driver for each version of CUDA, hence for each extra
 
@@ -44,6 +45,8 @@ class Device:
 
 
 CPU = Device("cpu")
+
+DeviceLike: TypeAlias = Device | str | None  # what `device` takes
 
 
 def device(spec: str | Device | None) -> Device:
@@ -128,7 +131,7 @@ def array_module(array: Array) -> ModuleType:
 
 
 def kernels(array: Array) -> ModuleType:
-    """The kernels, from `tinycnn.kernels`, for the device that holds `array`."""
+    """The kernels, for the device that holds `array`."""
     return cpu if isinstance(array, np.ndarray) else gpu_kernels()
 
 
@@ -137,6 +140,17 @@ def gpu_kernels() -> ModuleType:
     from tinycnn.backend.gpu import kernels  # imports CuPy
 
     return kernels
+
+
+def modules_of(operands: Sequence[Any]) -> tuple[ModuleType, ModuleType]:
+    """The array module and the kernels for the arrays among the operands."""
+    gpu_arrays = "cupy" in sys.modules and any(isinstance(x, cupy().ndarray) for x in operands)
+    return (cupy(), gpu_kernels()) if gpu_arrays else (np, cpu)
+
+
+def host_reads(array: Array) -> bool:
+    """Whether the host can read the elements without waiting for a GPU. Checks of values are made only then."""
+    return isinstance(array, np.ndarray)
 
 
 def device_of(array: Array) -> Device:
@@ -162,7 +176,7 @@ def to_device(array: Array, target: Device) -> Array:
     if target.type == "cpu":
         return gpu.in_memory_order(cupy().asnumpy, array)
     if is_gpu_array(array) and array.ndim:  # CuPy copies arrays without gaps only from one GPU to another
-        with array.device:
+        with array.device:  # type: ignore[attr-defined]  # CuPy's is a context manager
             array = gpu.in_memory_order(cupy().ascontiguousarray, array)
     with cupy().cuda.Device(target.index):
         if isinstance(array, np.ndarray) and array.ndim and cupy().cuda.get_current_stream().is_capturing():
@@ -272,20 +286,7 @@ def module_of(target: Device) -> ModuleType:
     return cupy()
 
 
-def as_strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    """A view of the memory of `array` with another shape and other strides (bytes), unchecked."""
-    if not isinstance(array, np.ndarray):
-        return cupy().lib.stride_tricks.as_strided(array, shape, strides)
-    if array.flags.c_contiguous:  # what as_strided does, in a tenth of the time
-        return np.ndarray(shape, array.dtype, array, 0, strides)
-    return np.lib.stride_tricks.as_strided(array, shape, strides)
-
-
-def broadcast_to(array: Array, shape: tuple[int, ...]) -> Array:
-    """A read-only view of `shape`, in which missing dimensions and those of size 1 are repeated."""
-    if not isinstance(array, np.ndarray) or not array.flags.c_contiguous or array.size == 0:
-        return array_module(array).broadcast_to(array, shape)
-    strides = [0 if own == 1 else stride for own, stride in zip(array.shape, array.strides)]
-    view = np.ndarray(shape, array.dtype, array, 0, (0,) * (len(shape) - array.ndim) + tuple(strides))
-    view.flags.writeable = False  # np.broadcast_to, in a third of the time
-    return view
+def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
+    """An uninitialised array of `shape` with the dtype and device of `like`, valid until this thread next asks for the
+    same `name`."""
+    return kernels(like).scratch(name, shape, like)

@@ -1,13 +1,8 @@
-"""Memory on a CPU: what the process keeps, and scratch buffers."""
+"""The memory that the process keeps."""
 
 from __future__ import annotations
 
 import os
-import threading
-
-import numpy as np
-
-from tinycnn.backend.devices import Array, cupy
 
 MMAP_BYTES, TRIM_BYTES = 1 << 28, 1 << 30  # see _keep_freed_memory
 
@@ -34,34 +29,3 @@ def _keep_freed_memory() -> None:
 
 
 _keep_freed_memory()
-
-
-
-
-class _Scratch(threading.local):
-    """One growing buffer a thread and name. A fresh large array costs a page fault every 4 KiB each
-    time; a buffer that stays costs them once."""
-
-    def __init__(self) -> None:
-        self.buffers: dict[str, Array] = {}
-
-
-_scratch = _Scratch()
-
-
-def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
-    """An uninitialised array of `shape` with the dtype and device of `like`, valid until this thread next asks
-    for the same `name`. Never to be returned from an operator.
-
-    On a GPU it comes from CuPy's pool: nothing is faulted in there, and a recorded graph needs memory of its own.
-    """
-    if not isinstance(like, np.ndarray):
-        return cupy().empty(shape, like.dtype)
-    count = 1
-    for size in shape:
-        count *= size
-    size = count * like.dtype.itemsize
-    buffer = _scratch.buffers.get(name)
-    if buffer is None or buffer.size < size:
-        buffer = _scratch.buffers[name] = np.empty(size, np.uint8)
-    return buffer[:size].view(like.dtype).reshape(shape)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,46 +13,33 @@ _MATMUL = {"highest": EXACT, "high": TF32}
 _AUTOCAST = ("bfloat16", "float16")
 
 
-class _State(threading.local):
-    def __init__(self) -> None:
-        self.autocast: str | None = None
+class _Chosen(threading.local):
+    """`product`: the precision of float32 products: "float32", "tf32", "bfloat16" or "float16".
+
+    The attribute of the class is what `set_float32_matmul_precision` has chosen for all threads; `autocast` sets that
+    of the thread. Operators read it without a call.
+    """
+
+    product = EXACT
 
 
-_state = _State()
-_float32 = EXACT
-
-
-def current() -> str:
-    """The precision of the next float32 product: "float32", "tf32", "bfloat16" or "float16"."""
-    return _state.autocast or _float32
+chosen = _Chosen()
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """"highest" (the default): float32 products are exact float32. "high": a GPU with tensor cores may round their
-    operands to TF32, 10 bits of mantissa, and is then several times as fast. Names and meaning are torch's."""
-    global _float32
+    """Chooses how float32 matrix products are computed; the names are torch's.
+
+    "highest" (the default): in float32. "high": a GPU with tensor cores may round the operands to TF32, which has 10
+    bits of mantissa and is several times as fast. ValueError for any other name.
+    """
     if precision not in _MATMUL:
         raise ValueError(f"set_float32_matmul_precision: expected 'highest' or 'high', got {precision!r}")
-    _float32 = _MATMUL[precision]
+    _Chosen.product = _MATMUL[precision]
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` has set: "highest" or "high"."""
-    return next(name for name, precision in _MATMUL.items() if precision == _float32)
-
-
-def as_in_forward(backward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """For the `backward` of an operator whose `forward` has set `self.precision`: it computes in that one."""
-
-    @functools.wraps(backward)
-    def same_precision(self: Any, grad_output: Any) -> Any:
-        before, _state.autocast = _state.autocast, self.precision
-        try:
-            return backward(self, grad_output)
-        finally:
-            _state.autocast = before
-
-    return same_precision
+    """What `set_float32_matmul_precision` has chosen: "highest" or "high"."""
+    return next(name for name, precision in _MATMUL.items() if precision == _Chosen.product)
 
 
 class autocast(contextlib.ContextDecorator):
@@ -83,8 +68,12 @@ class autocast(contextlib.ContextDecorator):
         self.outer: list[str | None] = []
 
     def __enter__(self) -> None:
-        self.outer.append(_state.autocast)
-        _state.autocast = self.precision
+        self.outer.append(vars(chosen).get("product"))
+        chosen.product = self.precision or _Chosen.product
 
     def __exit__(self, *exc: object) -> None:
-        _state.autocast = self.outer.pop()
+        outer = self.outer.pop()
+        if outer is None:
+            del chosen.product
+        else:
+            chosen.product = outer

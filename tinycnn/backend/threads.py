@@ -9,10 +9,6 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from tinycnn.backend.devices import Array
-
 # Below this many multiply-adds, one thread is faster: handing work to another thread and waiting for it takes about
 # 0.1 ms, and every NumPy call in between contends for the interpreter's lock.
 OPERATIONS_A_THREAD = 16_000_000
@@ -70,17 +66,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-def shares(items: Sequence, like: Array, operations: int) -> list[Sequence]:
-    """`items` split into one consecutive run for each thread; all in one if `operations` do not pay a hand-over."""
-    if isinstance(like, np.ndarray):
-        limit_blas()
-    threads = _num_threads if isinstance(like, np.ndarray) and operations >= OPERATIONS_A_THREAD else 1
-    count = max(1, min(threads, len(items)))
+def shares(items: Sequence, operations: int) -> list[Sequence]:
+    """`items` split into one consecutive run for each thread; all in one if `operations` are too few for two."""
+    count = max(1, min(_num_threads, len(items))) if operations >= OPERATIONS_A_THREAD else 1
     bounds = [len(items) * i // count for i in range(count + 1)]
     return [items[start:stop] for start, stop in pairwise(bounds)]
 
 
-def in_threads(work: Callable[[Any], Any], shared: list[Any]) -> list[Any]:
+def in_threads(work: Callable[[Any], Any], shared: Sequence[Any]) -> list[Any]:
     """[work(share) for each share], each in a thread of its own; the first in this one."""
     if len(shared) == 1:
         return [work(shared[0])]

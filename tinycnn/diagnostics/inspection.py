@@ -11,8 +11,8 @@ from typing import Any
 
 from tinycnn.autograd import Function, no_grad
 from tinycnn.nn.conv import _ConvNd
-from tinycnn.nn.functional.resize import pad
 from tinycnn.nn.module import Module
+from tinycnn.nn.resize import pad
 from tinycnn.ops import windows
 from tinycnn.tensor import Tensor
 

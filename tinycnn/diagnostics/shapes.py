@@ -14,7 +14,7 @@ from math import prod
 from typing import Any, NoReturn
 
 from tinycnn.diagnostics.summary import size_of
-from tinycnn.nn.functional.arguments import check_fits, padding_pairs, sizes
+from tinycnn.nn.arguments import check_fits, padding_pairs, sizes
 from tinycnn.ops.windows import Window
 
 PADDINGS = ("valid", "narrow", "same", "full", "wide")

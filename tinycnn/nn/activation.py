@@ -1,13 +1,79 @@
-"""Activation layers: the functions of the same names as modules."""
+"""Activations, functions and layers. `inplace` is accepted as in torch; the input is never overwritten."""
 
 from __future__ import annotations
 
-from tinycnn.nn import functional as F
+import math
+
 from tinycnn.nn.module import Module
+from tinycnn.ops.reduce import check_floating
+from tinycnn.ops.reduce import log_softmax as log_softmax
+from tinycnn.ops.reduce import softmax as softmax
+from tinycnn.ops.select import clamp, where
+from tinycnn.ops.unary import Softplus as SoftplusFunction
+from tinycnn.ops.unary import erf, expm1
+from tinycnn.ops.unary import relu as relu
+from tinycnn.ops.unary import sigmoid as sigmoid
+from tinycnn.ops.unary import tanh as tanh
 from tinycnn.tensor import Tensor
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where it is positive, negative_slope · x elsewhere. TypeError for integers."""
+    check_floating("leaky_relu", input)
+    return where(input > 0, input, input * negative_slope)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where it is positive, alpha · (eˣ − 1) elsewhere. TypeError for integers. Source: Clevert et al., 2015."""
+    check_floating("elu", input)
+    return where(input > 0, input, expm1(clamp(input, max=0.0)) * alpha)  # the clamp: e^x of a large x overflows
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x · Φ(x), Φ the normal distribution function; approximate="tanh" replaces it by
+    ½ (1 + tanh(√(2/π) (x + 0.044715 x³))). TypeError for integers. Source: Hendrycks and Gimpel, 2016."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+    check_floating("gelu", input)
+    if approximate == "tanh":
+        inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
+        return input * (tanh(inner) + 1) * 0.5
+    return input * (erf(input * math.sqrt(0.5)) + 1) * 0.5
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · sigmoid(x), also called swish. TypeError for integers. Source: Elfwing et al., 2017."""
+    check_floating("silu", input)
+    return input * sigmoid(input)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta · x)) / beta, without overflow; x itself where beta · x > threshold, where both agree to the
+    last digit. TypeError for integers."""
+    check_floating("softplus", input)
+    return SoftplusFunction(beta, threshold)(input)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · clamp(x + 3, 0, 6) / 6. TypeError for integers. Source: Howard et al., 2019."""
+    check_floating("hardswish", input)
+    return input * clamp(input + 3, 0.0, 6.0) * (1 / 6)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log sigmoid(x) = −softplus(−x), finite for every x. TypeError for integers."""
+    check_floating("logsigmoid", input)
+    return -SoftplusFunction(1.0, math.inf)(-input)
+
+
+# --- layers -----------------------------------------------------------------------------------------------
 
 
 class _Activation(Module):
+    """An activation with torch's argument `inplace`."""
+
     def __init__(self, inplace: bool = False):
         super().__init__()
         self.inplace = inplace  # accepted for torch's sake; the input is never overwritten
@@ -20,21 +86,21 @@ class ReLU(_Activation):
     """max(x, 0)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input)
+        return relu(input)
 
 
 class Tanh(Module):
     """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.tanh(input)
+        return tanh(input)
 
 
 class Sigmoid(Module):
     """1 / (1 + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.sigmoid(input)
+        return sigmoid(input)
 
 
 class Softmax(Module):
@@ -45,7 +111,7 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim)
+        return softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -55,34 +121,32 @@ class LogSoftmax(Softmax):
     """x − log Σ exp(x) along `dim`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim)
+        return log_softmax(input, self.dim)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_Activation):
     """x where it is positive, negative_slope · x elsewhere."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
-        super().__init__()
+        super().__init__(inplace)
         self.negative_slope = negative_slope
-        self.inplace = inplace  # accepted for torch's sake; the input is never overwritten
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.leaky_relu(input, self.negative_slope)
+        return leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
-class ELU(Module):
+class ELU(_Activation):
     """x where it is positive, alpha · (eˣ − 1) elsewhere."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False):
-        super().__init__()
+        super().__init__(inplace)
         self.alpha = alpha
-        self.inplace = inplace  # accepted for torch's sake; the input is never overwritten
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.elu(input, self.alpha)
+        return elu(input, self.alpha)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
@@ -96,7 +160,7 @@ class GELU(Module):
         self.approximate = approximate
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.gelu(input, self.approximate)
+        return gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -106,14 +170,14 @@ class SiLU(_Activation):
     """x · sigmoid(x), also called swish."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.silu(input)
+        return silu(input)
 
 
 class Hardswish(_Activation):
     """x · clamp(x + 3, 0, 6) / 6."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.hardswish(input)
+        return hardswish(input)
 
     def extra_repr(self) -> str:
         return ""
@@ -127,7 +191,7 @@ class Softplus(Module):
         self.beta, self.threshold = beta, threshold
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softplus(input, self.beta, self.threshold)
+        return softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -137,4 +201,4 @@ class LogSigmoid(Module):
     """log(1 / (1 + e⁻ˣ))."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.logsigmoid(input)
+        return logsigmoid(input)

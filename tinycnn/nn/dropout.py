@@ -1,11 +1,56 @@
-"""Dropout of elements and of whole channels."""
+"""Dropout of elements and of whole channels, functions and layers.
+
+`inplace` is accepted as in torch; the input is never overwritten.
+"""
 
 from __future__ import annotations
 
-from tinycnn.nn.functional.arguments import check_probability
-from tinycnn.nn.functional.dropout import channel_dropout, dropout
+from tinycnn import backend
+from tinycnn.autograd import wrap
+from tinycnn.nn.arguments import check_probability
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""
+    check_probability(p, "dropout")
+    if not training or p == 0:
+        return input
+    return input * wrap(_keep_mask("dropout", input._array, p))
+
+
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """As `dropout2d`, for (N, C, L) or (C, L)."""
+    return _channel_dropout(1, "dropout1d", input, p, training)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Each channel of each sample, (N, C, H, W) or (C, H, W), is 0 with probability `p`, else divided by 1 − p.
+    Source: Tompson et al., 2015."""
+    return _channel_dropout(2, "dropout2d", input, p, training)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """As `dropout2d`, for (N, C, D, H, W) or (C, D, H, W)."""
+    return _channel_dropout(3, "dropout3d", input, p, training)
+
+
+def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool) -> Tensor:
+    check_probability(p, name)
+    if input.ndim not in (dims + 1, dims + 2):
+        raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
+    if not training or p == 0:
+        return input
+    xp = backend.module_of(input.device)
+    channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
+    return input * wrap(_keep_mask(name, channels, p))
+
+
+def _keep_mask(name: str, x: backend.Array, p: float) -> backend.Array:
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+    return backend.kernels(x).dropout_mask(x, p, backend.random_generator(backend.device_of(x)))
 
 
 class Dropout(Module):
@@ -28,7 +73,7 @@ class _ChannelDropout(Dropout):
     dims: int
 
     def forward(self, input: Tensor) -> Tensor:
-        return channel_dropout(self.dims, type(self).__name__, input, self.p, self.training)
+        return _channel_dropout(self.dims, type(self).__name__, input, self.p, self.training)
 
 
 class Dropout1d(_ChannelDropout):

@@ -1,15 +1,77 @@
-"""The fully connected layer."""
+"""The fully connected layer, and one-hot vectors."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from functools import lru_cache
 
-from tinycnn import creation
+import numpy as np
+
+from tinycnn import backend, creation
+from tinycnn.autograd import wrap
+from tinycnn.backend.devices import DeviceLike
+from tinycnn.backend.precision import chosen
+from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
-from tinycnn.nn.functional.arguments import sizes
-from tinycnn.nn.functional.linear import linear
+from tinycnn.nn.arguments import Shape, check_alike, refuse_others, size
 from tinycnn.nn.module import Module, Parameter
+from tinycnn.ops import matmul as ops
 from tinycnn.tensor import Tensor
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = input · weightᵀ + bias.
+
+    Shapes: input (*, in_features), weight (out_features, in_features), bias (out_features), y (*, out_features).
+    ValueError or TypeError if they, their dtypes or their devices do not fit.
+    """
+    return _linear("linear", input, weight, bias)
+
+
+def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The affine map; errors speak of `name`."""
+    try:
+        x, w, b = input._array, weight._array, None if bias is None else bias._array
+    except AttributeError:
+        refuse_others(name, input=input, weight=weight, bias=bias)
+        raise
+    _check(
+        name, x.shape, w.shape, None if b is None else b.shape, (x.dtype, w.dtype, None if b is None else b.dtype),
+        (x.__class__, w.__class__),
+    )  # fmt: skip
+    rows = input if x.ndim == 2 else input.reshape(math.prod(x.shape[:-1]), w.shape[1])
+    operator = ops.Linear(chosen.product)
+    y = operator(rows, weight) if bias is None else operator(rows, weight, bias)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(w))
+
+
+@lru_cache(maxsize=1024)
+def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple, arrays: tuple) -> None:
+    """Refuses what does not fit; cached, because a net asks for the same few on every step."""
+    if len(w) != 2:
+        raise ValueError(f"{name}: expected a weight Tensor (out_features, in_features), got {w}")
+    if not x or x[-1] != w[1]:
+        raise ValueError(f"{name}: expected input (*, {w[1]}), got {x}")
+    if b is not None and b != w[:1]:
+        raise ValueError(f"{name}: expected a bias of shape {w[:1]}, got {b}")
+    check_alike(name, dtypes, arrays)
+
+
+def one_hot(target: Tensor, num_classes: int = -1) -> Tensor:
+    """Class indices (*), integers, to int64 (*, num_classes): 1 at the index, 0 elsewhere.
+
+    num_classes defaults to the largest index + 1. ValueError for an index out of range.
+    """
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: expected integer class indices, got {target.dtype}")
+    classes = target._array
+    if num_classes == -1:
+        if not classes.size:
+            raise ValueError(f"one_hot: num_classes cannot be inferred from an empty target {target.shape}")
+        num_classes = int(classes.max()) + 1
+    if classes.size and (classes.min() < 0 or classes.max() >= num_classes):
+        raise ValueError(f"one_hot: indices from {classes.min()} to {classes.max()} for {num_classes} classes")
+    return wrap(backend.array_module(classes).eye(num_classes, dtype=np.int64)[classes])
 
 
 class Linear(Module):
@@ -18,20 +80,24 @@ class Linear(Module):
     weight is (out_features, in_features), bias (out_features) or None; both start uniform on ±1 / √in_features.
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: DeviceLike = None, dtype: DTypeLike = None
+    ):
         super().__init__()
-        (self.in_features,) = sizes(in_features, 1, "Linear", "in_features", least=0)
-        (self.out_features,) = sizes(out_features, 1, "Linear", "out_features", least=0)
-        make = {"device": device, "dtype": dtype}
-        self.weight = Parameter(creation.empty(self.out_features, self.in_features, **make))
-        self.register_parameter("bias", Parameter(creation.empty(self.out_features, **make)) if bias else None)
+        self.in_features = size(in_features, "Linear", "in_features", least=0)
+        self.out_features = size(out_features, "Linear", "out_features", least=0)
+        self.weight = Parameter(creation.empty(self.out_features, self.in_features, device=device, dtype=dtype))
+        offset = Parameter(creation.empty(self.out_features, device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", offset)
+        self._name = f"Linear(in_features={in_features})"  # how errors speak of this layer
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
+        """Draws weight and bias anew."""
         init.layer_default_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias, name=f"Linear(in_features={self.in_features})")
+        return _linear(self._name, input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

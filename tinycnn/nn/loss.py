@@ -1,10 +1,258 @@
-"""Losses as modules: the functions of the same names with their options bound."""
+"""Losses, functions and layers. Most are a few public operators; cross-entropy of class indices is one of its own."""
 
 from __future__ import annotations
 
-from tinycnn.nn import functional as F
+import math
+from typing import Any
+
+from tinycnn import backend
+from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn.backend import Array
+from tinycnn.nn.activation import logsigmoid
+from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
+from tinycnn.ops.select import where
 from tinycnn.tensor import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+# --- cross-entropy ------------------------------------------------------------------------------------------
+
+
+class CrossEntropy(Function):
+    """−(1 − s) w[t] log p[t] − s/C Σ_j w[j] log p[j] with p = softmax(x) over C classes, target class t, weights w and
+    label smoothing s; 0 where the target is `ignore_index`. Reduced; the mean is over the w[t] that count.
+
+    Backward: the softmax and the logarithm cancel, what is left is w[t] (p − q) with the smoothed target q.
+    """
+
+    saves_inputs = True
+
+    def __init__(
+        self, target: Array, weight: Array | None, ignore_index: int, smoothing: float, reduction: str, class_dim: int
+    ):
+        self.target, self.weight, self.ignore_index = target, weight, ignore_index
+        self.smoothing, self.reduction, self.class_dim = smoothing, reduction, class_dim
+
+    def forward(self, x: Array) -> Array:
+        options = (self.ignore_index, self.smoothing, self.reduction, self.class_dim)
+        loss, self.saved = self.kernels.cross_entropy(x, self.target, self.weight, *options)
+        return loss
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        if is_grad_enabled():
+            return self._differentiable(grad_output, x)
+        u = grad_output._array
+        g = self.kernels.cross_entropy_backward(u, x._array, self.saved, self.weight, self.class_dim)
+        return wrap(g)
+
+    def _differentiable(self, u: Tensor, x: Tensor) -> Tensor:
+        """The gradient in public operators, which can be differentiated again."""
+        dim, classes = self.class_dim, x.shape[self.class_dim]
+        target = wrap(self.target).unsqueeze(dim)
+        counts = target != self.ignore_index
+        index = target * counts
+        w = wrap(self.xp.ones(classes, x.dtype) if self.weight is None else self.weight)
+        counted = w[index] * counts
+        of_class = (classes, *[1] * (x.ndim - dim - 1))
+        is_target = index == wrap(self.xp.arange(classes)).reshape(*of_class)
+        u = u if u.ndim == 0 else u.unsqueeze(dim)
+        if self.reduction == "mean":
+            u = u / counted.sum()
+        near, far = counted * (1 - self.smoothing), counts * (self.smoothing / classes)
+        return u * ((near + far * w.sum()) * x.softmax(dim) - near * is_target - far * w.reshape(*of_class))
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    name: str = "cross_entropy",
+) -> Tensor:
+    """−log softmax(input)[target]: the softmax over classes and the negative log-likelihood in one.
+
+    Args:
+        input: scores (logits) (N, C), (N, C, *) or (C).
+        target: class indices, integers, of the input's shape without C; or probabilities of the input's shape.
+        weight: (C), a factor for each class; the mean is then the weighted one.
+        ignore_index: targets of this value count nowhere.
+        reduction: "mean", "sum" or "none".
+        label_smoothing: this share of the target's probability is spread evenly over all classes.
+        name: what errors speak of.
+
+    A class index out of range is an error on the CPU; on a GPU, where looking for it would make the host wait, the
+    loss is nan.
+    """
+    _check_input(name, input, target, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: expected label_smoothing from 0 to 1, got {label_smoothing}")
+    shape = input._array.shape
+    class_dim = 0 if len(shape) == 1 else 1
+    classes = shape[class_dim]
+    if weight is not None and weight.shape != (classes,):
+        raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
+    if target._array.dtype.kind != "f" or target._array.shape != shape:
+        _check_target(name, input, target, ignore_index)
+        of_class = None if weight is None else weight._array.astype(input.dtype, copy=False)
+        return CrossEntropy(target._array, of_class, ignore_index, label_smoothing, reduction, class_dim)(input)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    per_class = target * input.log_softmax(class_dim)
+    if weight is not None:
+        per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
+    return _reduced(-per_class.sum(class_dim), reduction)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    name: str = "nll_loss",
+) -> Tensor:
+    """−weight[target] · input[target] for log-probabilities (N, C), (N, C, *) or (C); see `cross_entropy`."""
+    _check_input(name, input, target, reduction)
+    _check_target(name, input, target, ignore_index)
+    classes, class_dim = target._array, 0 if input.ndim == 1 else 1
+    xp = backend.array_module(classes)
+    with backend.current(classes):
+        counts = classes != ignore_index
+        is_class = (classes >= 0) & (classes < input.shape[class_dim])
+        index = wrap(xp.where(counts & is_class, classes, 0))
+        # A class out of range, for which nobody looks on a GPU, makes the loss nan, as in `cross_entropy`.
+        factors = wrap(xp.where(counts, xp.where(is_class, 1.0, math.nan), 0.0).astype(input.dtype))
+    loss = -input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
+    if weight is None and backend.host_reads(classes) and counts.all():
+        return _reduced(loss, reduction)
+    weights = factors if weight is None else weight[index] * factors
+    loss = loss * weights
+    return loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
+
+
+def _check_target(name: str, x: Tensor, target: Tensor, ignore_index: int) -> None:
+    """Class indices (N, *) for input (N, C, *), or () for (C): integers from 0 to C − 1, or ignore_index.
+
+    Their values are looked at on a CPU only: for those on a GPU, the host would wait.
+    """
+    shape, classes = x._array.shape, target._array
+    class_dim = 0 if len(shape) == 1 else 1
+    expected = shape[:class_dim] + shape[class_dim + 1 :]
+    if classes.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name}: expected class indices as an integer tensor of shape {expected}, "
+            f"got {classes.dtype} of shape {classes.shape}; convert them with .long()"
+        )
+    if classes.shape != expected:
+        raise ValueError(f"{name}: for input {shape} expected class indices of shape {expected}, got {classes.shape}")
+    wrong = backend.kernels(classes).wrong_class(classes, shape[class_dim], ignore_index)
+    if wrong is not None:
+        raise ValueError(
+            f"{name}: class index {wrong} is out of range: the input {shape} has classes 0 to {shape[class_dim] - 1}"
+        )
+
+
+# --- other losses -------------------------------------------------------------------------------------------
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "mse_loss") -> Tensor:
+    """(input − target)², its mean, sum or each. Shapes must be equal."""
+    difference = _difference(name, input, target, reduction)
+    return _reduced(difference * difference, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "l1_loss") -> Tensor:
+    """|input − target|, its mean, sum or each. Shapes must be equal."""
+    return _reduced(_difference(name, input, target, reduction).abs(), reduction)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0, name: str = "smooth_l1_loss"
+) -> Tensor:
+    """d² / (2·beta) where d = |input − target| is below beta, d − beta / 2 elsewhere. Source: Girshick, 2015."""
+    if beta < 0:
+        raise ValueError(f"{name}: expected beta of at least 0, got {beta}")
+    distance = _difference(name, input, target, reduction).abs()
+    if beta > 0:
+        distance = where(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta)
+    return _reduced(distance, reduction)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
+    name: str = "binary_cross_entropy",
+) -> Tensor:  # fmt: skip
+    """−(target · log input + (1 − target) · log(1 − input)) for probabilities; logarithms are at least −100.
+
+    What is no probability is an error on the CPU and nan on a GPU, where looking for it would make the host wait.
+    """
+    _difference(name, input, target, reduction)
+    if input.numel() and backend.host_reads(input._array) and not (input._array.min() >= 0 and input._array.max() <= 1):
+        raise ValueError(
+            f"{name}: expected probabilities from 0 to 1, got {input._array.min():.4g} to {input._array.max():.4g}; "
+            "for scores use binary_cross_entropy_with_logits"
+        )
+    # Logarithms limited to −100: input 0 and 1 stay finite.
+    loss = -(target * input.log().clamp(min=-100.0) + (1 - target) * (1 - input).log().clamp(min=-100.0))
+    return _reduced(_weighted(loss, weight, "weight", name), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
+    pos_weight: Tensor | None = None, name: str = "binary_cross_entropy_with_logits",
+) -> Tensor:  # fmt: skip
+    """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the term of target 1."""
+    _difference(name, input, target, reduction)
+    log_p, log_q = logsigmoid(input), logsigmoid(-input)  # of p and of 1 − p
+    positive = _weighted(target * log_p, pos_weight, "pos_weight", name)
+    loss = -(positive + (1 - target) * log_q)
+    return _reduced(_weighted(loss, weight, "weight", name), reduction)
+
+
+def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> Tensor:
+    """loss · weight, of the loss's shape: a weight of another one would silently count losses several times."""
+    if weight is None:
+        return loss
+    weighted = loss * weight
+    if weighted.shape != loss.shape:
+        raise ValueError(f"{name}: expected {argument} to broadcast to shape {loss.shape}, got {weight.shape}")
+    return weighted
+
+
+def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
+    """input − target, after refusing to broadcast: (N, 1) against (N,) would silently compare every pair."""
+    _check_input(name, input, target, reduction, least_dims=0)
+    if input.shape != target.shape:
+        raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
+    return input - (target.to(input.dtype) if target.dtype.kind == "b" else target)
+
+
+def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least_dims: int = 1) -> None:
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
+        refuse_others(name, input=input, target=target)
+    x = input._array
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
+    if x.ndim < least_dims:
+        raise ValueError(f"{name}: expected input (N, C), (N, C, *) or (C), got a tensor without dimensions")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: expected reduction 'mean', 'sum' or 'none', got {reduction!r}")
+    if reduction == "mean" and x.size == 0:
+        raise ValueError(f"{name}: the mean over an empty batch is undefined, got input of shape {x.shape}")
+
+
+def _reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean, the sum or (reduction='none') each of the losses."""
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+# --- layers -----------------------------------------------------------------------------------------------
 
 
 class CrossEntropyLoss(Module):
@@ -26,7 +274,7 @@ class CrossEntropyLoss(Module):
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
+        return cross_entropy(
             input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
             label_smoothing=self.label_smoothing, name="CrossEntropyLoss",
         )  # fmt: skip
@@ -41,7 +289,7 @@ class NLLLoss(Module):
         self.ignore_index, self.reduction = ignore_index, reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(
+        return nll_loss(
             input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction, name="NLLLoss"
         )
 
@@ -54,7 +302,7 @@ class MSELoss(Module):
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(input, target, reduction=self.reduction, name="MSELoss")
+        return mse_loss(input, target, reduction=self.reduction, name="MSELoss")
 
 
 class L1Loss(Module):
@@ -65,7 +313,7 @@ class L1Loss(Module):
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.l1_loss(input, target, reduction=self.reduction, name="L1Loss")
+        return l1_loss(input, target, reduction=self.reduction, name="L1Loss")
 
 
 class SmoothL1Loss(Module):
@@ -76,7 +324,7 @@ class SmoothL1Loss(Module):
         self.reduction, self.beta = reduction, beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta, name="SmoothL1Loss")
+        return smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta, name="SmoothL1Loss")
 
 
 class BCELoss(Module):
@@ -88,7 +336,7 @@ class BCELoss(Module):
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction, name="BCELoss")
+        return binary_cross_entropy(input, target, self.weight, reduction=self.reduction, name="BCELoss")
 
 
 class BCEWithLogitsLoss(Module):
@@ -103,6 +351,6 @@ class BCEWithLogitsLoss(Module):
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(
+        return binary_cross_entropy_with_logits(
             input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight, name="BCEWithLogitsLoss"
         )

@@ -1,14 +1,193 @@
-"""Normalisation layers: batch, instance, layer and group."""
+"""Normalisation to mean 0 and variance 1, functions and layers: batch, layer, group and instance."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from tinycnn import backend, creation, dtypes
-from tinycnn.nn.functional.arguments import sizes
-from tinycnn.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
+from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn.backend import Array
+from tinycnn.backend.devices import DeviceLike
+from tinycnn.dtypes import DTypeLike
+from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.tensor import Tensor
+
+
+class Normalize(Function):
+    """x̂ = (x − mean) / √(variance + eps), mean and (biased) variance taken over `dims`.
+
+    Backward (Ioffe and Szegedy 2015, section 3, with γ = 1): (u − mean(u) − x̂ · mean(u · x̂)) / √(variance + eps).
+
+    After `forward`, `mean` and `variance` hold the statistics, with the reduced dimensions kept as size 1.
+    """
+
+    saves_inputs = True
+    saves_output = True
+
+    def __init__(self, dims: tuple[int, ...], eps: float):
+        self.dims, self.eps = dims, eps
+
+    def forward(self, x: Array) -> Array:
+        y, self.mean, self.variance, self.saved = self.kernels.standardize(x, self.dims, self.eps)
+        return y
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        x_hat = self.output
+        if not is_grad_enabled():
+            u = grad_output._array
+            return wrap(self.kernels.standardize_backward(u, x_hat._array, self.saved, self.dims))
+        (x,) = self.inputs  # its variance once more, so that this too can be differentiated
+        inverse_std = (x.var(self.dims, correction=0, keepdim=True) + self.eps) ** -0.5
+        mean_u = grad_output.mean(self.dims, keepdim=True)
+        mean_ux = (grad_output * x_hat).mean(self.dims, keepdim=True)
+        return (grad_output - mean_u - x_hat * mean_ux) * inverse_std
+
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    name: str = "batch_norm",
+) -> Tensor:
+    """Each channel of (N, C, *) to mean 0 and variance 1, then times `weight` (C) plus `bias` (C).
+
+    In training the statistics are those of the batch, and the running ones move towards them by `momentum` (the
+    variance unbiased); otherwise the running statistics are used. Source: Ioffe and Szegedy, 2015.
+    """
+    if not isinstance(input, Tensor) or input.ndim < 2:
+        got = input.shape if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"{name}: expected input (N, C, *), got {got}")
+    channels = input.shape[1]
+    check_shapes(name, input, (channels,), running_mean=running_mean, running_var=running_var)
+    _check_pair(running_mean, running_var, name)
+    per_channel = (1, channels, *[1] * (input.ndim - 2))
+    if training:
+        count = input.numel() // max(channels, 1)
+        if count <= 1:
+            raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
+        normalize = Normalize((0, *range(2, input.ndim)), eps)
+        y = normalize(input)
+        unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
+        _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
+        return _affine(y, weight, bias, name)
+    if running_mean is None or running_var is None:
+        raise ValueError(f"{name}: running_mean and running_var are needed when not training")
+    scale = (running_var + eps) ** -0.5
+    if weight is not None:
+        scale = scale * weight
+    shift = -running_mean * scale
+    if bias is not None:
+        shift = shift + bias
+    return input * scale.reshape(*per_channel) + shift.reshape(*per_channel)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The last dimensions, of sizes `normalized_shape`, to mean 0 and variance 1, then · weight + bias of that shape.
+
+    Source: Ba et al., "Layer Normalization", 2016.
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or not isinstance(input, Tensor) or input.shape[-len(shape) :] != shape:
+        got = input.shape if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"layer_norm: expected input (*, {', '.join(map(str, shape))}), got {got}")
+    check_shapes("layer_norm", input, shape, weight=weight, bias=bias)
+    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(input)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Each group of channels of each sample of (N, C, *) to mean 0 and variance 1, then · weight (C) + bias (C).
+
+    Source: Wu and He, "Group Normalization", 2018.
+    """
+    if not isinstance(input, Tensor) or input.ndim < 2:
+        got = input.shape if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"group_norm: expected input (N, C, *), got {got}")
+    num_groups = size(num_groups, "group_norm", "num_groups")
+    batch, channels, *spatial = input.shape
+    if channels % num_groups:
+        raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
+    if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
+        raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
+    grouped = input.reshape(batch, num_groups, channels // num_groups, *spatial)
+    y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
+    return _affine(y, weight, bias, "group_norm")
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel of each sample of (N, C, *) to mean 0 and variance 1, then · weight (C) + bias (C).
+
+    Running statistics, if given, move towards the mean over the batch of each sample's, and take their place where
+    `use_input_stats` is False. Source: Ulyanov et al., "Instance Normalization", 2016.
+    """
+    if not isinstance(input, Tensor) or input.ndim < 3:
+        got = input.shape if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"instance_norm: expected input (N, C, *) with at least one spatial dimension, got {got}")
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps, name="instance_norm")
+    count = math.prod(input.shape[2:])
+    if count <= 1:
+        raise ValueError(f"instance_norm: expected more than 1 spatial element when training, got input {input.shape}")
+    _check_pair(running_mean, running_var, "instance_norm")
+    normalize = Normalize(tuple(range(2, input.ndim)), eps)
+    y = normalize(input)
+    mean, variance = (x.reshape(input.shape[:2]).mean(axis=0) for x in (normalize.mean, normalize.variance))
+    _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
+    return _affine(y, weight, bias, "instance_norm")
+
+
+def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{name}: expected running_mean and running_var, or neither, got only one of them")
+
+
+def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, name: str) -> Tensor:
+    """y (N, C, *) · weight (C) + bias (C)."""
+    channels, per_channel = y.shape[1], (1, y.shape[1], *[1] * (y.ndim - 2))
+    check_shapes(name, y, (channels,), weight=weight, bias=bias)
+    y = y if weight is None else y * weight.reshape(*per_channel)
+    return y if bias is None else y + bias.reshape(*per_channel)
+
+
+def _update_running(mean: Tensor | None, var: Tensor | None, new_mean: Any, new_var: Any, momentum: float) -> None:
+    """Moves the running statistics, in place, towards those of a batch."""
+    for running, new in ((mean, new_mean), (var, new_var)):
+        if running is not None:
+            running._array[...] = (1 - momentum) * running._array + momentum * new
+            running._changed_in_place()
+
+
+# --- layers -------------------------------------------------------------------------------------------------
 
 
 class _RunningNorm(Module):
@@ -24,15 +203,15 @@ class _RunningNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: DeviceLike = None,
+        dtype: DTypeLike = None,
         *,
         bias: bool = True,
     ):
         super().__init__()
-        (self.num_features,) = sizes(num_features, 1, type(self).__name__, "num_features")
+        self.num_features = size(num_features, type(self).__name__, "num_features")
         self.eps, self.momentum, self.affine, self.track_running_stats = eps, momentum, affine, track_running_stats
-        make = {"device": device, "dtype": dtype}
+        make: dict[str, Any] = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(creation.ones(num_features, **make)) if affine else None)
         self.register_parameter("bias", Parameter(creation.zeros(num_features, **make)) if affine and bias else None)
         tracked = track_running_stats
@@ -76,7 +255,7 @@ class _BatchNorm(_RunningNorm):
             return self.momentum
         # The plain average over all batches. On a GPU the number stays there: to read it, the host would wait.
         count = self.num_batches_tracked
-        return 1 / (count.item() if count.device == backend.CPU else count._array)
+        return 1 / (count.item() if backend.host_reads(count._array) else count._array)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -118,8 +297,8 @@ class _InstanceNorm(_RunningNorm):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        device: Any = None,
-        dtype: Any = None,
+        device: DeviceLike = None,
+        dtype: DTypeLike = None,
         *,
         bias: bool = True,
     ):
@@ -168,18 +347,18 @@ class LayerNorm(Module):
 
     def __init__(
         self,
-        normalized_shape: Any,
+        normalized_shape: int | Sequence[int],
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: DeviceLike = None,
+        dtype: DTypeLike = None,
     ):
         super().__init__()
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.normalized_shape = sizes(shape, len(shape), "LayerNorm", "normalized_shape")
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        make = {"device": device, "dtype": dtype}
+        make: dict[str, Any] = {"device": device, "dtype": dtype}
         weight, offset = elementwise_affine, elementwise_affine and bias
         self.register_parameter("weight", Parameter(creation.ones(*shape, **make)) if weight else None)
         self.register_parameter("bias", Parameter(creation.zeros(*shape, **make)) if offset else None)
@@ -199,16 +378,16 @@ class GroupNorm(Module):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
-        dtype: Any = None, *, bias: bool = True,
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: DeviceLike = None,
+        dtype: DTypeLike = None, *, bias: bool = True,
     ):  # fmt: skip
         super().__init__()
-        (self.num_groups,) = sizes(num_groups, 1, "GroupNorm", "num_groups")
-        (self.num_channels,) = sizes(num_channels, 1, "GroupNorm", "num_channels")
+        self.num_groups = size(num_groups, "GroupNorm", "num_groups")
+        self.num_channels = size(num_channels, "GroupNorm", "num_channels")
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide num_channels={num_channels}")
         self.eps, self.affine = eps, affine
-        make = {"device": device, "dtype": dtype}
+        make: dict[str, Any] = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(creation.ones(num_channels, **make)) if affine else None)
         self.register_parameter("bias", Parameter(creation.zeros(num_channels, **make)) if affine and bias else None)
 

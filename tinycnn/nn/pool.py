@@ -1,48 +1,316 @@
-"""Pooling layers: one class a kind, and thin ones for 1, 2 and 3 dimensions."""
+"""Max, average and adaptive pooling, and max pooling undone: functions and layers."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
 
-from tinycnn.nn.functional.arguments import sizes
-from tinycnn.nn.functional.pool import (
-    adaptive_avg_pooling,
-    adaptive_max_pooling,
-    avg_pooling,
-    max_pooling,
-    max_unpooling,
-)
+from tinycnn.nn.arguments import Shape, Size, check_fits, check_input, hashable, is_batch, sizes
 from tinycnn.nn.module import Module
+from tinycnn.ops import pool as ops
+from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
+AdaptiveSize: TypeAlias = int | Sequence[int | None] | None  # None keeps the input's size
 
-class _MaxPoolNd(Module):
+# --- max and average pooling: functions ---------------------------------------------------------------------
+
+
+def _window(
+    dims: int, name: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Tensor, Window, bool]:
+    """The input as a batch, the checked window, and whether it was a batch."""
+    check_input(name, input, dims)
+    window, batched = _pool_geometry(dims, name, input._array.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return input if batched else input.unsqueeze(0), window, batched
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _pool_geometry(
+    dims: int, name: str, x: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Window, bool]:
+    """The checked window, and whether the input is a batch; cached, because a net asks for the same few on every
+    step."""
+    batched = is_batch(x, dims, name)
+    kernel = sizes(kernel_size, dims, name, "kernel_size")
+    pads = sizes(padding, dims, name, "padding", least=0)
+    if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
+        raise ValueError(f"{name}: expected padding of at most half the kernel size {kernel}, got {padding}")
+    window = Window(
+        x[-dims:], kernel, kernel if stride is None else sizes(stride, dims, name, "stride"),
+        tuple((p, p) for p in pads), sizes(dilation, dims, name, "dilation"), bool(ceil_mode),
+    )  # fmt: skip
+    if any(size < 1 for size in window.output_size):
+        check_fits(window, name)
+    return window, batched
+
+
+def _max_pool(
+    dims: int, name: str, input: Tensor, ceil_mode: bool, return_indices: bool, kernel_size: Any, stride: Any,
+    padding: Any, dilation: Any,
+) -> Any:  # fmt: skip
+    """Max pooling over `dims` spatial dimensions; errors speak of `name`."""
+    x, window, batched = _window(dims, name, input, kernel_size, stride, padding, dilation, ceil_mode)
+    if not return_indices:
+        y = ops.max_pool(x, window)
+        return y if batched else y.squeeze(0)
+    y, indices = ops.max_pool_with_indices(x, window)
+    return (y, indices) if batched else (y.squeeze(0), indices.squeeze(0))
+
+
+def _avg_pool(
+    dims: int, name: str, input: Tensor, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
+    kernel_size: Any, stride: Any, padding: Any,
+) -> Tensor:  # fmt: skip
+    """Average pooling over `dims` spatial dimensions; errors speak of `name`."""
+    if divisor_override == 0:
+        raise ValueError(f"{name}: expected a divisor_override other than 0")
+    x, window, batched = _window(dims, name, input, kernel_size, stride, padding, 1, ceil_mode)
+    y = ops.avg_pool(x, window, count_include_pad, divisor_override)
+    return y if batched else y.squeeze(0)
+
+
+def max_pool1d(
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Tensor:  # fmt: skip
+    """(N, C, L) to (N, C, OL): the largest element of each window; see `max_pool2d`."""
+    return _max_pool(
+        1, "max_pool1d", input, ceil_mode, return_indices, *hashable(kernel_size, stride, padding, dilation)
+    )
+
+
+def max_pool2d(
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Tensor:  # fmt: skip
+    """(N, C, H, W) to (N, C, OH, OW): the largest element of each window.
+
+    Args:
+        kernel_size, stride (default: kernel_size), dilation: positive ints, or one for each of H and W.
+        padding: elements of −∞ added on both sides, at most half the kernel size.
+        ceil_mode: round the output size up, so that the last window may reach beyond the padded input.
+        return_indices: return (values, indices) with the place of each maximum in the flattened H·W.
+
+    The gradient goes to the first largest element of the window.
+    """
+    return _max_pool(
+        2, "max_pool2d", input, ceil_mode, return_indices, *hashable(kernel_size, stride, padding, dilation)
+    )
+
+
+def max_pool3d(
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Tensor:  # fmt: skip
+    """(N, C, D, H, W) to (N, C, OD, OH, OW): the largest element of each window; see `max_pool2d`."""
+    return _max_pool(
+        3, "max_pool3d", input, ceil_mode, return_indices, *hashable(kernel_size, stride, padding, dilation)
+    )
+
+
+def avg_pool1d(
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:  # fmt: skip
+    """(N, C, L) to (N, C, OL): the mean of each window; see `avg_pool2d`."""
+    return _avg_pool(
+        1, "avg_pool1d", input, ceil_mode, count_include_pad, None, *hashable(kernel_size, stride, padding)
+    )
+
+
+def avg_pool2d(
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Tensor:  # fmt: skip
+    """(N, C, H, W) to (N, C, OH, OW): the mean of each window.
+
+    Args:
+        kernel_size, stride (default: kernel_size): positive ints, or one for each of H and W.
+        padding: zeros added on both sides, at most half the kernel size.
+        ceil_mode: round the output size up, so that the last window may reach beyond the padded input.
+        count_include_pad: whether the zeros of the padding count in the mean.
+        divisor_override: divide the sum by this instead of the number of elements.
+    """
+    return _avg_pool(
+        2, "avg_pool2d", input, ceil_mode, count_include_pad, divisor_override, *hashable(kernel_size, stride, padding)
+    )
+
+
+def avg_pool3d(
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Tensor:  # fmt: skip
+    """(N, C, D, H, W) to (N, C, OD, OH, OW): the mean of each window; see `avg_pool2d`."""
+    return _avg_pool(
+        3, "avg_pool3d", input, ceil_mode, count_include_pad, divisor_override, *hashable(kernel_size, stride, padding)
+    )
+
+
+# --- max pooling undone, and adaptive pooling: functions ----------------------------------------------------
+
+
+def max_unpool1d(
+    input: Tensor, indices: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:  # fmt: skip
+    """(N, C, OL) to (N, C, L): see `max_unpool2d`."""
+    return _max_unpool(1, "max_unpool1d", input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Tensor, indices: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:  # fmt: skip
+    """(N, C, OH, OW) to (N, C, H, W): each value at the place that max pooling found it, zeros elsewhere.
+
+    `indices` are those of `max_pool2d(return_indices=True)`; `output_size`, the spatial size (or whole shape) of the
+    pooling's input, is needed where several sizes pool to one.
+    """
+    return _max_unpool(2, "max_unpool2d", input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Tensor, indices: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:  # fmt: skip
+    """(N, C, OD, OH, OW) to (N, C, D, H, W): see `max_unpool2d`."""
+    return _max_unpool(3, "max_unpool3d", input, indices, kernel_size, stride, padding, output_size)
+
+
+def _max_unpool(
+    dims: int, name: str, input: Tensor, indices: Tensor, kernel_size: Size, stride: Size | None, padding: Size,
+    output_size: Sequence[int] | None,
+) -> Tensor:  # fmt: skip
+    """The inverse of max pooling over `dims` spatial dimensions; errors speak of `name`."""
+    check_input(name, input, dims)
+    batched = is_batch(input.shape, dims, name)
+    if not isinstance(indices, Tensor) or indices.dtype.kind not in "iu" or indices.shape != input.shape:
+        got = f"{indices.dtype} {indices.shape}" if isinstance(indices, Tensor) else type(indices).__name__
+        raise ValueError(f"{name}: expected integer indices of the input's shape {input.shape}, got {got}")
+    kernel = sizes(kernel_size, dims, name, "kernel_size")
+    step = kernel if stride is None else sizes(stride, dims, name, "stride")
+    pads = sizes(padding, dims, name, "padding", least=0)
+    pooled = input.shape[-dims:]
+    smallest = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(pooled, step, pads, kernel, strict=True))
+    size = smallest if output_size is None else sizes(tuple(output_size)[-dims:], dims, name, "output_size")
+    if any(abs(n - m) >= s for n, m, s in zip(size, smallest, step, strict=True)):
+        raise ValueError(f"{name}: output_size {size} is not within stride {step} of {smallest}")
+    if batched:
+        return ops.max_unpool(input, indices, size, name)
+    return ops.max_unpool(input.unsqueeze(0), indices.unsqueeze(0), size, name).squeeze(0)
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
+    """(N, C, L) to (N, C, output_size): see `adaptive_avg_pool2d`."""
+    return _adaptive_avg_pool(1, "adaptive_avg_pool1d", input, output_size)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
+    """(N, C, H, W) to (N, C, *output_size): output i averages input ⌊i·H/OH⌋ to ⌈(i + 1)·H/OH⌉ − 1.
+
+    output_size: an int, or one for each of H and W; None keeps a size.
+    """
+    return _adaptive_avg_pool(2, "adaptive_avg_pool2d", input, output_size)
+
+
+def adaptive_avg_pool3d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
+    """(N, C, D, H, W) to (N, C, *output_size): see `adaptive_avg_pool2d`."""
+    return _adaptive_avg_pool(3, "adaptive_avg_pool3d", input, output_size)
+
+
+def adaptive_max_pool1d(
+    input: Tensor, output_size: AdaptiveSize, return_indices: bool = False
+) -> Tensor:
+    """(N, C, L) to (N, C, output_size): see `adaptive_max_pool2d`."""
+    return _adaptive_max_pool(1, "adaptive_max_pool1d", input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(
+    input: Tensor, output_size: AdaptiveSize, return_indices: bool = False
+) -> Tensor:
+    """(N, C, H, W) to (N, C, *output_size): the largest element of the bins of `adaptive_avg_pool2d`."""
+    return _adaptive_max_pool(2, "adaptive_max_pool2d", input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(
+    input: Tensor, output_size: AdaptiveSize, return_indices: bool = False
+) -> Tensor:
+    """(N, C, D, H, W) to (N, C, *output_size): see `adaptive_max_pool2d`."""
+    return _adaptive_max_pool(3, "adaptive_max_pool3d", input, output_size, return_indices)
+
+
+def _adaptive_avg_pool(dims: int, name: str, input: Tensor, output_size: Any) -> Tensor:
+    """Adaptive average pooling over `dims` spatial dimensions; errors speak of `name`."""
+    size, batched = _adaptive_size(dims, name, input, output_size)
+    y = ops.adaptive_avg_pool(input if batched else input.unsqueeze(0), size)
+    return y if batched else y.squeeze(0)
+
+
+def _adaptive_max_pool(dims: int, name: str, input: Tensor, output_size: Any, return_indices: bool) -> Any:
+    """Adaptive max pooling over `dims` spatial dimensions; errors speak of `name`."""
+    size, batched = _adaptive_size(dims, name, input, output_size)
+    y, indices = ops.adaptive_max_pool(input if batched else input.unsqueeze(0), size)
+    if not batched:
+        y, indices = y.squeeze(0), indices.squeeze(0)
+    return (y, indices) if return_indices else y
+
+
+def _adaptive_size(dims: int, name: str, input: Tensor, output_size: Any) -> tuple[Shape, bool]:
+    """The output's spatial size, and whether the input is a batch."""
+    check_input(name, input, dims)
+    batched = is_batch(input.shape, dims, name)
+    if 0 in input.shape[-dims - 1 :]:
+        raise ValueError(f"{name}: expected an input with no empty dimension but N, got {input.shape}")
+    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
+    given = given * dims if len(given) == 1 else given
+    if len(given) == dims:
+        given = tuple(n if g is None else g for g, n in zip(given, input.shape[-dims:], strict=True))
+    return sizes(given, dims, name, "output_size"), batched
+
+
+# --- layers -----------------------------------------------------------------------------------------------
+
+
+class _PoolNd(Module):
+    """What windows of max and average pooling share; they are kept, and shown, as they were given."""
+
     dims: int
+    kernel_size: Any
+    stride: Any
+    padding: Any
 
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ):
-        super().__init__()
+    def _set_window(self, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1) -> None:
         name, dims = type(self).__name__, self.dims
         sizes(kernel_size, dims, name, "kernel_size")
         sizes(padding, dims, name, "padding", least=0)
         sizes(dilation, dims, name, "dilation")
         if stride is not None:
             sizes(stride, dims, name, "stride")
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.dilation = padding, dilation
+        stride = kernel_size if stride is None else stride
+        self.kernel_size, self.stride, self.padding = hashable(kernel_size, stride, padding)
+
+
+class _MaxPoolNd(_PoolNd):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        dilation: Size = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ):
+        super().__init__()
+        self._set_window(kernel_size, stride, padding, dilation)
+        (self.dilation,) = hashable(dilation)
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, input: Tensor) -> Any:
-        return max_pooling(
-            self.dims, type(self).__name__, input, self.kernel_size, self.stride, self.padding, self.dilation,
-            self.ceil_mode, self.return_indices,
+        return _max_pool(
+            self.dims, type(self).__name__, input, self.ceil_mode, self.return_indices, self.kernel_size, self.stride,
+            self.padding, self.dilation,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
@@ -73,32 +341,25 @@ class MaxPool3d(_MaxPoolNd):
     dims = 3
 
 
-class _AvgPoolNd(Module):
-    dims: int
-
+class _AvgPoolNd(_PoolNd):
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ):
         super().__init__()
-        name, dims = type(self).__name__, self.dims
-        sizes(kernel_size, dims, name, "kernel_size")
-        sizes(padding, dims, name, "padding", least=0)
-        if stride is not None:
-            sizes(stride, dims, name, "stride")
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
+        self._set_window(kernel_size, stride, padding)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
-        return avg_pooling(
-            self.dims, type(self).__name__, input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
+        return _avg_pool(
+            self.dims, type(self).__name__, input, self.ceil_mode, self.count_include_pad, self.divisor_override,
+            self.kernel_size, self.stride, self.padding,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
@@ -111,7 +372,7 @@ class AvgPool1d(_AvgPoolNd):
     dims = 1
 
     def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
         count_include_pad: bool = True,
     ):  # fmt: skip
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
@@ -137,15 +398,15 @@ class AvgPool3d(_AvgPoolNd):
 class _MaxUnpoolNd(Module):
     dims: int
 
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0):
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0):
         super().__init__()
         name, dims = type(self).__name__, self.dims
         self.kernel_size = sizes(kernel_size, dims, name, "kernel_size")
         self.stride = self.kernel_size if stride is None else sizes(stride, dims, name, "stride")
         self.padding = sizes(padding, dims, name, "padding", least=0)
 
-    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return max_unpooling(
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return _max_unpool(
             self.dims, type(self).__name__, input, indices, self.kernel_size, self.stride, self.padding, output_size
         )
 
@@ -174,12 +435,12 @@ class MaxUnpool3d(_MaxUnpoolNd):
 class _AdaptiveAvgPoolNd(Module):
     dims: int
 
-    def __init__(self, output_size: Any):
+    def __init__(self, output_size: AdaptiveSize):
         super().__init__()
         self.output_size = output_size
 
     def forward(self, input: Tensor) -> Tensor:
-        return adaptive_avg_pooling(self.dims, type(self).__name__, input, self.output_size)
+        return _adaptive_avg_pool(self.dims, type(self).__name__, input, self.output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
@@ -206,12 +467,12 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
 class _AdaptiveMaxPoolNd(Module):
     dims: int
 
-    def __init__(self, output_size: Any, return_indices: bool = False):
+    def __init__(self, output_size: AdaptiveSize, return_indices: bool = False):
         super().__init__()
         self.output_size, self.return_indices = output_size, return_indices
 
     def forward(self, input: Tensor) -> Any:
-        return adaptive_max_pooling(self.dims, type(self).__name__, input, self.output_size, self.return_indices)
+        return _adaptive_max_pool(self.dims, type(self).__name__, input, self.output_size, self.return_indices)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

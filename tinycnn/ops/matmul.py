@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function
-from tinycnn.backend import Array, precision
+from tinycnn.autograd import Function, Gradients
+from tinycnn.backend import Array
+from tinycnn.backend.precision import chosen
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
+
+__all__ = ["matmul"]
 
 
 class MatMul(Function):
@@ -16,23 +21,18 @@ class MatMul(Function):
 
     saves_inputs = True
 
-    def forward(self, a: Array, b: Array) -> Array:
-        self.precision = precision.current()
-        if a.ndim == b.ndim == 2:
-            return product(a, b)
-        if isinstance(a, np.ndarray):
-            backend.limit_blas()
-        kernels = backend.kernels(a)
-        a, b = kernels.rounded(a, self.precision), kernels.rounded(b, self.precision)
-        return kernels.matmul(a, b, None, self.precision)
+    def __init__(self, precision: str):
+        self.precision = precision
 
-    @precision.as_in_forward
-    def backward(self, grad_output: Any) -> Any:
+    def forward(self, a: Array, b: Array) -> Array:
+        return product(a, b, self.precision, self.kernels)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
         a, b = self.inputs
         need_a, need_b = self.needs_input_grad
         return (
-            grad_output @ b.transpose(-1, -2) if need_a else None,
-            a.transpose(-1, -2) @ grad_output if need_b else None,
+            MatMul(self.precision)(grad_output, b.transpose(-1, -2)) if need_a else None,
+            MatMul(self.precision)(a.transpose(-1, -2), grad_output) if need_b else None,
         )
 
 
@@ -41,48 +41,38 @@ class Linear(Function):
 
     saves_inputs = True
 
+    def __init__(self, precision: str):
+        self.precision = precision
+
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        self.precision = precision.current()
-        y = product(x, w.T)
+        y = product(x, w.T, self.precision, self.kernels)
         if b is not None:
             y += b
         return y
 
-    @precision.as_in_forward
-    def backward(self, grad_output: Any) -> Any:
-        x, w = self.inputs[:2]
+    def backward(self, grad_output: Tensor) -> Gradients:
+        x, w, *_ = self.inputs
         need_x, need_w, *need_b = self.needs_input_grad
         return (
-            grad_output @ w if need_x else None,
-            grad_output.T @ x if need_w else None,
+            MatMul(self.precision)(grad_output, w) if need_x else None,
+            MatMul(self.precision)(grad_output.t(), x) if need_w else None,
             *[grad_output.sum(0) if need else None for need in need_b],
         )
 
 
-def product(a: Array, b: Array) -> Array:
-    """The product of two matrices. Where `a` lies batch innermost in memory, that is column by column, so does the
+def product(a: Array, b: Array, precise: str, kernels: ModuleType) -> Array:
+    """The product of arrays. Where a matrix `a` lies batch innermost in memory, that is column by column, so does the
     result: (a b)ᵀ = bᵀ aᵀ."""
-    precise, kernels = precision.current(), backend.kernels(a)
     a, b = kernels.rounded(a, precise), kernels.rounded(b, precise)
-    if a.flags.f_contiguous and not a.flags.c_contiguous:
-        return _row_major_product(b.T, a.T, precise).T
-    return _row_major_product(a, b, precise)
+    if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
+        return kernels.matmul(b.T, a.T, None, precise).T
+    return kernels.matmul(a, b, None, precise)
 
 
-def _row_major_product(a: Array, b: Array, precise: str) -> Array:
-    """The product, its rows shared among threads if there is enough to do."""
-    matmul = backend.kernels(a).matmul
-    shared = backend.shares(range(len(a)), a, a.size * b.shape[1])
-    if len(shared) == 1:
-        return matmul(a, b, None, precise)
-    y = np.empty((len(a), b.shape[1]), a.dtype)
-    backend.in_threads(lambda rows: matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
-    return y
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """The matrix product, with torch's rules: (k) is a row on the left and a column on the right; of more than
-    two dimensions, all but the last two are a batch and broadcast."""
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product. (k) is a row on the left and a column on the right; of more than two dimensions, all but the
+    last two are a batch and broadcast, as in torch. Both have one dtype, other than bool."""
+    a, b = input, other
     for x in (a, b):
         if not isinstance(x, autograd.Tensor):
             raise TypeError(f"matmul: expected two Tensors, got {type(x).__name__}")
@@ -101,7 +91,7 @@ def matmul(a: Any, b: Any) -> Any:
         # One product of many rows, rather than a batch of products whose weight gradients would then be summed.
         return matmul(a.flatten(0, -2), b).reshape(*a.shape[:-1], b.shape[-1])
     try:
-        return MatMul()(a, b)
+        return MatMul(chosen.product)(a, b)
     except ValueError:
         backend.one_device("matmul", [a._array, b._array])
         raise ValueError(f"matmul: the batch dimensions of {a.shape} and {b.shape} do not broadcast") from None

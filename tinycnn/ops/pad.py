@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import Function
+from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
 
 
 class Pad(Function):
@@ -24,7 +25,7 @@ class Pad(Function):
 
     def forward(self, x: Array) -> Array:
         shape = tuple(size + before + after for size, (before, after) in zip(x.shape, self.pads, strict=True))
-        y = backend.array_module(x).empty_like(x, shape=shape)
+        y = self.xp.empty_like(x, shape=shape)
         y[...] = self.value
         inner_y, inner_x = [], []
         for size, (before, after) in zip(x.shape, self.pads, strict=True):
@@ -33,7 +34,7 @@ class Pad(Function):
         y[tuple(inner_y)] = x[tuple(inner_x)]
         return y
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return Pad(tuple((-before, -after) for before, after in self.pads))(grad_output)
 
 
@@ -46,7 +47,7 @@ class IndexSelect(Function):
     def forward(self, x: Array) -> Array:
         return x.take(backend.constant(self.index, backend.device_of(x)), axis=self.dim)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return IndexAdd(self.dim, self.index, self.input_types[0][0][self.dim])(grad_output)
 
 
@@ -57,35 +58,19 @@ class IndexAdd(Function):
         self.dim, self.index, self.size = dim, index, size
 
     def forward(self, y: Array) -> Array:
-        shape = y.shape[: self.dim] + (self.size,) + y.shape[self.dim + 1 :]
-        x = backend.array_module(y).zeros(shape, y.dtype)
-        before = (slice(None),) * self.dim
-        for i, j in self._turns(backend.device_of(y)):  # in a fixed order: the same bits every time
-            x[(*before, i)] += y[(*before, j)]
+        x = self.xp.zeros(y.shape[: self.dim] + (self.size,) + y.shape[self.dim + 1 :], y.dtype)
+        self.kernels.index_add(x, self.dim, self.index, y)
         return x
 
-    def _turns(self, device: backend.Device) -> Iterable[tuple[Any, Any]]:
-        """The positions in x and in y to add at a time: one on the CPU; on a GPU, where the launches would take longer
-        than the work, first the first value of each position in x, then the second, and so on."""
-        if device == backend.CPU:
-            return zip(self.index.tolist(), range(len(self.index)), strict=True)
-        turns: dict[int, list[int]] = {}
-        seen: Counter[int] = Counter()
-        for j, i in enumerate(self.index.tolist()):
-            turns.setdefault(seen[i], []).append(j)
-            seen[i] += 1
-        chosen = map(np.array, turns.values())
-        return [(backend.constant(self.index[j], device), backend.constant(j, device)) for j in chosen]
-
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return IndexSelect(self.dim, self.index)(grad_output)
 
 
-def pad(x: Any, pads: tuple[tuple[int, int], ...], value: float = 0) -> Any:
+def pad(x: Tensor, pads: tuple[tuple[int, int], ...], value: float = 0) -> Tensor:
     """x with `pads`, (before, after) for each dimension, elements of `value` around it."""
     return x if all(p == (0, 0) for p in pads) else Pad(pads, value)(x)
 
 
-def index_select(x: Any, dim: int, index: np.ndarray) -> Any:
+def index_select(x: Tensor, dim: int, index: np.ndarray) -> Tensor:
     """The slices of x along `dim` that `index`, of non-negative ints, names."""
     return IndexSelect(dim, np.asarray(index))(x)

@@ -8,17 +8,19 @@ the window, whose gradient spreads to the window. Each pair is a pair of adjoint
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import Function
+from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
+from tinycnn.ops.index import along
 from tinycnn.ops.pad import index_select
-from tinycnn.ops.shape import along
 from tinycnn.ops.windows import Window
-from tinycnn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
 
 
 class MaxPool(Function):
@@ -32,10 +34,10 @@ class MaxPool(Function):
         self.keeps_argmax = False
 
     def forward(self, x: Array) -> Array:
-        y, self.saved = backend.kernels(x).max_pool(x, self.window, self.keeps_argmax or self.recorded)
+        y, self.saved = self.kernels.max_pool(x, self.window, self.keeps_argmax or self.recorded)
         return y
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return ScatterTaps(self.window, self.saved)(grad_output)
 
 
@@ -46,9 +48,9 @@ class ScatterTaps(Function):
         self.window, self.argmax = window, argmax
 
     def forward(self, g: Array) -> Array:
-        return backend.kernels(g).scatter_taps(g, self.argmax, self.window)
+        return self.kernels.scatter_taps(g, self.argmax, self.window)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return GatherTaps(self.window, self.argmax)(grad_output)
 
 
@@ -59,9 +61,9 @@ class GatherTaps(Function):
         self.window, self.argmax = window, argmax
 
     def forward(self, x: Array) -> Array:
-        return backend.kernels(x).gather_taps(x, self.argmax, self.window)
+        return self.kernels.gather_taps(x, self.argmax, self.window)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return ScatterTaps(self.window, self.argmax)(grad_output)
 
 
@@ -72,9 +74,9 @@ class WindowSum(Function):
         self.window = window
 
     def forward(self, x: Array) -> Array:
-        return backend.kernels(x).window_sum(x, self.window)
+        return self.kernels.window_sum(x, self.window)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return WindowSpread(self.window)(grad_output)
 
 
@@ -85,18 +87,20 @@ class WindowSpread(Function):
         self.window = window
 
     def forward(self, g: Array) -> Array:
-        return backend.kernels(g).window_spread(g, self.window)
+        return self.kernels.window_spread(g, self.window)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return WindowSum(self.window)(grad_output)
 
 
-def max_pool(x: Any, window: Window) -> Any:
+def max_pool(x: Tensor, window: Window) -> Tensor:
     """x (N, C, *input_size) to (N, C, *output_size)."""
     return MaxPool(window)(x)
 
 
-def avg_pool(x: Any, window: Window, count_include_pad: bool = True, divisor_override: int | None = None) -> Any:
+def avg_pool(
+    x: Tensor, window: Window, count_include_pad: bool = True, divisor_override: int | None = None
+) -> Tensor:
     """x (N, C, *input_size) to (N, C, *output_size): the sum over each window by the number of its positions.
 
     Positions in the padding count unless `count_include_pad` is False; those that ceil_mode adds beyond it never
@@ -108,10 +112,10 @@ def avg_pool(x: Any, window: Window, count_include_pad: bool = True, divisor_ove
     counts = _window_counts(window, count_include_pad)
     if (counts == counts.flat[0]).all():
         return total * (1.0 / float(counts.flat[0]))
-    return total * Tensor._wrap(backend.constant((1.0 / counts).astype(x.dtype), x.device))
+    return total * wrap(backend.constant((1.0 / counts).astype(x.dtype), x.device))
 
 
-def max_pool_with_indices(x: Any, window: Window) -> tuple[Any, Any]:
+def max_pool_with_indices(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """`max_pool`, and where in the flattened spatial dimensions of x each maximum lies (N, C, *output_size)."""
     operator = MaxPool(window)
     operator.keeps_argmax = True
@@ -124,7 +128,7 @@ def max_pool_with_indices(x: Any, window: Window) -> tuple[Any, Any]:
         starts = starts.reshape(-1, *[1] * (len(window.input_size) - 1 - i))
         offsets = backend.constant(tap_places[:, i] * window.dilation[i], device)[operator.saved]
         indices = indices * size + backend.constant(starts, device) + offsets
-    return y, Tensor._wrap(indices)
+    return y, wrap(indices)
 
 
 class Unpool(Function):
@@ -134,15 +138,15 @@ class Unpool(Function):
         self.indices, self.size = indices, size
 
     def forward(self, y: Array) -> Array:
-        x = backend.array_module(y).zeros((*y.shape[:2], self.size), y.dtype)
+        x = self.xp.zeros((*y.shape[:2], self.size), y.dtype)
         x[along(self.indices, 2)] = y
         return x
 
-    def backward(self, grad_output: Any) -> Any:
-        return grad_output.gather(2, Tensor._wrap(self.indices))
+    def backward(self, grad_output: Tensor) -> Gradients:
+        return grad_output.gather(2, wrap(self.indices))
 
 
-def max_unpool(y: Any, indices: Any, size: tuple[int, ...], name: str) -> Any:
+def max_unpool(y: Tensor, indices: Tensor, size: tuple[int, ...], name: str) -> Tensor:
     """y, indices (N, C, *S) to (N, C, *size)."""
     flat, length = indices.flatten(2)._array, prod(size)
     if flat.size and not (flat.min() >= 0 and flat.max() < length):
@@ -158,19 +162,19 @@ def _bins(size: int, count: int) -> list[tuple[int, int]]:
     return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
 
 
-def adaptive_avg_pool(x: Any, output_size: tuple[int, ...]) -> Any:
+def adaptive_avg_pool(x: Tensor, output_size: tuple[int, ...]) -> Tensor:
     """x (N, C, *S) to (N, C, *output_size): the mean of each bin, one dimension after the other."""
     for i, count in enumerate(output_size):
         size = x.shape[2 + i]
         averages = np.zeros((size, count))
         for o, (start, stop) in enumerate(_bins(size, count)):
             averages[start:stop, o] = 1 / (stop - start)
-        matrix = Tensor._wrap(backend.constant(averages.astype(x.dtype), x.device))
+        matrix = wrap(backend.constant(averages.astype(x.dtype), x.device))
         x = (x.transpose(2 + i, -1) @ matrix).transpose(2 + i, -1)
     return x
 
 
-def adaptive_max_pool(x: Any, output_size: tuple[int, ...]) -> tuple[Any, Any]:
+def adaptive_max_pool(x: Tensor, output_size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """x (N, C, *S) to (N, C, *output_size), and the place of each maximum in the flattened S.
 
     The bins of one dimension are made equally long by repeating their last element, which changes no maximum.
@@ -191,7 +195,7 @@ def adaptive_max_pool(x: Any, output_size: tuple[int, ...]) -> tuple[Any, Any]:
     flat_places = flat_places.transpose(*[i - 2 for i in outer], *[i - 2 for i in inner]).reshape(*output_size, -1)
     xp = backend.array_module(taps._array)
     grid = tuple(xp.ogrid[tuple(slice(n) for n in output_size)])
-    return values, Tensor._wrap(backend.constant(flat_places, taps.device)[(*grid, taps._array)])
+    return values, wrap(backend.constant(flat_places, taps.device)[(*grid, taps._array)])
 
 
 def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:

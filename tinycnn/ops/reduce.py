@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import builtins
 import math
-from typing import Any
+from typing import TYPE_CHECKING, overload
 
-from tinycnn import autograd, backend
-from tinycnn.autograd import Function
-from tinycnn.backend import Array
-from tinycnn.ops import arithmetic
-from tinycnn.ops.shape import Expand, Gather, Reshape, normalize_dim, normalize_dims
+from tinycnn import autograd
+from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.backend import Array, kernels
+from tinycnn.ops.index import Gather, ValuesAndIndices
+from tinycnn.ops.select import maximum, minimum, where
+from tinycnn.ops.shape import Dims, Expand, Reshape, normalize_dim, normalize_dims
+from tinycnn.ops.unary import abs as absolute
+from tinycnn.ops.unary import sqrt
+
+if TYPE_CHECKING:
+    from tinycnn.dtypes import DTypeLike
+    from tinycnn.tensor import Tensor
+
+__all__ = [
+    "sum", "mean", "var", "std", "norm", "amax", "amin", "argmax", "argmin", "max", "min", "all", "any", "softmax",
+    "log_softmax", "logsumexp",
+]  # fmt: skip
+
+# --- sums and what follows from them ----------------------------------------------------------------------
 
 
 class Sum(Function):
@@ -17,11 +32,95 @@ class Sum(Function):
         self.dims, self.keepdim = dims, keepdim
 
     def forward(self, x: Array) -> Array:
-        return backend.kernels(x).reduced("sum", x, self.dims, self.keepdim)
+        return self.kernels.reduced("sum", x, self.dims, self.keepdim)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         shape, _ = self.input_types[0]
         return Expand(shape)(keep_dims(grad_output, self.dims, self.keepdim, len(shape)))
+
+
+def keep_dims(x: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Tensor:
+    """The result `x` of a reduction with its reduced dimensions, of size 1, put back."""
+    if keepdim or not dims:
+        return x
+    sizes = iter(x.shape)
+    return Reshape(tuple([1 if i in dims else next(sizes) for i in range(ndim)]))(x)
+
+
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
+    """The sum over `dim` (an int, several, or None for all); of integers and booleans an int64.
+
+    `keepdim` leaves the reduced dimensions with size 1; with `dtype`, elements are converted first.
+    """
+    if dtype is not None:
+        input = input.to(dtype)
+    return Sum(normalize_dims(dim, input, "sum", empty_is_all=True), keepdim)(input)
+
+
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
+    """The mean over `dim` (an int, several, or None for all); nan of no elements. TypeError for integers."""
+    if dtype is not None:
+        input = input.to(dtype)
+    dims = normalize_dims(dim, input, "mean", empty_is_all=True)
+    check_floating("mean", input)
+    count = math.prod(input._array.shape[d] for d in dims)
+    # 0 / 0 of an empty mean is nan, as in torch.
+    return Sum(dims, keepdim)(input) * (1.0 / count if count else math.nan)
+
+
+def var(
+    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+) -> Tensor:
+    """The variance over `dim`: squared deviations from the mean, summed and divided by n − correction.
+
+    `unbiased=False` is correction=0, `unbiased=True` correction=1. TypeError for integers.
+    """
+    if isinstance(dim, bool):  # x.var(False): torch's short form, without dimensions
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = int(unbiased)
+    dims = normalize_dims(dim, input, "var", empty_is_all=True)
+    check_floating("var", input)
+    centred = input - mean(input, dims, keepdim=True)
+    degrees = builtins.max(math.prod(input._array.shape[d] for d in dims) - correction, 0)
+    total = Sum(dims, keepdim)(centred * centred)
+    return total * (1.0 / degrees if degrees else math.inf)
+
+
+def std(
+    input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+) -> Tensor:
+    """The standard deviation over `dim`, the square root of `var`; its derivative at 0 is taken to be 0."""
+    return _root(var(input, dim, unbiased, keepdim, correction=correction), 2)
+
+
+def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The p-norm over `dim`, (Σ |x|^p)^(1/p): "fro" is p = 2, inf gives the largest absolute value.
+
+    ValueError unless p > 0; TypeError for integers.
+    """
+    dims = normalize_dims(dim, input, "norm", empty_is_all=True)
+    check_floating("norm", input)
+    p = 2 if p == "fro" else p
+    if not isinstance(p, (int, float)) or not p > 0:
+        raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {p!r}")
+    if p == math.inf:
+        return amax(absolute(input), dims, keepdim)
+    if p == 1:
+        return sum(absolute(input), dims, keepdim)
+    if p == 2:
+        return _root(sum(input * input, dims, keepdim), 2)
+    return _root(sum(_root(absolute(input), 1 / p), dims, keepdim), p)
+
+
+def _root(x: Tensor, p: float) -> Tensor:
+    """x^(1/p) for x >= 0. Where x = 0 the derivative is infinite and, as in torch, taken to be 0."""
+    is_zero = x == 0
+    positive = where(is_zero, 1, x)
+    return where(is_zero, 0, sqrt(positive) if p == 2 else positive ** (1.0 / p))
+
+
+# --- extrema ----------------------------------------------------------------------------------------------
 
 
 class Extremum(Function):
@@ -34,17 +133,103 @@ class Extremum(Function):
         self.method, self.dims, self.keepdim = method, dims, keepdim
 
     def forward(self, x: Array) -> Array:
-        return backend.kernels(x).reduced(self.method, x, self.dims, self.keepdim)
+        return self.kernels.reduced(self.method, x, self.dims, self.keepdim)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         (x,) = self.inputs
         chosen = x == keep_dims(self.output, self.dims, self.keepdim, x.ndim)
         share = keep_dims(grad_output, self.dims, self.keepdim, x.ndim) / chosen.sum(self.dims, keepdim=True)
         return share * chosen
 
 
+def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
+    """The maximum over `dim` (an int, several, or () for all); equal maxima share the gradient evenly.
+
+    ValueError if there is no element to choose from.
+    """
+    return _extremum("max", "amax", input, dim, keepdim)
+
+
+def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
+    """The minimum over `dim` (an int, several, or () for all); equal minima share the gradient evenly.
+
+    ValueError if there is no element to choose from.
+    """
+    return _extremum("min", "amin", input, dim, keepdim)
+
+
+def _extremum(method: str, name: str, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+    dims = normalize_dims(dim, x, name, empty_is_all=True)
+    if math.prod(x._array.shape[d] for d in dims) == 0:
+        raise ValueError(f"{name}: no elements to choose from in dimension(s) {dims} of shape {x.shape}")
+    return Extremum(method, dims, keepdim)(x)
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest element, of the flattened tensor or along `dim`; of equal ones the first."""
+    return _arg("argmax", input, dim, keepdim)
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest element, of the flattened tensor or along `dim`; of equal ones the first."""
+    return _arg("argmin", input, dim, keepdim)
+
+
+def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    axis = None if dim is None or x.ndim == 0 else normalize_dim(dim, x, method)
+    if (x.numel() if axis is None else x.shape[axis]) == 0:
+        raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
+    return wrap(kernels(x._array).reduced(method, x._array, axis, keepdim))
+
+
+@overload
+def max(input: Tensor, dim: Tensor | None = None) -> Tensor: ...
+@overload
+def max(input: Tensor, dim: int, keepdim: bool = False) -> ValuesAndIndices: ...
+def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+    """The largest element; with `dim`, (values, indices) along it; with a Tensor instead, `maximum` of the two.
+
+    Along `dim`, the gradient goes to the one element at the index, the first of equal ones.
+    """
+    if isinstance(dim, autograd.Tensor):
+        return maximum(input, dim)
+    return amax(input) if dim is None else _select_along(input, argmax(input, dim, keepdim=True), dim, keepdim)
+
+
+@overload
+def min(input: Tensor, dim: Tensor | None = None) -> Tensor: ...
+@overload
+def min(input: Tensor, dim: int, keepdim: bool = False) -> ValuesAndIndices: ...
+def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
+    """The smallest element; with `dim`, (values, indices) along it; with a Tensor instead, `minimum` of the two."""
+    if isinstance(dim, autograd.Tensor):
+        return minimum(input, dim)
+    return amin(input) if dim is None else _select_along(input, argmin(input, dim, keepdim=True), dim, keepdim)
+
+
+def _select_along(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
+    if x.ndim == 0:
+        return ValuesAndIndices(x.clone(), indices)
+    dim = normalize_dim(dim, x, "gather")
+    values = Gather(dim, indices._array)(x)
+    return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
+
+
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether all elements over `dim` (an int, several, or None for all) are true, that is not 0."""
+    return wrap(kernels(input._array).reduced("all", input._array, normalize_dims(dim, input, "all"), keepdim))
+
+
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether any element over `dim` (an int, several, or None for all) is true, that is not 0."""
+    return wrap(kernels(input._array).reduced("any", input._array, normalize_dims(dim, input, "any"), keepdim))
+
+
+# --- softmax ----------------------------------------------------------------------------------------------
+
+
 class Softmax(Function):
-    """exp(x) / sum exp(x) along one dimension. Backward: y · (u − Σ u·y)."""
+    """exp(x) / Σ exp(x) along one dimension. Backward: y · (u − Σ u·y)."""
 
     saves_output = True
 
@@ -52,14 +237,13 @@ class Softmax(Function):
         self.dim = dim
 
     def forward(self, x: Array) -> Array:
-        return backend.kernels(x).along(self._softmax, x, self.dim)
+        return self.kernels.along(self._softmax, x, self.dim)
 
-    @staticmethod
-    def _softmax(x: Array, dim: int) -> Array:
-        e = backend.array_module(x).exp(x - x.max(axis=dim, keepdims=True))  # shifted: never overflows
+    def _softmax(self, x: Array, dim: int) -> Array:
+        e = self.xp.exp(x - x.max(axis=dim, keepdims=True))  # shifted: never overflows
         return e / e.sum(axis=dim, keepdims=True)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         y = self.output
         return y * (grad_output - (grad_output * y).sum(self.dim, keepdim=True))
 
@@ -73,164 +257,46 @@ class LogSoftmax(Function):
         self.dim = dim
 
     def forward(self, x: Array) -> Array:
-        return backend.kernels(x).along(self._log_softmax, x, self.dim)
+        return self.kernels.along(self._log_softmax, x, self.dim)
 
-    @staticmethod
-    def _log_softmax(x: Array, dim: int) -> Array:
-        xp = backend.array_module(x)
+    def _log_softmax(self, x: Array, dim: int) -> Array:
         shifted = x - x.max(axis=dim, keepdims=True)
-        return shifted - xp.log(xp.exp(shifted).sum(axis=dim, keepdims=True))
+        return shifted - self.xp.log(self.xp.exp(shifted).sum(axis=dim, keepdims=True))
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return grad_output - self.output.exp() * grad_output.sum(self.dim, keepdim=True)
 
 
-def keep_dims(x: Any, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Any:
-    """The result `x` of a reduction with its reduced dimensions, of size 1, put back."""
-    if keepdim or not dims:
-        return x
-    sizes = iter(x.shape)
-    return Reshape(tuple([1 if i in dims else next(sizes) for i in range(ndim)]))(x)
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """exp(x) / Σ exp(x) along `dim`, without overflow. TypeError for integers."""
+    return _along(Softmax, "softmax", input, dim)
 
 
-def sum(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    return Sum(_dims_or_all(dim, x.ndim, "sum"), keepdim)(x)
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """x − log Σ exp(x) along `dim`, without overflow. TypeError for integers."""
+    return _along(LogSoftmax, "log_softmax", input, dim)
 
 
-def mean(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    _check_floating("mean", x)
-    dims = _dims_or_all(dim, x.ndim, "mean")
-    count = math.prod(x.shape[d] for d in dims)
-    # 0 / 0 of an empty mean is nan, as in torch.
-    return Sum(dims, keepdim)(x) * (1.0 / count if count else math.nan)
-
-
-def var(x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1) -> Any:
-    _check_floating("var", x)
-    if isinstance(dim, bool):  # x.var(False): torch's short form, without dimensions
-        dim, unbiased = None, dim
-    if unbiased is not None:
-        correction = int(unbiased)
-    dims = _dims_or_all(dim, x.ndim, "var")
-    centred = x - mean(x, dims, keepdim=True)
-    degrees = max(math.prod(x.shape[d] for d in dims) - correction, 0)
-    total = Sum(dims, keepdim)(centred * centred)
-    return total * (1.0 / degrees if degrees else math.inf)
-
-
-def std(x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1) -> Any:
-    return _root(var(x, dim, unbiased, keepdim, correction=correction), 2)
-
-
-def _root(x: Any, p: float) -> Any:
-    """x^(1/p) for x >= 0. Where x = 0 the derivative is infinite and, as in torch, taken to be 0."""
-    is_zero = x == 0
-    positive = arithmetic.where(is_zero, 1, x)
-    return arithmetic.where(is_zero, 0, positive.sqrt() if p == 2 else positive ** (1.0 / p))
-
-
-def amax(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
-    return _extremum("max", "amax", x, dim, keepdim)
-
-
-def amin(x: Any, dim: Any = (), keepdim: bool = False) -> Any:
-    return _extremum("min", "amin", x, dim, keepdim)
-
-
-def _extremum(method: str, name: str, x: Any, dim: Any, keepdim: bool) -> Any:
-    dims = _dims_or_all(dim, x.ndim, name)
-    if math.prod(x.shape[d] for d in dims) == 0:
-        raise ValueError(f"{name}: no elements to choose from in dimension(s) {dims} of shape {x.shape}")
-    return Extremum(method, dims, keepdim)(x)
-
-
-def max_along(x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
-    """(values, indices) of the maximum along `dim`; the gradient goes to the one element at the index."""
-    return _select_along(x, argmax(x, dim, keepdim=True), dim, keepdim)
-
-
-def min_along(x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
-    return _select_along(x, argmin(x, dim, keepdim=True), dim, keepdim)
-
-
-def _select_along(x: Any, indices: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
-    if x.ndim == 0:
-        return x.clone(), indices
-    dim = normalize_dim(dim, x.ndim, "gather")
-    values = Gather(dim, indices._array)(x)
-    return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
-
-
-def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    return _arg("argmax", x, dim, keepdim)
-
-
-def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    return _arg("argmin", x, dim, keepdim)
-
-
-def _arg(method: str, x: Any, dim: int | None, keepdim: bool) -> Any:
-    axis = None if dim is None or x.ndim == 0 else normalize_dim(dim, x.ndim, method)
-    if (x.numel() if axis is None else x.shape[axis]) == 0:
-        raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
-    return autograd.Tensor._wrap(backend.kernels(x._array).reduced(method, x._array, axis, keepdim))
-
-
-def all(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    axes = normalize_dims(dim, x.ndim, "all")
-    return autograd.Tensor._wrap(backend.kernels(x._array).reduced("all", x._array, axes, keepdim))
-
-
-def any(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    axes = normalize_dims(dim, x.ndim, "any")
-    return autograd.Tensor._wrap(backend.kernels(x._array).reduced("any", x._array, axes, keepdim))
-
-
-def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
-    """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows."""
-    _check_floating("logsumexp", x)
-    dims = _dims_or_all(dim, x.ndim, "logsumexp")
-    largest = amax(x, dims, keepdim=True).detach()
-    largest = arithmetic.where(largest.isfinite(), largest, 0)
-    total = sum((x - largest).exp(), dims, keepdim)
-    return total.log() + largest.reshape(*total.shape)
-
-
-def norm(x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
-    _check_floating("norm", x)
-    p = 2 if p == "fro" else p
-    if not isinstance(p, (int, float)) or not p > 0:
-        raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {p!r}")
-    if p == math.inf:
-        return amax(x.abs(), () if dim is None else dim, keepdim)
-    if p == 1:
-        return sum(x.abs(), dim, keepdim)
-    if p == 2:
-        return _root(sum(x * x, dim, keepdim), 2)
-    return _root(sum(_root(x.abs(), 1 / p), dim, keepdim), p)
-
-
-def softmax(x: Any, dim: int) -> Any:
-    return _along(Softmax, "softmax", x, dim)
-
-
-def log_softmax(x: Any, dim: int) -> Any:
-    return _along(LogSoftmax, "log_softmax", x, dim)
-
-
-def _along(operator: type, name: str, x: Any, dim: int) -> Any:
-    _check_floating(name, x)
-    dim = normalize_dim(dim, x.ndim, name)
+def _along(operator: type[Softmax] | type[LogSoftmax], name: str, x: Tensor, dim: int) -> Tensor:
+    check_floating(name, x)
+    dim = normalize_dim(dim, x, name)
     if x.ndim == 0:  # torch takes a single number for a vector of one element
         return operator(0)(x.unsqueeze(0)).squeeze(0)
     return operator(dim)(x) if x.numel() else x.clone()
 
 
-def _dims_or_all(dims: Any, ndim: int, name: str) -> tuple[int, ...]:
-    """As `normalize_dims`, but an empty sequence means all dimensions, too."""
-    return normalize_dims(None if isinstance(dims, (tuple, list)) and not dims else dims, ndim, name)
+def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows. TypeError for integers."""
+    dims = normalize_dims(dim, input, "logsumexp", empty_is_all=True)
+    check_floating("logsumexp", input)
+    largest = amax(input, dims, keepdim=True).detach()
+    largest = where(largest.isfinite(), largest, 0)
+    total = sum((input - largest).exp(), dims, keepdim)
+    return total.log() + largest.reshape(*total.shape)
 
 
-def _check_floating(name: str, x: Any) -> None:
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}; convert it with .float()")
+def check_floating(name: str, x: Tensor) -> None:
+    """TypeError unless x is a floating-point Tensor."""
+    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind != "f":
+        got = f"{x.dtype}; convert it with .float()" if isinstance(x, autograd.Tensor) else type(x).__name__
+        raise TypeError(f"{name}: expected a floating-point Tensor, got {got}")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinycnn import autograd, backend
-from tinycnn.autograd import Function
+from tinycnn import backend
+from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
-from tinycnn.ops.shape import gather, normalize_dim
+from tinycnn.ops.index import ValuesAndIndices, gather
+from tinycnn.ops.shape import normalize_dim
 
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
 
-class ValuesAndIndices(NamedTuple):
-    """What `max(dim)`, `min(dim)`, `sort` and `topk` return: the values, and where along `dim` they were found."""
-
-    values: Any
-    indices: Any
+__all__ = ["argsort", "cumsum", "sort", "topk"]
 
 
 class CumSum(Function):
@@ -28,19 +27,20 @@ class CumSum(Function):
     def forward(self, x: Array) -> Array:
         return x.cumsum(axis=self.dim, dtype=None if x.dtype.kind == "f" else np.int64)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return CumSum(self.dim)(grad_output.flip(self.dim)).flip(self.dim)
 
 
-def cumsum(x: Any, dim: int) -> Any:
-    dim = normalize_dim(dim, x.ndim, "cumsum")
-    return CumSum(dim)(x) if x.ndim else CumSum(0)(x.unsqueeze(0)).squeeze(0)
+def cumsum(input: Tensor, dim: int) -> Tensor:
+    """The sum of all elements up to each, along `dim`; of integers and booleans an int64."""
+    dim = normalize_dim(dim, input, "cumsum")
+    return CumSum(dim)(input) if input.ndim else CumSum(0)(input.unsqueeze(0)).squeeze(0)
 
 
-def argsort(x: Any, dim: int = -1, descending: bool = False) -> Any:
-    """The indices that sort x along `dim`; equal elements keep their order."""
-    dim = normalize_dim(dim, x.ndim, "argsort")
-    array = x._array if x.ndim else x._array.reshape(1)
+def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+    """The indices that sort along `dim`; equal elements keep their order."""
+    dim = normalize_dim(dim, input, "argsort")
+    array = input._array if input.ndim else input._array.reshape(1)
     xp = backend.array_module(array)
     with backend.current(array):
         if descending:
@@ -48,22 +48,28 @@ def argsort(x: Any, dim: int = -1, descending: bool = False) -> Any:
             index = array.shape[dim] - 1 - xp.flip(xp.argsort(xp.flip(array, dim), axis=dim, kind="stable"), dim)
         else:
             index = xp.argsort(array, axis=dim, kind="stable")
-    return autograd.Tensor._wrap(index.reshape(x.shape))
+    return wrap(index.reshape(input.shape))
 
 
-def sort(x: Any, dim: int = -1, descending: bool = False) -> ValuesAndIndices:
-    """(values, indices) in ascending or descending order along `dim`; gradients go where the values came from."""
-    indices = argsort(x, dim, descending)
-    return ValuesAndIndices(gather(x, dim, indices), indices)
+def sort(input: Tensor, dim: int = -1, descending: bool = False) -> ValuesAndIndices:
+    """(values, indices) in ascending or descending order along `dim`; equal elements keep their order.
+
+    The gradient of each value goes to where it came from.
+    """
+    indices = argsort(input, dim, descending)
+    return ValuesAndIndices(gather(input, dim, indices), indices)
 
 
-def topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> ValuesAndIndices:
-    """(values, indices) of the k largest, or smallest, elements along `dim`, the first one first."""
-    dim = normalize_dim(dim, x.ndim, "topk")
-    size = x.shape[dim] if x.ndim else 1
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True) -> ValuesAndIndices:
+    """(values, indices) of the k largest, or smallest, elements along `dim`, the first one first.
+
+    ValueError unless 0 <= k <= the size of `dim`.
+    """
+    dim = normalize_dim(dim, input, "topk")
+    size = input.shape[dim] if input.ndim else 1
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= size:
         raise ValueError(f"topk: expected k as an int from 0 to {size}, the size of dim {dim}, got {k!r}")
-    indices = argsort(x, dim, largest)
-    if x.ndim:
+    indices = argsort(input, dim, largest)
+    if input.ndim:
         indices = indices[(slice(None),) * dim + (slice(k),)]
-    return ValuesAndIndices(gather(x, dim, indices), indices)
+    return ValuesAndIndices(gather(input, dim, indices), indices)

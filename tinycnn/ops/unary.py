@@ -1,13 +1,109 @@
-"""More functions of one variable: sine and cosine, logarithm and exponential near 0, rounding."""
+"""Functions of one variable, element by element: exponentials, roots, squashing functions, rounding."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tinycnn import autograd, backend
-from tinycnn.autograd import Function
+from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import as_float
+from tinycnn.ops.select import Masked, where
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
+
+__all__ = [
+    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "sign", "floor",
+    "ceil", "round",
+]  # fmt: skip
+
+
+class Exp(Function):
+    saves_output = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        return self.xp.exp(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        return grad_output * self.output
+
+
+def exp(input: Tensor) -> Tensor:
+    """eˣ of each element."""
+    return Exp()(as_float(input))
+
+
+class Expm1(Function):
+    saves_output = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        return self.xp.expm1(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        return grad_output * (self.output + 1.0)
+
+
+def expm1(input: Tensor) -> Tensor:
+    """eˣ − 1 of each element, exact where eˣ would be rounded to 1."""
+    return Expm1()(as_float(input))
+
+
+class Log(Function):
+    saves_inputs = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf and log -1 = nan, as everywhere
+            return self.xp.log(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return grad_output / x
+
+
+def log(input: Tensor) -> Tensor:
+    """The natural logarithm of each element: −inf of 0, nan of negative numbers."""
+    return Log()(as_float(input))
+
+
+class Log1p(Function):
+    saves_inputs = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        return self.xp.log1p(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return grad_output / (1.0 + x)
+
+
+def log1p(input: Tensor) -> Tensor:
+    """log(1 + x) of each element, exact where 1 + x would be rounded to 1."""
+    return Log1p()(as_float(input))
+
+
+class Sqrt(Function):
+    saves_output = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            return self.xp.sqrt(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        return grad_output / (2.0 * self.output)
+
+
+def sqrt(input: Tensor) -> Tensor:
+    """√x of each element; nan of negative numbers."""
+    return Sqrt()(as_float(input))
 
 
 class Sin(Function):
@@ -15,11 +111,16 @@ class Sin(Function):
     elementwise = True
 
     def forward(self, x: Array) -> Array:
-        return backend.array_module(x).sin(x)
+        return self.xp.sin(x)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         (x,) = self.inputs
         return grad_output * cos(x)
+
+
+def sin(input: Tensor) -> Tensor:
+    """The sine of each element, in radians."""
+    return Sin()(as_float(input))
 
 
 class Cos(Function):
@@ -27,77 +128,155 @@ class Cos(Function):
     elementwise = True
 
     def forward(self, x: Array) -> Array:
-        return backend.array_module(x).cos(x)
+        return self.xp.cos(x)
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         (x,) = self.inputs
         return grad_output * -sin(x)
 
 
-class Log1p(Function):
-    """log(1 + x), exact where 1 + x would be rounded to 1."""
-
-    saves_inputs = True
-    elementwise = True
-
-    def forward(self, x: Array) -> Array:
-        return backend.array_module(x).log1p(x)
-
-    def backward(self, grad_output: Any) -> Any:
-        (x,) = self.inputs
-        return grad_output / (1.0 + x)
+def cos(input: Tensor) -> Tensor:
+    """The cosine of each element, in radians."""
+    return Cos()(as_float(input))
 
 
-class Expm1(Function):
-    """exp(x) − 1, exact where exp(x) would be rounded to 1."""
-
+class Tanh(Function):
     saves_output = True
     elementwise = True
 
     def forward(self, x: Array) -> Array:
-        return backend.array_module(x).expm1(x)
+        return self.xp.tanh(x)
 
-    def backward(self, grad_output: Any) -> Any:
-        return grad_output * (self.output + 1.0)
-
-
-def sin(x: Any) -> Any:
-    return Sin()(as_float(x))
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y = self.output
+        return grad_output * (1.0 - y * y)
 
 
-def cos(x: Any) -> Any:
-    return Cos()(as_float(x))
+def tanh(input: Tensor) -> Tensor:
+    """(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ) of each element."""
+    return Tanh()(as_float(input))
 
 
-def log1p(x: Any) -> Any:
-    return Log1p()(as_float(x))
+class Sigmoid(Function):
+    saves_output = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        # exp of a negative number never overflows: 1 / (1 + e^-x) = e^x / (1 + e^x), whichever is safe.
+        xp = self.xp
+        e = xp.exp(-xp.abs(x))
+        return xp.where(x >= 0, 1, e) / (1 + e)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y = self.output
+        return grad_output * (y * (1.0 - y))
 
 
-def expm1(x: Any) -> Any:
-    return Expm1()(as_float(x))
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e⁻ˣ) of each element, without overflow."""
+    return Sigmoid()(as_float(input))
+
+
+class Relu(Function):
+    saves_output = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        return self.kernels.relu(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept.
+        y = self.output._array
+        if autograd.is_grad_enabled():
+            return Masked(backend.elementwise("greater", y, 0))(grad_output)
+        return wrap(self.kernels.relu_backward(grad_output._array, y))
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0) of each element, nan of nan; its derivative at 0 is 0.
+
+    `inplace` is accepted as in torch; the input is never overwritten.
+    """
+    return Relu()(input)
+
+
+class Erf(Function):
+    saves_inputs = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        return self.kernels.erf(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return grad_output * exp(-(x * x)) * (2 / math.sqrt(math.pi))
+
+
+def erf(input: Tensor) -> Tensor:
+    """The error function of each element, 2/√π ∫₀ˣ exp(−t²) dt."""
+    return Erf()(as_float(input))
+
+
+class Softplus(Function):
+    saves_inputs = True
+    elementwise = True
+
+    def __init__(self, beta: float, threshold: float):
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, x: Array) -> Array:
+        xp, z = self.xp, x * self.beta
+        y = (xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))) / self.beta  # exp of a negative number only
+        return xp.where(z > self.threshold, x, y)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        z = x * self.beta
+        return grad_output * where(z > self.threshold, 1.0, sigmoid(z))
+
+
+class Abs(Function):
+    saves_inputs = True
+    elementwise = True
+
+    def forward(self, x: Array) -> Array:
+        return self.xp.abs(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return grad_output * sign(x)
+
+
+def abs(input: Tensor) -> Tensor:
+    """|x| of each element; its derivative at 0 is 0."""
+    return Abs()(input)
 
 
 # Steps: the derivative is 0 wherever it exists, so the results are constants.
 
 
-def floor(x: Any) -> Any:
-    """The next integer below, as a number of the same dtype."""
-    return _rounded("floor", x)
+def sign(input: Tensor) -> Tensor:
+    """−1, 0 or 1 for each element: a constant, as its derivative is 0 wherever it exists."""
+    return wrap(backend.elementwise("sign", input._array))
 
 
-def ceil(x: Any) -> Any:
-    """The next integer above."""
-    return _rounded("ceil", x)
+def floor(input: Tensor) -> Tensor:
+    """The largest integer not above each element, in the same dtype."""
+    return _rounded("floor", input)
 
 
-def round(x: Any) -> Any:
-    """The nearest integer; of two, the even one."""
-    return _rounded("rint", x)
+def ceil(input: Tensor) -> Tensor:
+    """The smallest integer not below each element, in the same dtype."""
+    return _rounded("ceil", input)
 
 
-def _rounded(function: str, x: Any) -> Any:
-    if x.dtype.kind == "b":
-        raise TypeError(f"{function}: expected numbers, got a boolean tensor")
-    if x.dtype.kind != "f":
-        return x.clone()
-    return autograd.Tensor._wrap(backend.elementwise(function, x._array))
+def round(input: Tensor) -> Tensor:
+    """The integer nearest to each element, in the same dtype; halves round to even."""
+    return _rounded("rint", input)
+
+
+def _rounded(function: str, x: Tensor) -> Tensor:
+    if not isinstance(x, autograd.Tensor) or x.dtype.kind == "b":
+        got = "a boolean tensor" if isinstance(x, autograd.Tensor) else type(x).__name__
+        raise TypeError(f"{function}: expected numbers, got {got}")
+    return wrap(backend.elementwise(function, x._array)) if x.dtype.kind == "f" else x.clone()

@@ -13,11 +13,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tinycnn import backend
-from tinycnn.autograd import Function
+from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
 
 
 class Tap(NamedTuple):
@@ -74,11 +76,16 @@ class Window:
             self.ceil_mode,
         )  # fmt: skip
 
-    @staticmethod
-    def identity(size: tuple[int, ...]) -> Window:
-        """The window of one position that visits every one of `size` positions in order."""
-        ones = (1,) * len(size)
-        return Window(size, ones, ones, ((0, 0),) * len(size), ones)
+    @cached_property
+    def identity_on_output(self) -> Window:
+        """The window of one position that visits every output position in order."""
+        ones = (1,) * len(self.output_size)
+        return Window(self.output_size, ones, ones, ((0, 0),) * len(ones), ones)
+
+    @cached_property
+    def with_rows(self) -> dict[tuple[int, int, int], Window]:
+        """For `conv_rows`: by (rows, above, below), this window with a first dimension of single rows in front."""
+        return {}
 
     @cached_property
     def is_identity(self) -> bool:
@@ -132,12 +139,12 @@ class Im2col(Function):
 
     def forward(self, x: Array) -> Array:
         window, d = self.window, len(self.window.kernel_size)
-        columns = backend.array_module(x).empty(x.shape[:2] + window.kernel_size + window.output_size, x.dtype)
+        columns = self.xp.empty(x.shape[:2] + window.kernel_size + window.output_size, x.dtype)
         kernel_first = columns.transpose(*range(2, 2 + d), 0, 1, *range(2 + d, 2 + 2 * d))
-        backend.kernels(x).unfold_into(kernel_first, x, window)
+        self.kernels.unfold_into(kernel_first, x, window)
         return columns
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return Col2im(self.window)(grad_output)
 
 
@@ -149,23 +156,23 @@ class Col2im(Function):
 
     def forward(self, columns: Array) -> Array:
         window, d = self.window, len(self.window.kernel_size)
-        x = backend.array_module(columns).empty(columns.shape[:2] + window.input_size, columns.dtype)
+        x = self.xp.empty(columns.shape[:2] + window.input_size, columns.dtype)
         kernel_first = columns.transpose(*range(2, 2 + d), 0, 1, *range(2 + d, 2 + 2 * d))
-        backend.kernels(x).fold_into(x, kernel_first, window)
+        self.kernels.fold_into(x, kernel_first, window)
         return x
 
-    def backward(self, grad_output: Any) -> Any:
+    def backward(self, grad_output: Tensor) -> Gradients:
         return Im2col(self.window)(grad_output)
 
 
-def im2col(x: Any, window: Window) -> Any:
+def im2col(x: Tensor, window: Window) -> Tensor:
     """x (N, C, *S) to columns (N, C·K, L): K kernel positions, L output positions. See torch's unfold."""
     columns = Im2col(window)(x)
     rows = x.shape[1] * math.prod(window.kernel_size)
     return columns.reshape(x.shape[0], rows, math.prod(window.output_size))
 
 
-def col2im(columns: Any, window: Window) -> Any:
+def col2im(columns: Tensor, window: Window) -> Tensor:
     """Columns (N, C·K, L) to x (N, C, *S): the adjoint of `im2col`. See torch's fold."""
     channels = columns.shape[1] // math.prod(window.kernel_size)
     split = columns.reshape(columns.shape[0], channels, *window.kernel_size, *window.output_size)

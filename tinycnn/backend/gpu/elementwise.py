@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import cupyx
 import cupyx.scipy.special
 import numpy as np
 
+from tinycnn.backend.devices import constant, device_of
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import launch
 from tinycnn.backend.gpu.order import in_memory_order, same_order
@@ -66,3 +68,45 @@ def add_at(array: Any, index: Any, values: Any) -> None:
     order = cupy.argsort(position)  # stable
     values = cupy.ascontiguousarray(values)
     launch("index", "add_runs", array.dtype, order.size, array, values, position, order, np.int64(order.size))
+
+
+def index_add(x: Any, dim: int, index: np.ndarray, y: Any) -> None:
+    """x[.., index[j], ..] += y[.., j, ..] along `dim`, in a fixed order: the first value of each position in x, then
+    the second, and so on, for a launch at each position would take longer than the work."""
+    before, device = (slice(None),) * dim, device_of(x)
+    turns: dict[int, list[int]] = {}
+    seen: Counter[int] = Counter()
+    for j, i in enumerate(index.tolist()):
+        turns.setdefault(seen[i], []).append(j)
+        seen[i] += 1
+    for chosen in map(np.array, turns.values()):
+        x[(*before, constant(index[chosen], device))] += y[(*before, constant(chosen, device))]
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+def scratch(name: str, shape: tuple[int, ...], like: Any) -> Any:
+    """An uninitialised array. It comes from CuPy's pool: nothing is faulted in there, and a recorded graph needs memory
+    of its own."""
+    return cupy.empty(shape, like.dtype)
+
+
+def as_strided(array: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """A view of the memory of `array` with another shape and other strides (bytes), unchecked."""
+    return cupy.lib.stride_tricks.as_strided(array, shape, strides)
+
+
+def broadcast_to(array: Any, shape: tuple[int, ...]) -> Any:
+    """A view of `shape`, in which missing dimensions and those of size 1 are repeated."""
+    return cupy.broadcast_to(array, shape)
+
+
+def in_row_order(rows: Any) -> Any:
+    """`rows`: the unfolding takes any order."""
+    return rows
+
+
+def threads_for(operations: int) -> int:
+    """One: a GPU has threads of its own."""
+    return 1

@@ -1,7 +1,22 @@
 """The kernels of a GPU, by the names of those in `backend/cpu.py`. The CUDA sources are in `cuda/`."""
 
-from tinycnn.backend.gpu.elementwise import add_at, concatenate, erf, masked, relu, relu_backward
-from tinycnn.backend.gpu.loss import cross_entropy, cross_entropy_backward
+import cupy as xp
+
+from tinycnn.backend.gpu.elementwise import (
+    add_at,
+    as_strided,
+    broadcast_to,
+    concatenate,
+    erf,
+    in_row_order,
+    index_add,
+    masked,
+    relu,
+    relu_backward,
+    scratch,
+    threads_for,
+)
+from tinycnn.backend.gpu.loss import cross_entropy, cross_entropy_backward, wrong_class
 from tinycnn.backend.gpu.matmul import matmul, rounded
 from tinycnn.backend.gpu.optim import Numbers, optimizer_step, scale_all, total_norm
 from tinycnn.backend.gpu.order import in_memory_order
@@ -16,3 +31,5 @@ from tinycnn.backend.gpu.windows import (
     window_spread,
     window_sum,
 )
+
+BLOCK_BYTES = 256 << 20  # that a convolution unfolds at a time: enough work for one launch to fill a GPU

@@ -9,7 +9,7 @@ import tinycnn
 from tests.layouts import LAYOUTS
 from tinycnn import Tensor, gradcheck, gradgradcheck
 from tinycnn.nn import functional as F
-from tinycnn.ops.norm import Normalize
+from tinycnn.nn.norm import Normalize
 from tinycnn.teaching import reference
 
 SHAPES = [(5, 3), (4, 3, 7), (3, 2, 4, 5), (2, 3, 2, 3, 4)]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.nn.functional.arguments import sizes
+from tinycnn.autograd import wrap
+from tinycnn.nn.arguments import Size, sizes
 from tinycnn.ops import pad as pad_ops
 from tinycnn.tensor import Tensor
 
@@ -83,8 +84,8 @@ _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
 
 def interpolate(
     input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
+    size: Size | None = None,
+    scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
@@ -155,7 +156,7 @@ def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: b
     right = np.minimum(left + 1, size - 1)
     shape = [1] * x.ndim
     shape[dim] = out
-    nearness = Tensor._wrap(backend.constant((position - left).reshape(shape).astype(x.dtype), x.device))
+    nearness = wrap(backend.constant((position - left).reshape(shape).astype(x.dtype), x.device))
     return pad_ops.index_select(x, dim, left) * (1 - nearness) + pad_ops.index_select(x, dim, right) * nearness
 
 
@@ -164,7 +165,7 @@ def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: b
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C·r², H, W) to (*, C, H·r, W·r): each r² channels become an r × r block. Source: Shi et al., 2016."""
-    (r,) = sizes(upscale_factor, 1, "pixel_shuffle", "upscale_factor")
+    r = sizes(upscale_factor, 1, "pixel_shuffle", "upscale_factor")[0]
     if input.ndim < 3 or input.shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: expected input (*, C·{r * r}, H, W), got {input.shape}")
     *batch, channels, height, width = input.shape
@@ -175,7 +176,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
-    (r,) = sizes(downscale_factor, 1, "pixel_unshuffle", "downscale_factor")
+    r = sizes(downscale_factor, 1, "pixel_unshuffle", "downscale_factor")[0]
     if input.ndim < 3 or input.shape[-1] % r or input.shape[-2] % r:
         raise ValueError(f"pixel_unshuffle: expected input (*, C, H·{r}, W·{r}), got {input.shape}")
     *batch, c, height, width = input.shape

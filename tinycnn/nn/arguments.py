@@ -1,0 +1,115 @@
+"""Checks of arguments, shared by functions and layers: what came, what was expected, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinycnn.ops.windows import Window
+from tinycnn.tensor import Tensor
+
+Size: TypeAlias = int | Sequence[int]  # one for all spatial dimensions, or one for each
+Shape: TypeAlias = tuple[int, ...]
+
+
+def sizes(value: Any, count: int, name: str, argument: str, least: int = 1) -> tuple[int, ...]:
+    """An int, or `count` of them, as a tuple of `count` ints of at least `least`."""
+    given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * count
+    if any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) for v in given):
+        raise TypeError(f"{name}: expected {argument} as an int or {count} ints, got {value!r}")
+    if len(given) == 1:
+        given *= count
+    if len(given) != count:
+        raise ValueError(f"{name}: expected {argument} as one int or {count}, got {len(given)}: {value!r}")
+    if any(v < least for v in given):
+        raise ValueError(f"{name}: expected {argument} of at least {least}, got {value!r}")
+    return tuple(int(v) for v in given)
+
+
+def size(value: Any, name: str, argument: str, least: int = 1) -> int:
+    """An int of at least `least`."""
+    return sizes(value, 1, name, argument, least)[0]
+
+
+def refuse_others(name: str, **given: Any) -> None:
+    """TypeError for the first of these arguments that is no Tensor."""
+    for argument, x in given.items():
+        if x is not None and not isinstance(x, Tensor):
+            raise TypeError(f"{name}: expected {argument} as a Tensor, got {type(x).__name__}")
+
+
+def _form(dims: int, channels: int | None) -> str:
+    """For errors: the shape of a batch."""
+    return f"(N, {channels or 'C'}, {', '.join('DHW'[3 - dims :])})"
+
+
+def check_input(name: str, input: Any, dims: int, channels: int | None = None) -> None:
+    """TypeError unless the input is a Tensor."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}: expected an input Tensor {_form(dims, channels)}, got {type(input).__name__}")
+
+
+def is_batch(shape: Shape, dims: int, name: str, channels: int | None = None) -> bool:
+    """Whether an input of this shape is (N, C, *spatial); False if it is one sample, (C, *spatial)."""
+    expected = _form(dims, channels)
+    if len(shape) not in (dims + 1, dims + 2):
+        raise ValueError(f"{name}: expected input {expected} or one sample without N, got shape {shape}")
+    if channels is not None and shape[-dims - 1] != channels:
+        raise ValueError(f"{name}: expected input {expected}, got {shape}")
+    if 0 in shape[-dims:]:
+        raise ValueError(f"{name}: expected input {expected} with no empty dimension but N, got {shape}")
+    return len(shape) == dims + 2
+
+
+def hashable(*values: Any) -> Any:
+    """The values with lists as tuples, so that checked geometries can be cached by them."""
+    return tuple([tuple(value) if isinstance(value, list) else value for value in values])
+
+
+def padding_pairs(padding: Any, kernel_size: Shape, stride: Shape, dilation: Shape, name: str) -> tuple:
+    """(before, after) for each dimension, from ints, "valid" or "same"."""
+    if padding == "valid":
+        return ((0, 0),) * len(kernel_size)
+    if padding == "same":
+        if any(s != 1 for s in stride):
+            raise ValueError(f"{name}: padding='same' needs stride 1, got stride {stride}")
+        totals = [d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    if isinstance(padding, str):
+        raise ValueError(f"{name}: expected padding as ints, 'valid' or 'same', got {padding!r}")
+    return tuple((p, p) for p in sizes(padding, len(kernel_size), name, "padding", least=0))
+
+
+def check_fits(window: Window, name: str) -> None:
+    """Refuses a window that is larger than the padded input."""
+    if any(k < 1 for k in window.kernel_size):
+        raise ValueError(f"{name}: expected a kernel of at least one element, got kernel size {window.kernel_size}")
+    if any(extent > padded for extent, padded in zip(window.extent, window.padded_size, strict=True)):
+        raise ValueError(
+            f"{name}: kernel {window.kernel_size} with dilation {window.dilation} spans {window.extent}, more than "
+            f"the padded input {window.padded_size}"
+        )
+
+
+def check_probability(p: Any, name: str) -> None:
+    """ValueError unless 0 <= p <= 1."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ValueError(f"{name}: expected p as a probability from 0 to 1, got {p!r}")
+
+
+def check_shapes(name: str, input: Tensor, shape: Shape, **parameters: Tensor | None) -> None:
+    """ValueError if a weight, a bias or running statistics of this input have another shape than `shape`."""
+    for argument, x in parameters.items():
+        if x is not None and x.shape != shape:
+            raise ValueError(f"{name}: expected {argument} of shape {shape} for input {input.shape}, got {x.shape}")
+
+
+def check_alike(name: str, dtypes: Sequence[np.dtype | None], arrays: Sequence[type]) -> None:
+    """TypeError unless input, weight and bias (None: there is none) have one dtype and lie on devices of one kind."""
+    for argument, dtype in zip(("weight", "bias"), dtypes[1:], strict=True):
+        if dtype is not None and dtype != dtypes[0]:
+            raise TypeError(f"{name}: input is {dtypes[0]}, {argument} is {dtype}: convert one with .to()")
+    if len(set(arrays)) > 1:
+        raise TypeError(f"{name}: input and weight are on a CPU and a GPU: move one with .to()")

@@ -1,0 +1,164 @@
+"""Selection between elements: maximum and minimum, clamp, where, masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tinycnn import autograd
+from tinycnn.autograd import Function, Gradients
+from tinycnn.backend import Array
+from tinycnn.ops.arithmetic import Operand, as_float, operands
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
+
+__all__ = ["maximum", "minimum", "clamp", "where", "masked_fill"]
+
+
+class Maximum(Function):
+    """max(a, b); where both are equal, each gets half of the gradient (as in torch)."""
+
+    saves_inputs = True
+    elementwise = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return self.xp.maximum(a, b)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        a, b = self.inputs
+        return _split_at_ties(grad_output, a > b, a == b, self.needs_input_grad)
+
+
+class Minimum(Function):
+    """min(a, b), with the gradient of `Maximum`."""
+
+    saves_inputs = True
+    elementwise = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return self.xp.minimum(a, b)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        a, b = self.inputs
+        return _split_at_ties(grad_output, a < b, a == b, self.needs_input_grad)
+
+
+def _split_at_ties(grad_output: Tensor, a_chosen: Tensor, tie: Tensor, needs: Sequence[bool]) -> Gradients:
+    half = grad_output * tie * 0.5
+    to_a = grad_output * a_chosen + half
+    return to_a if needs[0] else None, grad_output - to_a if needs[1] else None
+
+
+def maximum(input: Operand, other: Operand) -> Tensor:
+    """The larger of two, element by element; where both are equal, each gets half of the gradient."""
+    return Maximum()(*_two_tensors("maximum", input, other))
+
+
+def minimum(input: Operand, other: Operand) -> Tensor:
+    """The smaller of two, element by element; where both are equal, each gets half of the gradient."""
+    return Minimum()(*_two_tensors("minimum", input, other))
+
+
+def _two_tensors(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    a, b = operands(name, a, b)
+    if not isinstance(a, autograd.Tensor):
+        a = autograd.Tensor(a, dtype=b.dtype, device=b.device)
+    if not isinstance(b, autograd.Tensor):
+        b = autograd.Tensor(b, dtype=a.dtype, device=a.device)
+    return a, b
+
+
+class Clamp(Function):
+    saves_inputs = True
+    elementwise = True
+
+    def __init__(self, low: float | None, high: float | None):
+        self.low, self.high = low, high
+
+    def forward(self, x: Array) -> Array:
+        if self.low is not None:
+            x = self.xp.maximum(x, self.low)
+        return x if self.high is None else self.xp.minimum(x, self.high)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return grad_output * ((x >= low) & (x <= high))
+
+
+def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor | None = None) -> Tensor:
+    """Each element limited to [min, max]; a bound that is None does not limit. Bounds may be Tensors that broadcast.
+
+    The gradient is passed on where min <= input <= max. ValueError without any bound.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: expected min, max or both, got neither")
+    if isinstance(min, autograd.Tensor) or isinstance(max, autograd.Tensor):
+        x = input if min is None else where(input < min, min, input)
+        return x if max is None else where(x > max, max, x)
+    if isinstance(min, float) or isinstance(max, float):
+        input = as_float(input)
+    return Clamp(min, max)(input)
+
+
+class Where(Function):
+    elementwise = True
+
+    def __call__(self, condition: Tensor, a: Any, b: Any) -> Tensor:
+        result = super().__call__(condition, a, b)
+        if self.recorded:
+            self.saved = condition.clone()  # the caller may change the original before backward
+        return result
+
+    def forward(self, condition: Array, a: Array, b: Array) -> Array:
+        return self.xp.where(condition, a, b)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        _, need_a, need_b = self.needs_input_grad
+        return (
+            None,
+            Where()(self.saved, grad_output, 0) if need_a else None,
+            Where()(self.saved, 0, grad_output) if need_b else None,
+        )
+
+
+def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
+    """Elements of `input` where the boolean `condition` is true, of `other` elsewhere; all three broadcast."""
+    _check_mask("where", "condition", condition)
+    if not isinstance(input, autograd.Tensor) and not isinstance(other, autograd.Tensor):
+        input = autograd.Tensor(input, device=condition.device)
+    return Where()(condition, *operands("where", input, other))
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
+    """`value`, a single number, where the boolean `mask` is true; `input` elsewhere. The dtype is that of `input`."""
+    if getattr(value, "ndim", 0) > 0:
+        shape = tuple(value.shape)  # type: ignore[union-attr]
+        raise ValueError(f"masked_fill: expected a single number as value, got shape {shape}")
+    _check_mask("masked_fill", "mask", mask)
+    result = where(mask, value, input)
+    if result.dtype != input.dtype:
+        raise TypeError(f"masked_fill: {value!r} is no value for a tensor of dtype {input.dtype}")
+    return result
+
+
+def _check_mask(name: str, argument: str, mask: Any) -> None:
+    if not isinstance(mask, autograd.Tensor) or mask.dtype != bool:
+        got = getattr(mask, "dtype", type(mask).__name__)
+        raise TypeError(f"{name}: expected a boolean Tensor as {argument}, got {got}")
+
+
+class Masked(Function):
+    """x where `mask`, of the same shape, is true, 0 elsewhere: linear in x, and its own adjoint."""
+
+    def __init__(self, mask: Array):
+        self.mask = mask
+
+    def forward(self, x: Array) -> Array:
+        return self.kernels.masked(x, self.mask)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        return Masked(self.mask)(grad_output)
