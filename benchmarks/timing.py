@@ -46,7 +46,9 @@ def libraries() -> list[str]:
     try:
         import torch  # noqa: F401
     except ImportError:
-        print("torch is not installed, so there are no ratios: pip install 'tinycnn[torch]'", file=sys.stderr)
+        from tinycnn._extras import how_to_install
+
+        print(f"torch is not installed, so there are no ratios: {how_to_install('torch')}", file=sys.stderr)
         return ["tinycnn"]
     return ["tinycnn", "torch"]
 

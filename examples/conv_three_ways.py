@@ -20,6 +20,7 @@ from program import Parser, UserError, difference, natural, optional_torch, posi
 
 import tinycnn
 from tinycnn import Tensor
+from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.shapes import output_size
 from tinycnn.nn import functional as F
 from tinycnn.teaching import reference
@@ -145,7 +146,7 @@ def compare(options: argparse.Namespace) -> None:
         f"seven loops forward, 1/{slowest[1] / ours[1]:,.0f} backward."
     )
     if "torch" not in results:
-        print('Not compared with torch, which is not installed: pip install "tinycnn[torch]"')
+        print(f"Not compared with torch, which is not installed: {how_to_install('torch')}")
 
 
 def main(arguments: list[str] | None = None) -> int:

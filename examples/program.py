@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.summary import table
 
 __all__ = [
@@ -72,9 +73,7 @@ def require(module: str, package: str, extra: str = "examples") -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise UserError(
-            f'needs {package}, which is not installed: pip install "tinycnn[{extra}]"', status=2
-        ) from None
+        raise UserError(f"needs {package}, which is not installed: {how_to_install(extra)}", status=2) from None
 
 
 def optional_torch() -> ModuleType | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._extras import how_to_install
 from tinycnn.data.dataset import ArrayDataset
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
@@ -17,9 +18,7 @@ MISTAKES = 12
 def require_matplotlib() -> None:
     """ImportError, saying what to install, where matplotlib is missing."""
     if find_spec("matplotlib") is None:
-        raise ImportError(
-            "report.png: needs matplotlib, which is not installed: pip install 'tinycnn[examples]'"
-        )
+        raise ImportError(f"report.png: needs matplotlib, which is not installed: {how_to_install('examples')}")
 
 
 def draw_report(

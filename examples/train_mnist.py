@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from recipe import Recipe, read_recipe
 from report import draw_report, require_matplotlib
-from tqdm import tqdm
 
 import tinycnn
 from tinycnn import Tensor, backend
+from tinycnn._extras import how_to_install
 from tinycnn.amp import GradScaler
 from tinycnn.data import MNIST, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
 from tinycnn.data.dataset import ArrayDataset
@@ -32,6 +31,12 @@ from tinycnn.models import LeNet5
 from tinycnn.nn import Module
 from tinycnn.nn.functional import cross_entropy
 from tinycnn.optim.optimizer import Optimizer
+
+try:
+    from recipe import Recipe, read_recipe
+    from tqdm import tqdm
+except ModuleNotFoundError as error:
+    sys.exit(f"train_mnist.py: error: needs {error.name}, which is not installed: {how_to_install('examples')}")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The enlarged digits of scikit-learn."""
 
+import re
 import sys
 
 import numpy as np
 import pytest
 
+from tinycnn._extras import how_to_install
 from tinycnn.data import Digits
 from tinycnn.data.digits import enlarge, interpolation_matrix
 
@@ -82,5 +84,6 @@ def test_refuses_other_scales(scale):
 
 def test_names_the_extra_without_sklearn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r"^Digits: needs scikit-learn, .*'tinycnn\[examples\]'$"):
+    message = f"Digits: needs scikit-learn, which is not installed: {how_to_install('examples')}"
+    with pytest.raises(ImportError, match=rf"^{re.escape(message)}\Z"):
         Digits()

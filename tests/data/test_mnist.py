@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinycnn._extras import how_to_install
 from tinycnn.data import MNIST, DownloadError, FashionMNIST, read_idx
 
 NAMES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -306,6 +307,13 @@ def test_second_mirror_helps_out(tmp_path, server, arrays, monkeypatch):
     assert server.asked == [f"/two/{name}.gz" for name in NAMES[:2]]
 
 
+def test_without_tqdm_there_is_no_progress_bar(tmp_path, server, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr("pooch.downloaders.tqdm", None)
+    assert len(MNIST(tmp_path, download=True)) == 9
+    assert "%" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fault", ["missing", "wrong", "broken"])
 def test_every_fault_of_the_first_mirror_leads_to_the_second(tmp_path, server, fault):
     path = f"/one/{NAMES[1]}.gz"
@@ -372,7 +380,8 @@ def test_torchvisions_failure_is_a_download_error(tmp_path, monkeypatch):
 def test_without_either_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(ImportError, match=r"^MNIST: downloading needs pooch, .*'tinycnn\[examples\]'\Z"):
+    message = f"MNIST: downloading needs pooch, which is not installed: {how_to_install('examples')}"
+    with pytest.raises(ImportError, match=rf"^{re.escape(message)}\Z"):
         MNIST(tmp_path, download=True)
 
 

@@ -11,6 +11,7 @@ from check_against_torch import CASES, Draw, relative_error
 import tinycnn
 from tests.examples.programs import run_program
 from tinycnn import nn
+from tinycnn._extras import how_to_install
 
 NOT_LAYERS = {"Module", "Parameter", "Sequential", "ModuleList", "ModuleDict"}
 
@@ -95,7 +96,7 @@ def test_an_exception_is_a_failure_that_is_shown(monkeypatch):
 def test_without_torch_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert run_program("check_against_torch") == (
-        2, "", 'check_against_torch.py: error: needs torch, which is not installed: pip install "tinycnn[torch]"\n'
+        2, "", f"check_against_torch.py: error: needs torch, which is not installed: {how_to_install('torch')}\n"
     )  # fmt: skip
 
 

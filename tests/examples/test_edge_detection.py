@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.examples.programs import run_program
+from tinycnn._extras import how_to_install
 from tinycnn.teaching import reference
 
 image = pytest.importorskip("PIL.Image")
@@ -116,6 +117,5 @@ def test_a_user_error_is_one_line(arguments, message):
 def test_a_missing_package_is_named_with_its_extra(module, package, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     done = run_program("edge_detection")
-    assert done == (
-        2, "", f'edge_detection.py: error: needs {package}, which is not installed: pip install "tinycnn[examples]"\n'
-    )  # fmt: skip
+    line = f"edge_detection.py: error: needs {package}, which is not installed: {how_to_install('examples')}\n"
+    assert done == (2, "", line)

@@ -19,6 +19,7 @@ from safetensors import safe_open
 
 import tinycnn
 from tinycnn import backend, nn
+from tinycnn._extras import how_to_install
 from tinycnn.data import MNIST
 from tinycnn.data.dataset import ArrayDataset
 from tinycnn.models import LeNet5
@@ -205,7 +206,7 @@ def test_without_the_downloader_too(no_picture, monkeypatch, capsys):
     for module in ("pooch", "torchvision"):
         monkeypatch.setitem(sys.modules, module, None)
     assert train_mnist.main(["--epochs", "1"]) == 0
-    assert "pip install 'tinycnn[examples]'" in capsys.readouterr().out.splitlines()[0]
+    assert how_to_install("examples") in capsys.readouterr().out.splitlines()[0]
 
 
 def test_a_network_that_swallows_packets_is_given_up_in_seconds(no_picture, monkeypatch, capsys):
@@ -291,7 +292,16 @@ def test_without_matplotlib_it_names_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(report, "find_spec", lambda name: None)
     assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("needs matplotlib, which is not installed: pip install 'tinycnn[examples]'")
+    assert line.endswith(f"needs matplotlib, which is not installed: {how_to_install('examples')}")
+
+
+@pytest.mark.parametrize("package", ["pydantic", "tqdm"])
+def test_without_a_package_of_the_extra_it_names_it(package):
+    code = f"import runpy, sys; sys.modules[{package!r}] = None; runpy.run_path({str(PROGRAM)!r})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROGRAM.parent), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    expected = f"train_mnist.py: error: needs {package}, which is not installed: {how_to_install('examples')}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
 def test_a_diverged_training_stops_in_one_line_and_saves_nothing(capsys):
@@ -329,6 +339,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 # --- Ctrl-C -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_interrupted_it_keeps_the_last_complete_epoch():
     program = start(
         "--dataset", "digits", "--epochs", "1000", "--out", "run",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tinycnn._extras import how_to_install
 from tinycnn.data._checks import checked_int
 from tinycnn.data.dataset import ArrayDataset
 
@@ -33,7 +34,7 @@ class Digits(ArrayDataset):
             from sklearn.model_selection import train_test_split
         except ImportError as error:
             raise ImportError(
-                "Digits: needs scikit-learn, which is not installed: pip install 'tinycnn[examples]'"
+                f"Digits: needs scikit-learn, which is not installed: {how_to_install('examples')}"
             ) from error
         digits = load_digits()
         images = enlarge(digits.images / 16, scale)[:, None]  # the pixels count 0..16

@@ -12,11 +12,13 @@ import re
 import threading
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tinycnn._extras import how_to_install
 from tinycnn.data.dataset import ArrayDataset
 
 # The first four bytes of an IDX file: 0, 0, the type (8: unsigned byte), the number of dimensions.
@@ -225,8 +227,8 @@ def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
     """Tries the mirrors in turn for each file. Returns why each failed for a file that none delivered."""
     import pooch
 
-    # Seconds to connect, and between two packets.
-    downloader = pooch.HTTPDownloader(progressbar=True, timeout=(5, 30))
+    # Without tqdm, pooch refuses to draw a progress bar. timeout: seconds to connect, and between two packets.
+    downloader = pooch.HTTPDownloader(progressbar=find_spec("tqdm") is not None, timeout=(5, 30))
     for name in missing:
         _, gz_md5 = dataset.checksums[name]
         reasons = []
@@ -275,7 +277,7 @@ def _download_with_torchvision(dataset: MNIST) -> list[str]:
         torchvision = importlib.import_module("torchvision")
     except ImportError:
         raise ImportError(
-            f"{name}: downloading needs pooch, which is not installed: pip install 'tinycnn[examples]'"
+            f"{name}: downloading needs pooch, which is not installed: {how_to_install('examples')}"
         ) from None
     try:
         getattr(torchvision.datasets, dataset.folder)(dataset.root, download=True)

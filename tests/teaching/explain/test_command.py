@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 
 import pytest
 
 from tinycnn import cli
+from tinycnn._extras import how_to_install
 from tinycnn.teaching.explain import main
 from tinycnn.teaching.explain.command import page
 from tinycnn.teaching.explain.worked import ConvGeometry
@@ -71,6 +73,15 @@ def test_the_figure(tmp_path, extension, beginning):
     assert main(["--figure", str(path), "--channels", "2"]) == 0
     assert path.read_bytes().startswith(beginning)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_figure_without_matplotlib_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "tinycnn.teaching.explain.figure", raising=False)
+    assert main(["--figure", str(tmp_path / "conv.png")]) == 2
+    reason = f"a figure needs matplotlib, which is not installed: {how_to_install('examples')}"
+    assert capsys.readouterr().err == f"tinycnn explain: error: {reason}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_figures_are_the_same_each_time(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any, NoReturn
 
+from tinycnn._extras import how_to_install
 from tinycnn.serialization import write_whole
 from tinycnn.teaching.explain.worked import LIMITS, ConvGeometry, PoolGeometry, numbers, worked_conv, worked_pool
 
@@ -73,7 +74,7 @@ def _figure(geometry: ConvGeometry, seed: int, extension: str) -> bytes:
     try:
         from tinycnn.teaching.explain.figure import draw
     except ImportError:
-        raise ImportError("a figure needs matplotlib: pip install matplotlib") from None
+        raise ImportError(f"a figure needs matplotlib, which is not installed: {how_to_install('examples')}") from None
     return draw(worked_conv(geometry, seed), geometry, extension)
 
 
