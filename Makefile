@@ -13,7 +13,7 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-emulated test-gpu test-torch lint bench coursework-release clean
+.PHONY: help train test test-emulated test-gpu test-torch lint package bench coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+package: $(VENV)/.installed-dev  ## build the wheel and the source archive in dist/
+	$(VENV)/bin/python -m build
 
 bench: $(VENV_TORCH)/.installed-test,torch  ## run the benchmarks, with the ratios to PyTorch
 	$(VENV_TORCH)/bin/python benchmarks/run.py $(ARGS)
