@@ -46,14 +46,21 @@ def images(batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((batch_size, 1, 28, 28)).astype(np.float32), rng.integers(0, 10, batch_size)
 
 
-def training_step(lib: Any, net: Callable, batch_size: int, optimizer: str) -> Callable[[], Any]:
-    """One step as a function: forward, loss, backward, update."""
-    model, loss_function = net(lib.nn), lib.nn.CrossEntropyLoss()
-    options = {"SGD": {"lr": 0.01, "momentum": 0.9}, "Adam": {"lr": 1e-3}}[optimizer]
-    optim = getattr(lib.optim, optimizer)(model.parameters(), **options)
-    x, target = map(lib.tensor, images(batch_size))
+def training_step(
+    lib: Any, net: Callable, batch_size: int, optimizer: str, device: str = "cpu", autocast: Any = None, **options: Any
+) -> Callable[..., Any]:
+    """One step as a function: forward, loss, backward, update; of a batch on `device`, or of the one it is given.
 
-    def step() -> Any:
+    `autocast` is the library's context of mixed precision, `options` are further ones of the optimizer.
+    """
+    model, loss_function = net(lib.nn).to(device), lib.nn.CrossEntropyLoss()
+    options |= {"SGD": {"lr": 0.01, "momentum": 0.9}, "Adam": {"lr": 1e-3}}[optimizer]
+    optim = getattr(lib.optim, optimizer)(model.parameters(), **options)
+    if autocast is not None:
+        model, loss_function = autocast(model), autocast(loss_function)
+    x, target = (lib.tensor(array).to(device) for array in images(batch_size))
+
+    def step(x: Any = x, target: Any = target) -> Any:
         optim.zero_grad()
         loss = loss_function(model(x), target)
         loss.backward()

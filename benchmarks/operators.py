@@ -13,6 +13,8 @@ import nets
 import numpy as np
 import timing
 
+DIRECTIONS = ("forward", "input gradient", "weight gradient")
+
 
 class Case(NamedTuple):
     """A convolution of x (N, C, S, S) with O kernels K × K."""
@@ -47,15 +49,15 @@ CASES = [
 ]
 
 
-def candidates(lib: Any, case: Case) -> dict[str, Any]:
+def candidates(lib: Any, case: Case, device: str = "cpu") -> dict[str, Any]:
     """forward, input gradient and weight gradient as functions of no arguments."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((case.n, case.c, case.s, case.s), dtype=np.float32)
     w = rng.standard_normal((case.o, case.c // case.groups, case.k, case.k), dtype=np.float32)
-    x, w = lib.tensor(x), lib.tensor(w)
+    x, w = lib.tensor(x).to(device), lib.tensor(w).to(device)
     if case.c > 3:
         # As inside a net: from the second layer on, activations lie in the order that the framework itself makes.
-        x = lib.nn.functional.conv2d(x, lib.eye(case.c).reshape(case.c, case.c, 1, 1))
+        x = lib.nn.functional.conv2d(x, lib.eye(case.c).to(device).reshape(case.c, case.c, 1, 1))
     x.requires_grad_(), w.requires_grad_()
     options = {"stride": case.stride, "padding": case.padding, "groups": case.groups}
     y = lib.nn.functional.conv2d(x, w, **options)
@@ -79,7 +81,7 @@ def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
         if only.lower() not in case.name.lower():
             continue
         by_library = {library: candidates(nets.library(library, threads), case) for library in timing.libraries()}
-        for direction in ("forward", "input gradient", "weight gradient"):
+        for direction in DIRECTIONS:
             calls = {library: made[direction] for library, made in by_library.items()}
             name = f"{case.name}: {direction}"
             rows.append({"name": name, "threads": threads} | timing.interleaved(calls, repeats, warm_up=2))

@@ -15,29 +15,41 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Row = dict  # name, threads, tinycnn, torch (if installed), and where it is not seconds, unit
 
 
+def wall_seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def interleaved(
-    candidates: dict[str, Callable[[], object]], repeats: int, warm_up: int = 3, calls: int = 1, uncounted: int = 1
-) -> dict[str, float]:
+    candidates: Mapping[Any, Callable[[], object]],
+    repeats: int,
+    warm_up: int = 3,
+    calls: int = 1,
+    uncounted: int = 1,
+    clock: Callable[[Callable[[], object]], float] = wall_seconds,
+) -> dict[Any, float]:
     """The median seconds a call of each candidate, over `repeats` turns after `warm_up` ones.
 
     In each turn a candidate is called `calls` times after `uncounted` calls that do not count: these find the caches
-    full of the other's data, and the other's threads still spinning in wait for more work.
+    full of the other's data, and the other's threads still spinning in wait for more work. `clock` calls a candidate
+    and returns the seconds it took.
     """
-    times: dict[str, list[float]] = {name: [] for name in candidates}
+    times: dict[Any, list[float]] = {name: [] for name in candidates}
     for turn in range(warm_up + repeats):
         for name, call in candidates.items():
             for i in range(uncounted + calls):
-                start = time.perf_counter()
-                call()
+                seconds = clock(call)
                 if turn >= warm_up and i >= uncounted:
-                    times[name].append(time.perf_counter() - start)
+                    times[name].append(seconds)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
@@ -107,7 +119,7 @@ def print_table(rows: Sequence[Row], title: str) -> None:
         print(line)
 
 
-def environment() -> dict[str, str | int | None]:
+def environment() -> dict[str, Any]:
     """The machine and the versions, to be written beside the figures."""
     import numpy
 
