@@ -9,13 +9,5 @@ from tinycnn.optim.rmsprop import RMSprop
 from tinycnn.optim.sgd import SGD
 
 __all__ = [
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "RMSprop",
-    "SGD",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "lr_scheduler",
-]
+    "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+]  # fmt: skip

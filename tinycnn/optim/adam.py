@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.optim._checks import check_betas, check_flag, check_number
-from tinycnn.optim.optimizer import Fused, Optimizer, buffer, regularized, same_order, temporary
+from tinycnn.optim._checks import Betas, Flag, NotNegative, checks_of
+from tinycnn.optim.fused import Fused
+from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
 
 
 class Adam(Optimizer):
@@ -16,12 +16,14 @@ class Adam(Optimizer):
 
     Args:
         params: the parameters, or groups of them: see `Optimizer`.
-        lr: learning rate. Default 1e-3.
-        betas: how much of the two running means is kept each step. Default (0.9, 0.999).
-        eps: added to the root, so that it cannot be 0. Default 1e-8.
-        weight_decay: times the parameter, added to its gradient. Default 0.
+        lr: learning rate, at least 0. Default 1e-3.
+        betas: share of each of the two running means kept in a step, at least 0 and below 1. Default (0.9, 0.999).
+        eps: added to the root, so that it cannot be 0; at least 0. Default 1e-8.
+        weight_decay: times the parameter, added to its gradient; at least 0. Default 0.
         amsgrad: divide by the largest mean square so far instead of the current one. Default False.
-        maximize: climb instead of descend. Default False.
+        maximize: ascend instead of descend. Default False.
+
+    Raises: see `Optimizer`.
 
     Sources: Kingma, Ba, "Adam: a method for stochastic optimization" (ICLR 2015), algorithm 1;
     Reddi, Kale, Kumar, "On the convergence of Adam and beyond" (ICLR 2018) for amsgrad.
@@ -30,52 +32,54 @@ class Adam(Optimizer):
     _decoupled = False
 
     def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults)
+        self, params: Params, lr: NotNegative = 1e-3, betas: Betas = (0.9, 0.999), eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 0, amsgrad: Flag = False, *, maximize: Flag = False,
+    ):  # fmt: skip
+        super().__init__(params, options_of(locals()))
 
-    def _check_options(self, options: dict[str, Any]) -> None:
-        name = type(self).__name__
-        for option in ("lr", "eps", "weight_decay"):
-            check_number(name, option, options[option], at_least=0)
-        check_betas(name, options["betas"])
-        check_flag(name, "amsgrad", options["amsgrad"])
-        check_flag(name, "maximize", options["maximize"])
+    _checks = checks_of(__init__)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
-        lr, eps, weight_decay = float(options["lr"]), float(options["eps"]), float(options["weight_decay"])
+        """mean ← β₁ · mean + (1 − β₁) · grad
+        mean_square ← β₂ · mean_square + (1 − β₂) · grad²
+        param ← param − lr · (mean / c₁) / (√(mean_square / c₂) + eps), where cᵢ = 1 − βᵢᵗ undoes the start at 0
+
+        With amsgrad, the maximum of all mean_square so far takes the place of mean_square.
+        """
+        lr, weight_decay = options["lr"], options["weight_decay"]
         beta1, beta2 = map(float, options["betas"])
         if self._decoupled:
             if weight_decay:
                 param *= 1 - lr * weight_decay
             weight_decay = 0
-        grad = same_order(regularized(param, grad, weight_decay, options["maximize"]), param)
-        state["step"] = int(state.get("step", 0)) + 1
-        mean = buffer(state, "exp_avg", param)
-        mean_square = buffer(state, "exp_avg_sq", param)
-        largest = buffer(state, "max_exp_avg_sq", param) if options["amsgrad"] else None
-        adam_update(param, grad, mean, mean_square, largest, state["step"], lr, beta1, beta2, eps)
+        if weight_decay or options["maximize"]:
+            grad = regularized(param, grad, weight_decay, options["maximize"])
+        grad = same_order(grad, param)
+        t = state["step"] = int(state.get("step", 0)) + 1
+        mean, mean_square = buffer(state, "exp_avg", param), buffer(state, "exp_avg_sq", param)
+        xp, step = workspace("optim", param)
+        xp.subtract(grad, mean, out=step)
+        step *= 1 - beta1
+        mean += step
+        xp.multiply(grad, 1 - beta2, out=step)
+        step *= grad
+        mean_square *= beta2
+        mean_square += step
+        if options["amsgrad"]:
+            largest = buffer(state, "max_exp_avg_sq", param)
+            mean_square = xp.maximum(largest, mean_square, out=largest)
+        # Both sides of the fraction times √c₂: one pass over the array less.
+        root2 = sqrt(1 - beta2**t)
+        xp.sqrt(mean_square, out=step)
+        step += options["eps"] * root2
+        xp.divide(mean, step, out=step)
+        step *= lr * root2 / (1 - beta1**t)
+        param -= step
 
     def _fused(self, options: dict[str, Any]) -> Fused:
-        numbers = map(float, (options["lr"], *options["betas"], options["eps"], options["weight_decay"]))
+        numbers = options["lr"], *map(float, options["betas"]), options["eps"], options["weight_decay"]
         buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0, "max_exp_avg_sq": 0.0 if options["amsgrad"] else None}
-        return Fused("adam", tuple(numbers), buffers, True, options["maximize"], variant=self._decoupled)
+        return Fused("adam", numbers, buffers, True, options["maximize"], variant=self._decoupled)
 
 
 class AdamW(Adam):
@@ -83,58 +87,15 @@ class AdamW(Adam):
 
     Args: those of `Adam`; weight_decay is 1e-2 by default.
 
+    Raises: see `Optimizer`.
+
     Source: Loshchilov, Hutter, "Decoupled weight decay regularization" (ICLR 2019), algorithm 2.
     """
 
     _decoupled = True
 
     def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ):
+        self, params: Params, lr: NotNegative = 1e-3, betas: Betas = (0.9, 0.999), eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 1e-2, amsgrad: Flag = False, *, maximize: Flag = False,
+    ):  # fmt: skip
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-
-def adam_update(
-    param: Array,
-    grad: Array,
-    mean: Array,
-    mean_square: Array,
-    largest: Array | None,
-    t: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-) -> None:
-    """mean ← β₁ · mean + (1 − β₁) · grad
-    mean_square ← β₂ · mean_square + (1 − β₂) · grad²
-    param ← param − lr · (mean / c₁) / (√(mean_square / c₂) + eps), where cᵢ = 1 − βᵢᵗ undoes the start at 0
-
-    With amsgrad, `largest`, the maximum of all mean_square so far, takes the place of mean_square.
-    """
-    xp = backend.array_module(param)
-    step = temporary("optim", param)
-    xp.subtract(grad, mean, out=step)
-    step *= 1 - beta1
-    mean += step
-    xp.multiply(grad, 1 - beta2, out=step)
-    step *= grad
-    mean_square *= beta2
-    mean_square += step
-    if largest is not None:
-        mean_square = xp.maximum(largest, mean_square, out=largest)
-    # Both sides of the fraction times √c₂: one pass over the array less.
-    root2 = sqrt(1 - beta2**t)
-    xp.sqrt(mean_square, out=step)
-    step += eps * root2
-    xp.divide(mean, step, out=step)
-    step *= lr * root2 / (1 - beta1**t)
-    param -= step

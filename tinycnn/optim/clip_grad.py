@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 from tinycnn import backend, creation
 from tinycnn.backend import Array, Device
-from tinycnn.optim._checks import check_flag, check_number, check_parameters
+from tinycnn.optim._checks import check_flag, check_not_negative, check_number, check_parameters
 from tinycnn.tensor import Tensor
 
 
 def clip_grad_norm_(
-    parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """Scales all gradients, in place, by one factor: their norm, as one long vector, at most `max_norm`.
+    """Scales all gradients, in place, by one factor, so that their norm, as one long vector, is at most `max_norm`.
 
     Args:
         parameters: a Tensor or an iterable of Tensors; those without a gradient are left out.
@@ -22,17 +22,22 @@ def clip_grad_norm_(
         error_if_nonfinite: raise RuntimeError, before any change, if the norm is nan or inf. Default False.
 
     Returns:
-        The norm before the scaling, a Tensor of shape ().
+        The norm before the scaling, a Tensor of shape (); 0 if there are no gradients.
+
+    Raises:
+        TypeError: parameters that are no Tensors, an argument of the wrong type.
+        ValueError: a negative max_norm.
+        RuntimeError: a norm that is not finite, if `error_if_nonfinite`.
 
     Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (ICML 2013),
     algorithm 1; as in torch, the factor is min(1, max_norm / (norm + 1e-6)).
     """
     name = "clip_grad_norm_"
-    parameters = check_parameters(name, parameters)
-    check_number(name, "max_norm", max_norm, at_least=0)
+    params = check_parameters(name, parameters)
+    check_not_negative(name, "max_norm", max_norm)
     check_number(name, "norm_type", norm_type)
     check_flag(name, "error_if_nonfinite", error_if_nonfinite)
-    grads = [param.grad for param in parameters if param.grad is not None]
+    grads = [param.grad for param in params if param.grad is not None]
     if not grads:
         return creation.zeros(())
     on: dict[Device, list[Array]] = {}
@@ -58,17 +63,19 @@ def clip_grad_norm_(
     return Tensor._wrap(total)
 
 
-def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limits every element of the gradients, in place, to [-clip_value, clip_value].
 
     Args:
         parameters: a Tensor or an iterable of Tensors; those without a gradient are left out.
         clip_value: the largest absolute value allowed, at least 0.
+
+    Raises TypeError for parameters that are no Tensors or a clip_value that is no number, ValueError below 0.
     """
     name = "clip_grad_value_"
-    parameters = check_parameters(name, parameters)
-    check_number(name, "clip_value", clip_value, at_least=0)
-    for param in parameters:
+    params = check_parameters(name, parameters)
+    check_not_negative(name, "clip_value", clip_value)
+    for param in params:
         if param.grad is not None:
             array = param.grad._array
             backend.array_module(array).clip(array, -float(clip_value), float(clip_value), out=array)

@@ -7,9 +7,9 @@
 
 "Epoch" is whatever lies between two calls of `scheduler.step()`: for OneCycleLR it is one batch.
 
-The schedules are closed formulas of the epoch and of `initial_lr`, which the first scheduler notes in each
+The schedules are closed formulas of the epoch and of `initial_lr`, which the first scheduler stores in each
 group. Torch's multiply the current `lr`, and compose when several are stepped in turn; these do not. Use
-`SequentialLR` for one after another, `LambdaLR` for products. A change of `lr` from elsewhere is warned of.
+`SequentialLR` for one after another, `LambdaLR` for products. `step()` warns if `lr` was changed elsewhere.
 """
 
 from __future__ import annotations
@@ -18,19 +18,28 @@ import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, SupportsFloat, TypeVar
 
-from tinycnn.optim._checks import check_choice, check_flag, check_integer, check_number
+from tinycnn.optim._checks import Check, Integer, Number, check_choice, check_flag, check_not_negative, check_share
 from tinycnn.optim.optimizer import Optimizer
+
+T = TypeVar("T")
+Factor = Callable[[int], float]  # of the epoch
+check_count, check_positive = Integer(at_least=0), Integer(at_least=1)
 
 
 class LRScheduler:
     """Base class: a subclass gives `get_lr()`, the learning rate of each group at `self.last_epoch`.
 
     Args:
-        optimizer: its groups' `lr` is set, now for the first epoch and in each `step()` for the next.
+        optimizer: the constructor sets `lr` of its groups for the first epoch, each `step()` for the next one.
         last_epoch: the last epoch done, to resume after it; the groups must then have `initial_lr`, from the
             optimizer's loaded state_dict. Default -1: start with epoch 0.
+
+    Raises, as all schedulers do:
+        TypeError: no Optimizer, an argument of the wrong type.
+        ValueError: an argument out of its range, a list that has not one value for each group, groups without
+            `initial_lr` when resuming.
 
     Attributes:
         last_epoch: the epoch that the current learning rates are for.
@@ -39,7 +48,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
         self.optimizer = self._check_optimizer(optimizer)
-        check_integer(self._name, "last_epoch", last_epoch, at_least=-1)
+        Integer(at_least=-1)(self._name, "last_epoch", last_epoch)
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
@@ -60,14 +69,13 @@ class LRScheduler:
             raise TypeError(f"{self._name}: expected an Optimizer, got {type(optimizer).__name__}")
         return optimizer
 
-    def _per_group(self, argument: str, value: Any) -> list:
-        """One value a group: those of a list, or the same for all."""
+    def _per_group(self, check: Check, argument: str, value: T | Sequence[T]) -> list[T]:
+        """A checked value for each group: those of a list, or the same for all."""
         count = len(self.optimizer.param_groups)
-        if not isinstance(value, (list, tuple)):
-            return [value] * count
-        if len(value) != count:
-            raise ValueError(f"{self._name}: expected {count} {argument}, one a group, got {len(value)}")
-        return list(value)
+        values: list[T] = list(value) if isinstance(value, (list, tuple)) else [value] * count  # type: ignore[list-item]
+        if len(values) != count:
+            raise ValueError(f"{self._name}: expected {count} {argument}, one a group, got {len(values)}")
+        return [check(self._name, argument, each) for each in values]
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group at `self.last_epoch`."""
@@ -99,7 +107,10 @@ class LRScheduler:
         return {name: value for name, value in self.__dict__.items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues where the scheduler that made `state_dict` stood. Load the optimizer's state_dict too.
+        """Restores the state of a scheduler of the same kind. Load the optimizer's state_dict too.
+
+        Args:
+            state_dict: what `state_dict()` returned.
 
         Raises ValueError, and changes nothing, for the state of another scheduler or number of groups.
         """
@@ -120,26 +131,26 @@ class LRScheduler:
             setattr(self, name, list(value) if isinstance(value, list) else value)
 
 
+def _check_function(owner: str, name: str, value: T) -> T:
+    """`value`; TypeError unless it can be called."""
+    if not callable(value):
+        raise TypeError(f"{owner}: expected {name} as a function, got {value!r}")
+    return value
+
+
 class LambdaLR(LRScheduler):
     """lr = initial_lr · lr_lambda(epoch)
 
     Args:
-        lr_lambda: a function of the epoch, or a list of them, one a group.
+        optimizer, last_epoch: see `LRScheduler`.
+        lr_lambda: a function of the epoch, or a list with one for each group.
 
     Functions are not saved in the state_dict; the attributes of callable objects are.
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
-        last_epoch: int = -1,
-    ):
+    def __init__(self, optimizer: Optimizer, lr_lambda: Factor | Sequence[Factor], last_epoch: int = -1):
         self.optimizer = self._check_optimizer(optimizer)
-        self.lr_lambdas = self._per_group("lr_lambda", lr_lambda)
-        for function in self.lr_lambdas:
-            if not callable(function):
-                raise TypeError(f"{self._name}: expected lr_lambda as a function, got {function!r}")
+        self.lr_lambdas = self._per_group(_check_function, "lr_lambda", lr_lambda)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -160,15 +171,14 @@ class StepLR(LRScheduler):
     """lr = initial_lr · gamma^(epoch // step_size)
 
     Args:
+        optimizer, last_epoch: see `LRScheduler`.
         step_size: epochs between two decays, at least 1.
-        gamma: factor of a decay. Default 0.1.
+        gamma: factor of a decay, at least 0. Default 0.1.
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1):
-        check_integer(self._name, "step_size", step_size, at_least=1)
-        check_number(self._name, "gamma", gamma, at_least=0)
-        self.step_size = step_size
-        self.gamma = gamma
+        self.step_size = check_positive(self._name, "step_size", step_size)
+        self.gamma = check_not_negative(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -179,14 +189,14 @@ class MultiStepLR(LRScheduler):
     """lr = initial_lr · gamma^(number of milestones reached)
 
     Args:
+        optimizer, last_epoch: see `LRScheduler`.
         milestones: the epochs at which the rate decays; one that is listed twice counts twice.
-        gamma: factor of a decay. Default 0.1.
+        gamma: factor of a decay, at least 0. Default 0.1.
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1):
         self.milestones = _epochs(self._name, milestones)
-        check_number(self._name, "gamma", gamma, at_least=0)
-        self.gamma = gamma
+        self.gamma = check_not_negative(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -197,22 +207,19 @@ def _epochs(owner: str, milestones: Any) -> list[int]:
     """The milestones in ascending order."""
     if isinstance(milestones, (str, dict)) or not isinstance(milestones, Iterable):
         raise TypeError(f"{owner}: expected milestones as a list of ints, got {milestones!r}")
-    milestones = list(milestones)
-    for i, milestone in enumerate(milestones):
-        check_integer(owner, f"milestones[{i}]", milestone, at_least=0)
-    return sorted(milestones)
+    return sorted(check_count(owner, f"milestones[{i}]", milestone) for i, milestone in enumerate(milestones))
 
 
 class ExponentialLR(LRScheduler):
     """lr = initial_lr · gamma^epoch
 
     Args:
-        gamma: factor of the decay in each epoch.
+        optimizer, last_epoch: see `LRScheduler`.
+        gamma: factor of the decay in each epoch, at least 0.
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1):
-        check_number(self._name, "gamma", gamma, at_least=0)
-        self.gamma = gamma
+        self.gamma = check_not_negative(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -223,25 +230,19 @@ class LinearLR(LRScheduler):
     """lr = initial_lr · f, where f goes in a straight line from start_factor to end_factor, and stays there
 
     Args:
+        optimizer, last_epoch: see `LRScheduler`.
         start_factor: f at epoch 0, above 0 and at most 1. Default 1/3.
         end_factor: f from epoch `total_iters` on, between 0 and 1. Default 1.
         total_iters: epochs to get there, at least 1. Default 5.
     """
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
+        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5,
         last_epoch: int = -1,
-    ):
-        check_number(self._name, "start_factor", start_factor, above=0, at_most=1)
-        check_number(self._name, "end_factor", end_factor, at_least=0, at_most=1)
-        check_integer(self._name, "total_iters", total_iters, at_least=1)
-        self.start_factor = start_factor
-        self.end_factor = end_factor
-        self.total_iters = total_iters
+    ):  # fmt: skip
+        self.start_factor = Number(above=0, at_most=1)(self._name, "start_factor", start_factor)
+        self.end_factor = check_share(self._name, "end_factor", end_factor)
+        self.total_iters = check_positive(self._name, "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -256,18 +257,17 @@ class CosineAnnealingLR(LRScheduler):
     Half a cosine wave down to eta_min at epoch T_max; after it, the wave goes up again.
 
     Args:
+        optimizer, last_epoch: see `LRScheduler`.
         T_max: epochs of half a wave, at least 1.
-        eta_min: the lowest learning rate. Default 0.
+        eta_min: the lowest learning rate, at least 0. Default 0.
 
     Source: Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts" (ICLR 2017),
     equation 5; as in torch, without the restarts.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
-        check_integer(self._name, "T_max", T_max, at_least=1)
-        check_number(self._name, "eta_min", eta_min, at_least=0)
-        self.T_max = T_max
-        self.eta_min = eta_min
+        self.T_max = check_positive(self._name, "T_max", T_max)
+        self.eta_min = check_not_negative(self._name, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -280,6 +280,7 @@ def _cosine(start: float, end: float, done: float) -> float:
 
 
 def _linear(start: float, end: float, done: float) -> float:
+    """From `start` (done = 0) to `end` (done = 1) along a straight line."""
     return start + (end - start) * done
 
 
@@ -288,7 +289,8 @@ class OneCycleLR(LRScheduler):
     momentum (SGD, RMSprop) or the first beta (Adam) does the opposite. To be stepped after every batch.
 
     Args:
-        max_lr: the highest learning rate, or a list, one a group.
+        optimizer, last_epoch: see `LRScheduler`.
+        max_lr: the highest learning rate, or a list with one for each group.
         total_steps: number of batches of the training; or instead of it
         epochs, steps_per_epoch: whose product it is.
         pct_start: share of the steps in which the rate rises, between 0 and 1. Default 0.3.
@@ -299,79 +301,54 @@ class OneCycleLR(LRScheduler):
         final_div_factor: the rate ends at initial_lr / final_div_factor. Default 1e4.
         three_phase: come down to initial_lr as fast as up, the rest is for the final descent. Default False.
 
-    `step()` raises ValueError when called more than total_steps times. The first batch has the rate set
-    here, the last one that of call total_steps − 1, the lowest; the call after it extrapolates, as in torch.
+    The constructor sets the rate of the first batch, call total_steps − 1 of `step()` that of the last one, the lowest.
+    Call total_steps extrapolates, as in torch; `step()` raises ValueError when called more often.
 
     Source: Smith, Topin, "Super-convergence: very fast training of neural networks using large learning
     rates" (2018).
     """
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | Sequence[float],
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-        cycle_momentum: bool = True,
-        base_momentum: float | Sequence[float] = 0.85,
-        max_momentum: float | Sequence[float] = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        last_epoch: int = -1,
-    ):
+        self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
+        epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
+        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float | Sequence[float] = 0.85,
+        max_momentum: float | Sequence[float] = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
+        three_phase: bool = False, last_epoch: int = -1,
+    ):  # fmt: skip
         name = self._name
         self.optimizer = self._check_optimizer(optimizer)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError(f"{name}: expected total_steps, or both epochs and steps_per_epoch")
-            check_integer(name, "epochs", epochs, at_least=1)
-            check_integer(name, "steps_per_epoch", steps_per_epoch, at_least=1)
-            total_steps = epochs * steps_per_epoch
-        check_integer(name, "total_steps", total_steps, at_least=1)
-        check_number(name, "pct_start", pct_start, at_least=0, at_most=1)
-        check_choice(name, "anneal_strategy", anneal_strategy, ("cos", "linear"))
-        check_flag(name, "cycle_momentum", cycle_momentum)
-        check_number(name, "div_factor", div_factor, above=0)
-        check_number(name, "final_div_factor", final_div_factor, above=0)
-        check_flag(name, "three_phase", three_phase)
-        per_group = {
-            "max_lr": self._per_group("max_lr", max_lr),
-            "max_momentum": self._per_group("max_momentum", max_momentum),
-            "base_momentum": self._per_group("base_momentum", base_momentum),
-        }
-        for argument, values in per_group.items():
-            for value in values:
-                check_number(name, argument, value, at_least=0)
+            check_positive(name, "epochs", epochs)
+            total_steps = epochs * check_positive(name, "steps_per_epoch", steps_per_epoch)
+        self.total_steps = check_positive(name, "total_steps", total_steps)
+        self.anneal_strategy = check_choice(name, "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self.cycle_momentum = check_flag(name, "cycle_momentum", cycle_momentum)
+        peak = check_share(name, "pct_start", pct_start) * total_steps - 1
+        Number(above=0)(name, "div_factor", div_factor)
+        Number(above=0)(name, "final_div_factor", final_div_factor)
+        max_lrs = self._per_group(check_not_negative, "max_lr", max_lr)
+        max_momenta = self._per_group(check_not_negative, "max_momentum", max_momentum)
+        base_momenta = self._per_group(check_not_negative, "base_momentum", base_momentum)
         if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
             raise ValueError(
                 f"{name}: expected an optimizer with momentum or betas for cycle_momentum=True, "
                 f"got {type(optimizer).__name__}: pass cycle_momentum=False"
             )
-        self.total_steps = total_steps
-        self.anneal_strategy = anneal_strategy
-        self.cycle_momentum = cycle_momentum
         # The phases: last step, then the keys in the groups of lr and of momentum, from and to.
-        last = total_steps - 1
-        peak = pct_start * total_steps - 1
-        up = ("initial_lr", "max_lr", "max_momentum", "base_momentum")
-        if three_phase:
-            down = ("max_lr", "initial_lr", "base_momentum", "max_momentum")
-            end = ("initial_lr", "min_lr", "max_momentum", "max_momentum")
-            self.phases: list[tuple] = [(peak, *up), (2 * peak, *down), (last, *end)]
+        last, up = total_steps - 1, (peak, "initial_lr", "max_lr", "max_momentum", "base_momentum")
+        if check_flag(name, "three_phase", three_phase):
+            down = (2 * peak, "max_lr", "initial_lr", "base_momentum", "max_momentum")
+            self.phases: list[tuple] = [up, down, (last, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
         else:
-            self.phases = [(peak, *up), (last, "max_lr", "min_lr", "base_momentum", "max_momentum")]
+            self.phases = [up, (last, "max_lr", "min_lr", "base_momentum", "max_momentum")]
         if last_epoch == -1:
             for i, group in enumerate(optimizer.param_groups):
-                group["max_lr"] = per_group["max_lr"][i]
-                group["initial_lr"] = group["max_lr"] / div_factor
-                group["min_lr"] = group["initial_lr"] / final_div_factor
+                start = max_lrs[i] / div_factor
+                group.update(max_lr=max_lrs[i], initial_lr=start, min_lr=start / final_div_factor)
                 if cycle_momentum:
-                    group["max_momentum"] = per_group["max_momentum"][i]
-                    group["base_momentum"] = per_group["base_momentum"][i]
+                    group.update(max_momentum=max_momenta[i], base_momentum=base_momenta[i])
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -381,9 +358,7 @@ class OneCycleLR(LRScheduler):
                 f"{self._name}: expected at most total_steps={self.total_steps} calls of step(), got one more"
             )
         anneal = _cosine if self.anneal_strategy == "cos" else _linear
-        i = 0
-        while i < len(self.phases) - 1 and self.last_epoch > self.phases[i][0]:
-            i += 1
+        i = sum(self.last_epoch > end for end, *_ in self.phases[:-1])
         first = self.phases[i - 1][0] if i else 0
         last, start_lr, end_lr, start_momentum, end_momentum = self.phases[i]
         done = (self.last_epoch - first) / (last - first) if last != first else 1
@@ -401,16 +376,13 @@ class SequentialLR(LRScheduler):
     """One schedule after another, each counting its epochs from 0.
 
     Args:
+        optimizer, last_epoch: see `LRScheduler`.
         schedulers: schedulers of the same optimizer, in their order.
         milestones: the epochs at which the second, the third, ... takes over.
     """
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        schedulers: Sequence[LRScheduler],
-        milestones: Sequence[int],
-        last_epoch: int = -1,
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
     ):
         name = self._name
         self._check_optimizer(optimizer)
@@ -423,11 +395,9 @@ class SequentialLR(LRScheduler):
                 raise ValueError(f"{name}: expected schedulers of this optimizer, schedulers[{i}] has another")
         if _epochs(name, milestones) != list(milestones):
             raise ValueError(f"{name}: expected milestones in ascending order, got {milestones!r}")
-        if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                f"{name}: expected {len(schedulers) - 1} milestones between {len(schedulers)} schedulers, "
-                f"got {len(milestones)}"
-            )
+        count, got = len(schedulers), len(milestones)
+        if got != count - 1:
+            raise ValueError(f"{name}: expected {count - 1} milestones between {count} schedulers, got {got}")
         self.schedulers = list(schedulers)
         self.milestones = list(milestones)
         super().__init__(optimizer, last_epoch)
@@ -462,51 +432,34 @@ class ReduceLROnPlateau(LRScheduler):
     """Multiplies lr by `factor` when a metric has not improved for more than `patience` calls of `step()`.
 
     Args:
+        optimizer: its groups' `lr` is changed.
         mode: "min" (default) if a smaller metric is better, "max" if a larger one is.
-        factor: of the decay, below 1. Default 0.1.
-        patience: number of calls without improvement that are put up with. Default 10.
-        threshold: by how much a metric must beat the best one to count as better. Default 1e-4.
+        factor: factor of a decay, at least 0 and below 1. Default 0.1.
+        patience: number of calls without improvement after which the next one decays lr. Default 10.
+        threshold: by how much a metric must exceed the best one to count as better. Default 1e-4.
         threshold_mode: "rel" (default), as a share of the best metric, or "abs".
         cooldown: calls after a decay in which bad metrics are not counted. Default 0.
-        min_lr: lr never falls below it; a number, or a list, one a group. Default 0.
-        eps: a decay by less than this is not done. Default 1e-8.
+        min_lr: lr never falls below it; a number, or a list with one for each group. Default 0.
+        eps: lr is left unchanged where it would change by no more than this. Default 1e-8.
     """
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float | Sequence[float] = 0,
-        eps: float = 1e-8,
-    ):
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
+        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0, eps: float = 1e-8,
+    ):  # fmt: skip
         name = self._name
         self.optimizer = self._check_optimizer(optimizer)
-        check_choice(name, "mode", mode, ("min", "max"))
-        check_number(name, "factor", factor, at_least=0, below=1)
-        check_integer(name, "patience", patience, at_least=0)
-        check_number(name, "threshold", threshold, at_least=0)
-        check_choice(name, "threshold_mode", threshold_mode, ("rel", "abs"))
-        check_integer(name, "cooldown", cooldown, at_least=0)
-        check_number(name, "eps", eps, at_least=0)
-        self.mode = mode
-        self.factor = factor
-        self.patience = patience
-        self.threshold = threshold
-        self.threshold_mode = threshold_mode
-        self.cooldown = cooldown
-        self.min_lrs = self._per_group("min_lr", min_lr)
-        for value in self.min_lrs:
-            check_number(name, "min_lr", value, at_least=0)
-        self.eps = eps
+        self.mode = check_choice(name, "mode", mode, ("min", "max"))
+        self.factor = Number(at_least=0, below=1)(name, "factor", factor)
+        self.patience = check_count(name, "patience", patience)
+        self.threshold = check_not_negative(name, "threshold", threshold)
+        self.threshold_mode = check_choice(name, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.cooldown = check_count(name, "cooldown", cooldown)
+        self.min_lrs = self._per_group(check_not_negative, "min_lr", min_lr)
+        self.eps = check_not_negative(name, "eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
-        self.num_bad_epochs = 0
-        self.cooldown_counter = 0
-        self.last_epoch = 0
+        self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]
 
     def _is_better(self, metric: float) -> bool:
@@ -514,13 +467,16 @@ class ReduceLROnPlateau(LRScheduler):
         goal = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
         return metric > goal if self.mode == "max" else metric < goal
 
-    def step(self, metrics: Any) -> None:  # type: ignore[override]
-        """Takes the epoch's metric, a number or a Tensor of one element, and decays lr if it is time to."""
+    def step(self, metrics: SupportsFloat) -> None:  # type: ignore[override]
+        """Decays lr after more than `patience` calls without a better metric.
+
+        Args:
+            metrics: the epoch's metric, a number or a Tensor of one element.
+        """
         metric = float(metrics)
         self.last_epoch += 1
         if self._is_better(metric):
-            self.best = metric
-            self.num_bad_epochs = 0
+            self.best, self.num_bad_epochs = metric, 0
         else:
             self.num_bad_epochs += 1
         if self.cooldown_counter > 0:

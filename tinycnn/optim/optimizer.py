@@ -1,34 +1,31 @@
-"""Optimizer: parameter groups, their checks, saving and loading; each update is in its subclass."""
+"""Optimizer: parameter groups, the checks of their options, steps, saving and loading; each rule is a subclass."""
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinycnn import backend
 from tinycnn.autograd import enable_grad
 from tinycnn.backend import Array, Device
-from tinycnn.optim._checks import check_parameters
+from tinycnn.optim._checks import Check, Number, check_parameters, has_order
 from tinycnn.tensor import Tensor
 
+if TYPE_CHECKING:
+    from tinycnn.optim.fused import Fused, FusedSteps
 
-class Fused(NamedTuple):
-    """What a kernel of `backend/gpu/cuda/optim.cu` is to know of a group's options and of its parameters' state."""
-
-    kernel: str
-    numbers: tuple[float, ...]  # in the kernel's order; it reads them in device memory
-    buffers: Mapping[str, float | None]  # in the kernel's order: name in the state and first value, None for no buffer
-    counts_steps: bool
-    maximize: bool
-    variant: bool = False  # what it means depends on the kernel
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]  # parameters, or groups of them
 
 
 class Optimizer:
-    """Base class: `step()` hands each parameter that has a gradient to the subclass's `_update`, and on a GPU all of
-    a group at once to a kernel, if the subclass names one in `_fused`.
+    """Base class: `step()` hands each parameter that has a gradient to the subclass's `_update`.
+
+    On a GPU, one kernel updates all parameters of a group at once, if the subclass names it in `_fused`. A subclass
+    whose `__init__` has annotations such as `NotNegative` has its options checked by `_checks = checks_of(__init__)`.
 
     Args:
         params: an iterable of Tensors, or a list of groups `{"params": iterable, "lr": ..., ...}`, where an
@@ -36,42 +33,52 @@ class Optimizer:
         defaults: the options of the algorithm, by name.
 
     Attributes:
-        param_groups: one dict a group, its parameters under "params"; options may be changed between steps.
+        param_groups: a dict for each group, its parameters under "params"; options may be changed between steps.
         state: for each parameter, what the algorithm remembers between steps; made when first needed.
         found_inf: a float32 Tensor of shape (), or None: where it is not 0, `step()` changes nothing.
-        grad_scale: a float32 Tensor of shape (), or None: `step()` takes the gradients times it.
+        grad_scale: a float32 Tensor of shape (), or None: `step()` multiplies the gradients by it.
 
     Raises:
         TypeError: a parameter that is no Tensor, an option of the wrong type.
         ValueError: no parameters, one given twice or computed from others, an option out of its range.
     """
 
-    def __init__(self, params: Any, defaults: dict[str, Any]):
+    _checks: ClassVar[Mapping[str, Check]] = {}  # of options, by name
+
+    def __init__(self, params: Params, defaults: dict[str, Any]):
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.found_inf: Tensor | None = None
         self.grad_scale: Tensor | None = None
-        self._numbers: dict[tuple[int, Device], Any] = {}  # the options of each group, by its index, on a GPU
-        self._recorded: dict[tuple[int, Device], Fused] = {}  # how each group was when a step was recorded
+        self._fused_steps: dict[tuple[int, Device], FusedSteps] = {}  # by group and GPU
         name = type(self).__name__
         self._check_options(defaults)
-        if isinstance(params, (Tensor, str, dict, set, frozenset)) or not isinstance(params, Iterable):
+        if not has_order(params):
             kind = type(params).__name__
             raise TypeError(f"{name}: expected params as a list of Tensors or of group dicts, got one {kind}")
-        params = list(params)
-        if not params:
+        given: list[Any] = list(params)
+        if not given:
             raise ValueError(f"{name}: expected at least one parameter, got an empty list")
-        for group in params if isinstance(params[0], dict) else [{"params": params}]:
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
     # --- what a subclass defines ----------------------------------------------------------------------------
 
     def _check_options(self, options: dict[str, Any]) -> None:
-        """Raises ValueError or TypeError for an option the algorithm cannot work with."""
+        """Raises ValueError or TypeError for an option the algorithm cannot work with: here, what `_checks` finds."""
+        for name, check in self._checks.items():
+            check(type(self).__name__, name, options[name])
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
-        """Changes `param` in place; never `grad`, whose memory order may differ."""
+        """One step of one parameter: the rule.
+
+        Args:
+            param: changed in place.
+            grad: the gradient, of the same shape and perhaps another memory order; not to be changed.
+            state: what the rule remembers of this parameter, {} at first.
+            options: the group's options; those that `_checks` says are numbers as Python floats.
+        """
         raise NotImplementedError(f"{type(self).__name__}: an optimizer defines _update()")
 
     def _fused(self, options: dict[str, Any]) -> Fused | None:
@@ -89,104 +96,89 @@ class Optimizer:
         """Updates every parameter whose `.grad` is not None, in place and outside any graph.
 
         Args:
-            closure: called first, to compute the gradients anew; what it returns, the loss, is returned.
+            closure: called first, to compute the gradients anew; its result, the loss, is returned. Default None.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        recorded = backend.on_replay(self.refresh)
+        # Only the work of a GPU is recorded: there is no recording before CuPy is imported.
+        recorded = "cupy" in sys.modules and backend.on_replay(self.refresh)
         for index, group in enumerate(self.param_groups):
-            on: dict[Device, list[tuple[Tensor, Tensor]]] = {}
-            for param in group["params"]:
-                if param.grad is not None:
-                    on.setdefault(param.device, []).append((param, param.grad))
-            for device, pairs in on.items():
-                found_inf, grad_scale = (
-                    None if of_scaler is None else backend.to_device(of_scaler._array, device)
-                    for of_scaler in (self.found_inf, self.grad_scale)
-                )
-                fused = None if device.type == "cpu" else self._fused(group)
-                if fused is not None:
-                    self._step_fused((index, device), fused, pairs, found_inf, grad_scale, recorded)
-                elif recorded:
-                    raise RuntimeError(
-                        f"{type(self).__name__}: expected parameters on a GPU, and a kernel for them, to record a "
-                        f"step; got parameters on {device}, and a replay would not repeat what _update() does in Python"
-                    )
-                elif found_inf is None or not found_inf:
-                    for param, grad in pairs:
-                        g = grad._array if grad_scale is None else (grad._array * grad_scale).astype(grad.dtype)
-                        self._update(param._array, g, self.state.setdefault(param, {}), group)
-                        param._changed_in_place()
+            params = [param for param in group["params"] if param._grad is not None]
+            if [param for param in params if param._array.__class__ is not np.ndarray]:
+                on: dict[Device, list[Tensor]] = {}
+                for param in params:
+                    on.setdefault(param.device, []).append(param)
+                for device, params in on.items():
+                    self._step_on(device, index, params, recorded)
+            elif params:  # the usual case on a CPU: no device is looked up
+                self._step_on(backend.CPU, index, params, recorded)
         return loss
 
-    def _step_fused(
-        self, key: tuple[int, Device], fused: Fused, pairs: list[tuple[Tensor, Tensor]], found_inf: Array | None,
-        grad_scale: Array | None, recorded: bool,
-    ) -> None:  # fmt: skip
-        """A step of all parameters of one group on one GPU, the `key`: a few kernels, for which nobody waits."""
-        first = pairs[0][0]._array
-        kernels = backend.kernels(first)
-        with first.device:  # where new state is made
-            rows = [self._row(param, grad, fused, recorded) for param, grad in pairs]
-            if key not in self._numbers:
-                self._numbers[key] = kernels.Numbers(first.dtype)
-            if recorded:  # a refresh() sets the numbers before each replay, which would undo it if it did so itself
-                self._recorded[key] = fused
-            else:
-                self._numbers[key].set(fused.numbers)
-            flags = fused.maximize, fused.variant
-            kernels.optimizer_step(fused.kernel, rows, self._numbers[key], flags, found_inf, grad_scale)
-        for param, _ in pairs:
-            param._changed_in_place()
-
-    def _row(self, param: Tensor, grad: Tensor, fused: Fused, recorded: bool) -> tuple:
-        """The arrays that belong to one parameter: its own, its gradient, its buffers, the count of its steps."""
-        array, state = param._array, self.state.setdefault(param, {})
-        before = dict(state)
-        step = step_count(state, array) if fused.counts_steps else None
-        buffers = [None if value is None else buffer(state, key, array, value) for key, value in fused.buffers.items()]
-        if recorded and any(value is not before.get(key) for key, value in state.items()):
-            self.state[param] = before  # what was made is not filled before a replay
+    def _step_on(self, device: Device, index: int, params: list[Tensor], recorded: bool) -> None:
+        """A step of those parameters of group `index` that are on one device."""
+        found_inf, grad_scale = [
+            None if of_scaler is None else backend.to_device(of_scaler._array, device)
+            for of_scaler in (self.found_inf, self.grad_scale)
+        ]
+        options = self._options(index)
+        fused = None if device.type == "cpu" else self._fused(options)
+        if fused is not None:
+            steps = self._fused_steps.setdefault((index, device), fused.steps(type(self).__name__))
+            steps.step(fused, params, self.state, (found_inf, grad_scale), recorded)
+        elif recorded:
             raise RuntimeError(
-                f"{type(self).__name__}: expected a step before the one that is recorded, to make the state of the "
-                f"parameter of shape {param.shape}: each replay would make it anew"
+                f"{type(self).__name__}: expected parameters on a GPU, and a kernel for them, to record a "
+                f"step; got parameters on {device}, and a replay would not repeat what _update() does in Python"
             )
-        return array, grad._array, buffers, step
+        elif found_inf is None or not found_inf:
+            for param in params:
+                grad = param._grad._array  # type: ignore[union-attr]  # those without were left out
+                if grad_scale is not None:
+                    grad = (grad * grad_scale).astype(grad.dtype)
+                self._update(param._array, grad, self.state.setdefault(param, {}), options)
+                (param._version or param._shared_version()).count += 1  # as _changed_in_place(), without a call
+
+    def _options(self, index: int) -> dict[str, Any]:
+        """The options of a group for a step: the group itself, or a copy with those that are numbers as Python floats,
+        which promote no float32 array."""
+        group = self.param_groups[index]
+        numbers = {name: float(group[name]) for name, check in self._checks.items() if isinstance(check, Number)}
+        return {**group, **numbers} if numbers else group
 
     def refresh(self) -> None:
-        """Takes over changed options on the device, without a step: for a recorded step, which is replayed without
-        `step()`, before each replay.
+        """Writes changed options to the GPU without a step: to be called before each replay of a recorded step.
 
-        Raises RuntimeError if an option has changed that a recorded step has taken for constant: a flag, or whether
+        Raises RuntimeError if an option has changed that a recorded step takes for constant: a flag, or whether
         there is momentum.
         """
-        for key, numbers in self._numbers.items():
-            fused = self._fused(self.param_groups[key[0]])
-            recorded = self._recorded.get(key, fused)
-            if fused is None or recorded is None:
-                continue
-            if fused._replace(numbers=()) != recorded._replace(numbers=()):
-                raise RuntimeError(
-                    f"{type(self).__name__}: expected the flags and buffers of param_groups[{key[0]}] as in the "
-                    f"recorded step, {recorded}, got {fused}: record it anew"
-                )
-            numbers.set(fused.numbers)
+        for (index, _), steps in self._fused_steps.items():
+            steps.refresh(index, self._fused(self._options(index)))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients, which `backward` would add to; with `set_to_none=False`, sets them to 0."""
+        """Clears the gradients, to which `backward` would add.
+
+        Args:
+            set_to_none: True (default) sets `.grad` to None, False to a Tensor of zeros.
+        """
         for group in self.param_groups:
             for param in group["params"]:
                 if set_to_none:
-                    param.grad = None
+                    param._grad = None
                 elif param.grad is not None:
                     param.grad = param.grad.detach().zero_()
 
     # --- parameter groups -----------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds parameters with options of their own: `{"params": iterable, "lr": 0.1}`."""
+        """Adds parameters with options of their own.
+
+        Args:
+            param_group: `{"params": iterable, "lr": 0.1, ...}`; options left out have their values from `defaults`.
+
+        Raises TypeError and ValueError as the constructor does, and then adds nothing.
+        """
         name = type(self).__name__
         if not isinstance(param_group, dict):
             raise TypeError(f"{name}: expected a parameter group as a dict, got {type(param_group).__name__}")
@@ -214,15 +206,15 @@ class Optimizer:
         The state is not copied: save it, or `copy.deepcopy` it, before the next step.
         """
         index = {param: i for i, param in enumerate(self._params())}
-        return {
-            "state": {index[param]: dict(state) for param, state in self.state.items() if state},
-            "param_groups": [
-                {**group, "params": [index[param] for param in group["params"]]} for group in self.param_groups
-            ],
-        }
+        state = {index[param]: dict(state) for param, state in self.state.items() if state}
+        groups = [{**group, "params": [index[param] for param in group["params"]]} for group in self.param_groups]
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the groups' options, and a copy of the state in the parameters' dtype, on their device.
+        """Restores the groups' options and the state, which is copied to the dtype and the device of the parameters.
+
+        Args:
+            state_dict: what `state_dict()` of the same algorithm returned.
 
         Raises ValueError, and changes nothing, if the groups, the parameters in them or the sizes differ.
         """
@@ -239,11 +231,9 @@ class Optimizer:
                     f"{owner}: expected {missing[0]!r} in param_groups[{i}], got {list(saved)}: "
                     "was it saved by another optimizer?"
                 )
-            if len(saved["params"]) != len(group["params"]):
-                raise ValueError(
-                    f"{owner}: expected {len(group['params'])} parameters in param_groups[{i}], "
-                    f"got {len(saved['params'])}"
-                )
+            count, given = len(group["params"]), len(saved["params"])
+            if given != count:
+                raise ValueError(f"{owner}: expected {count} parameters in param_groups[{i}], got {given}")
             self._check_options(saved)
         saved_indices = [index for saved in saved_groups for index in saved["params"]]
         params = dict(zip(saved_indices, self._params(), strict=True))
@@ -281,7 +271,12 @@ def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
     return Tensor._wrap(backend.to_device(value._array.astype(param.dtype), param.device))
 
 
-# --- for the updates --------------------------------------------------------------------------------------
+# --- for the rules ----------------------------------------------------------------------------------------
+
+
+def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The options among the `locals()` of an `__init__`, which are its arguments as long as nothing is assigned."""
+    return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
 
 
 def buffer(state: dict[str, Any], name: str, param: Array, value: float = 0) -> Array:
@@ -295,33 +290,25 @@ def buffer(state: dict[str, Any], name: str, param: Array, value: float = 0) -> 
     return array
 
 
-def step_count(state: dict[str, Any], param: Array) -> Array:
-    """The count `state["step"]` in an array on the device of `param`, for a kernel to advance."""
-    step = state.get("step", 1 if state else 0)  # SGD on the CPU has a buffer from its first step on, but no count
-    if not isinstance(step, Tensor) or type(step._array) is not type(param):
-        step = state["step"] = Tensor._wrap(backend.array_module(param).full((), int(step), np.int64))
-    return step._array
-
-
-def temporary(name: str, like: Array) -> Array:
-    """An uninitialised array of the shape of `like`, valid until the next call with the same `name`.
+def workspace(name: str, like: Array) -> tuple[Any, Array]:
+    """The array module of `like`, and an uninitialised array of its shape, valid until the next call with `name`.
 
     Allocating a small array takes 0.3 µs, looking up scratch memory 2 µs; a large one costs page faults too.
     """
-    if like.size <= 4096 or not like.flags.c_contiguous:
-        return backend.array_module(like).empty_like(like)
-    return backend.scratch(name, like.shape, like)
+    xp: Any = np if like.__class__ is np.ndarray else backend.array_module(like)
+    if not like.flags.c_contiguous:
+        return xp, xp.empty_like(like)
+    if like.size <= 4096:
+        return xp, xp.empty(like.shape, like.dtype)
+    return xp, backend.scratch(name, like.shape, like)
 
 
 def regularized(param: Array, grad: Array, weight_decay: float, maximize: bool) -> Array:
-    """grad + weight_decay · param, the gradient of loss + weight_decay/2 · |param|²; −grad to `maximize`.
+    """grad + weight_decay · param, the gradient of loss + weight_decay/2 · |param|²; with −grad to `maximize`.
 
-    `grad` itself where that is all, a temporary otherwise.
+    In scratch memory, and in the memory order of `param`. Not to be called where it would be `grad` itself.
     """
-    if not weight_decay and not maximize:
-        return grad
-    xp = backend.array_module(param)
-    result = temporary("optim.gradient", param)
+    xp, result = workspace("optim.gradient", param)
     if not weight_decay:
         return xp.negative(grad, out=result)
     xp.multiply(param, weight_decay, out=result)
@@ -335,6 +322,6 @@ def same_order(grad: Array, param: Array) -> Array:
     """
     if grad.strides == param.strides:
         return grad
-    ordered = temporary("optim.gradient", param)
+    _, ordered = workspace("optim.gradient", param)
     ordered[...] = grad
     return ordered

@@ -1,0 +1,119 @@
+"""Steps on a GPU: one kernel updates all parameters of a group, and the host waits for none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.backend import Array
+from tinycnn.optim.optimizer import buffer
+from tinycnn.tensor import Tensor
+
+
+class Fused(NamedTuple):
+    """What a kernel of `backend/gpu/cuda/optim.cu` needs of a group's options and of its parameters' state.
+
+    Args:
+        kernel: its name.
+        numbers: the options that are numbers, in the kernel's order; it reads them in device memory.
+        buffers: in the kernel's order, the name of each in the state and its first value; None for an unused one.
+        counts_steps: whether the kernel reads and advances a count of each parameter's steps.
+        maximize: whether to ascend.
+        variant: a flag whose meaning depends on the kernel. Default False.
+    """
+
+    kernel: str
+    numbers: tuple[float, ...]
+    buffers: Mapping[str, float | None]
+    counts_steps: bool
+    maximize: bool
+    variant: bool = False
+
+    def steps(self, owner: str) -> FusedSteps:
+        """What a group of the optimizer named `owner` keeps on one GPU."""
+        return FusedSteps(owner)
+
+
+class FusedSteps:
+    """The steps of one group's parameters on one GPU.
+
+    The numbers among the group's options lie in device memory: a step that was recorded finds their latest values
+    there whenever it is replayed. All other options are constants of the recording.
+
+    Args:
+        owner: the optimizer's name, for error messages.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._numbers: Any = None  # the kernels' Numbers, from the first step on
+        self._recorded: Fused | None = None  # what the last recorded step was made with
+
+    def step(
+        self, fused: Fused, params: list[Tensor], states: dict[Tensor, dict[str, Any]],
+        scaling: tuple[Array | None, Array | None], recorded: bool,
+    ) -> None:  # fmt: skip
+        """Updates `params`, which have gradients.
+
+        Args:
+            fused: what the kernel needs, for the group's present options.
+            params: the parameters, all on one GPU.
+            states: the optimizer's state, by parameter; completed here.
+            scaling: `found_inf` and `grad_scale` on that GPU: see `Optimizer`.
+            recorded: whether this step is being recorded.
+
+        Raises RuntimeError if the state of a parameter would have to be made while the step is being recorded.
+        """
+        first = params[0]._array
+        kernels = backend.kernels(first)
+        with first.device:  # where new state is made
+            rows = [self._row(param, states.setdefault(param, {}), fused, recorded) for param in params]
+            if self._numbers is None:
+                self._numbers = kernels.Numbers(first.dtype)
+            if recorded:  # refresh() sets the numbers before each replay; a recorded set() would undo it
+                self._recorded = fused
+            else:
+                self._numbers.set(fused.numbers)
+            kernels.optimizer_step(fused.kernel, rows, self._numbers, (fused.maximize, fused.variant), *scaling)
+        for param in params:
+            param._changed_in_place()
+
+    def _row(self, param: Tensor, state: dict[str, Any], fused: Fused, recorded: bool) -> tuple:
+        """The arrays of one parameter: its own, its gradient, its buffers, the count of its steps."""
+        array, before = param._array, dict(state)
+        step = step_count(state, array) if fused.counts_steps else None
+        buffers = [None if value is None else buffer(state, key, array, value) for key, value in fused.buffers.items()]
+        if recorded and any(value is not before.get(key) for key, value in state.items()):
+            state.clear()  # what was just made holds no values before a replay
+            state.update(before)
+            raise RuntimeError(
+                f"{self._owner}: expected a step before the one that is recorded, to make the state of the "
+                f"parameter of shape {param.shape}: each replay would make it anew"
+            )
+        return array, param._grad._array, buffers, step  # type: ignore[union-attr]  # it has a gradient
+
+    def refresh(self, index: int, fused: Fused | None) -> None:
+        """Writes the numbers of `fused`, made from the present options of group `index`, to the GPU.
+
+        Raises RuntimeError if a recorded step was made with other constants.
+        """
+        if self._numbers is None or fused is None:
+            return
+        recorded = self._recorded or fused
+        if fused._replace(numbers=()) != recorded._replace(numbers=()):
+            raise RuntimeError(
+                f"{self._owner}: expected the flags and buffers of param_groups[{index}] as in the "
+                f"recorded step, {recorded}, got {fused}: record it anew"
+            )
+        self._numbers.set(fused.numbers)
+
+
+def step_count(state: dict[str, Any], param: Array) -> Array:
+    """The count `state["step"]`, int64 of shape (), on the device of `param`, for a kernel to advance."""
+    step = state.get("step", 1 if state else 0)  # SGD on the CPU has a buffer from its first step on, but no count
+    if not isinstance(step, Tensor) or type(step._array) is not type(param):
+        step = state["step"] = Tensor._wrap(backend.array_module(param).full((), int(step), np.int64))
+    return step._array
