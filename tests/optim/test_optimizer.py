@@ -1,11 +1,15 @@
 """What all optimizers share: parameter groups, checks of the arguments, zero_grad, saving and loading."""
 
 import copy
+import inspect
 import pickle
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.optim.rules import RULES
 from tinycnn import Tensor, optim
 
 
@@ -60,67 +64,31 @@ def test_repr_lists_the_groups():
 
 # --- errors -----------------------------------------------------------------------------------------------
 
-BAD_OPTIONS = [
-    (optim.SGD, {"lr": -0.1}, ValueError, "SGD: expected lr of at least 0, got -0.1"),
-    (optim.SGD, {"lr": float("nan")}, ValueError, "SGD: expected lr of at least 0, got nan"),
-    (optim.SGD, {"lr": "0.1"}, TypeError, "SGD: expected lr as a number, got '0.1' (str)"),
-    (optim.SGD, {"lr": True}, TypeError, "SGD: expected lr as a number, got True (bool)"),
-    (optim.SGD, {"lr": None}, TypeError, "SGD: expected lr as a number, got None (NoneType)"),
-    (optim.SGD, {"momentum": -1}, ValueError, "SGD: expected momentum of at least 0, got -1"),
-    (optim.SGD, {"dampening": "x"}, TypeError, "SGD: expected dampening as a number, got 'x' (str)"),
-    (optim.SGD, {"weight_decay": -1}, ValueError, "SGD: expected weight_decay of at least 0, got -1"),
-    (optim.SGD, {"nesterov": 1}, TypeError, "SGD: expected nesterov as True or False, got 1 (int)"),
-    (optim.SGD, {"maximize": "no"}, TypeError, "SGD: expected maximize as True or False, got 'no' (str)"),
-    (
-        optim.SGD,
-        {"nesterov": True},
-        ValueError,
-        "SGD: expected momentum above 0 and dampening of 0 with nesterov=True, got momentum=0 and dampening=0",
-    ),
-    (
-        optim.SGD,
-        {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
-        ValueError,
-        "SGD: expected momentum above 0 and dampening of 0 with nesterov=True, got momentum=0.9 and dampening=0.1",
-    ),
-    (optim.Adam, {"lr": -1}, ValueError, "Adam: expected lr of at least 0, got -1"),
-    (optim.Adam, {"betas": 0.9}, TypeError, "Adam: expected betas as two numbers, got 0.9"),
-    (optim.Adam, {"betas": (0.9,)}, TypeError, "Adam: expected betas as two numbers, got (0.9,)"),
-    (optim.Adam, {"betas": (0.9, 1.0)}, ValueError, "Adam: expected betas[1] of at least 0 and below 1, got 1"),
-    (optim.Adam, {"betas": (-0.1, 0.9)}, ValueError, "Adam: expected betas[0] of at least 0 and below 1, got -0.1"),
-    (optim.Adam, {"betas": ("a", 0.9)}, TypeError, "Adam: expected betas[0] as a number, got 'a' (str)"),
-    (optim.Adam, {"eps": -1e-8}, ValueError, "Adam: expected eps of at least 0, got -1e-08"),
-    (optim.Adam, {"weight_decay": -1}, ValueError, "Adam: expected weight_decay of at least 0, got -1"),
-    (optim.Adam, {"amsgrad": None}, TypeError, "Adam: expected amsgrad as True or False, got None (NoneType)"),
-    (optim.Adam, {"maximize": 0}, TypeError, "Adam: expected maximize as True or False, got 0 (int)"),
-    (optim.AdamW, {"weight_decay": -1}, ValueError, "AdamW: expected weight_decay of at least 0, got -1"),
-    (optim.RMSprop, {"lr": -1}, ValueError, "RMSprop: expected lr of at least 0, got -1"),
-    (optim.RMSprop, {"alpha": 1.5}, ValueError, "RMSprop: expected alpha of at least 0 and of at most 1, got 1.5"),
-    (optim.RMSprop, {"eps": -1}, ValueError, "RMSprop: expected eps of at least 0, got -1"),
-    (optim.RMSprop, {"momentum": -1}, ValueError, "RMSprop: expected momentum of at least 0, got -1"),
-    (optim.RMSprop, {"weight_decay": -1}, ValueError, "RMSprop: expected weight_decay of at least 0, got -1"),
-    (optim.RMSprop, {"centered": 1}, TypeError, "RMSprop: expected centered as True or False, got 1 (int)"),
-    (optim.RMSprop, {"maximize": 1}, TypeError, "RMSprop: expected maximize as True or False, got 1 (int)"),
-    (optim.Adagrad, {"lr": -1}, ValueError, "Adagrad: expected lr of at least 0, got -1"),
-    (optim.Adagrad, {"lr_decay": -1}, ValueError, "Adagrad: expected lr_decay of at least 0, got -1"),
-    (optim.Adagrad, {"weight_decay": -1}, ValueError, "Adagrad: expected weight_decay of at least 0, got -1"),
-    (optim.Adagrad, {"eps": -1}, ValueError, "Adagrad: expected eps of at least 0, got -1"),
-    (optim.Adagrad, {"maximize": 1}, TypeError, "Adagrad: expected maximize as True or False, got 1 (int)"),
-    (
-        optim.Adagrad,
-        {"initial_accumulator_value": -1},
-        ValueError,
-        "Adagrad: expected initial_accumulator_value of at least 0, got -1",
-    ),
-]
+BAD_OPTIONS = [(name, *case) for name, rule in RULES.items() for case in rule.bad_options]
 
 
-@pytest.mark.parametrize("optimizer_class, options, error, message", BAD_OPTIONS)
-def test_bad_options(optimizer_class, options, error, message):
+@pytest.mark.parametrize("name, options, error, message", BAD_OPTIONS)
+def test_bad_options(name, options, error, message):
     for arguments in (([leaf(1)],), options), (([{"params": [leaf(1)], **options}],), {}):
         with pytest.raises(error) as caught:
-            optimizer_class(*arguments[0], **arguments[1])
-        assert str(caught.value) == message
+            getattr(optim, name)(*arguments[0], **arguments[1])
+        assert str(caught.value) == f"{name}: expected {message}"
+
+
+def test_every_optimizer_has_a_row():
+    optimizers = {name for name in optim.__all__ if isinstance(getattr(optim, name), type)} - {"Optimizer"}
+    assert optimizers == set(RULES)
+    for name, rule in RULES.items():
+        tested = {option for options, *_ in rule.bad_options for option in options}
+        assert tested == set(getattr(optim, name)([leaf(1)]).defaults)
+
+
+def test_signatures_show_names_defaults_and_types():
+    for name, expected in [
+        ("SGD", "lr: 'NotNegative' = 0.001, momentum: 'NotNegative' = 0, dampening: 'AnyNumber' = 0, "),
+        ("AdamW", "lr: 'NotNegative' = 0.001, betas: 'Betas' = (0.9, 0.999), eps: 'NotNegative' = 1e-08, "),
+    ]:
+        assert str(inspect.signature(getattr(optim, name))).startswith(f"(params: 'Params', {expected}")
 
 
 A = leaf(1)
@@ -163,6 +131,33 @@ def test_base_class_says_what_is_missing():
     param.grad = Tensor([1.0])
     with pytest.raises(NotImplementedError, match="Optimizer: an optimizer defines _update"):
         optim.Optimizer([param], {}).step()
+
+
+class Counting(optim.Optimizer):
+    """A user's optimizer, without checks, that keeps a number in its group."""
+
+    def _update(self, param, grad, state, options):
+        options["updates"] += 1
+        param -= options["lr"] * grad
+
+
+def test_an_optimizer_of_ones_own_needs_only_an_update():
+    a, b = leaf(1), leaf(2)
+    a.grad = b.grad = Tensor([1.0])
+    optimizer = Counting([{"params": a}, {"params": b, "lr": 2}], {"lr": 1, "updates": 0})
+    for _ in range(3):
+        optimizer.step()
+    assert [group["updates"] for group in optimizer.param_groups] == [3, 3]
+    assert [a.item(), b.item()] == [-2, -4]
+
+
+def test_a_parameter_in_a_mapped_file(tmp_path):
+    array = np.memmap(tmp_path / "weight", np.float32, "w+", shape=(2,))
+    params = [Tensor._wrap(array).requires_grad_(), leaf(0, 0)]
+    for param in params:
+        param.grad = Tensor([1.0, 2.0])
+    optim.SGD(params, lr=1, momentum=0.5).step()
+    assert [param.tolist() for param in params] == [[-1, -2], [-1, -2]]
 
 
 # --- zero_grad --------------------------------------------------------------------------------------------
@@ -279,3 +274,31 @@ def test_a_bad_state_dict_is_refused_and_nothing_is_loaded(keys, value, message)
 def test_loading_something_else():
     with pytest.raises(ValueError, match="SGD.load_state_dict: expected a dict with the keys .* got list"):
         optim.SGD([leaf(1)]).load_state_dict([])
+
+
+# --- work of the host -------------------------------------------------------------------------------------
+
+LENET = [(6, 1, 5, 5), (6,), (16, 6, 5, 5), (16,), (120, 400), (120,), (84, 120), (84,), (10, 84), (10,)]
+
+
+def test_calls_of_a_step_on_a_cpu(monkeypatch):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)  # with it, recordings would be asked for
+    params = [Tensor(np.zeros(shape, np.float32), requires_grad=True) for shape in LENET]
+    optimizer = optim.SGD(params, lr=0.1, momentum=0.9)
+    files, counts = set(), {"call": 0, "c_call": 0}
+
+    def count(frame, event, _):
+        if event in counts:
+            counts[event] += 1
+            files.add(Path(frame.f_code.co_filename).name)
+
+    for _ in range(2):  # the first step makes the state
+        for param in params:
+            param.grad = Tensor(np.ones(param.shape, np.float32))
+        sys.setprofile(count if optimizer.state else None)
+        optimizer.step()
+        optimizer.zero_grad()
+        sys.setprofile(None)
+    assert files - {Path(__file__).name} == {"optimizer.py", "sgd.py", "memory.py"}  # scratch memory of large ones
+    assert 0 < counts["call"] <= 50
+    assert 0 < counts["c_call"] <= 75

@@ -1,0 +1,134 @@
+"""The table of optimizers: a row holds what the tests need to know of one.
+
+`test_updates.py` takes its steps, alone and beside torch's; `test_optimizer.py` gives it bad options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One optimizer of `tinycnn.optim`.
+
+    Args:
+        every_branch: options that take every branch of the update.
+        drawn: samples of options, to compare 50 steps with those of torch's optimizer of the same name.
+        bad_options: options that must be refused, the error, and its message after "Name: expected "; each option of
+            the optimizer once or more.
+        lr: a learning rate with which 200 steps minimise a quadratic. Default 0.3.
+    """
+
+    every_branch: dict[str, Any]
+    drawn: SearchStrategy[dict[str, Any]]
+    bad_options: list[tuple[dict[str, Any], type[Exception], str]]
+    lr: float = 0.3
+
+
+def numbers(low: float, high: float) -> SearchStrategy[float]:
+    return st.floats(low, high, allow_subnormal=False)
+
+
+# A divisor that forgets at once makes the steps so sensitive to rounding that torch would not equal itself: beta2 and
+# alpha are at least 0.5.
+RATES, DECAYS = numbers(1e-4, 0.5), st.just(0.0) | numbers(0, 0.5)
+
+ADAM_OPTIONS = st.fixed_dictionaries(
+    {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+    optional={"eps": numbers(1e-10, 1e-2), "weight_decay": DECAYS, "amsgrad": st.booleans(), "maximize": st.booleans()},
+)
+BAD_ADAM_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"lr": -1}, ValueError, "lr of at least 0, got -1"),
+    ({"betas": 0.9}, TypeError, "betas as two numbers, got 0.9"),
+    ({"betas": (0.9,)}, TypeError, "betas as two numbers, got (0.9,)"),
+    ({"betas": (0.9, 1.0)}, ValueError, "betas[1] of at least 0 and below 1, got 1"),
+    ({"betas": (-0.1, 0.9)}, ValueError, "betas[0] of at least 0 and below 1, got -0.1"),
+    ({"betas": ("a", 0.9)}, TypeError, "betas[0] as a number, got 'a' (str)"),
+    ({"eps": -1e-8}, ValueError, "eps of at least 0, got -1e-08"),
+    ({"weight_decay": -1}, ValueError, "weight_decay of at least 0, got -1"),
+    ({"amsgrad": None}, TypeError, "amsgrad as True or False, got None (NoneType)"),
+    ({"maximize": 0}, TypeError, "maximize as True or False, got 0 (int)"),
+]
+NESTEROV = "momentum above 0 and dampening of 0 with nesterov=True, got"
+
+RULES = {
+    "SGD": Rule(
+        every_branch={"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+        drawn=st.fixed_dictionaries(
+            {
+                "lr": RATES,
+                "momentum": st.just(0) | numbers(0.1, 0.99),
+                "dampening": st.just(0) | numbers(0, 0.9),
+                "nesterov": st.booleans(),
+            },
+            optional={"weight_decay": DECAYS, "maximize": st.booleans()},
+        ).filter(lambda options: not options["nesterov"] or (options["momentum"] and not options["dampening"])),
+        bad_options=[
+            ({"lr": -0.1}, ValueError, "lr of at least 0, got -0.1"),
+            ({"lr": float("nan")}, ValueError, "lr of at least 0, got nan"),
+            ({"lr": "0.1"}, TypeError, "lr as a number, got '0.1' (str)"),
+            ({"lr": True}, TypeError, "lr as a number, got True (bool)"),
+            ({"lr": None}, TypeError, "lr as a number, got None (NoneType)"),
+            ({"momentum": -1}, ValueError, "momentum of at least 0, got -1"),
+            ({"dampening": "x"}, TypeError, "dampening as a number, got 'x' (str)"),
+            ({"weight_decay": -1}, ValueError, "weight_decay of at least 0, got -1"),
+            ({"nesterov": 1}, TypeError, "nesterov as True or False, got 1 (int)"),
+            ({"maximize": "no"}, TypeError, "maximize as True or False, got 'no' (str)"),
+            ({"nesterov": True}, ValueError, f"{NESTEROV} momentum=0 and dampening=0"),
+            (
+                {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
+                ValueError,
+                f"{NESTEROV} momentum=0.9 and dampening=0.1",
+            ),
+        ],
+    ),
+    "Adam": Rule({"amsgrad": True, "weight_decay": 0.1}, ADAM_OPTIONS, BAD_ADAM_OPTIONS),
+    "AdamW": Rule({"amsgrad": True, "maximize": True}, ADAM_OPTIONS, BAD_ADAM_OPTIONS),
+    "RMSprop": Rule(
+        every_branch={"momentum": 0.9, "centered": True, "weight_decay": 0.1},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "alpha": numbers(0.5, 0.999), "momentum": st.just(0) | numbers(0, 0.99)},
+            optional={
+                "eps": numbers(1e-8, 1e-2),
+                "weight_decay": DECAYS,
+                "centered": st.booleans(),
+                "maximize": st.booleans(),
+            },
+        ),
+        bad_options=[
+            ({"lr": -1}, ValueError, "lr of at least 0, got -1"),
+            ({"alpha": 1.5}, ValueError, "alpha of at least 0 and of at most 1, got 1.5"),
+            ({"eps": -1}, ValueError, "eps of at least 0, got -1"),
+            ({"momentum": -1}, ValueError, "momentum of at least 0, got -1"),
+            ({"weight_decay": -1}, ValueError, "weight_decay of at least 0, got -1"),
+            ({"centered": 1}, TypeError, "centered as True or False, got 1 (int)"),
+            ({"maximize": 1}, TypeError, "maximize as True or False, got 1 (int)"),
+        ],
+    ),
+    "Adagrad": Rule(
+        every_branch={"lr_decay": 0.1, "weight_decay": 0.1},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES},
+            optional={
+                "lr_decay": numbers(0, 1),
+                "weight_decay": DECAYS,
+                "initial_accumulator_value": numbers(0, 1),
+                "eps": numbers(1e-10, 1e-2),
+                "maximize": st.booleans(),
+            },
+        ),
+        bad_options=[
+            ({"lr": -1}, ValueError, "lr of at least 0, got -1"),
+            ({"lr_decay": -1}, ValueError, "lr_decay of at least 0, got -1"),
+            ({"weight_decay": -1}, ValueError, "weight_decay of at least 0, got -1"),
+            ({"initial_accumulator_value": -1}, ValueError, "initial_accumulator_value of at least 0, got -1"),
+            ({"eps": -1}, ValueError, "eps of at least 0, got -1"),
+            ({"maximize": 1}, TypeError, "maximize as True or False, got 1 (int)"),
+        ],
+    ),
+}
