@@ -18,7 +18,8 @@ NAMESPACES = [
 MODULES = [
     "tinycnn.nn.init", "tinycnn.optim.lr_scheduler", "tinycnn.cuda", "tinycnn.creation", "tinycnn.dtypes",
     "tinycnn.serialization", "tinycnn.cli", "tinycnn.diagnostics.anomaly", "tinycnn.diagnostics.gradcheck",
-    "tinycnn.diagnostics.inspection", "tinycnn.diagnostics.shapes", "tinycnn.diagnostics.summary", "tinycnn.teaching.reference",
+    "tinycnn.diagnostics.inspection", "tinycnn.diagnostics.shapes", "tinycnn.diagnostics.summary",
+    "tinycnn.teaching.reference",
 ]  # fmt: skip
 
 # Methods that mean the same in every class: an override inherits the docstring of the base, whatever its parameters.

@@ -1,12 +1,19 @@
-"""Functions that make tensors from values, sizes or random draws; names and arguments are torch's."""
+"""Functions that make tensors from values, sizes or random draws; names and arguments are torch's.
+
+All but `from_numpy` take `dtype` (a NumPy dtype, its name, or Python's float, int or bool), `device` ("cpu", "cuda",
+"cuda:N"; default the CPU) and `requires_grad` (default False; TypeError for an integer dtype). Sizes are ints or one
+sequence of ints; negative ones raise ValueError.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
+from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.shape import sizes_of
 from tinycnn.tensor import Tensor
 
@@ -16,13 +23,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+
+def tensor(
+    data: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """A Tensor holding a copy of `data`: see `Tensor`."""
     return Tensor(data, dtype, device, requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A Tensor that shares the memory of a NumPy array."""
+    """A Tensor that shares the memory of a NumPy array. TypeError for anything else and for unsupported dtypes."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     dtypes.as_dtype(array.dtype)
@@ -31,41 +41,47 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return result
 
 
-def _shape(function: str, sizes: tuple) -> tuple[int, ...]:
+def _shape(function: str, sizes: tuple[Size, ...]) -> tuple[int, ...]:
     shape = sizes_of(sizes)
     if any(size < 0 for size in shape):
         raise ValueError(f"{function}: sizes must not be negative, got {shape}")
     return shape
 
 
-def _filled(function: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool, *value: Any) -> Tensor:
-    shape = _shape(function, sizes)
-    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    xp = backend.module_of(backend.device(device))
-    return Tensor._wrap(getattr(xp, function)(shape, *value, dtype=dtype)).requires_grad_(requires_grad)
+def _filled(
+    function: str, sizes: tuple[Size, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool, *value: float
+) -> Tensor:
+    make = getattr(backend.module_of(backend.device(device)), function)
+    array = make(_shape(function, sizes), *value, dtype=dtypes.as_dtype(dtype))
+    return Tensor._wrap(array).requires_grad_(requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of shape `size`."""
     return _filled("zeros", size, dtype, device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Ones of shape `size`."""
     return _filled("ones", size, dtype, device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uninitialised: whatever the memory held."""
+def empty(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Uninitialised memory of shape `size`: the values are arbitrary."""
     return _filled("empty", size, dtype, device, requires_grad)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Size, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Shape `size`, filled with `fill_value`; by default bool, int64 or the default dtype, after the value's type."""
     if dtype is None and isinstance(fill_value, (bool, int)):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
     return _filled("full", (size,), dtype, device, requires_grad, fill_value)
 
 
-def _like(function: str, x: Tensor, dtype: Any, requires_grad: bool, *value: Any) -> Tensor:
-    """With the memory order of `x`, so that the two combine at full speed."""
+def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *value: float) -> Tensor:
+    """With the memory order of `x`, so that operations on the two run at full speed."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{function}: expected a Tensor, got {type(x).__name__}")
     dtype = x.dtype if dtype is None else dtypes.as_dtype(dtype)
@@ -74,94 +90,106 @@ def _like(function: str, x: Tensor, dtype: Any, requires_grad: bool, *value: Any
     return Tensor._wrap(array).requires_grad_(requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+    """Zeros with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
     return _like("zeros_like", input, dtype, requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+    """Ones with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
     return _like("ones_like", input, dtype, requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+    """Uninitialised memory with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
     return _like("empty_like", input, dtype, requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(input: Tensor, fill_value: float, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+    """Filled with `fill_value`, with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
     return _like("full_like", input, dtype, requires_grad, fill_value)
 
 
 def arange(
-    start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None,
+    start: float, end: float | None = None, step: float = 1, *, dtype: DTypeLike = None, device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """[start, start + step, ...] below `end`; `arange(n)` starts at 0. int64 if all arguments are ints."""
+    """start, start + step, … up to but not including `end`: ⌈(end − start) / step⌉ values.
+
+    `arange(n)` starts at 0. int64 if all arguments are ints, else the default dtype. ValueError for a step of 0 or one
+    that leads away from `end`.
+    """
     start, end = (0, start) if end is None else (start, end)
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
-    if dtype is None:
-        whole = all(isinstance(value, (int, np.integer)) for value in (start, end, step))
-        dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
+    if dtype is None and all(isinstance(value, (int, np.integer)) for value in (start, end, step)):
+        dtype = dtypes.int64
     xp = backend.module_of(backend.device(device))
     return Tensor._wrap(xp.arange(start, end, step, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """`steps` numbers at equal distances, from `start` to `end`, both included."""
+    start: float, end: float, steps: int, *, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`steps` equally spaced values from `start` to `end`, both included. ValueError for negative `steps`."""
     if steps < 0:
         raise ValueError(f"linspace: expected at least 0 steps, got {steps}")
-    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    array = backend.module_of(backend.device(device)).linspace(start, end, steps, dtype=dtype)
-    return Tensor._wrap(array).requires_grad_(requires_grad)
+    xp = backend.module_of(backend.device(device))
+    return Tensor._wrap(xp.linspace(start, end, steps, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int, m: int | None = None, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere."""
+    """(n, m), by default (n, n), with ones on the diagonal and zeros elsewhere."""
     if n < 0 or (m is not None and m < 0):
         raise ValueError(f"eye: sizes must not be negative, got {n} and {m}")
-    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    array = backend.module_of(backend.device(device)).eye(n, m, dtype=dtype)
-    return Tensor._wrap(array).requires_grad_(requires_grad)
+    xp = backend.module_of(backend.device(device))
+    return Tensor._wrap(xp.eye(n, m, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
-def _drawn(function: str, draw: str, sizes: tuple, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    shape = _shape(function, sizes)
-    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    if dtype.kind != "f":
-        raise TypeError(f"{function}: expected a floating-point dtype, got {dtype}; for integers use randint")
+def _drawn(
+    function: str, draw: str, sizes: tuple[Size, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool
+) -> Tensor:
+    found = dtypes.as_dtype(dtype)
+    if found.kind != "f":
+        raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
     generator = backend.random_generator(backend.device(device))
-    drawn_as = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
-    array = getattr(generator, draw)(shape, dtype=drawn_as)
-    return Tensor._wrap(array.astype(dtype, copy=False)).requires_grad_(requires_grad)
+    drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
+    array = getattr(generator, draw)(_shape(function, sizes), dtype=drawn_as)
+    return Tensor._wrap(array.astype(found, copy=False)).requires_grad_(requires_grad)
 
 
-def rand(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uniform on [0, 1)."""
+def rand(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Independent draws from the uniform distribution on [0, 1). TypeError for an integer dtype."""
     return _drawn("rand", "random", size, dtype, device, requires_grad)
 
 
-def randn(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Normal with mean 0 and standard deviation 1."""
+def randn(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Independent draws from the standard normal distribution. TypeError for an integer dtype."""
     return _drawn("randn", "standard_normal", size, dtype, device, requires_grad)
 
 
-def randint(low: int, high: int | None = None, size: Any = (), *, dtype: Any = None, device: Any = None) -> Tensor:
-    """Integers from `low` (0 if only `high` is given) to `high` - 1."""
-    if high is None or isinstance(high, (tuple, list)):
-        low, high, size = 0, low, (high if high is not None else size)
+def randint(
+    low: int, high: int | Sequence[int] | None = None, size: Size = (), *, dtype: DTypeLike = None,
+    device: DeviceLike = None,
+) -> Tensor:  # fmt: skip
+    """Uniform integers in [low, high), int64 by default; `randint(high, size)` starts at 0.
+
+    ValueError unless low < high.
+    """
+    if high is None or isinstance(high, Sequence):
+        low, high, size = 0, low, size if high is None else high
     if low >= high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
     generator = backend.random_generator(backend.device(device))
     drawn = generator.integers(low, high, _shape("randint", (size,)))
-    return Tensor._wrap(drawn.astype(dtypes.as_dtype(dtype or "int64")))
+    return Tensor._wrap(drawn.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)))
 
 
-def randperm(n: int, *, device: Any = None) -> Tensor:
-    """The integers 0 to n - 1 in random order."""
+def randperm(n: int, *, device: DeviceLike = None) -> Tensor:
+    """A random permutation of 0, …, n − 1, int64. ValueError for a negative n."""
     if n < 0:
         raise ValueError(f"randperm: expected n of at least 0, got {n}")
-    generator = backend.random_generator(backend.device(device))
-    return Tensor._wrap(generator.permutation(n))
+    return Tensor._wrap(backend.random_generator(backend.device(device)).permutation(n))

@@ -1,10 +1,12 @@
-"""Data types, and which one an operation of two tensors has (torch's rules, not NumPy's)."""
+"""Data types, and the result type of an operation on two tensors (torch's type promotion, not NumPy's)."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from tinycnn.backend import Array
 
 # What a dtype may be given as: None stands for a default, or for the dtype of the data.
 DTypeLike: TypeAlias = np.dtype | type | str | None
@@ -20,6 +22,10 @@ int64 = np.dtype("int64")
 bool_ = np.dtype("bool")
 
 _default = float32
+
+# A NumPy dtype, its name, or one of Python's float, int and bool; None is the default dtype.
+DTypeLike = np.dtype | type | str | None
+
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
@@ -28,8 +34,8 @@ def get_default_dtype() -> np.dtype:
     return _default
 
 
-def set_default_dtype(dtype: Any) -> None:
-    """Makes `dtype`, a floating-point type, the one of new tensors and layers."""
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Sets the dtype of new floating-point tensors and layers. TypeError unless `dtype` is floating-point."""
     global _default
     dtype = as_dtype(dtype)
     if dtype.kind != "f":
@@ -37,9 +43,9 @@ def set_default_dtype(dtype: Any) -> None:
     _default = dtype
 
 
-def as_dtype(dtype: Any) -> np.dtype:
-    """`dtype` (a NumPy dtype, its name, or Python's float, int, bool) as a supported NumPy dtype."""
-    if dtype is float:
+def as_dtype(dtype: DTypeLike) -> np.dtype:
+    """`dtype` as a NumPy dtype; None and Python's float give the default one. TypeError for unsupported types."""
+    if dtype is None or dtype is float:
         return _default
     try:
         found = np.dtype(dtype)
@@ -50,11 +56,11 @@ def as_dtype(dtype: Any) -> np.dtype:
     return found
 
 
-def result_type(a: Any, b: Any) -> np.dtype:
+def result_type(a: Array, b: Array) -> np.dtype:
     """The dtype of an operation on two arrays: torch's type promotion.
 
-    Floating point outranks integers, which outrank booleans; within a rank the wider type wins, and an array
-    without dimensions does not widen one that has some.
+    Floating point outranks integers, which outrank booleans. Within a rank the wider type wins, except that a
+    zero-dimensional array does not widen one that has dimensions.
     """
     rank_a, rank_b = rank(a.dtype), rank(b.dtype)
     if rank_a == rank_b and (a.ndim == 0) != (b.ndim == 0):
@@ -63,7 +69,7 @@ def result_type(a: Any, b: Any) -> np.dtype:
 
 
 def promote(a: np.dtype, b: np.dtype) -> np.dtype:
-    """The wider type of the higher rank. (NumPy would make float64 of int64 and float32.)"""
+    """The type of higher rank, or the wider of two of equal rank. int64 and float32 give float32 (NumPy: float64)."""
     if rank(a) != rank(b):
         return a if rank(a) > rank(b) else b
     return np.promote_types(a, b)
