@@ -1,18 +1,24 @@
-"""Automatic mixed precision: products of 16-bit numbers, and a loss scaled so that their gradients do not vanish."""
+"""Automatic mixed precision: 16-bit products (`autocast`), loss scaling against gradient underflow (`GradScaler`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinycnn import backend
 from tinycnn.backend.precision import autocast
+from tinycnn.creation import DeviceLike
 from tinycnn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tinycnn.optim import Optimizer
 
 __all__ = ["GradScaler", "autocast"]
 
+_OPTIONS = ("growth_factor", "backoff_factor", "growth_interval")
+
 
 class GradScaler:
-    """Multiplies the loss by a factor, so that gradients are large enough for float16, and divides them by it again.
+    """Loss scaling: multiplies the loss by a scale, so that float16 gradients do not underflow, and unscales them.
 
         scaler = tinycnn.amp.GradScaler()
         with tinycnn.autocast(dtype="float16"):
@@ -21,23 +27,24 @@ class GradScaler:
         scaler.step(optimizer)
         scaler.update()
 
-    A step whose gradients are infinite or nan is left out and the factor made smaller; after `growth_interval` steps
-    without, it is made larger. All of this happens on the device: the host never waits, and the step can be captured.
+    If a gradient is infinite or nan, the step is skipped and the scale shrinks; after `growth_interval` finite steps in
+    a row the scale grows. All of this happens on the device: the host does not wait, and the step can be captured.
 
     Args:
-        device: of the parameters; "cuda" by default, as in torch.
-        init_scale: the first factor. Default 65536.
-        growth_factor: what the factor is multiplied by when it grows. Default 2.
-        backoff_factor: what it is multiplied by after a step that was left out. Default 0.5.
-        growth_interval: steps without one left out before it grows. Default 2000.
-        enabled: False makes all methods do what they would without a scaler. Default True.
+        device: the device of the parameters. Default "cuda", as in torch.
+        init_scale: the initial scale, above 0. Default 65536.
+        growth_factor: multiplies the scale when it grows, above 1. Default 2.
+        backoff_factor: multiplies the scale after a skipped step, between 0 and 1. Default 0.5.
+        growth_interval: finite steps in a row before the scale grows, at least 1. Default 2000.
+        enabled: False turns scaling off: losses and gradients are left as they are. Default True.
 
+    Raises ValueError for options outside these limits.
     Source: Micikevicius et al., "Mixed precision training" (ICLR 2018), section 3.2.
     """
 
     def __init__(
         self,
-        device: Any = "cuda",
+        device: DeviceLike = "cuda",
         init_scale: float = 65536.0,
         growth_factor: float = 2.0,
         backoff_factor: float = 0.5,
@@ -56,7 +63,7 @@ class GradScaler:
         self.enabled = enabled
         if not enabled:
             return
-        # On the device, and written in place only: a captured step keeps their addresses.
+        # On the device, and only written in place: a captured step holds their addresses.
         target = backend.device(device)
         xp = backend.module_of(target)
         self._scale = xp.full((), init_scale, "float32")
@@ -64,28 +71,32 @@ class GradScaler:
         self._found_inf = xp.zeros((), "float32")
         self._good_steps = xp.zeros((), "int32")
         self._one = xp.ones((), "float32")
-        self._unscaled: set[int] = set()  # the optimizers whose gradients `unscale_` has divided already
+        self._unscaled: set[int] = set()  # ids of the optimizers that `unscale_` was called for since update()
 
     def scale(self, loss: Tensor) -> Tensor:
-        """loss times the factor, for `backward()`."""
+        """The loss times the scale, to call `backward()` on."""
         return loss * Tensor._wrap(self._scale.astype(loss.dtype)) if self.enabled else loss
 
-    def unscale_(self, optimizer: Any) -> None:
-        """Divides the optimizer's gradients by the factor, in place: before they are clipped, say."""
+    def unscale_(self, optimizer: Optimizer) -> None:
+        """Divides the optimizer's gradients by the scale, in place, for example to clip them before `step`.
+
+        Raises RuntimeError on a second call before `update`, ValueError for gradients on another device.
+        """
         if not self.enabled:
             return
         if id(optimizer) in self._unscaled:
             raise RuntimeError("GradScaler.unscale_: called a second time for this optimizer before update()")
-        self._look_for_infinity(optimizer)
-        grads = _gradients(optimizer)
-        if grads:
+        if grads := self._look_for_infinity(optimizer):
             backend.kernels(self._scale).scale_all([grad._array for grad in grads], self._inverse)
         for grad in grads:
             grad._changed_in_place()
         self._unscaled.add(id(optimizer))
 
-    def step(self, optimizer: Any) -> None:
-        """`optimizer.step()` with the gradients divided by the factor; nothing changes if one is not finite."""
+    def step(self, optimizer: Optimizer) -> None:
+        """Calls `optimizer.step()` on the unscaled gradients; skips the step if one of them is infinite or nan.
+
+        Raises ValueError for gradients on another device.
+        """
         if not self.enabled:
             optimizer.step()
             return
@@ -99,7 +110,7 @@ class GradScaler:
             optimizer.found_inf = optimizer.grad_scale = None
 
     def update(self) -> None:
-        """Makes the factor smaller or larger, after the steps of all optimizers."""
+        """Adjusts the scale. Call it once an iteration, after the steps of all optimizers."""
         if not self.enabled:
             return
         xp = backend.array_module(self._scale)
@@ -114,44 +125,36 @@ class GradScaler:
         self._unscaled.clear()
 
     def get_scale(self) -> float:
-        """The factor now. Reading it makes the host wait for the device."""
+        """The current scale; 1 if not enabled. Makes the host wait for the device."""
         return float(self._scale) if self.enabled else 1.0
 
     def state_dict(self) -> dict[str, Any]:
-        """The factor, how it changes, and the steps since it last did."""
+        """The scale, the options that change it, and the finite steps since the last change; {} if not enabled."""
         if not self.enabled:
             return {}
-        return {
-            "scale": float(self._scale),
-            "growth_factor": self.growth_factor,
-            "backoff_factor": self.backoff_factor,
-            "growth_interval": self.growth_interval,
-            "good_steps": int(self._good_steps),
-        }
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return {"scale": float(self._scale), **options, "good_steps": int(self._good_steps)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what `state_dict` returned. Raises ValueError, and changes nothing, if an entry is missing."""
+        """Restores what `state_dict` returned. If an entry is missing, raises ValueError and changes nothing."""
         if not self.enabled:
             return
-        expected = ("scale", "growth_factor", "backoff_factor", "growth_interval", "good_steps")
-        if missing := [name for name in expected if name not in state_dict]:
+        if missing := [name for name in ("scale", *_OPTIONS, "good_steps") if name not in state_dict]:
             raise ValueError(f"GradScaler.load_state_dict: expected {missing[0]!r}, got {list(state_dict)}")
-        self.growth_factor, self.backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
-        self.growth_interval = state_dict["growth_interval"]
+        for name in _OPTIONS:
+            setattr(self, name, state_dict[name])
         self._scale[...] = state_dict["scale"]
         self._inverse[...] = 1 / self._scale
         self._good_steps[...] = state_dict["good_steps"]
 
-    def _look_for_infinity(self, optimizer: Any) -> None:
-        """Sets the flag if a gradient of the optimizer is not finite."""
-        xp, device, grads = backend.array_module(self._scale), backend.device_of(self._scale), _gradients(optimizer)
+    def _look_for_infinity(self, optimizer: Optimizer) -> list[Tensor]:
+        """The gradients of the optimizer. Sets the flag if one is infinite or nan."""
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        xp, device = backend.array_module(self._scale), backend.device_of(self._scale)
         for grad in grads:
             if grad.device != device:
                 raise ValueError(f"GradScaler: expected gradients on {device}, got one on {grad.device}: pass device=")
         if grads:
             largest = backend.kernels(self._scale).total_norm([grad._array for grad in grads], float("inf"))
             self._found_inf[...] = xp.maximum(self._found_inf, ~xp.isfinite(largest))
-
-
-def _gradients(optimizer: Any) -> list[Tensor]:
-    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        return grads

@@ -1,6 +1,6 @@
-"""The command `tinycnn`: one word for each module that has a `main(arguments)` of its own.
+"""The command `tinycnn`, with a subcommand for each module that has a `main(arguments)`.
 
-    tinycnn grade coursework/        the same as  python -m tinycnn.grade coursework/
+    tinycnn grade coursework/        is short for    python -m tinycnn.grade coursework/
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-# Imported only when asked for: `tinycnn shapes` must not wait for the grader.
+# Imported on use, so that `tinycnn shapes` does not load the grader.
 COMMANDS = {
     "explain": "an operator worked through with numbers, forward and backward",
-    "grade": "grades the exercises of coursework/",
+    "grade": "grade the exercises of coursework/",
     "shapes": "the output size of a layer, and what it costs",
 }
 
 
 def usage() -> str:
+    """The help text: the subcommands, a line each."""
     width = max(map(len, COMMANDS))
     lines = [f"  {command:<{width}}  {text}" for command, text in COMMANDS.items()]
     return "\n".join(["usage: tinycnn COMMAND ...", "", *lines, "", "tinycnn COMMAND --help shows its options."])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status of the command; 2 for one that does not exist."""
+    """Runs the subcommand named first (default: that of the command line). Returns its exit status, 2 if unknown."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in ([], ["-h"], ["--help"]):
         print(usage())

@@ -101,12 +101,12 @@ def ones_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = F
 
 
 def empty_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """Uninitialised memory with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
+    """Arbitrary values with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
     return _like("empty_like", input, dtype, requires_grad)
 
 
 def full_like(input: Tensor, fill_value: float, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """Filled with `fill_value`, with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
+    """`fill_value` in the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
     return _like("full_like", input, dtype, requires_grad, fill_value)
 
 

@@ -1,7 +1,4 @@
-"""The GPU itself: whether there is one, its memory, and training steps recorded as CUDA graphs.
-
-Nothing here imports CuPy until it is used.
-"""
+"""GPUs: availability, memory, and training steps captured as CUDA graphs. CuPy is imported on first use."""
 
 from __future__ import annotations
 
@@ -13,57 +10,60 @@ from functools import cache
 from typing import Any
 
 from tinycnn import backend
+from tinycnn.creation import DeviceLike
 from tinycnn.tensor import Tensor
 
-# Each recording keeps all memory of one step; a step is called with few different shapes, or it is not worth it.
+# Each recording holds all memory of one step, so a step with many different shapes is not worth capturing.
 MOST_RECORDINGS = 8
 
 
 def is_available() -> bool:
-    """Whether there is a GPU that can be used: CuPy, a driver and a device."""
+    """Whether CuPy is installed and finds a driver and a GPU."""
     return backend.device("auto") != backend.CPU
 
 
 def device_count() -> int:
-    """The number of usable GPUs, 0 without CuPy or a driver."""
+    """The number of usable GPUs; 0 without CuPy or a driver."""
     return backend.gpu_count() if is_available() else 0
 
 
-def synchronize(device: Any = "cuda") -> None:
-    """Waits until all work on the GPU `device` is done."""
+def synchronize(device: DeviceLike = "cuda") -> None:
+    """Waits until all work submitted to the GPU `device` is done. ValueError for the CPU."""
     backend.cupy().cuda.Device(_gpu("synchronize", device).index).synchronize()
 
 
-def memory_allocated(device: Any = "cuda") -> int:
-    """The bytes that arrays on the GPU take up now, but for those of recorded steps."""
+def memory_allocated(device: DeviceLike = "cuda") -> int:
+    """Bytes occupied by arrays on the GPU, without those of captured steps. ValueError for the CPU."""
     with backend.cupy().cuda.Device(_gpu("memory_allocated", device).index):
         return backend.cupy().get_default_memory_pool().used_bytes()
 
 
-def memory_reserved(device: Any = "cuda") -> int:
-    """The bytes that are kept for arrays: those in use, and those that were and wait for the next ones. As none are
-    given back before `empty_cache`, this is the most that was in use at a time, and a little more."""
+def memory_reserved(device: DeviceLike = "cuda") -> int:
+    """Bytes that the memory pool holds: those of arrays and those cached for new ones. ValueError for the CPU.
+
+    Nothing is returned to the GPU before `empty_cache`, so this is slightly above the peak of `memory_allocated`.
+    """
     with backend.cupy().cuda.Device(_gpu("memory_reserved", device).index):
         return backend.cupy().get_default_memory_pool().total_bytes()
 
 
 def empty_cache() -> None:
-    """Gives the memory that no array uses back to the GPU, for other programs."""
+    """Returns cached memory that no array uses to the GPU, for other programs."""
     backend.cupy().get_default_memory_pool().free_all_blocks()
 
 
-def _gpu(name: str, spec: Any) -> backend.Device:
+def _gpu(name: str, spec: DeviceLike) -> backend.Device:
     found = backend.device(spec)
     if found.type != "cuda":
         raise ValueError(f"{name}: expected a GPU, got {found}")
     return found
 
 
-# --- recorded steps -----------------------------------------------------------------------------------------
+# --- captured steps -----------------------------------------------------------------------------------------
 
 
 def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
-    """A training step that is recorded as a CUDA graph and then replayed, which takes the host one launch for all.
+    """Captures a training step as a CUDA graph, which the host then replays with a single launch.
 
         @tinycnn.cuda.capture
         def train_step(images, targets):
@@ -76,19 +76,21 @@ def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
         for images, targets in loader:
             loss = train_step(images, targets)
 
-    Every call is one step. The first `warmup` calls with arguments of new shapes run as they are, which compiles
-    kernels and makes the optimizer's buffers; the next is recorded; that one and all later ones are replays.
+    Every call is one step. The first `warmup` calls with arguments of new shapes run eagerly, which compiles kernels
+    and allocates the optimizer's buffers. The next call is captured and replayed; later calls are replays.
 
-    A replay repeats the work of the GPU, not the Python code: what the code decided when it was recorded stays so.
-    Learning rates and other numbers of optimizers are read anew; so are random states, weights and arguments.
-    Tensors that are returned, and gradients, lie in memory of the recording: the next call overwrites them.
+    A replay repeats the work of the GPU, not the Python code: branches stay as they were taken during the capture.
+    Weights, arguments, random states, learning rates and the other options of optimizers are read at every replay.
+    Returned tensors and gradients lie in memory of the graph: the next call overwrites them.
 
     The step must not wait for the GPU (`item()`, `print(tensor)`, an `if` on a tensor's value) nor move tensors
-    between devices. Where a step cannot be recorded, one warning says why, and all calls run as they are.
+    between devices. If it cannot be captured, one RuntimeWarning says why and all calls run eagerly.
 
     Args:
-        step: a function of Tensors on one GPU, and of other arguments, that are the same in every call.
-        warmup: how many calls run before the recording. At least 1.
+        step: a function of Tensors on one GPU and of other arguments; new values of these are captured anew.
+        warmup: eager calls before the capture, at least 1. Default 2.
+
+    Raises TypeError if `step` cannot be called, ValueError for another `warmup`.
     """
     if not callable(step):
         raise TypeError(f"capture: expected a function, got {type(step).__name__}")
@@ -98,21 +100,20 @@ def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
 
 
 class CapturedStep:
-    """What `capture` returns.
+    """What `capture` returns: the step, captured once for each set of argument shapes.
 
-    Attributes:
-        captured: whether a recording exists, so that calls with arguments of its shapes are replayed.
-        reason: why the step cannot be recorded; None if nothing speaks against it so far.
+    Attribute `reason`: why the step runs eagerly; None as long as it can be captured.
     """
 
     def __init__(self, step: Callable[..., Any], warmup: int):
         self.step, self.warmup = step, warmup
         self.reason: str | None = None
-        self._calls: dict[tuple, int] = {}  # by the arguments' signature
+        self._calls: dict[tuple, int] = {}  # eager calls by the signature of the arguments
         self._recordings: dict[tuple, _Recording] = {}
 
     @property
     def captured(self) -> bool:
+        """Whether there is a graph to replay."""
         return bool(self._recordings)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -131,16 +132,16 @@ class CapturedStep:
                     return self._run_beside(arguments)
                 try:
                     recording = _Recording(device, self._own_stream(), self.step, arguments)
-                except Exception as error:  # whatever it is: the same call without recording shows it again, or works
+                except Exception as error:  # the eager call below raises it again, or works
                     self.reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 else:
                     self._recordings[signature] = recording
                     return recording.replay(arguments)
-        warnings.warn(f"capture: the step runs without being recorded: {self.reason}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"capture: the step runs eagerly: {self.reason}", RuntimeWarning, stacklevel=2)
         return self.step(*arguments)
 
     def _run_beside(self, arguments: tuple) -> Any:
-        """Runs the step in the stream that will record it: cuBLAS then has its workspace for that stream."""
+        """Runs the step eagerly in the stream that will capture it, so that cuBLAS allocates its workspace there."""
         current, own = backend.cupy().cuda.get_current_stream(), self._own_stream()
         own.wait_event(current.record())
         with own:
@@ -155,23 +156,26 @@ class CapturedStep:
 
 @cache
 def _recording_stream(device: int, thread: int) -> Any:
-    """The stream in which a thread records all steps on the current device: each has memory and a workspace of its own,
-    which nobody gives back. The default stream cannot record, nor one that waits for it."""
+    """The stream in which a thread captures all its steps on `device`.
+
+    It is shared because every stream has memory and a workspace that are never freed. The default stream cannot
+    capture, nor can a stream that synchronizes with it.
+    """
     return backend.cupy().cuda.Stream(non_blocking=True)
 
 
 class _Recording:
-    """One recorded step: the graph, and all memory that it works in."""
+    """One captured step: the graph and all memory that it uses."""
 
     def __init__(self, device: backend.Device, stream: Any, step: Callable[..., Any], arguments: tuple):
         cupy = backend.cupy()
         self.device = device
-        # The arguments' own places, into which each call copies.
+        # Buffers for the arguments; each call copies into them.
         self.arguments = tuple(_copied(x) if isinstance(x, Tensor) else x for x in arguments)
-        # What is allocated while recording comes from a pool of this graph alone, kept as long as it: the graph holds
-        # addresses, and elsewhere they would be given to others as soon as Python drops the arrays.
+        # The graph holds addresses. So what is allocated during the capture comes from a pool that lives as long as the
+        # graph: the default pool would reuse the memory as soon as Python drops the arrays.
         self.pool = cupy.cuda.MemoryPool(_from_device)
-        # The step needs as much memory again as it took while it ran in this stream, where CuPy keeps it for others.
+        # The capture allocates as much as the eager calls did; what they left cached in this stream is freed first.
         cupy.get_default_memory_pool().free_all_blocks(stream)
         stream.wait_event(cupy.cuda.get_current_stream().record())
         with stream, cupy.cuda.using_allocator(self.pool.malloc), backend.recording() as self.before_replay:
@@ -194,8 +198,10 @@ class _Recording:
 
 
 def _from_device(size: int) -> Any:
-    """Memory for a recording's pool. Where there is not enough, CuPy's own would give all back that the pool has free,
-    which the kernels recorded so far work in."""
+    """Allocates for the pool of a recording.
+
+    On a shortage CuPy's own allocator would free the pool's unused blocks, which kernels captured earlier still use.
+    """
     cuda = backend.cupy().cuda
     try:
         return cuda.MemoryPointer(cuda.Memory(size), 0)
@@ -205,19 +211,19 @@ def _from_device(size: int) -> Any:
 
 
 def _abandon(stream: Any) -> None:
-    """Ends a recording that failed, so that the stream can be used again."""
-    with contextlib.suppress(RuntimeError):  # what broke the recording is being raised already
+    """Ends a failed capture, so that the stream can be used again."""
+    with contextlib.suppress(RuntimeError):  # the error that broke the capture is already being raised
         stream.end_capture()
 
 
 def _copied(x: Tensor) -> Tensor:
-    """A copy with the same memory order and no history."""
+    """A copy with the same memory order, detached from the graph."""
     copy = Tensor._wrap(x._array.astype(x.dtype, order="K", copy=True))
     return copy.requires_grad_(x.requires_grad)
 
 
 def _signature(x: Any) -> Any:
-    """What must be equal for a recording to fit an argument."""
+    """What an argument must have in common with a captured one for the graph to be replayed."""
     if isinstance(x, Tensor):
         return x.shape, str(x.dtype), str(x.device), x.requires_grad
     try:
@@ -229,14 +235,12 @@ def _signature(x: Any) -> Any:
 
 def _device(arguments: tuple) -> backend.Device:
     """The GPU of the arguments; CuPy's current one if none is a Tensor."""
-    for x in arguments:
-        if isinstance(x, Tensor):
-            return x.device
-    return backend.Device("cuda", backend.cupy().cuda.runtime.getDevice())
+    found = next((x.device for x in arguments if isinstance(x, Tensor)), None)
+    return found or backend.Device("cuda", backend.cupy().cuda.runtime.getDevice())
 
 
 def _obstacle(arguments: tuple, recordings: int) -> str | None:
-    """Why a call with these arguments cannot be recorded."""
+    """Why a call with these arguments cannot be captured, or None."""
     devices = sorted({str(x.device) for x in arguments if isinstance(x, Tensor)})
     if "cpu" in devices or len(devices) > 1:
         return f"expected all arguments on one GPU, got tensors on {' and '.join(devices)}"

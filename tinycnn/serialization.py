@@ -1,4 +1,4 @@
-"""Weights in files: the safetensors format, which holds arrays and nothing that could run when it is read."""
+"""Weights in files, in the safetensors format: it holds arrays and metadata, never code."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.creation import DeviceLike
 from tinycnn.tensor import Tensor
 
 
 def save(state_dict: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a state_dict, and strings that describe it, to a .safetensors file (readable by torch users too).
+    """Writes a state_dict to a .safetensors file, atomically: an existing file is replaced only by a complete one.
 
-    The file is complete or untouched: it is written beside itself and then renamed. OSError, naming the file,
-    where that cannot be done.
+    Args:
+        state_dict: names to Tensors on any device; views and transposed tensors are written in row-major order.
+        metadata: names to strings, stored in the header of the file.
+
+    Raises TypeError for other values in either, OSError, naming the file, if it cannot be written.
+    Source: https://github.com/huggingface/safetensors#format
     """
     from safetensors.numpy import save as to_bytes
 
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"save: expected Tensors, {key!r} is {type(value).__name__}")
-    metadata = dict(metadata or {})
-    for key, text in metadata.items():
+    for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"save: expected strings as metadata, {key!r} is {type(text).__name__}")
-    # Not ascontiguousarray: it would make (1,) of the shape () that counters have.
+    # Not ascontiguousarray: it turns the shape () of counters into (1,).
     arrays = {key: np.asarray(backend.to_device(x._array, backend.CPU), order="C") for key, x in state_dict.items()}
-    data = _with_sorted_metadata(to_bytes(arrays, metadata=metadata))
+    data = _with_sorted_metadata(to_bytes(arrays, metadata=dict(metadata or {})))
     try:
         write_whole(path, data)
     except OSError as error:
@@ -40,9 +43,10 @@ def save(state_dict: Mapping[str, Tensor], path: str | os.PathLike, metadata: Ma
 
 
 def _with_sorted_metadata(data: bytes) -> bytes:
-    """The library orders metadata differently in every process; sorted, equal states give equal files.
+    """Sorts the metadata, whose order safetensors varies from process to process, so equal states give equal files.
 
-    Such a file is the length of its header (8 bytes), the header (JSON, blanks up to a multiple of 8), the arrays.
+    A file consists of the header's length (8 bytes), the header (JSON, padded with blanks to a multiple of 8) and the
+    arrays.
     """
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
@@ -52,10 +56,10 @@ def _with_sorted_metadata(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[start:]
 
 
-def load(path: str | os.PathLike, device: Any = None) -> dict[str, Tensor]:
+def load(path: str | os.PathLike, device: DeviceLike = None) -> dict[str, Tensor]:
     """The state_dict in a .safetensors file, on `device` (default: the CPU).
 
-    FileNotFoundError or ValueError, naming the file, where there is none or it is damaged.
+    Raises FileNotFoundError if there is no such file and ValueError if it is damaged; both name the file.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -67,16 +71,16 @@ def load(path: str | os.PathLike, device: Any = None) -> dict[str, Tensor]:
         arrays = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"load: {path} is not a readable safetensors file: {error}") from None
-    except TypeError as error:  # a dtype that NumPy lacks, such as torch's bfloat16
-        raise ValueError(f"load: {path} holds what NumPy does not: {error}") from None
+    except TypeError as error:  # such as torch's bfloat16
+        raise ValueError(f"load: {path} has a dtype that NumPy lacks: {error}") from None
     target = backend.device(device)
     return {key: Tensor._wrap(backend.to_device(array, target)) for key, array in arrays.items()}
 
 
 def write_whole(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file beside itself and renames it: one of that name is replaced only once the new one is whole.
+    """Writes `data` to a file atomically: to a temporary file in the same folder, then renamed.
 
-    OSError, naming the file, where that cannot be done.
+    Raises OSError, naming the file, if it cannot be written.
     """
     path = Path(path)
     try:
@@ -94,7 +98,7 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
 
 
 def _umask() -> int:
-    """A temporary file is private; a saved one gets the usual permissions."""
+    """The process's umask: a temporary file is private, a saved one gets the usual permissions."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

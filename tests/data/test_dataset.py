@@ -145,7 +145,7 @@ def test_repr(arrays, dataset):
     [
         ((3, 4, 5), float, [0, 0, 0], ValueError, r"images \(N, C, H, W\), got shape \(3, 4, 5\)$"),
         ((3, 1, 4, 5), int, [0, 0, 0], TypeError, "images of uint8 or floating point, got int64$"),
-        ((3, 1, 4, 5), float, [0, 0], ValueError, r"targets \(3,\), one an image, got shape \(2,\)$"),
+        ((3, 1, 4, 5), float, [0, 0], ValueError, r"targets \(3,\), one per image, got shape \(2,\)$"),
         ((3, 1, 4, 5), float, [0.0, 0.0, 0.0], TypeError, "targets of an integer dtype, got float64$"),
         ((3, 1, 4, 5), float, [0, 3, 1], ValueError, r"targets within 0\.\.2, got 0\.\.3$"),
         ((3, 1, 4, 5), float, [0, -1, 1], ValueError, r"targets within 0\.\.2, got -1\.\.1$"),

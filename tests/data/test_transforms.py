@@ -57,8 +57,8 @@ def test_normalize_with_numbers_and_its_background(images):
     [
         (0.5, 0, "Normalize: expected std greater than 0, got 0"),
         ([0.5, 0.5], [1, -1], r"Normalize: expected std greater than 0, got \[1, -1\]"),
-        (float("nan"), 1, "Normalize: expected mean to be finite, a number or one a channel, got nan"),
-        (0, [[1, 2]], "Normalize: expected std to be finite, a number or one a channel, got "),
+        (float("nan"), 1, "Normalize: expected mean to be finite, a number or one per channel, got nan"),
+        (0, [[1, 2]], "Normalize: expected std to be finite, a number or one per channel, got "),
         ([], 1, "Normalize: expected mean to be finite, "),
     ],
 )

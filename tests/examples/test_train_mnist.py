@@ -176,7 +176,7 @@ def test_captured_in_mixed_precision(capsys):
 def test_capturing_on_a_cpu_gives_one_notice_and_trains(capsys):
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--capture", "--precision", "bfloat16"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("train_mnist.py: capture: the step runs without being recorded: expected all arguments")
+    assert line.startswith("train_mnist.py: capture: the step runs eagerly: expected all arguments")
 
 
 def test_prediction_is_in_order_in_eval_mode_and_unrecorded():

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def checked_int(argument: str, value: Any, minimum: int) -> int:
-    """`value` as an int. Raises ValueError, naming `argument`, for other types and below `minimum`."""
+    """`value` as an int. ValueError, naming `argument`, if it is no integer or less than `minimum`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{argument}: expected an int of at least {minimum}, got {value!r}")
     return int(value)

@@ -1,12 +1,12 @@
-"""Data sets: anything with a length whose items are found by their index.
+"""Data sets: objects with a length and items by index.
 
-A loader asks for a whole batch at once through `__getitems__(indices)`, torch's protocol. Here it may return
+A loader fetches a whole batch through `__getitems__(indices)`, torch's protocol. Here it returns either
 
-- a list: the samples one by one, which the loader collates (torch's meaning), or
-- a tuple of Tensors: the finished batch. Slicing an array once for 64 images costs a thirtieth of slicing it
-  64 times and stacking the pieces.
+- a list of samples, which the loader collates (as in torch), or
+- a tuple of Tensors, the finished batch. Indexing an array once for 64 images takes a thirtieth of the time of 64
+  slices and a stack.
 
-A data set may lie on a GPU: its attribute `device` says so, and the loader then asks with indices that lie there.
+A data set may be on a GPU: then its attribute `device` says so, and the loader passes indices on that device.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from operator import index as as_index
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinycnn import backend
-from tinycnn.data.transforms import Normalize
+from tinycnn.creation import DeviceLike
+from tinycnn.data.transforms import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 
 
+class Indexable(Protocol):
+    """What a loader accepts as a data set; torchvision's data sets and lists are such."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
 class Dataset:
-    """Base class: a subclass defines `__len__`, `__getitem__(index)` and, to be fast, `__getitems__`."""
+    """Base class: a subclass defines `__len__` and `__getitem__(index)`, and `__getitems__(indices)` for speed."""
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define __len__")
@@ -32,26 +42,26 @@ class Dataset:
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__")
 
-    def to(self, device: Any) -> Dataset:
-        """This data set on `device`, copied there once; itself if that is where it lies."""
+    def to(self, device: DeviceLike) -> Dataset:
+        """This data set on `device`: a copy, or itself if it is there already. NotImplementedError by default."""
         raise NotImplementedError(f"{type(self).__name__} must define to(device)")
 
     @property
     def device(self) -> backend.Device:
-        """Where the batches come from."""
+        """The device on which batches are made; the CPU unless a subclass says otherwise."""
         return backend.CPU
 
 
-def device_of_batches(dataset: Any) -> backend.Device:
-    """The device from which any data set delivers whole batches; the CPU where it delivers items."""
+def device_of_batches(dataset: Indexable) -> backend.Device:
+    """The device on which a data set makes whole batches; the CPU if it returns single items."""
     found = getattr(dataset, "device", None) if hasattr(dataset, "__getitems__") else None
     return found if isinstance(found, backend.Device) else backend.CPU
 
 
-def indices_beside(array: backend.Array, indices: Any, name: str) -> backend.Array:
-    """`indices` as an array on the device of `array`; a GPU becomes CuPy's current device.
+def indices_beside(array: backend.Array, indices: ArrayLike | backend.Array, name: str) -> backend.Array:
+    """`indices` as an array on the device of `array`, which becomes CuPy's current device if it is a GPU.
 
-    A GPU checks no indices and would take others in silence, so those that come from the host are checked here.
+    CuPy does not check the bounds of indices, so those from the host are checked here: IndexError, naming `name`.
     """
     target = backend.device_of(array)
     xp = backend.module_of(target)
@@ -64,20 +74,19 @@ def indices_beside(array: backend.Array, indices: Any, name: str) -> backend.Arr
     return backend.to_device(indices if indices.size else indices.astype(np.int64), target)
 
 
-def get_items(dataset: Any, indices: backend.Array) -> list | tuple:
-    """The items `indices` of any data set: a finished batch (a tuple) where it makes one, else a list."""
-    if hasattr(dataset, "__getitems__"):
-        return dataset.__getitems__(indices)
-    return [dataset[i] for i in indices.tolist()]
+def get_items(dataset: Indexable, indices: backend.Array) -> list | tuple:
+    """The items `indices` of a data set: a finished batch (a tuple) if it makes one, else a list of samples."""
+    fetch = getattr(dataset, "__getitems__", None)
+    return fetch(indices) if fetch is not None else [dataset[i] for i in indices.tolist()]
 
 
 class TensorDataset(Dataset):
-    """Item i is the tuple of the i-th entries of each of `tensors` (Tensors or arrays, sharing their memory).
+    """Item i is the tuple of entry i of each of `tensors`: Tensors or arrays (N, ...), whose memory is shared.
 
-    Raises ValueError if there is none, or if their first dimensions or devices differ.
+    Raises ValueError without tensors, or if their first dimensions or devices differ.
     """
 
-    def __init__(self, *tensors: Any):
+    def __init__(self, *tensors: Tensor | ArrayLike):
         self.tensors = tuple(t if isinstance(t, Tensor) else Tensor._wrap(np.asarray(t)) for t in tensors)
         shapes = [tuple(t.shape) for t in self.tensors]
         if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) > 1:
@@ -86,8 +95,8 @@ class TensorDataset(Dataset):
         if len(set(devices)) > 1:
             raise ValueError(f"TensorDataset: expected tensors on one device, got {devices}")
 
-    def to(self, device: Any) -> Self:
-        """This data set on `device`, with its tensors copied there once; itself if that is where they are."""
+    def to(self, device: DeviceLike) -> Self:
+        """This data set with its tensors on `device`: a copy, or itself if they are there already."""
         target = backend.device(device)
         if target == self.device:
             return self
@@ -97,7 +106,7 @@ class TensorDataset(Dataset):
 
     @property
     def device(self) -> backend.Device:
-        """Where the tensors are."""
+        """The device of the tensors."""
         return self.tensors[0].device
 
     def __len__(self) -> int:
@@ -112,41 +121,39 @@ class TensorDataset(Dataset):
 
 
 class ArrayDataset(Dataset):
-    """Images and their classes, held in two arrays; item i is (Tensor (C, H, W) float32, int).
+    """Images and their classes in two arrays; item i is (Tensor (C, H, W) float32, int).
 
-    `to(device)` puts both on a GPU, where batches are then cut and transformed.
+    After `to("cuda")` batches are gathered and transformed on the GPU.
 
     Args:
-        images: (N, C, H, W); uint8 is scaled to [0, 1], floating point is taken as it is (float32 shares
-            memory).
+        images: (N, C, H, W); uint8 is scaled to [0, 1], floating point is kept as it is (float32 shares memory).
         targets: (N,), integers.
-        transform: called with a float32 array (N, C, H, W) for each batch that is fetched, on the data set's
-            device; returns such an array.
-        classes: the names of the classes; targets must then be in [0, len(classes)).
-        name: what `repr` and error messages call the data set.
-        normalize: (mean, std), numbers or one per channel, in the unit of the scaled images. Applied to all
-            images once, here, where a transform would do it again in every epoch.
+        transform: maps the float32 array (N, C, H, W) of a fetched batch, on the data set's device, to another one.
+            Default None.
+        classes: the names of the classes; targets must then be in [0, len(classes)). Default None.
+        name: the name of the data set in `repr` and error messages. Default "ArrayDataset".
+        normalize: (mean, std) of the scaled images, numbers or one per channel. All images are normalised once, here;
+            a transform would repeat it in every epoch. Default None.
 
     Attributes:
         images: (N, C, H, W) float32, scaled and normalised.
         targets: (N,) int64.
-        background: what black (0) has become by normalising; the fill value for shifted images.
+        background: the normalised value of black (0), with which `RandomShift` fills the border.
 
-    Raises ValueError or TypeError for other shapes, dtypes or targets.
+    Raises ValueError for wrong shapes or targets out of range, TypeError for wrong dtypes.
     """
 
-    # The images lie N-first although layers compute batch-innermost: gathering 64 random images of 1×28×28
-    # out of 60,000 takes 0.05 ms this way and 0.38 ms from (H, C, W, N); the conversion of one batch is
-    # another 0.03 ms.
+    # Images are stored N-first although layers compute batch-innermost: gathering 64 random images of 1×28×28 out of
+    # 60,000 takes 0.05 ms this way and 0.38 ms from (H, C, W, N). Converting one batch takes another 0.03 ms.
 
     def __init__(
         self,
-        images: Any,
-        targets: Any,
+        images: ArrayLike,
+        targets: ArrayLike,
         transform: Callable[[backend.Array], backend.Array] | None = None,
         classes: Sequence[str] | None = None,
         name: str = "ArrayDataset",
-        normalize: tuple[Any, Any] | None = None,
+        normalize: tuple[PerChannel, PerChannel] | None = None,
     ):
         self.name = name
         self.transform = transform
@@ -157,7 +164,7 @@ class ArrayDataset(Dataset):
         self.normalize = None if normalize is None else Normalize(*normalize)
         self.background: Any = 0.0
         if self.normalize is not None:
-            # In place unless the memory is the caller's: another array of MNIST's size costs 0.6 s.
+            # In place unless the memory is the caller's: allocating another array of MNIST's size takes 0.6 s.
             out = None if np.may_share_memory(self.images, images) else self.images
             self.images = self.normalize(self.images, out=out)
             self.background = self.normalize.background
@@ -176,7 +183,7 @@ class ArrayDataset(Dataset):
     def _checked_targets(self, targets: np.ndarray) -> np.ndarray:
         N = len(self.images)
         if targets.shape != (N,):
-            raise ValueError(f"{self.name}: expected targets ({N},), one an image, got shape {targets.shape}")
+            raise ValueError(f"{self.name}: expected targets ({N},), one per image, got shape {targets.shape}")
         if targets.dtype.kind not in "iu":
             raise TypeError(f"{self.name}: expected targets of an integer dtype, got {targets.dtype}")
         if self.classes is not None and N:
@@ -185,8 +192,8 @@ class ArrayDataset(Dataset):
                 raise ValueError(f"{self.name}: expected targets within 0..{last}, got {low}..{high}")
         return targets.astype(np.int64, copy=False)
 
-    def to(self, device: Any) -> Self:
-        """This data set on `device`, with images and targets copied there once; itself if that is where they are."""
+    def to(self, device: DeviceLike) -> Self:
+        """This data set with images and targets on `device`: a copy, or itself if they are there already."""
         target = backend.device(device)
         if target == self.device:
             return self
@@ -196,7 +203,7 @@ class ArrayDataset(Dataset):
 
     @property
     def device(self) -> backend.Device:
-        """Where images and targets are."""
+        """The device of images and targets."""
         return backend.device_of(self.images)
 
     def __len__(self) -> int:
@@ -228,13 +235,12 @@ class ArrayDataset(Dataset):
 class Subset(Dataset):
     """The items of `dataset` at `indices`, in that order.
 
-    Of a data set on a GPU, the indices lie there too. To have several subsets there, move the data set and then split
-    it: each subset that is moved by itself takes the whole of it along.
+    To have several subsets on a GPU, move the data set and then split it: `to` of a subset copies the whole data set.
 
-    Raises ValueError for an index outside the data set.
+    Raises ValueError for indices that are not integers or are outside the data set.
     """
 
-    def __init__(self, dataset: Any, indices: Sequence[int] | np.ndarray):
+    def __init__(self, dataset: Indexable, indices: Sequence[int] | np.ndarray):
         self.dataset = dataset
         self.indices = np.asarray(indices)
         if self.indices.size == 0:
@@ -249,8 +255,8 @@ class Subset(Dataset):
             raise ValueError(f"Subset: expected indices within 0..{len(dataset) - 1}, got {outside[0]}")
         self._places = backend.to_device(self.indices, device_of_batches(dataset))
 
-    def to(self, device: Any) -> Subset:
-        """The same items of the data set on `device`."""
+    def to(self, device: DeviceLike) -> Subset:
+        """The same items of the data set on `device`. TypeError if the data set is not a `Dataset`."""
         if not isinstance(self.dataset, Dataset):
             raise TypeError(f"Subset: expected a tinycnn.data.Dataset to move, got a {type(self.dataset).__name__}")
         moved = self.dataset.to(device)
@@ -258,7 +264,7 @@ class Subset(Dataset):
 
     @property
     def device(self) -> backend.Device:
-        """Where the data set is."""
+        """The device of the data set."""
         return backend.device_of(self._places)
 
     def __len__(self) -> int:
@@ -271,13 +277,13 @@ class Subset(Dataset):
         return get_items(self.dataset, self._places[indices_beside(self._places, indices, "Subset")])
 
 
-def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:
+def random_split(dataset: Indexable, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:
     """Splits `dataset` at random into disjoint subsets.
 
     Args:
-        lengths: the sizes, which add up to `len(dataset)`; or fractions that add up to 1, of which each
-            subset gets the whole number below, and the first ones get what is left over.
-        seed: the split is a function of it; None draws from the library's random state
+        lengths: sizes that add up to `len(dataset)`, or fractions that add up to 1. Fractions are rounded down to
+            whole items; the remainder goes to the first subsets, one item each.
+        seed: makes the split reproducible. None (default) draws from the library's random state
             (`tinycnn.manual_seed`).
 
     Raises ValueError for lengths that do not add up or are negative.
@@ -295,7 +301,7 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None
 
 def _sizes_of_fractions(fractions: Sequence[float], total: int) -> list[int]:
     if abs(sum(fractions) - 1) > 1e-6:
-        return []  # adds up to no data set; the caller reports it
+        return []  # the caller reports that it does not add up
     sizes = [int(fraction * total) for fraction in fractions]
     for i in range(total - sum(sizes)):
         sizes[i % len(sizes)] += 1

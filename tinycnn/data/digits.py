@@ -12,19 +12,18 @@ from tinycnn.data.dataset import ArrayDataset
 
 
 class Digits(ArrayDataset):
-    """Handwritten digits of 8×8 pixels, enlarged; real data without a download.
+    """Handwritten digits of 8×8 pixels, enlarged: real data that needs no download.
 
-    1,437 images (train=True) or 360 (train=False), a fixed fifth in which every digit has its share; float32,
-    (1, 8·scale, 8·scale), normalised with the mean and standard deviation of the training part.
+    1,437 training or 360 test images (a fixed stratified split, 4:1), (1, 8·scale, 8·scale) float32, normalised by the
+    mean and standard deviation of the training images.
 
     Args:
-        train: the training part (default) or the held-out part.
+        train: the training part (default) or the test part.
         transform: as for `ArrayDataset`.
-        scale: how many times to enlarge, bilinearly. Default 4, to 32×32, the input of LeNet-5.
+        scale: factor of the bilinear enlargement. Default 4, to 32×32, the input of LeNet-5.
 
     Raises ImportError without scikit-learn, ValueError for a scale that is not a positive int.
-
-    Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI; the test part.
+    Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998; its test part.
     """
 
     def __init__(self, train: bool = True, transform: Callable[[np.ndarray], np.ndarray] | None = None, scale: int = 4):
@@ -37,7 +36,7 @@ class Digits(ArrayDataset):
                 f"Digits: needs scikit-learn, which is not installed: {how_to_install('examples')}"
             ) from error
         digits = load_digits()
-        images = enlarge(digits.images / 16, scale)[:, None]  # the pixels count 0..16
+        images = enlarge(digits.images / 16, scale)[:, None]  # pixels are 0..16
         train_part, test_part = train_test_split(
             np.arange(len(images)), test_size=0.2, stratify=digits.target, random_state=0
         )
@@ -53,9 +52,9 @@ class Digits(ArrayDataset):
 
 
 def enlarge(images: np.ndarray, scale: int) -> np.ndarray:
-    """(N, H, W) to (N, H·scale, W·scale), bilinearly with half-pixel centres.
+    """(N, H, W) to (N, H·scale, W·scale), bilinear with half-pixel centres.
 
-    The same as torch's `interpolate(mode="bilinear", align_corners=False)`.
+    Equals torch's `interpolate(mode="bilinear", align_corners=False)`.
     """
     rows, columns = (interpolation_matrix(size, scale) for size in images.shape[1:])
     return rows @ images @ columns.T
@@ -64,8 +63,8 @@ def enlarge(images: np.ndarray, scale: int) -> np.ndarray:
 def interpolation_matrix(size: int, scale: int) -> np.ndarray:
     """(size·scale, size): linear interpolation of a row of pixels as a matrix.
 
-    The centre of new pixel i lies at (i + ½)/scale − ½ between the centres 0, 1, … of the old ones; beyond
-    the outermost centres their value goes on.
+    The centre of new pixel i is at (i + ½)/scale − ½ on the axis of the old centres 0, 1, …; beyond the outermost
+    centres the value stays constant.
     """
     centre = np.clip((np.arange(size * scale) + 0.5) / scale - 0.5, 0, size - 1)
     # A neighbour's weight falls linearly from 1 at its centre to 0 at the next one.

@@ -1,4 +1,4 @@
-"""The loader: a data set, in batches, in order or shuffled."""
+"""The loader: batches of a data set, in order or shuffled."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.data._checks import checked_int
-from tinycnn.data.dataset import device_of_batches, get_items
+from tinycnn.data.dataset import Indexable, device_of_batches, get_items
 from tinycnn.tensor import Tensor
 
 
 class DataLoader:
-    """Iterating gives the batches of one epoch, on the device of the data set.
+    """Iterates over the batches of one epoch, on the device of the data set.
 
-    Where that is a GPU (`dataset.to("gpu")`), the order lies there too, and the host waits for nothing within an epoch.
+    On a GPU (`dataset.to("cuda")`) the shuffled order is there too, and the host waits for nothing within an epoch.
 
     Args:
-        dataset: anything with `__len__` and `__getitem__(index)`, torchvision's data sets among them. With a
-            `__getitems__(indices)` (see `tinycnn.data.dataset`) it delivers whole batches.
-        batch_size: items a batch. Default 1, as in torch.
+        dataset: anything with `__len__` and `__getitem__(index)`, such as torchvision's data sets. If it has
+            `__getitems__(indices)` (see `tinycnn.data.dataset`), whole batches are fetched through that.
+        batch_size: items per batch. Default 1, as in torch.
         shuffle: a new random order in every epoch. Default False.
-        drop_last: leave out a last batch that is smaller. Default False.
-        seed: makes the order a function of (seed, epoch) alone, on every device; None draws from the random state
-            of the data set's device (`tinycnn.manual_seed`).
-        collate_fn: makes a batch of a list of samples. Default: `default_collate`.
+        drop_last: drop the last batch if it is smaller. Default False.
+        seed: makes the order a function of (seed, epoch) alone, the same on every device. None (default) draws from
+            the random state of the data set's device (`tinycnn.manual_seed`).
+        collate_fn: makes a batch of a list of samples. Default `default_collate`.
 
-    Attribute `epoch`: how often the loader has been iterated; set it to repeat or resume with the same
-    orders.
+    Attribute `epoch`: the number of epochs begun; set it to repeat or resume the sequence of orders.
 
-    Raises ValueError for a batch size below 1, a negative seed and an empty data set, TypeError for a data
-    set without the two methods.
+    Raises ValueError for a batch size below 1, a negative seed or an empty data set, TypeError for a data set without
+    the two methods.
     """
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Indexable,
         batch_size: int = 1,
         shuffle: bool = False,
         *,
@@ -65,7 +64,7 @@ class DataLoader:
         return full if self.drop_last or not rest else full + 1
 
     def __iter__(self) -> Iterator[Any]:
-        # The order is drawn now, not at the first batch: so an epoch counts when it begins.
+        # Not a generator function: the order is drawn and the epoch counted now, not at the first batch.
         order = self._order()
         self.epoch += 1
         starts = range(0, len(self) * self.batch_size, self.batch_size)
@@ -88,19 +87,18 @@ class DataLoader:
 
 
 def default_collate(samples: list, indices: list[int] | None = None) -> Any:
-    """One batch of a list of samples: Tensors with a new first dimension N, in the samples' own structure.
+    """Stacks samples along a new first dimension N, in the structure of the samples; lists become tuples.
 
-    A sample is a Tensor, an array, a torch tensor, a number (int64 or, unlike torch, float32 and not
-    float64), a PIL image (which becomes what torchvision's ToTensor makes of it: (C, H, W), 8 bits scaled to
-    [0, 1] float32), or a tuple, list or dict of these. Lists become tuples.
+    A sample is a Tensor, an array, a torch tensor, a number (ints become int64, floats float32, torch's are float64), a
+    PIL image (as by torchvision's ToTensor: (C, H, W) float32, 8 bits scaled to [0, 1]), or a tuple, list or dict of
+    these.
 
     Args:
-        indices: the samples' places in the data set, for error messages; default 0, 1, 2, …
+        indices: the samples' indices in the data set, for error messages. Default 0, 1, 2, …
 
-    Raises ValueError for samples of different shapes or structure, TypeError for other types of samples.
+    Raises ValueError for samples of different shapes, devices or structure, TypeError for other types.
     """
-    if indices is None:
-        indices = list(range(len(samples)))
+    indices = list(range(len(samples))) if indices is None else indices
     first = samples[0]
     if isinstance(first, dict):
         _require_equal("keys", [tuple(sample) for sample in samples], indices)
@@ -119,7 +117,7 @@ def _as_array(sample: Any, index: int) -> Any:
         return sample._array
     if isinstance(sample, float):
         return np.asarray(sample, np.float32)
-    if hasattr(sample, "getbands"):  # a PIL image, told without importing PIL
+    if hasattr(sample, "getbands"):  # a PIL image, recognised without importing PIL
         image = np.asarray(sample)
         image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
         return image.astype(np.float32) / np.float32(255 if image.dtype == np.uint8 else 1)

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: found on disk or downloaded, checked byte for byte, read from the IDX format."""
+"""MNIST and Fashion-MNIST: read from disk or downloaded, in the IDX format, and verified by checksum."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.transforms import PerChannel
 
-# The first four bytes of an IDX file: 0, 0, the type (8: unsigned byte), the number of dimensions.
+# The first four bytes of an IDX file: 0, 0, the element type (8: unsigned byte), the number of dimensions.
 _MAGIC_OF_LABELS = 0x00000801
 _MAGIC_OF_IMAGES = 0x00000803
 
-_PATIENCE = 4  # seconds to wait for a mirror's first sign of life
+_PATIENCE = 4  # seconds to wait for a mirror's first response
 
 
 class DownloadError(OSError):
-    """A data set's files could not be had from any mirror."""
+    """The files of a data set could not be downloaded from any mirror."""
 
 
 class MNIST(ArrayDataset):
     """The MNIST handwritten digits: 60,000 training or 10,000 test images, (1, 28, 28) float32, classes 0..9.
 
     Args:
-        root: the folder that holds MNIST/raw/train-images-idx3-ubyte[.gz] and its like, torchvision's layout.
-            Default: the environment variable TINYCNN_DATA, or else `data`.
+        root: the folder with MNIST/raw/train-images-idx3-ubyte[.gz] and the other files, as torchvision lays them out.
+            Default: the environment variable TINYCNN_DATA, else `data`.
         train: the training part (default) or the test part.
         transform: as for `ArrayDataset`.
-        download: fetch missing files from the internet. Default False.
-        normalize: True (default): to zero mean and unit variance, by the training images' mean 0.1307 and
-            standard deviation 0.3081; (mean, std): by these instead; None: leave the pixels in [0, 1].
+        download: download missing files. Default False.
+        normalize: True (default) for zero mean and unit variance, by the training images' mean 0.1307 and standard
+            deviation 0.3081; (mean, std) for others; None or False to leave pixels in [0, 1].
 
-    Raises FileNotFoundError where files are missing, DownloadError where no mirror delivers them, ImportError
-    where nothing is installed to download with, ValueError for a file that is not the published one.
-
-    Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits".
+    Raises FileNotFoundError for missing files, DownloadError if every mirror fails, ImportError without pooch and
+    torchvision, ValueError for a file that is not the published one.
+    Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
     """
 
     folder: ClassVar[str] = "MNIST"
@@ -57,7 +57,7 @@ class MNIST(ArrayDataset):
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     )
-    # By file: the MD5 sums of the content and of the published .gz.
+    # File to the MD5 sums of its content and of the published .gz.
     checksums: ClassVar[dict[str, tuple[str, str]]] = {
         "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
         "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
@@ -72,7 +72,7 @@ class MNIST(ArrayDataset):
         transform: Callable[[np.ndarray], np.ndarray] | None = None,
         *,
         download: bool = False,
-        normalize: bool | tuple[Any, Any] | None = True,
+        normalize: bool | tuple[PerChannel, PerChannel] | None = True,
     ):
         self.root = Path(root or os.environ.get("TINYCNN_DATA") or "data").expanduser()
         part = "train" if train else "t10k"
@@ -81,18 +81,12 @@ class MNIST(ArrayDataset):
         images, labels = (self._read(name) for name in names)
         if len(images) != len(labels):
             raise ValueError(f"{self._path(names[1])}: expected {len(images)} labels, got {len(labels)}")
-        super().__init__(
-            images[:, None],
-            labels,
-            transform,
-            classes=self.class_names,
-            name=type(self).__name__,
-            normalize=self.mean_and_std if normalize is True else normalize or None,
-        )
+        statistics = self.mean_and_std if normalize is True else normalize or None
+        super().__init__(images[:, None], labels, transform, self.class_names, type(self).__name__, statistics)
 
     @property
     def raw_folder(self) -> Path:
-        """The folder of the files."""
+        """The folder of the files, root/MNIST/raw."""
         return self.root / self.folder / "raw"
 
     def _require(self, names: list[str], download: bool) -> None:
@@ -106,14 +100,14 @@ class MNIST(ArrayDataset):
             _download(self, missing)
 
     def _path(self, name: str) -> Path:
-        """The plain file if it is there, else the compressed one, there or not."""
+        """The plain file if it exists, else the compressed one, whether it exists or not."""
         plain = self.raw_folder / name
         return plain if plain.exists() else self.raw_folder / f"{name}.gz"
 
     def _read(self, name: str) -> np.ndarray:
-        """The array in a file, which must be the published one.
+        """The array in a file. ValueError unless it is the published one.
 
-        Only the decompressed bytes are compared: a .gz depends on who made it.
+        The checksum is that of the decompressed bytes: those of a .gz depend on the compressor.
         """
         path = self._path(name)
         content = _read_bytes(path)
@@ -126,12 +120,12 @@ class MNIST(ArrayDataset):
 
 
 class FashionMNIST(MNIST):
-    """Fashion-MNIST: pictures of clothing, with MNIST's sizes and file format, below FashionMNIST/raw.
+    """Fashion-MNIST: pictures of clothing, of MNIST's sizes and file format, in FashionMNIST/raw.
 
     Arguments and errors are those of `MNIST`; mean and standard deviation are 0.2860 and 0.3530.
 
-    Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
-    Learning Algorithms", 2017.
+    Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
+    Algorithms", 2017.
     """
 
     folder = "FashionMNIST"
@@ -154,17 +148,15 @@ class FashionMNIST(MNIST):
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes, plain or gzip: labels (N,) or images (N, H, W), uint8,
-    read-only.
+    """The read-only uint8 array in an IDX file, plain or gzip: labels (N,) or images (N, H, W).
 
-    Raises FileNotFoundError for a missing file and ValueError for one that is not such a file, in one line
-    that says what is wrong with it.
+    Raises FileNotFoundError for a missing file and ValueError, with the defect, for a damaged or other one.
     """
     return _parse_idx(_read_bytes(Path(path)), path)
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The file's content, decompressed. Its first bytes tell gzip from plain IDX, not its name."""
+    """The content of a file, decompressed if its first bytes are those of gzip."""
     if path.is_dir():
         raise ValueError(f"{path}: expected an IDX file, got a folder; remove it or name the file within")
     content = path.read_bytes()
@@ -206,9 +198,9 @@ def _bad_file(path: str | os.PathLike, problem: str) -> ValueError:
 
 
 def _download(dataset: MNIST, missing: list[str]) -> None:
-    """Downloads the `missing` files into `dataset.raw_folder`, with pooch or else with torchvision.
+    """Downloads the `missing` files into `dataset.raw_folder`, with pooch or, without it, with torchvision.
 
-    Raises DownloadError where no mirror delivers, ImportError where neither library is installed.
+    Raises DownloadError if every mirror fails, ImportError if neither library is installed.
     """
     try:
         importlib.import_module("pooch")
@@ -224,7 +216,7 @@ def _download(dataset: MNIST, missing: list[str]) -> None:
 
 
 def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
-    """Tries the mirrors in turn for each file. Returns why each failed for a file that none delivered."""
+    """Tries the mirrors in turn for each file. Returns the reasons if every mirror failed for one of them."""
     import pooch
 
     # Without tqdm, pooch refuses to draw a progress bar. timeout: seconds to connect, and between two packets.
@@ -237,16 +229,11 @@ def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
                 reasons.append(f"{mirror}: no answer within {_PATIENCE} seconds")
                 continue
             try:
-                # Downloads to a temporary name, verifies, then renames: nothing half-written is left behind.
-                pooch.retrieve(
-                    f"{mirror}{name}.gz",
-                    known_hash=f"md5:{gz_md5}",
-                    fname=f"{name}.gz",
-                    path=dataset.raw_folder,
-                    downloader=downloader,
-                )
+                # Atomic: downloads to a temporary name, verifies the checksum, then renames.
+                url, checksum = f"{mirror}{name}.gz", f"md5:{gz_md5}"
+                pooch.retrieve(url, checksum, f"{name}.gz", dataset.raw_folder, downloader=downloader)
                 break
-            except (OSError, ValueError) as error:  # the connection or the server's answer; the checksum
+            except (OSError, ValueError) as error:  # OSError: connection or server; ValueError: checksum
                 reasons.append(f"{mirror}: {_one_line(error)}")
         else:
             return reasons
@@ -254,10 +241,10 @@ def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
 
 
 def _is_silent(url: str) -> bool:
-    """Whether nothing, not even an error, comes back from `url` within _PATIENCE seconds.
+    """Whether `url` does not respond, not even with an error, within _PATIENCE seconds.
 
-    A time limit on connecting holds for each of a host's addresses, of which there may be a dozen: behind a
-    firewall that swallows packets it would add up to minutes.
+    The downloader's timeout applies to each address of a host, of which there may be a dozen: behind a firewall that
+    drops packets this adds up to minutes.
     """
     import requests  # pooch's own dependency
 
@@ -291,6 +278,6 @@ def _gz_names(names: list[str]) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    # requests wraps "connection refused" in lines about pools and retries, the cause comes last.
+    # requests wraps the cause, such as "connection refused", in text about pools and retries; it comes last.
     text = " ".join(str(error).split()) or type(error).__name__
     return re.sub(r".*\(Caused by (.*)\)", r"\1", text)

@@ -1,12 +1,11 @@
-"""Transforms: called with a batch of images, a float32 array (N, C, H, W), they return another one.
+"""Transforms: functions from a batch of images, a float32 array (N, C, H, W), to another one.
 
-The arrays are NumPy's, or CuPy's where the data set is on a GPU.
+The arrays are NumPy's or, if the data set is on a GPU, CuPy's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,11 @@ from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.data._checks import checked_int
 
+PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
+
 
 class Compose:
-    """Applies `transforms` one after the other. Raises TypeError for one that cannot be called."""
+    """Applies `transforms` one after the other. TypeError for one that cannot be called."""
 
     def __init__(self, transforms: Sequence[Callable[[Array], Array]]):
         for transform in transforms:
@@ -34,14 +35,14 @@ class Compose:
 
 
 class Normalize:
-    """(images − mean) / std, each a number or a sequence with one number a channel.
+    """(images − mean) / std; mean and std are numbers or sequences with one number per channel.
 
-    Attribute `background`: what black (0) becomes, a number or an array (C, 1, 1).
-    Raises ValueError for a std that is not positive, for a mean that is not finite, and for another number of
-    channels than those of the images.
+    Attribute `background`: the value of black (0) after it, a number or an array (C, 1, 1).
+    Raises ValueError for a mean that is not finite, a std that is not positive and finite, and, when called, for images
+    with another number of channels.
     """
 
-    def __init__(self, mean: Any, std: Any):
+    def __init__(self, mean: PerChannel, std: PerChannel):
         self.mean = self._per_channel("mean", mean)
         self.std = self._per_channel("std", std)
         if not np.all(self.std > 0):
@@ -49,14 +50,14 @@ class Normalize:
         self.background = -self.mean / self.std
 
     @staticmethod
-    def _per_channel(name: str, value: Any) -> np.ndarray:
+    def _per_channel(name: str, value: PerChannel) -> np.ndarray:
         array = np.asarray(value, np.float32)
         if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
-            raise ValueError(f"Normalize: expected {name} to be finite, a number or one a channel, got {value}")
+            raise ValueError(f"Normalize: expected {name} to be finite, a number or one per channel, got {value}")
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
     def __call__(self, images: Array, out: Array | None = None) -> Array:
-        """The normalised images, in the array `out` (which may be `images`) where it is given."""
+        """The normalised images, written to the array `out` (which may be `images`) if it is given."""
         for statistic in (self.mean, self.std):
             if statistic.ndim and len(statistic) != images.shape[1]:
                 raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
@@ -71,20 +72,20 @@ class Normalize:
 
 
 class RandomShift:
-    """Shifts every image by whole pixels, drawn uniformly from [−pixels, pixels] for either direction.
+    """Shifts every image by a whole number of pixels, drawn uniformly from [−pixels, pixels] for each direction.
 
     Args:
-        pixels: the largest shift; smaller than the images' height and width.
-        fill: what comes in at the border, a number or an array (C, 1, 1). Zero is black in images within [0, 1];
-            normalised ones need `dataset.background` here.
-        seed: an int or a numpy.random.Generator: the shifts are then the same on every device. None draws from the
-            library's random state (`tinycnn.manual_seed`), on the device of the images.
+        pixels: the largest shift, less than the images' height and width.
+        fill: the value at the border, a number or an array (C, 1, 1). Default 0, black in images within [0, 1];
+            normalised images need `dataset.background`.
+        seed: an int or a numpy.random.Generator, for the same shifts on every device. None (default) draws from the
+            library's random state (`tinycnn.manual_seed`) of the images' device.
 
-    Raises ValueError for `pixels` that are not an int of at least 0, or too large for the images, and for a fill of
-    another number of channels.
+    Raises ValueError if `pixels` is not an int of at least 0 and, when called, if it is too large for the images or
+    `fill` has another number of channels.
     """
 
-    def __init__(self, pixels: int, fill: Any = 0.0, seed: int | np.random.Generator | None = None):
+    def __init__(self, pixels: int, fill: float | np.ndarray = 0.0, seed: int | np.random.Generator | None = None):
         self.pixels = checked_int("RandomShift(pixels)", pixels, minimum=0)
         self.fill = fill
         self.generator = None if seed is None else np.random.default_rng(seed)
@@ -106,7 +107,7 @@ class RandomShift:
         return f"RandomShift(pixels={self.pixels}, fill={_rounded(self.fill)})"
 
 
-def _rounded(value: Any) -> float | list[float]:
-    """A number or one a channel, to be printed."""
+def _rounded(value: PerChannel) -> float | list[float]:
+    """A number, or a list of one per channel, for printing."""
     rounded = np.round(np.asarray(value, np.float64), 4)
     return rounded.ravel().tolist() if rounded.ndim else rounded.item()
