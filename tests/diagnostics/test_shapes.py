@@ -98,7 +98,7 @@ def test_a_convolution(capsys):
         ["input", "(N, 1, 28, 28)  784 numbers a sample"],
         ["output", "(N, 6, 28, 28)  4,704 numbers a sample: 18.4 KiB in float32"],
         ["parameters", "156             weights 150, biases 6"],
-        ["multiply-adds", "117,600         a sample, those with zeros of the padding included"],
+        ["multiply-adds", "117,600         a sample, including those with padding"],
         ["H:", "⌊(28 + 2 + 2 − 1·(5 − 1) − 1) / 1⌋ + 1 = 28"],
         ["W:", "⌊(28 + 2 + 2 − 1·(5 − 1) − 1) / 1⌋ + 1 = 28"],
     ]

@@ -1,1 +1,1 @@
-"""Looking at nets and checking them: gradients, shapes, costs, activations, the first nan."""
+"""Inspecting and checking nets: gradients, shapes, costs, activations, the first nan."""

@@ -1,4 +1,4 @@
-"""Anomaly mode: find the operator, the layer and the line of code that produced the first nan."""
+"""Anomaly mode: finds the operator, the layer and the line of code that produced the first nan."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import contextlib
 import linecache
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
+import traceback
+from collections.abc import Sequence
 from typing import Any
 
-import tinycnn
 from tinycnn import autograd, backend
+from tinycnn.backend import Array
+from tinycnn.nn.module import Module
+from tinycnn.tensor import Tensor
 
-_PACKAGE = os.path.dirname(tinycnn.__file__) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class detect_anomaly(contextlib.ContextDecorator):
-    """Context manager and decorator: an operator that turns numbers into nan raises a RuntimeError at once.
+    """Context manager and decorator: the first operator whose result has a nan that no input had raises RuntimeError.
 
-    Forward, the error names the operator, the layer and the line that called it; backward, where in the forward pass
-    the operator was called whose gradient became nan first. Every result is searched for nan, so this is slow.
+    In the forward pass the error names the operator, the layer and the line that called it; in the backward pass the
+    same for the operator whose gradient is the first nan. Every result is searched for nan, which is slow.
     """
 
     def __enter__(self) -> detect_anomaly:
@@ -35,14 +37,15 @@ class detect_anomaly(contextlib.ContextDecorator):
 class AnomalyWatch:
     """What `Function` and the graph walk report to while anomaly mode is on."""
 
-    def forward(self, function: Any, arrays: Sequence[Any], output: Any) -> None:
-        function.origin = _origin()
+    def forward(self, function: autograd.Function, arrays: Sequence[Any], output: Any) -> None:
+        """Notes where `function` was called. RuntimeError if its output has a nan and its inputs have none."""
+        function.origin = origin = _origin()  # type: ignore[attr-defined]
         if _has_nan(output) and not any(map(_has_nan, arrays)):
-            raise RuntimeError(f"{function.name} produced the first nan, {function.origin}")
+            raise RuntimeError(f"{function.name} produced the first nan, {origin}")
 
-    def backward(self, function: Any, grad_output: Any) -> Any:
-        """`function.backward(grad_output)`; an operator inside it is not to blame, but `function`."""
-        autograd._mode.anomaly = None
+    def backward(self, function: autograd.Function, grad_output: Tensor) -> Any:
+        """`function.backward(grad_output)`. RuntimeError if the result has a nan and `grad_output` has none."""
+        autograd._mode.anomaly = None  # an error is to name `function`, not an operator inside its backward
         try:
             grad_inputs = function.backward(grad_output)
         finally:
@@ -54,16 +57,14 @@ class AnomalyWatch:
         return grad_inputs
 
 
-def _has_nan(array: Any) -> bool:
+def _has_nan(array: Array) -> bool:
     is_floating = getattr(getattr(array, "dtype", None), "kind", "") == "f"
     return is_floating and bool(backend.elementwise("isnan", array).any())
 
 
 def _origin() -> str:
-    """The layer and the line that are calling an operator now, found on the interpreter's own stack."""
-    from tinycnn.nn.module import Module
-
-    frames = list(_frames(sys._getframe(1)))
+    """The layer and the line of the current call of an operator, from the interpreter's stack."""
+    frames = [frame for frame, _ in traceback.walk_stack(sys._getframe(1))]
     modules = [
         frame.f_locals["self"]
         for frame in frames
@@ -75,14 +76,8 @@ def _origin() -> str:
     return f"in layer {_layer_name(modules[0], modules[-1])}, {line}" if modules else line
 
 
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _layer_name(layer: Any, root: Any) -> str:
-    """The dotted name of `layer` in the net `root`, and what it is."""
+def _layer_name(layer: Module, root: Module) -> str:
+    """The dotted name of `layer` in the net `root`, with its type and options."""
     path = next((name for name, module in root.named_modules() if module is layer), "")
     kind = f"{type(layer).__name__}({layer.extra_repr()})"
     return f"{path} = {kind}" if path else kind

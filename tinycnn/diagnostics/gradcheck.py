@@ -1,4 +1,4 @@
-"""A numeric check of gradients, of any order: what `backward` says against finite differences."""
+"""Numeric checks of first- and second-order gradients: `backward` against finite differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinycnn.tensor import Tensor
 
 
 class GradcheckError(RuntimeError):
-    """A gradient is wrong, or the function is not one that can be differentiated."""
+    """A gradient is wrong, or the function is not deterministic or changes its inputs."""
 
 
 def gradcheck(
@@ -33,20 +33,18 @@ def gradcheck(
     """Compares the gradients of `func` with central differences, for a random upstream gradient.
 
     Args:
-        func: takes the inputs, returns a Tensor or a sequence of them; those that are not floating-point
-            (indices, masks) are left out.
-        inputs: Tensors, float64 where they require gradients, and whatever else `func` takes. Their memory is
-            changed during the check, so `func` may also reach them as parameters of a module.
-        eps: the step of the differences.
-        atol, rtol: a gradient may differ from the difference quotient d by atol + rtol · |d|.
-        raise_exception: raise the error, rather than return False.
-        fast_mode: differences along three random directions an input instead of each of its elements.
-        seed: of the random upstream gradients and directions.
+        func: maps the inputs to a Tensor or a sequence of Tensors; integer and boolean outputs are ignored.
+        inputs: the arguments of `func`. Tensors that require gradients are checked and must be float64. They are
+            changed in place during the check, so `func` may also reach them as parameters of a module.
+        eps: step of the differences. Default 1e-6.
+        atol, rtol: a gradient may differ from the difference quotient d by atol + rtol · |d|. Default 1e-5, 1e-3.
+        raise_exception: False returns False instead of raising GradcheckError. Default True.
+        fast_mode: differences along three random directions per input instead of along each element. Default False.
+        seed: seed of the random upstream gradients and directions. Default 0.
 
-    Returns True if all gradients are right. Raises GradcheckError with the input, the place in it and both values
-    if one is wrong, or if `func` changes its inputs or gives different results for the same ones; TypeError and
-    ValueError for inputs that cannot be checked. Warns where the slopes to either side differ (a kink, equal
-    maxima) and accepts any gradient between the two.
+    Returns True if all gradients are right. Raises GradcheckError if one is wrong (with the input, the position and
+    both values) or if `func` changes its inputs or is not deterministic; TypeError or ValueError for inputs that cannot
+    be checked. At kinks, where the slopes to the left and right differ, it warns and accepts any gradient between them.
     """
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = _inputs_to_check(arguments)
@@ -72,26 +70,23 @@ def gradgradcheck(
     fast_mode: bool = False,
     seed: int = 0,
 ) -> bool:
-    """Checks second-order gradients: `gradcheck` of the function (inputs, upstream gradients) to gradients.
+    """Checks second-order gradients: `gradcheck` of the map from (inputs, upstream gradients) to gradients.
 
-    `grad_outputs` are the upstream gradients at which it is done, random ones by default. Other arguments,
-    results and errors are those of `gradcheck`.
+    `grad_outputs` are the upstream gradients, random by default. The other arguments, the result and the errors are
+    those of `gradcheck`.
     """
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = _inputs_to_check(arguments)
     if grad_outputs is None:
         rng = np.random.default_rng(seed + 1)
-        with enable_grad():
-            outputs = [y for y in _floating_outputs(func(*arguments)) if y.requires_grad]
+        outputs = [y for y in _outputs(func, arguments) if y.requires_grad]
         grad_outputs = [Tensor(_normal(rng, y._array), requires_grad=True) for y in outputs]
     upstream = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
 
     def gradients(*arguments_and_upstream: Any) -> list[Tensor]:
         arguments = arguments_and_upstream[: -len(upstream)]
-        with enable_grad():
-            outputs = [y for y in _floating_outputs(func(*arguments)) if y.requires_grad]
-            targets = [arguments[i] for i in checked]
-            found = grad(outputs, targets, upstream, create_graph=True, allow_unused=True)
+        outputs = [y for y in _outputs(func, arguments) if y.requires_grad]
+        found = grad(outputs, [arguments[i] for i in checked], upstream, create_graph=True, allow_unused=True)
         return [g for g in found if g is not None]
 
     return gradcheck(
@@ -101,7 +96,7 @@ def gradgradcheck(
 
 
 def _inputs_to_check(arguments: tuple) -> dict[int, Tensor]:
-    """The arguments that require gradients, by position."""
+    """Position to argument, for those that require gradients."""
     checked = {i: x for i, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad}
     if not checked:
         raise ValueError("gradcheck: none of the inputs has requires_grad=True")
@@ -109,7 +104,7 @@ def _inputs_to_check(arguments: tuple) -> dict[int, Tensor]:
         if x.dtype != np.float64:
             raise TypeError(f"gradcheck: inputs[{i}] is {x.dtype}; differences need float64, convert it with .double()")
         if not backend.is_writeable(x._array):
-            raise ValueError(f"gradcheck: inputs[{i}] repeats its elements in memory (expand); pass a clone()")
+            raise ValueError(f"gradcheck: inputs[{i}] repeats elements in memory (expand); pass a clone()")
     return checked
 
 
@@ -118,12 +113,10 @@ def _check(
     eps: float, atol: float, rtol: float, fast_mode: bool, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     before = {i: x._array.copy() for i, x in checked.items()}
-    with enable_grad():
-        outputs = _floating_outputs(func(*arguments))
+    outputs = _outputs(func, arguments)
     upstream = [Tensor(_normal(rng, y._array)) for y in outputs]
     found = _gradients(outputs, checked, upstream)
-    with enable_grad():
-        again = _gradients(_floating_outputs(func(*arguments)), checked, upstream)
+    again = _gradients(_outputs(func, arguments), checked, upstream)
     for i, x in checked.items():
         if not np.array_equal(_host(x._array), _host(before[i]), equal_nan=True):
             raise GradcheckError(f"gradcheck: func, or its backward, changed inputs[{i}]")
@@ -131,9 +124,8 @@ def _check(
             raise GradcheckError(f"gradcheck: the gradient of inputs[{i}] differs between two calls of func")
 
     def output_times_upstream() -> list[Array]:
-        with enable_grad():  # func may compute gradients itself
-            outputs = _floating_outputs(func(*arguments))
-        return [u._array * y._array for u, y in zip(upstream, outputs)]  # copies: an output may be a view of an input
+        # The product is also a copy: an output may be a view of an input.
+        return [u._array * y._array for u, y in zip(upstream, _outputs(func, arguments))]
 
     def difference(a: list[Array], b: list[Array]) -> float:
         return sum(float((ya - yb).sum()) for ya, yb in zip(a, b))
@@ -174,7 +166,7 @@ def _check(
 
 
 def _gradients(outputs: list[Tensor], checked: dict[int, Tensor], upstream: list[Tensor]) -> dict[int, Array]:
-    """The gradient of each checked input; zeros where there is none."""
+    """Position to gradient, for each checked input; zeros for inputs that the outputs do not depend on."""
     pairs = [(y, u) for y, u in zip(outputs, upstream) if y.requires_grad]
     if not pairs:
         raise GradcheckError("gradcheck: no output of func requires a gradient")
@@ -187,7 +179,10 @@ def _gradients(outputs: list[Tensor], checked: dict[int, Tensor], upstream: list
     return {i: zeros[i] if g is None else g._array for i, g in zip(checked, found)}
 
 
-def _floating_outputs(outputs: Any) -> list[Tensor]:
+def _outputs(func: Callable, arguments: Sequence[Any]) -> list[Tensor]:
+    """The floating-point outputs of `func`. Gradients are recorded in every call: `func` may compute some itself."""
+    with enable_grad():
+        outputs = func(*arguments)
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
     if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, Tensor) for y in outputs):
         raise TypeError(f"gradcheck: func must return a Tensor or a sequence of them, got {type(outputs).__name__}")
@@ -195,7 +190,7 @@ def _floating_outputs(outputs: Any) -> list[Tensor]:
 
 
 def _directions(x: Array, rng: np.random.Generator | None) -> Iterator[tuple[str, Array]]:
-    """Where to step: along each element in turn or, with `rng`, in three random directions of length 1."""
+    """(description, step): along each element in turn or, with `rng`, three random directions of length 1."""
     if rng is None:
         for place in itertools.product(*map(range, x.shape)):
             direction = backend.array_module(x).zeros_like(x)
@@ -208,7 +203,7 @@ def _directions(x: Array, rng: np.random.Generator | None) -> Iterator[tuple[str
 
 
 def _normal(rng: np.random.Generator, like: Array) -> Array:
-    """Random numbers of the shape, memory order, dtype and device of `like`."""
+    """Normal random numbers with the shape, memory order, dtype and device of `like`."""
     with backend.current(like):
         result = backend.array_module(like).empty_like(like)
         result[...] = backend.to_device(rng.standard_normal(like.shape), backend.device_of(like))

@@ -1,4 +1,4 @@
-"""Looking inside: any layer's activations and gradients, a convolution's im2col matrices, the graph as a picture."""
+"""Inspection: activations and gradients of layers, im2col matrices of a convolution, pictures of the graph."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from tinycnn.tensor import Tensor
 
 @dataclass
 class Call:
-    """One call of a module: what went in, and what came out."""
+    """One call of a module: its inputs and its output."""
 
     inputs: tuple
     output: Any
 
     @property
     def gradient(self) -> Tensor | None:
-        """The gradient of the output, once `backward` has run."""
+        """The gradient of the output after `backward`; None before, or if the output is not a Tensor."""
         return self.output.grad if isinstance(self.output, Tensor) else None
 
 
 class record(Mapping):
-    """Context manager that keeps what every module below `model` is given and gives, and the gradients of that.
+    """Context manager that records inputs, outputs and output gradients of `model` and all its submodules.
 
         with record(model) as seen:
             loss_function(model(images), labels).backward()
         seen["features.0"].output, seen["features.0"].gradient
 
-    A mapping from dotted names ("" is the model itself) to the `Call`; of a module that was called more than once, the
-    last. `calls(name)` lists all. Nothing is kept by the model afterwards; what `seen` keeps lives as long as `seen`.
+    A mapping from dotted names ("" is the model itself) to the last `Call` of each module; `calls(name)` lists all.
+    Hooks are removed at the end of the block; `seen` keeps the recorded tensors alive.
     """
 
     def __init__(self, model: Module):
@@ -62,7 +62,7 @@ class record(Mapping):
         self._calls.setdefault(name, []).append(Call(inputs, output))
 
     def calls(self, name: str) -> list[Call]:
-        """All calls of the module of this name, in their order."""
+        """All calls of the module `name`, in order. KeyError if there was none."""
         if name not in self._calls:
             known = ", ".join(repr(n) for n in self._calls) or "none: was the model called inside the block?"
             raise KeyError(f"record: no call of {name!r}; called were {known}")
@@ -80,16 +80,16 @@ class record(Mapping):
 
 @dataclass
 class ConvParts:
-    """A convolution as im2col sees it; G groups, K kernel positions, L output positions.
+    """The matrices of a convolution by im2col; G groups, K kernel positions, L output positions.
 
     Attributes:
         columns: (N, G, C/G·K, L), the windows of the input as columns.
-        kernels: (G, O/G, C/G·K), the weight, a kernel a row: the output is kernels @ columns (+ bias).
-        column_gradient: (N, G, C/G·K, L), kernelsᵀ @ grad_output; col2im adds it up to the input gradient.
-        weight_gradient: of the weight's shape, grad_output @ columnsᵀ summed over the batch.
-        input_gradient: of the input's shape.
+        kernels: (G, O/G, C/G·K), the weight with one kernel per row: the output is kernels @ columns (+ bias).
+        column_gradient: (N, G, C/G·K, L), kernelsᵀ @ grad_output; col2im sums it into the input gradient.
+        weight_gradient: (O, C/G, *kernel), grad_output @ columnsᵀ summed over the batch.
+        input_gradient: (N, C, *S), the shape of the (padded) input.
 
-    The gradients are None without a `grad_output`.
+    The gradients are None if no `grad_output` was given.
     """
 
     columns: Tensor
@@ -101,8 +101,15 @@ class ConvParts:
 
 @no_grad()
 def conv_parts(layer: Module, input: Tensor, grad_output: Tensor | None = None) -> ConvParts:
-    """The im2col matrices of a Conv1d, Conv2d or Conv3d for an input (N, C, *S) and, for the gradients, an upstream
-    gradient of the output's shape. Padding modes other than zeros show the padded input as the input."""
+    """The im2col matrices of a Conv1d, Conv2d or Conv3d.
+
+    Args:
+        layer: the convolution. With a padding mode other than zeros, the padded input takes the place of the input.
+        input: (N, C, *S).
+        grad_output: (N, O, *output), the upstream gradient. Default None: no gradients are computed.
+
+    Raises TypeError for other layers, ValueError for other shapes.
+    """
     if not isinstance(layer, _ConvNd):
         raise TypeError(f"conv_parts: expected a Conv1d, Conv2d or Conv3d, got {type(layer).__name__}")
     if input.ndim != layer.dims + 2 or input.shape[1] != layer.in_channels:
@@ -131,28 +138,25 @@ def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     """The graph that computed `output`, in graphviz's dot language: boxes are operators, ovals are leaves.
 
     Args:
-        output: a Tensor that an operator made while gradients were recorded.
-        names: what to call leaves, such as `dict(model.named_parameters())`.
+        output: the result of recorded operators.
+        names: labels of leaves, such as `dict(model.named_parameters())`. Default: all are "leaf".
+
+    Raises ValueError for a tensor that no recorded operator computed.
     """
     if output.grad_fn is None:
         raise ValueError("graph: this tensor was not computed by recorded operators (it has no grad_fn)")
     known = {id(tensor): name for name, tensor in (names or {}).items()}
-    numbers: dict[Any, int] = {}
+    numbers: dict[Any, int] = {output.grad_fn: 0}
     lines = ["digraph {", "  rankdir=BT", '  node [fontname="Helvetica"]', "  edge [fontsize=10]"]
-
-    def number(node: Any) -> tuple[int, bool]:
-        is_new = node not in numbers
-        return numbers.setdefault(node, len(numbers)), is_new
-
     lines.append(f'  0 [shape=box, style=bold, label="{output.grad_fn.name}\\n{_shape(output.shape)}"]')
-    number(output.grad_fn)
     stack: list[Function] = [output.grad_fn]
     while stack:
         node = stack.pop()
         for edge, input_type in zip(node.edges, node.input_types, strict=True):
             if edge is None:
                 continue
-            source, is_new = number(edge)
+            is_new = edge not in numbers
+            source = numbers.setdefault(edge, len(numbers))
             if is_new and isinstance(edge, Function):
                 lines.append(f'  {source} [shape=box, label="{edge.name}"]')
                 stack.append(edge)
@@ -168,8 +172,8 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def graph_svg(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
-    """`graph` as an SVG picture. RuntimeError where graphviz's program `dot` is not installed."""
+    """`graph` as an SVG picture. RuntimeError if graphviz's program `dot` is not installed."""
     if shutil.which("dot") is None:
-        raise RuntimeError("graph_svg: the program 'dot' was not found: install graphviz, or use graph() for its input")
+        raise RuntimeError("graph_svg: the program 'dot' was not found: install graphviz, or use graph() for the text")
     run = subprocess.run(["dot", "-Tsvg"], input=graph(output, names), capture_output=True, text=True, check=True)
     return run.stdout

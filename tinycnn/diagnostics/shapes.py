@@ -1,4 +1,4 @@
-"""How large the output of a convolution or a pooling is, as a function and as a command:
+"""The output size of convolutions and poolings, as a function and as a command:
 
     python -m tinycnn.shapes conv --input 28 28 --kernel 5 --padding 2 --channels 1 6
     python -m tinycnn.shapes conv-transpose --input 14 14 --kernel 2 --stride 2 --channels 16 8
@@ -31,17 +31,20 @@ def output_size(
     transposed: bool = False,
     output_padding: int | Sequence[int] = 0,
 ) -> Any:
-    """The spatial size of what a convolution or a pooling makes of `input_size`: an int of an int, else a tuple.
+    """The spatial output size of a convolution or pooling: an int for an int `input_size`, else a tuple.
 
-    ⌊(input + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 for each dimension; with `ceil_mode`, of pooling,
-    rounded up, unless the last window would start beyond the input and the padding before it.
+    In each dimension ⌊(input + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
 
     Args:
-        input_size: an int, or one for each dimension; the other arguments are one int for all of them or one each.
-        padding: elements on both sides; or how far the kernel may reach over the edge: "valid" or "narrow", not at
-            all; "same", so that (with stride 1) the size stays; "full" or "wide", as long as it overlaps the input.
+        input_size: an int, or one for each dimension; the other sizes are one int for all dimensions, or one for each.
+        kernel_size, stride, dilation: as for the layers. Default 1 for `stride` and `dilation`.
+        padding: elements on both sides, default 0; or "valid" or "narrow" for none, "same" to keep the size (with
+            stride 1), "full" or "wide" for every position in which the kernel overlaps the input.
+        ceil_mode: round up, as pooling can, unless the last window would start beyond the input and the padding before
+            it. Default False.
         transposed: a transposed convolution instead, (input − 1)·stride + dilation·(kernel − 1) + 1 − 2·padding +
             output_padding: the smallest size that the convolution maps to `input_size`, plus `output_padding`.
+        output_padding: for transposed convolutions, less than the stride or the dilation. Default 0.
 
     Raises ValueError or TypeError for sizes that do not fit.
     """
@@ -55,7 +58,7 @@ def _window(
     input_size: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any,
     ceil_mode: bool = False, transposed: bool = False, output_padding: Any = 0,
 ) -> Window:  # fmt: skip
-    """The checked window; of a transposed convolution, that of the convolution that goes the other way."""
+    """The checked window; for a transposed convolution, that of the convolution in the other direction."""
     name, dims = "output_size", len(input_size)
     size = sizes(input_size, dims, name, "input_size")
     kernel = sizes(kernel_size, dims, name, "kernel_size")
@@ -152,10 +155,10 @@ def _describe(options: argparse.Namespace) -> str:
         if C % groups or O % groups:
             raise ValueError(f"groups: {groups} does not divide both numbers of channels, {C} and {O}")
         weights, biases = C * O // groups * prod(window.kernel_size), 0 if options.no_bias else O
-        # A weight is used once at each position of its output channel; transposed, of its input channel.
+        # Each weight is used once per position of the output; in a transposed convolution, of the input.
         work = weights * prod(size if transposed else result)
         rows.append(("parameters", f"{weights + biases:,}", f"weights {weights:,}, biases {biases:,}"))
-        rows.append(("multiply-adds", f"{work:,}", "a sample, those with zeros of the padding included"))
+        rows.append(("multiply-adds", f"{work:,}", "a sample, including those with padding"))
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {note}" for name, value, note in rows]
     extra = sizes(options.output_padding, dims, "conv-transpose", "output_padding", least=0) if transposed else None
@@ -164,10 +167,10 @@ def _describe(options: argparse.Namespace) -> str:
 
 
 def _formula(window: Window, i: int, output_padding: tuple[int, ...] | None) -> str:
-    """The formula for dimension `i` with its numbers put in."""
+    """The formula for dimension `i`, with numbers."""
     K, S, D, (before, after) = window.kernel_size[i], window.stride[i], window.dilation[i], window.padding[i]
     size, result = window.input_size[i], window.output_size[i]
-    if output_padding is not None:  # the window is that of the convolution that goes the other way
+    if output_padding is not None:  # the window is that of the convolution in the other direction
         return f"({result} − 1)·{S} + {D}·({K} − 1) + 1 − {before} − {after} + {output_padding[i]} = {size}"
     quotient = f"({size} + {before} + {after} − {D}·({K} − 1) − 1) / {S}"
     if not window.ceil_mode:
@@ -178,6 +181,7 @@ def _formula(window: Window, i: int, output_padding: tuple[int, ...] | None) -> 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints sizes and costs for the command line `arguments`. Returns the exit status: 2 for sizes that do not fit."""
     options = _parse(arguments)
     try:
         if not 1 <= len(options.input) <= 3:

@@ -1,4 +1,4 @@
-"""What a net consists of, layer by layer, for one given input: shapes, parameters, work and memory."""
+"""A table of the layers of a net for one input: shapes, parameters, multiply-adds and memory."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tinycnn.tensor import Tensor
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One call of one layer."""
+    """One call of one layer: a row of the table."""
 
     name: str  # dotted, as in `named_modules`; "" for the model itself
     layer: str
-    output_shapes: tuple[tuple[int, ...], ...]  # one for each Tensor that it returned
-    parameters: int  # of its own, without those of layers below it; 0 if it was called before
+    output_shapes: tuple[tuple[int, ...], ...]  # one for each returned Tensor
+    parameters: int  # without those of submodules; 0 if they are counted in an earlier row
     multiply_adds: int
     output_bytes: int
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `summary` returns; `str` of it is the table."""
+    """What `summary` returns: the rows and the totals. `str` gives the table."""
 
     layers: tuple[LayerSummary, ...]
-    parameters: int  # of the whole model, each counted once
+    parameters: int  # of the whole model; shared ones count once
     trainable_parameters: int
     multiply_adds: int
     output_bytes: int
@@ -53,21 +53,24 @@ class Summary:
         return text if frozen == 0 else f"{text}\n{frozen:,} of the parameters are not trained."
 
 
-def summary(model: Module, input_size: Sequence[Any], *, show: bool = True) -> Summary:
-    """Runs `model` once, on zeros, and prints and returns a table of the layers that it called, in their order.
+def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]], *, show: bool = True) -> Summary:
+    """Runs `model` once on zeros, in evaluation mode, and tabulates the layers in the order of their calls.
 
     Args:
-        model: any Module; it is left as it was: its training mode, its hooks, its running statistics.
-        input_size: the shape of the input, batch included: (1, 3, 32, 32); or one shape for each input.
-        show: whether to print the table.
+        model: any Module. Its training mode, hooks and running statistics are unchanged afterwards.
+        input_size: the shape of the input with the batch, such as (1, 3, 32, 32), or a sequence of shapes.
+        show: print the table. Default True.
 
-    Listed are the modules without submodules, or with parameters of their own. Multiply-adds are those of weights
-    with inputs, in convolutions and linear layers, zeros of the padding included. Output memory is that of all
-    outputs together, as a training keeps them.
+    Rows are modules without submodules or with parameters of their own. Multiply-adds are those of weights and inputs
+    in convolutions and linear layers, including those with padding. Output memory (bytes) is the sum over all outputs,
+    which training keeps for the backward pass.
+
+    Raises TypeError if `model` is not a Module, ValueError for an `input_size` that is no shape.
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
-    shapes = [tuple(shape) for shape in input_size] if _several(input_size) else [tuple(input_size)]
+    given: Any = input_size if _several(input_size) else [input_size]
+    shapes = [tuple(shape) for shape in given]
     if not all(isinstance(size, int) and size >= 0 for shape in shapes for size in shape):
         raise ValueError(f"summary: expected input_size as a shape, or several, got {input_size!r}")
     like = next(model.parameters(), None)
@@ -93,9 +96,9 @@ def _several(input_size: Any) -> bool:
 
 @contextmanager
 def _recorded_calls(model: Module, rows: list[LayerSummary]) -> Iterator[None]:
-    """In evaluation mode, adds a row for each call of a layer; afterwards the model is as before."""
+    """Puts the model into evaluation mode and appends a row for each call of a layer; restores the model at the end."""
     modes = [(module, module.training) for module in model.modules()]
-    counted: set[int] = set()  # a parameter that two layers share belongs to the first
+    counted: set[int] = set()  # ids; a shared parameter counts in the first row that uses it
 
     def record(name: str, module: Module, inputs: tuple, output: Any) -> None:
         own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
@@ -124,8 +127,10 @@ def _recorded_calls(model: Module, rows: list[LayerSummary]) -> Iterator[None]:
 
 
 def multiply_adds(module: Module, inputs: tuple, output: Any) -> int:
-    """How often a weight was multiplied with an input: each output of a convolution meets the O-th part of its
-    weights, each *input* of a transposed one the C-th part of them; 0 for layers that are neither nor linear."""
+    """Products of weights and inputs in one call of a convolution or linear layer; 0 for other layers.
+
+    Each output of a convolution takes 1/O of its weights, each *input* of a transposed one 1/C of them.
+    """
     if isinstance(module, (Conv1d, Conv2d, Conv3d)):
         return output.numel() * math.prod(module.weight.shape[1:])
     if isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)):
@@ -145,7 +150,7 @@ def _tensors(output: Any) -> Iterator[Tensor]:
 
 
 def size_of(count: float) -> str:
-    """A number of bytes in the unit that suits it: 18.4 KiB."""
+    """A number of bytes in a readable unit: 18.4 KiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count} B" if unit == "B" else f"{count:.1f} {unit}"
@@ -154,8 +159,11 @@ def size_of(count: float) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], total: bool = False) -> str:
-    """Aligned columns: numbers to the right, words, and the first column, to the left; with `total` a line above
-    the last row. A column is of numbers if most of its cells begin with a digit, a sign or a dash."""
+    """A text table. The first column and columns of words are left-aligned, columns of numbers right-aligned.
+
+    A column counts as numbers if most of its cells begin with a digit, a sign or a dash. `total` draws a line above the
+    last row.
+    """
     lines = [[str(cell) for cell in line] for line in (header, *rows)]
     cells = []
     for i, column in enumerate(zip(*lines, strict=True)):

@@ -1,3 +1,3 @@
-"""Nets to train and measure with; a net of one's own is written the same way."""
+"""Ready-made nets, written like any other Module."""
 
 from tinycnn.models.lenet import LeNet5

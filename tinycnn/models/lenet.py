@@ -9,9 +9,13 @@ from tinycnn.tensor import Tensor
 class LeNet5(nn.Module):
     """LeNet-5 with ReLU and max pooling: (N, 1, S, S) to scores (N, num_classes); 61,706 parameters for 10 classes.
 
-    The original net reads images of 32×32. `image_size` 28 pads MNIST's by 2 on each side, in the first
-    convolution; 32 pads nothing. Source: LeCun et al., "Gradient-based learning applied to document recognition",
-    1998.
+    Args:
+        num_classes: number of scores. Default 10.
+        image_size: S. 28 (default, MNIST) pads by 2 on each side in the first convolution; 32, as in the original net,
+            does not pad.
+
+    Raises ValueError for another `image_size`.
+    Source: Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II.B.
     """
 
     def __init__(self, num_classes: int = 10, image_size: int = 28):
@@ -37,4 +41,5 @@ class LeNet5(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (N, 1, S, S) to scores (N, num_classes)."""
         return self.classifier(self.features(x))
