@@ -1,1 +1,1 @@
-"""For courses: operators as naive loops, worked examples, exercises and their grader."""
+"""Course material: operators as naive loops, worked examples, and the grader of the exercises."""

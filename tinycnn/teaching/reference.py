@@ -1,11 +1,11 @@
-"""Convolution, pooling, normalisation and cross-entropy as their definitions say: loops over windows, in plain NumPy.
+"""Convolution, pooling, normalisation and cross-entropy by their definitions: loops over windows, in plain NumPy.
 
-Slow and obvious. The tests hold every fast operator of tinycnn against these functions, and a reader who wants to
-know what an operator computes reads them instead of it. Arrays in, arrays out; nothing here imports an operator.
+Slow and obvious: they show what each operator computes, and the tests compare the fast operators of tinycnn with them.
+Arrays in, arrays out; nothing here imports an operator.
 
-Sizes are called N (batch), C (input channels), H, W, O (output channels), KH, KW (kernel), OH, OW (output), as in
-the shapes (N, C, H, W) of an input, (O, C, KH, KW) of a weight and (N, O, OH, OW) of an output. The functions that
-end in `_nd` take any number of spatial dimensions in the place of H and W.
+Sizes are N (batch), C (input channels), H, W, O (output channels), KH, KW (kernel), OH, OW (output): an input is
+(N, C, H, W), a weight (O, C, KH, KW), an output (N, O, OH, OW). Functions that end in `_nd` take any number of spatial
+dimensions instead of H and W.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from itertools import product
 import numpy as np
 
 Array = np.ndarray
-Sizes = int | Sequence[int]  # one int for all spatial dimensions, or one for each
+Sizes = int | Sequence[int]  # one int for all spatial dimensions, or one for each dimension
 Padding = int | Sequence[int | tuple[int, int]]  # likewise, or (before, after) for each
 
 
 def conv_output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
-    """How many windows fit: ⌊(size + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1."""
+    """The number of windows that fit: ⌊(size + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1."""
     return (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1
 
 
@@ -31,8 +31,8 @@ def conv_output_size(size: int, kernel_size: int, stride: int = 1, padding: int 
 def conv2d_single_channel(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
     """One channel, one kernel: x (H, W), w (KH, KW) to y (OH, OW).
 
-    y[i, j] is the sum of the kernel times the region of x under it, when its corner lies at (i·stride, j·stride).
-    The kernel is not flipped: mathematicians call this cross-correlation.
+    y[i, j] is the sum of the elementwise product of the kernel and the region of x with corner (i·stride, j·stride).
+    The kernel is not flipped: in mathematics this is cross-correlation.
     """
     x = np.pad(x, padding)
     (H, W), (KH, KW) = x.shape, w.shape
@@ -50,8 +50,8 @@ def conv2d_single_channel_backward(
 ) -> tuple[Array, Array]:
     """The gradients (dx, dw) of `conv2d_single_channel`, of the shapes of x and w.
 
-    y[i, j] is the sum of region · w, so its gradient times w goes to the region, and times the region to w. Regions
-    overlap, and the kernel is used at every position: both sum up.
+    y[i, j] is the sum of region · w. So the region receives grad_output[i, j] · w, and w receives
+    grad_output[i, j] · region. Both are sums, since regions overlap and the kernel is used at every position.
     """
     padded = np.pad(x, padding)
     d_padded, dw = np.zeros_like(padded), np.zeros_like(w)
@@ -85,7 +85,7 @@ def conv2d_loops(x: Array, w: Array, b: Array | None = None, stride: int = 1, pa
 def conv2d_loops_backward(
     grad_output: Array, x: Array, w: Array, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Array, Array]:
-    """The gradients (dx, dw, db) of `conv2d_loops`: as for a single channel, and each output's also goes to its b."""
+    """The gradients (dx, dw, db) of `conv2d_loops`: as for a single channel; db[o] sums grad_output over n, i, j."""
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     d_padded, dw, db = np.zeros_like(padded), np.zeros_like(w), np.zeros(len(w), w.dtype)
     for n, o, i, j in product(*map(range, grad_output.shape)):
@@ -98,7 +98,7 @@ def conv2d_loops_backward(
 
 
 def conv2d_nested(x: Array, w: Array, b: Array | None = None, stride: int = 1, padding: int = 0) -> Array:
-    """`conv2d_loops` with every loop written out, and the padding tested for instead of stored.
+    """`conv2d_loops` with every loop written out; indices in the padding are skipped instead of stored.
 
     y[n, o, i, j] = b[o] + Σ_{c,k,l} w[o, c, k, l] · x[n, c, i·stride + k − padding, j·stride + l − padding]
     """
@@ -142,8 +142,8 @@ def col2im_loops(
 ) -> Array:  # fmt: skip
     """The adjoint of `im2col_loops`: (N, C·KH·KW, OH·OW) to (N, C, H, W), with H, W = input_size.
 
-    Each value is *added* where im2col took it from. Where windows overlap, an element was taken several times and
-    gets the sum: col2im turns gradients of columns into gradients of images, but it does not undo im2col.
+    Each value is *added* at the position that im2col read it from; elements in several windows get a sum. So col2im
+    maps gradients of columns to gradients of images, but is not the inverse of im2col.
     """
     (H, W), (PH, PW) = _each(input_size, 2), _each(padding, 2)
     (KH, KW), (SH, SW), (DH, DW) = _each(kernel_size, 2), _each(stride, 2), _each(dilation, 2)
@@ -156,10 +156,12 @@ def col2im_loops(
 
 
 def conv2d_im2col(x: Array, w: Array, b: Array | None = None, stride: Sizes = 1, padding: Sizes = 0) -> Array:
-    """The textbook's fast convolution: windows as columns, kernels as rows, and one matrix product.
+    """Convolution as one matrix product: windows as columns, kernels as rows.
 
-    w (O, C, KH, KW) as a matrix (O, C·KH·KW), times the columns (N, C·KH·KW, OH·OW), is y as (N, O, OH·OW). The
-    price is memory: the columns hold every element of x up to KH·KW times.
+    w as a matrix (O, C·KH·KW), times the columns (N, C·KH·KW, OH·OW), is y as (N, O, OH·OW). It costs memory: the
+    columns hold every element of x up to KH·KW times.
+    Source: K. Chellapilla, S. Puri, P. Simard, "High Performance Convolutional Neural Networks for Document
+    Processing", 2006.
     """
     O, C, KH, KW = w.shape
     columns = im2col_loops(x, (KH, KW), stride, padding)
@@ -174,9 +176,9 @@ def conv2d_im2col(x: Array, w: Array, b: Array | None = None, stride: Sizes = 1,
 def conv2d_im2col_backward(
     grad_output: Array, x: Array, w: Array, stride: Sizes = 1, padding: Sizes = 0
 ) -> tuple[Array, Array, Array]:
-    """The gradients (dx, dw, db) of `conv2d_im2col`: those of a matrix product, and col2im of the columns'.
+    """The gradients (dx, dw, db) of `conv2d_im2col`.
 
-    Of y = w · columns: dw = dy · columnsᵀ (summed over the batch) and d_columns = wᵀ · dy.
+    y = w · columns gives dw = dy · columnsᵀ (summed over the batch) and d_columns = wᵀ · dy; col2im maps that to dx.
     """
     O, kernel_size = len(w), w.shape[2:]
     dy = grad_output.reshape(len(x), O, -1)
@@ -192,8 +194,8 @@ def conv2d_backward(
 ) -> tuple[Array, Array, Array]:  # fmt: skip
     """The gradients (dx, dw, db) of `conv2d_nested`, of the shapes of x, w and b; also dilated and in groups.
 
-    Every product w[o, c, k, l] · x[n, c', row, column] that went into y[n, o, i, j] sends that output's gradient,
-    times the other factor, to each of its two factors. c counts within the group of o: c' = group·(C / groups) + c.
+    For every product w[o, c, k, l] · x[n, c', row, column] in y[n, o, i, j], each factor receives the gradient of that
+    output times the other factor. c is the channel within the group of o: c' = group·(C / groups) + c.
     """
     N, _, H, W = x.shape
     O, group_channels, KH, KW = w.shape
@@ -221,8 +223,8 @@ def conv_nd(
 ) -> Array:  # fmt: skip
     """x (N, C, *input), w (O, C / groups, *kernel), b (O) to y (N, O, *output).
 
-    y[n, o, r] = b[o] + Σ_{c,k} w[o, c, k] · x[n, c, r·stride + k·dilation − padding], x being 0 outside and c
-    running over the channels in the group of o.
+    y[n, o, r] = b[o] + Σ_{c,k} w[o, c, k] · x[n, c, r·stride + k·dilation − padding], where x is 0 outside and c runs
+    over the channels in the group of o.
     """
     padded, kernel, O = _pad(x, padding), w.shape[2:], len(w)
     y = np.zeros((len(x), O, *_output_size(padded.shape[2:], kernel, stride, dilation)), x.dtype)
@@ -238,8 +240,8 @@ def conv_nd_backward(
     grad_output: Array, x: Array, w: Array,
     stride: Sizes = 1, padding: Padding = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """The gradients (dx, dw, db) of `conv_nd`: each output's gradient times w[o] goes to its region of x, and
-    times that region to w[o]."""
+    """The gradients (dx, dw, db) of `conv_nd`: for each output the region of x receives grad_output · w[o], and w[o]
+    receives grad_output · region."""
     padded, kernel = _pad(x, padding), w.shape[2:]
     d_padded, dw = np.zeros_like(padded), np.zeros_like(w)
     for o in range(len(w)):
@@ -254,7 +256,7 @@ def conv_nd_backward(
 
 
 def _channels_of(o: int, w: Array, groups: int) -> slice:
-    """The input channels that output channel `o` sees: those of its group."""
+    """The input channels of output channel `o`: those of its group."""
     first = o // (len(w) // groups) * w.shape[1]
     return slice(first, first + w.shape[1])
 
@@ -265,8 +267,8 @@ def _channels_of(o: int, w: Array, groups: int) -> slice:
 def pool_output_size(
     size: int, kernel_size: int, stride: int, padding: int = 0, dilation: int = 1, ceil_mode: bool = False
 ) -> int:
-    """`conv_output_size`; with `ceil_mode` also the windows that reach beyond the padded input, provided that they
-    start inside the input or the padding before it."""
+    """`conv_output_size`; `ceil_mode` adds a last window that reaches beyond the padded input, if it starts in the
+    input or in the padding before it."""
     count = conv_output_size(size, kernel_size, stride, padding, dilation)
     covered = (count - 1) * stride + dilation * (kernel_size - 1) + 1
     if ceil_mode and covered < size + 2 * padding and count * stride < size + padding:
@@ -280,7 +282,7 @@ def max_pool_nd(
 ) -> Array:  # fmt: skip
     """The largest element of each window: (N, C, *input) to (N, C, *output).
 
-    Padding never wins, not even over negative numbers; a window that lies wholly outside x is −∞.
+    Padding counts as −∞, so it never wins over negative numbers; a window entirely in the padding gives −∞.
     """
     windows = _pool_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     y = np.full(x.shape[:2] + windows.shape, -np.inf, x.dtype)
@@ -294,8 +296,8 @@ def max_pool_nd_backward(
     grad_output: Array, x: Array, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False,
 ) -> Array:  # fmt: skip
-    """dx (N, C, *input): each output's gradient goes to the first largest element of its window, in row-major
-    order (to the last nan, if there is one)."""
+    """dx (N, C, *input): the first maximum of each window in row-major order receives the gradient of that output (the
+    last nan, if there is one)."""
     windows = _pool_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     dx = np.zeros_like(x)
     for n, c in np.ndindex(x.shape[:2]):
@@ -333,7 +335,7 @@ def avg_pool_nd_backward(
     grad_output: Array, x: Array, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Array:  # fmt: skip
-    """dx (N, C, *input): each output's gradient, divided as in `avg_pool_nd`, goes to every element of its window."""
+    """dx (N, C, *input): each element of a window receives its output's gradient, divided as in `avg_pool_nd`."""
     windows = _pool_windows(x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     divisors = _avg_pool_divisors(windows, x.shape[2:], kernel_size, stride, padding)
     dx = np.zeros_like(x)
@@ -348,7 +350,7 @@ def _pool_windows(
     input_size: tuple[int, ...], kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes,
     ceil_mode: bool,
 ) -> Array:  # fmt: skip
-    """For each output position, as an array of output's shape, the list of input positions in its window."""
+    """An array of the output's shape: for each output position the list of input positions in its window."""
     dims = len(input_size)
     kernel, pad, dilate = _each(kernel_size, dims), _each(padding, dims), _each(dilation, dims)
     step = kernel if stride is None else _each(stride, dims)
@@ -364,7 +366,7 @@ def _pool_windows(
 def _avg_pool_divisors(
     windows: Array, input_size: tuple[int, ...], kernel_size: Sizes, stride: Sizes | None, padding: Sizes
 ) -> Array:
-    """How many positions of each window lie in the padded input: `ceil_mode` may push some beyond it."""
+    """The number of positions of each window in the padded input; with `ceil_mode` a window may reach beyond it."""
     dims = len(input_size)
     kernel, pad = _each(kernel_size, dims), _each(padding, dims)
     step = kernel if stride is None else _each(stride, dims)
@@ -379,7 +381,7 @@ def _avg_pool_divisors(
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> Array:
-    """x (N, C, *): each channel to mean 0 and variance 1 over the batch, times weight (C), plus bias (C)."""
+    """x (N, C, *): each channel normalised to mean 0 and variance 1 over the batch, times weight (C), plus bias (C)."""
     y = np.zeros_like(x)
     for c in range(x.shape[1]):
         values = x[:, c]
@@ -408,7 +410,7 @@ def softmax_cross_entropy(scores: Array, target: Array) -> float:
     """The mean over n of −log(e^scores[n, target[n]] / Σ_c e^scores[n, c]): scores (N, C), target (N), ints."""
     losses = []
     for row, wanted in zip(scores, target):
-        row = row - row.max()  # changes no quotient, and nothing overflows
+        row = row - row.max()  # avoids overflow and leaves the quotients unchanged
         losses.append(np.log(np.exp(row).sum()) - row[wanted])
     return float(np.mean(losses))
 
@@ -443,7 +445,7 @@ def _pad(x: Array, padding: Padding) -> Array:
 
 
 def _unpad(padded: Array, padding: Padding, size: tuple[int, ...]) -> Array:
-    """What `_pad` put zeros around."""
+    """The inverse of `_pad`: the part of spatial size `size` without the padding."""
     pairs = _pairs(padding, padded.ndim - 2)
     inside = [slice(before, before + s) for (before, _), s in zip(pairs, size)]
     return padded[(slice(None), slice(None), *inside)]

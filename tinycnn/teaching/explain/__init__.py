@@ -1,9 +1,9 @@
-"""A convolution and a max pooling as numbers to point at, forward and backward, on one page or in one figure.
+"""A convolution and a max pooling with numbers, forward and backward, as an interactive page or a figure.
 
     tinycnn explain --input 5 5 --kernel 3 3 --stride 2 --padding 1 --out explain.html
     tinycnn explain --figure conv.svg
 
-The page needs nothing but a browser: no network, no further file.
+The page is one file and needs only a browser, no network.
 """
 
 from tinycnn.teaching.explain.command import main

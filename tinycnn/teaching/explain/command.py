@@ -44,7 +44,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the page, the figure, or both if both are named. Returns 2, after one line, where that cannot be."""
+    """Writes the page, the figure, or both if both are named. Returns the exit status: 2 after printing an error."""
     options = _parse(argv)
     try:
         pairs = {name: _pair(name, getattr(options, name)) for name in PAIRS}
@@ -79,7 +79,7 @@ def _figure(geometry: ConvGeometry, seed: int, extension: str) -> bytes:
 
 
 def _write(path: str, content: bytes) -> None:
-    """All of it or nothing: a file of that name that exists is replaced only once the new one is whole."""
+    """Writes a file atomically and prints its name. OSError for a folder."""
     if os.path.isdir(path):
         raise OSError(f"{path} is a folder")
     write_whole(path, content)
@@ -87,7 +87,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def page(geometry: ConvGeometry, seed: int = 0) -> str:
-    """The page as text: template, style, formulas, behaviour and arrays in one."""
+    """The page as HTML: template, style, formulas, script and arrays in one text."""
     pooling = PoolGeometry()
     arrays = {
         "conv": {name: array.tolist() for name, array in worked_conv(geometry, seed).items()},
@@ -111,4 +111,4 @@ def page(geometry: ConvGeometry, seed: int = 0) -> str:
 
 
 def _resource(name: str) -> str:
-    return resources.files("tinycnn.explain").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("tinycnn.teaching.explain").joinpath(name).read_text(encoding="utf-8")

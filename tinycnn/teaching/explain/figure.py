@@ -1,4 +1,4 @@
-"""The still picture, for slides: one output and one input gradient, each with the products that make it."""
+"""The figure for slides: one output and one input gradient, each with the products that it sums."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from matplotlib.patches import Rectangle
 
 from tinycnn.teaching.explain.worked import ConvGeometry
 
-# Okabe and Ito, "Color Universal Design", 2008; the page has the same.
+# Okabe and Ito, "Color Universal Design", 2008; the page uses the same colours.
 HUES = {"x": "#56b4e9", "w": "#e69f00", "columns": "#cc79a7", "y": "#2fb28a"}
 SELECTED = "#d55e00"
 Index = tuple[int, ...]
 
 
 def draw(arrays: Mapping[str, np.ndarray], geometry: ConvGeometry, extension: str) -> bytes:
-    """The picture as a file's content, the same bytes each time."""
+    """The content of a figure file, the same bytes every time. `extension`: png, svg or pdf."""
     KH, KW = geometry.kernel
     C, O, (OH, OW), (PH, PW) = geometry.channels, geometry.filters, geometry.output, geometry.padding
     meetings = [
@@ -78,7 +78,7 @@ def _each_filter(filters: int, indices: Iterable[Index]) -> set[Index]:
 
 
 def _extent(array: np.ndarray) -> tuple[float, float]:
-    """Rows and columns of cells that an array takes: channels below each other, filters of w side by side."""
+    """Rows and columns of cells that an array occupies: channels below each other, filters of w side by side."""
     if array.ndim == 2:
         return array.shape[0], array.shape[1]
     blocks, across = (array.shape[0], 1) if array.ndim == 3 else (array.shape[1], array.shape[0])

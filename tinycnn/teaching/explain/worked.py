@@ -1,4 +1,4 @@
-"""The worked examples: small whole numbers in, every array of the forward and backward pass out, by tinycnn itself."""
+"""The worked examples: all arrays of a forward and backward pass on small integers, computed by tinycnn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinycnn.nn import functional as F
 from tinycnn.ops.windows import Window, im2col
 from tinycnn.tensor import Tensor
 
-# What still fits on a screen; the page holds its visitors to the same limits.
+# What fits on a screen; the page enforces the same limits.
 LIMITS = {
     "input": (1, 12), "kernel": (1, 5), "stride": (1, 5), "padding": (0, 4), "dilation": (1, 4),
     "channels": (1, 3), "filters": (1, 3), "output": (1, 12), "rows": (1, 50), "columns": (1, 64),
@@ -22,7 +22,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConvGeometry:
-    """ValueError, naming the limit, for what does not fit on the page."""
+    """The geometry of the convolution, one image. ValueError, naming the limit, if it does not fit on the page."""
 
     input: Pair = (5, 5)
     kernel: Pair = (3, 3)
@@ -43,18 +43,20 @@ class ConvGeometry:
 
     @property
     def window(self) -> Window:
+        """The sliding windows."""
         pads = tuple((p, p) for p in self.padding)
         return Window(self.input, self.kernel, self.stride, pads, self.dilation)
 
     @property
     def output(self) -> Pair:
+        """(OH, OW), the output size."""
         OH, OW = self.window.output_size
         return OH, OW
 
 
 @dataclass(frozen=True)
 class PoolGeometry(ConvGeometry):
-    """One channel; the padding is at most half the kernel, as `F.max_pool2d` wants it."""
+    """The geometry of the max pooling, one channel. ValueError for a padding above half the kernel."""
 
     padding: Pair = (0, 0)
 
@@ -71,8 +73,8 @@ def _check(name: str, number: int, what: str = "") -> None:
 
 
 def numbers(seed: int) -> dict[str, np.ndarray]:
-    """Small whole numbers for the largest geometry. Others use their first corner, so that a change of the stride
-    leaves the input as it is."""
+    """Small integers for the largest geometry. Smaller ones use the first corner of each array, so that changing the
+    stride does not change the input."""
     rng = np.random.default_rng(seed)
     size, kernel, channels, filters, output = (
         LIMITS[name][1] for name in ("input", "kernel", "channels", "filters", "output")
@@ -87,8 +89,8 @@ def numbers(seed: int) -> dict[str, np.ndarray]:
 
 
 def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
-    """x (C, H, W), w (O, C, KH, KW), columns (C·KH·KW, OH·OW), y (O, OH, OW), and d followed by each name for its
-    gradient; dx_padded is the input gradient before the padding is cropped, db (O) that of a bias."""
+    """x (C, H, W), w (O, C, KH, KW), columns (C·KH·KW, OH·OW), y (O, OH, OW), and the gradients dx, dw, dcolumns, dy;
+    dx_padded is the input gradient before the padding is cropped, db (O) that of a bias."""
     given, (KH, KW), (H, W), (OH, OW) = numbers(seed), geometry.kernel, geometry.input, geometry.output
     C, O = geometry.channels, geometry.filters
     x = Tensor(given["x"][None, :C, :H, :W].astype("float64"), requires_grad=True)
@@ -110,13 +112,13 @@ def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def worked_pool(geometry: PoolGeometry, seed: int = 0) -> dict[str, np.ndarray]:
-    """x (1, H, W), y (1, OH, OW), dy, dx of a max pooling."""
+    """x (1, H, W), y (1, OH, OW) and the gradients dy, dx of a max pooling."""
     given, (H, W), (OH, OW) = numbers(seed), geometry.input, geometry.output
     x = Tensor(given["pool_x"][None, :, :H, :W].astype("float64"), requires_grad=True)
     dy = Tensor(given["pool_dy"][None, :, :OH, :OW].astype("float64"))
     y = F.max_pool2d(x, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
     y.backward(dy)
-    # A window that lies on padding only has the maximum −∞: no whole number, so the page gets None for it.
+    # Floats: a window entirely in the padding has the maximum −∞.
     found = {"x": x[0], "y": y[0], "dy": dy[0], "dx": _grad(x)[0]}
     with no_grad():
         return {name: tensor.detach().numpy() for name, tensor in found.items()}

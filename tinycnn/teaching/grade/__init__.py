@@ -1,9 +1,9 @@
 """The grader of the exercises in coursework/:
 
-    tinycnn grade coursework/            the same as  python -m tinycnn.grade coursework/
+    tinycnn grade coursework/            is short for    python -m tinycnn.grade coursework/
 
-Every step runs in a process of its own (runner.py, student.py); its results are compared with tinycnn.reference
-(exercise.py), and wrong ones with what known mistakes would give (conv.py, pool_and_loss.py, lenet.py).
+Every step runs in a process of its own (runner.py, student.py). Its results are compared with tinycnn.reference
+(exercise.py), and wrong results with those of known mistakes (conv.py, pool_and_loss.py, lenet.py).
 """
 
 from tinycnn.teaching.grade.command import grade_step, main

@@ -1,4 +1,4 @@
-"""The command: grades the steps one after the other, and never fails because of what a student wrote."""
+"""The command line: grades the steps in order; errors in a student's code never end it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _all_wrong(graded: Graded, problem: str) -> Graded:
 
 
 def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) -> str:
-    """A word of warning when a wrong step imports a wrong one."""
+    """A note for a wrong step that imports an earlier wrong step; else empty."""
     if not any(check.problem for check in graded.checks):
         return ""
     wrong = {g.step.module: g.step.number for g in earlier if any(check.problem for check in g.checks)}
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 if everything asked for is right, 1 if not, 2 if the command cannot be carried out."""
+    """Grades and prints a report. Returns the exit status: 0 if all is right, 1 if not; 2 for a wrong command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
     numbers, folder = [step.number for step in STEPS], options.folder

@@ -1,7 +1,7 @@
 """Steps 1 to 7: the size of the output, convolution with loops and with im2col, and their gradients.
 
-The expected values are those of tinycnn.reference. Each mistake is that reference with the wrong arguments, or with
-something wrong done to its result.
+The expected values are those of tinycnn.reference. Each mistake is that reference with wrong arguments, or with a wrong
+change of its result.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ DILATION_SIZES = [
 
 
 def normal(rng: np.random.Generator, *shape: int, small: bool = False) -> Array:
-    """Random numbers; `small`: whole ones from ±1 to ±5, with which a case can be worked out on paper."""
+    """Normal random numbers; with `small`, integers from ±1 to ±5, so that a case can be computed on paper."""
     if not small:
         return rng.standard_normal(shape)
     numbers = np.array([-5.0, -4, -3, -2, -1, 1, 2, 3, 4, 5])
-    return rng.choice(numbers, shape, replace=int(np.prod(shape)) > len(numbers))  # all different, if they can be
+    return rng.choice(numbers, shape, replace=int(np.prod(shape)) > len(numbers))  # all different, if there are enough
 
 
 def with_random(sizes: list, rng: np.random.Generator, dilated: bool = False) -> list:
-    """The sizes, and one more case that only the seed knows."""
+    """The sizes and one random case."""
     N, C, O, KH, KW, S, P = (int(rng.integers(2, high)) for high in (4, 4, 5, 4, 5, 4, 3))
     D = int(rng.integers(2, 4)) if dilated else 1
     H, W = (int(rng.integers(D * (K - 1) + 1, D * (K - 1) + 6)) for K in (KH, KW))
@@ -138,7 +138,7 @@ def pad_at_end(x: Array, padding: int) -> Array:
 
 
 def at_wrong_places(x, w, b, stride=1, padding=0, dilation=1, *, steps=None, taps=None):
-    """The right number of windows, `steps` apart instead of `stride`, with their taps `taps` apart."""
+    """The right number of windows with the wrong stride `steps` and the wrong dilation `taps`."""
     OH, OW = output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
     return conv(x, w, b, steps or stride, padding, taps or dilation)[:, :, :OH, :OW]
 
@@ -154,13 +154,13 @@ def overwritten_sum(x: Array, w: Array, b: Array, *geometry: int) -> Array:
 
 
 def rows_by_kernel(w: Array) -> Array:
-    """The weight as a reshape of (O, KH·KW·C) would give it, in the order of (O, C·KH·KW)."""
+    """The weight with its rows in the order (KH, KW, C), read as (C, KH, KW)."""
     O, C, KH, KW = w.shape
     return w.transpose(0, 2, 3, 1).reshape(O, C, KH, KW)
 
 
 def undilated(mistakes: list[Mistake]) -> list[Mistake]:
-    """Those that can be made without dilation."""
+    """The mistakes that are possible without dilation."""
     return [mistake for mistake in mistakes if "dilation" not in mistake.name]
 
 
@@ -234,7 +234,7 @@ def embedded(grad_output: Array, height: int, width: int) -> Array:
 
 
 def gradients_at_wrong_places(g, x, w, b, stride=1, padding=0, dilation=1, *, steps=None, taps=None):
-    """The gradients if the windows were `steps` apart and their taps `taps` apart."""
+    """The gradients for the wrong stride `steps` and the wrong dilation `taps`."""
     steps, taps = steps or stride, taps or dilation
     shape = output_shape(x.shape[2:], w.shape[2:], steps, padding, taps)
     return gradients(embedded(g, *shape), x, w, b, steps, padding, taps)
@@ -247,7 +247,7 @@ def padded_dx(g: Array, x: Array, w: Array, b: Array, stride: int, padding: int,
 
 
 def overwritten_dx(g, x, w, b, stride=1, padding=0, dilation=1, *, sums_channels=False):
-    """dx with = for +=: the last window (and, unless they were summed, the last output channel) stays."""
+    """dx with = instead of +=: keeps the last window and, unless `sums_channels`, the last output channel."""
     N, C, H, W = x.shape
     dx = np.zeros((N, C, H + 2 * padding, W + 2 * padding))
     wanted = np.einsum("noij,ockl->nijckl", g if sums_channels else g[:, -1:], w if sums_channels else w[-1:])
@@ -260,7 +260,7 @@ def overwritten_dx(g, x, w, b, stride=1, padding=0, dilation=1, *, sums_channels
 
 
 def overwritten_dw(g, x, w, b, *geometry, keeps_batch=False):
-    """dw with = for +=: the last position stays, of the last sample or summed over the samples."""
+    """dw with = instead of +=: keeps the last position, of the last sample or summed over the samples."""
     last = np.zeros_like(g)
     samples = slice(None) if keeps_batch else slice(-1, None)
     last[samples, :, -1, -1] = g[samples, :, -1, -1]
@@ -467,7 +467,7 @@ def draw_col2im(rng: np.random.Generator) -> list[Case]:
 
 
 def overwriting_col2im(columns, size, K, S, P, D, *, by_position=False):
-    """col2im with = for +=, looping over the kernel, or over the positions."""
+    """col2im with = instead of +=, in a loop over the kernel or over the positions."""
     (H, W), OH = size, output_shape(size, K, S, P, D)[0]
     a = six(columns, columns.shape[1] // (K[0] * K[1]), K, OH)
     x = np.zeros((*a.shape[:2], H + 2 * P, W + 2 * P))
@@ -492,7 +492,7 @@ def col2im_mistakes() -> list[Mistake]:
         return reference.col2im_loops(columns, (size[0] + 2 * P, size[1] + 2 * P), K, S, 0, D)
 
     def reordered(columns: Array, order: tuple[int, ...], shape: Callable[..., tuple], *a: Any) -> Array:
-        """The columns read in another order of rows."""
+        """col2im of the columns with their rows in another order."""
         size, K, *g = a
         C, OH = columns.shape[1] // (K[0] * K[1]), output_shape(size, K, *g)[0]
         OW = columns.shape[2] // OH
@@ -556,7 +556,7 @@ def insert_zeros(grad_output: Array, stride: int) -> Array:
 
 
 def zeros_everywhere(grad_output: Array, stride: int) -> Array:
-    """`stride − 1` zeros behind the last row and column too."""
+    """`stride − 1` zeros also after the last row and column."""
     return embedded(insert_zeros(grad_output, stride), *(stride * n for n in grad_output.shape[2:]))
 
 
@@ -594,7 +594,7 @@ def transpose(grad_output, w, input_size, stride=1, padding=0, dilation=1):
 
 
 def without_leftover(g, w, size, stride, padding, dilation):
-    """Without the rows and columns behind the last window: the size that the output size alone suggests."""
+    """Without the rows and columns after the last window: the smallest size with this output size."""
     dx = transpose(g, w, size, stride, padding, dilation)
     (OH, OW), (KH, KW) = g.shape[2:], w.shape[2:]
     return dx[:, :, : (OH - 1) * stride + dilation * (KH - 1) + 1 - 2 * padding,
@@ -602,7 +602,7 @@ def without_leftover(g, w, size, stride, padding, dilation):
 
 
 def leftover_in_front(g, w, size, *a):
-    """The rows and columns behind the last window, put before the first one."""
+    """With the rows and columns after the last window moved before the first."""
     dx = without_leftover(g, w, size, *a)
     return np.pad(dx, ((0, 0), (0, 0), (size[0] - dx.shape[2], 0), (size[1] - dx.shape[3], 0)))
 

@@ -1,7 +1,7 @@
-"""What an exercise is to the grader, how a result is judged, and how a mistake is recognised.
+"""Exercises, the comparison of results, and the diagnosis of mistakes.
 
-A mistake is recognised by its numbers: each named mistake is a function that computes what it would give. If a
-student's wrong results are those numbers on every case, that is what the student did.
+A known mistake is a function that computes its wrong result. If a student's results equal it in every case, the grader
+names that mistake.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from tinycnn.teaching.grade.runner import Unknown
 from tinycnn.teaching.grade.student import Student
 
-# Of float64 sums of some hundred products; single precision is wrong by 1e-7.
+# Above the rounding error of float64 sums of some hundred products, below the 1e-7 of single precision.
 TOLERANCE = 1e-9
 
 TODO = ("not written yet", "not tried")
 
-# The results whose first axis is the batch.
+# Results whose first axis is the batch.
 BATCHED = ("y", "x", "dx", "columns", "spread", "d_scores")
 
 
@@ -32,7 +32,7 @@ class Case:
     arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        """In one line, or with a line for each array whose elements are shown."""
+        """One line, or one line for each array whose elements are shown."""
         words = [_described(name, value) for name, value in self.arguments.items()]
         if len(", ".join(words)) <= 100:
             return ", ".join(words)
@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong way to compute the result called `result`, and what to say of it."""
+    """A wrong way to compute the result `result`; `name` describes it in the report."""
 
     result: str
     name: str
@@ -54,15 +54,15 @@ class Exercise:
     """One function of a step.
 
     Attributes:
-        function: its name.
-        results: the names of what it returns; more than one: a tuple.
-        points: for each result, the points of each level; a level is a group of cases.
-        draw: makes the cases, the smallest first, from a random generator.
-        expected: the oracle, called with the arguments of a case.
-        mistakes: the ones that are known by name.
-        judge: instead of the oracle: what is wrong with the returned value, or None.
-        timeout: seconds for one call, at least; None for the grader's.
-        after: whether all earlier functions of the step must be right before this one is tried.
+        function: the name of the function.
+        results: the names of its results; several are returned as a tuple.
+        points: result to level to points; a level is a group of cases.
+        draw: draws the cases from a random generator, the smallest first.
+        expected: computes the right results from the arguments of a case.
+        mistakes: the known mistakes.
+        judge: replaces `expected`: describes what is wrong with a returned value, or returns None.
+        timeout: minimum of seconds for one call; None for the grader's timeout.
+        after: whether all earlier functions of the step must be right before this one is called.
     """
 
     function: str
@@ -78,6 +78,8 @@ class Exercise:
 
 @dataclass
 class Step:
+    """One exercise file: its number and title, the name of the module, and its functions."""
+
     number: int
     title: str
     module: str
@@ -86,12 +88,13 @@ class Step:
 
     @property
     def max_score(self) -> float:
+        """The sum of the points of all exercises."""
         return sum(p for e in self.exercises for levels in e.points.values() for p in levels.values())
 
 
 @dataclass
 class Check:
-    """The verdict on one result of one function at one level of cases; `problem` is empty if it is right."""
+    """The verdict on one result of one function at one level; `problem` is empty if it is right."""
 
     step: int
     function: str
@@ -105,17 +108,18 @@ class Check:
 
     @property
     def score(self) -> float:
+        """All points if the result is right, else 0."""
         return 0.0 if self.problem else self.points
 
     @property
     def todo(self) -> bool:
-        """Whether nothing is wrong but that the function still raises NotImplementedError, or waits for another."""
+        """Whether the function still raises NotImplementedError or was not tried."""
         return self.problem.startswith(TODO)
 
 
 @dataclass
 class Graded:
-    """A step after grading."""
+    """The checks of a step, a note, and what the exercise printed."""
 
     step: Step
     checks: list[Check] = field(default_factory=list)
@@ -124,6 +128,7 @@ class Graded:
 
     @property
     def score(self) -> float:
+        """The sum of the points of all checks."""
         return sum(check.score for check in self.checks)
 
 
@@ -132,7 +137,7 @@ class Graded:
 
 @dataclass
 class _Answer:
-    """What came of one case: for each result a value, or what went wrong instead."""
+    """The outcome of one case: a value for each result, or the problem."""
 
     case: Case
     expected: tuple
@@ -141,7 +146,7 @@ class _Answer:
 
 
 def grade_exercise(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
-    """One Check for each result and level, from one call a case."""
+    """Calls the function once per case and returns a Check for each result and level."""
     try:
         cases = exercise.draw(np.random.default_rng([seed, number, len(exercise.function)]))
     except ImportError as error:
@@ -151,7 +156,7 @@ def grade_exercise(exercise: Exercise, number: int, student: Student, seed: int)
         answer = _ask(exercise, case, student)
         answers.append(answer)
         if student.process is None or answer.problem.startswith(TODO):
-            break  # what hangs or dies once will do so again
+            break  # it would hang or die again
     checks = []
     for index, result in enumerate(exercise.results):
         diagnosed = False
@@ -176,7 +181,7 @@ def grade_exercise(exercise: Exercise, number: int, student: Student, seed: int)
 
 
 def unchecked(number: int, exercises: Sequence[Exercise], problem: str) -> list[Check]:
-    """Checks of functions that could not be called, all for the same reason."""
+    """Failed checks of functions that could not be called, all with the same `problem`."""
     return [
         Check(number, exercise.function, result, level, points, 0, problem)
         for exercise in exercises
@@ -210,7 +215,7 @@ def _ask(exercise: Exercise, case: Case, student: Student) -> _Answer:
 
 
 def failure(function: str, outcome: dict[str, Any]) -> str:
-    """What went wrong with a call that returned nothing, as a sentence; empty if it returned."""
+    """A sentence about a call that did not return; empty if it did."""
     status = outcome["status"]
     if status == "value":
         return ""
@@ -238,7 +243,7 @@ def _problem(exercise: Exercise, index: int, answer: _Answer) -> str:
 
 
 def _pairs(answers: list[_Answer], index: int) -> list[tuple[Case, Any, Any, bool]]:
-    """(case, got, expected, came): `came` is False for an exception, whose place in the results is empty."""
+    """(case, got, expected, returned) for each answer; `returned` is False, and `got` None, after an exception."""
     return [(a.case, a.values[index] if a.values else None, a.expected[index], bool(a.values)) for a in answers]
 
 
@@ -246,7 +251,7 @@ def _pairs(answers: list[_Answer], index: int) -> list[tuple[Case, Any, Any, boo
 
 
 def difference(name: str, got: Any, expected: Any) -> str:
-    """The first difference, as a sentence; empty if `got` is right."""
+    """A sentence about the first difference; empty if `got` is right."""
     if isinstance(expected, dict):
         if not isinstance(got, dict):
             return f"{name}: expected a dict, got {_kind(got)}"
@@ -279,7 +284,7 @@ def difference(name: str, got: Any, expected: Any) -> str:
 
 
 def same(a: Any, b: Any, tolerance: float = TOLERANCE) -> bool:
-    """Whether two results are the same numbers in the same shape."""
+    """Whether two results have the same shape and, within `tolerance`, the same numbers."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key], tolerance) for key in a)
     if isinstance(a, (Unknown, tuple, str, dict, type(None))) or isinstance(b, (tuple, str, dict, type(None))):
@@ -295,7 +300,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _scale(expected: np.ndarray) -> float:
-    """The size of the largest element, what rounding errors of sums are measured by; with a floor, for zeros."""
+    """The largest absolute value, to which rounding errors are relative; at least 1e-3, for arrays of zeros."""
     finite = np.abs(expected[np.isfinite(expected)])
     return max(float(finite.max()), 1e-3) if finite.size else 1.0
 
@@ -306,12 +311,12 @@ def _scale(expected: np.ndarray) -> float:
 def diagnose(mistakes: Sequence[Mistake], result: str, answers: Sequence[tuple[Case, Any, Any, bool]]) -> str:
     """The name of the mistake that gives these results, or "".
 
-    One that explains every case is named outright. Where others go wrong differently, because two mistakes are at
-    work, the one that explains the smallest wrong case, and most of the others, is named with a "perhaps".
+    A mistake that explains every case is named as such. Otherwise there may be two mistakes: the one that explains the
+    smallest wrong case and most of the others is named with "perhaps".
     """
     wrong = [a for a in answers if not (a[3] and same(a[1], a[2]))]
     if not any(a[3] for a in wrong):
-        return ""  # nothing but exceptions, which speak for themselves
+        return ""  # only exceptions, which the report shows
     if all(a[3] and same(a[1], a[2], 1e-4) for a in answers):
         return "computed in single precision: keep the dtype of the arguments"
     if result in BATCHED and all(a[3] and _first_sample_only(a[1], a[2]) for a in wrong):
@@ -321,7 +326,7 @@ def diagnose(mistakes: Sequence[Mistake], result: str, answers: Sequence[tuple[C
         if all(_gives(mistake, *answer) for answer in answers):
             return mistake.name
     came = [a for a in wrong if a[3]]
-    explained: dict[str, int] = {}  # how many wrong cases, for each mistake that explains the smallest
+    explained: dict[str, int] = {}  # number of wrong cases, for each mistake that explains the smallest
     for mistake in candidates:
         if _gives(mistake, *came[0]):
             count = sum(_gives(mistake, *answer) for answer in came)
@@ -337,7 +342,7 @@ def _first_sample_only(got: Any, expected: np.ndarray) -> bool:
 
 
 def _gives(mistake: Mistake, case: Case, got: Any, expected: Any, came: bool) -> bool:
-    """Whether the mistake would have given `got`; an exception is explained by an exception."""
+    """Whether the mistake gives `got`; an exception matches an exception."""
     try:
         value = mistake.compute(**case.arguments)
     except Exception:
@@ -349,7 +354,7 @@ def _gives(mistake: Mistake, case: Case, got: Any, expected: Any, came: bool) ->
 
 
 def _kind(value: Any) -> str:
-    """The type of a value, and what else identifies it."""
+    """A description of a value: its type, and its shape or content."""
     if isinstance(value, Unknown):
         return f"a {value.type_name}"
     if value is None:
@@ -362,7 +367,7 @@ def _kind(value: Any) -> str:
 
 
 def _described(name: str, value: Any) -> str:
-    """An argument in a report: small arrays of whole numbers in full, others by their shape."""
+    """An argument in a report: small integer arrays in full, others by their shape."""
     if isinstance(value, dict):
         return f"{name} of {len(value)} arrays"
     if not isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""Step 10: the layers that are missing, the whole net's gradients, and training on real digits."""
+"""Step 10: ReLU and the linear layer, the gradients of a whole net, and training on real digits."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def linear_gradient_mistakes() -> list[Mistake]:
 
 
 def scores_of(p: dict[str, Any], images: Any) -> Any:
-    """The net of step 10, of tinycnn's own operators: (N, 1, 16, 16) to (N, 10)."""
+    """The net of step 10 in tinycnn's operators: (N, 1, 16, 16) to (N, 10)."""
     h = F.max_pool2d(F.relu(F.conv2d(images, p["w1"], p["b1"], padding=2)), 2)
     h = F.max_pool2d(F.relu(F.conv2d(h, p["w2"], p["b2"])), 2)
     h = F.relu(F.linear(h.flatten(1), p["w3"], p["b3"]))
@@ -116,7 +116,7 @@ def accuracy(parameters: Arrays, images: Array, labels: Array) -> float:
 
 
 def random_parameters(rng: np.random.Generator, dtype: str = "float64") -> Arrays:
-    """Weights of variance 2 / inputs, biases 0 (in training) or small."""
+    """Weights of variance 2 / fan_in, biases of standard deviation 0.1."""
     parameters = {}
     for name, shape in SHAPES.items():
         inputs = float(np.prod(shape[1:]))
@@ -148,7 +148,7 @@ def draw_training(rng: np.random.Generator) -> list[Case]:
 
 
 def trained(parameters, images, labels, epochs, batch_size, lr, accumulates=False):
-    """Plain gradient descent with the whole set as one batch; `accumulates`: without zero_grad."""
+    """Gradient descent with the whole set as one batch; `accumulates` leaves out zero_grad."""
     p, total = dict(parameters), {name: np.zeros_like(value) for name, value in parameters.items()}
     for _ in range(epochs):
         _, gradients = loss_and_gradients(p, images, labels)
@@ -190,9 +190,9 @@ def draw_digits(rng: np.random.Generator) -> list[Case]:
 
 
 def judge_digits(got: Any, case: Case) -> str | None:
-    """Whether the parameters know the digits: all of those that they were trained on, 80 % of others.
+    """What is wrong with trained parameters: they must classify all training digits, or 80 % of the test digits.
 
-    Right solutions had at least 88 % of them, for 32 seeds of the first parameters.
+    Correct solutions reached at least 88 % for 32 seeds of the initial parameters.
     """
     if not isinstance(got, dict):
         return "expected a dict of parameters"

@@ -55,7 +55,7 @@ def stripped(padded: Array, x: Array, padding: int) -> Array:
 
 
 def max_pool_gradient(g, x, kernel, stride, padding, *, weights=None, add=True, zeros=False):
-    """dx by loops: `weights` says how the gradient is shared among the places of the maximum, in row-major order."""
+    """dx by loops; `weights(n)` gives the shares of n tied maxima, in row-major order."""
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)),
                     constant_values=0.0 if zeros else -np.inf)  # fmt: skip
     dx = np.zeros_like(padded)
@@ -72,7 +72,7 @@ def max_pool_gradient(g, x, kernel, stride, padding, *, weights=None, add=True, 
 
 
 def unravelled_by_height(g, x, kernel, stride, padding):
-    """dx with the place of the maximum at (best // KH, best % KH) instead of (best // KW, best % KW)."""
+    """dx with the maximum at (best // KH, best % KH) instead of (best // KW, best % KW)."""
     KH, KW = kernel
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=-np.inf)
     dx = np.zeros_like(padded)
@@ -246,7 +246,7 @@ def half_turned_softmax(scores: Array) -> Array:
 
 
 def log_sum(scores: Array) -> Array:
-    """log Σ e^s of each row, after its maximum was subtracted."""
+    """log Σ e^s of each row minus its maximum."""
     return np.log(np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1))
 
 
@@ -260,7 +260,7 @@ def naive_loss(scores: Array, target: Array) -> float:
 
 
 def logarithm_apart(scores: Array, target: Array) -> float:
-    """log Σ e^s − s, each overflowing by itself."""
+    """log Σ e^s − s without subtracting the maximum, so that e^s overflows."""
     with np.errstate(all="ignore"):
         return float((np.log(np.exp(scores).sum(axis=1)) - chosen(scores, target)).mean())
 
@@ -271,7 +271,7 @@ def softmax_over_batch(scores: Array, target: Array) -> float:
 
 
 def logarithm_of_zero(scores: Array, target: Array) -> float:
-    """The maximum is subtracted, but the logarithm is taken of a quotient that may be 0."""
+    """Subtracts the maximum, but takes the logarithm of a quotient that may be 0."""
     with np.errstate(all="ignore"):
         return float(-np.log(chosen(softmax(scores), target)).mean())
 

@@ -1,4 +1,4 @@
-"""What the grader says: a text for people, and Gradescope's results.json."""
+"""The grader's reports: text for the terminal, and Gradescope's results.json."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ SHOWN_OUTPUT = 10  # lines of what the student printed
 
 
 def points(number: float) -> str:
+    """A number of points, without trailing zeros."""
     return f"{number:g}"
 
 
 def details(check: Check) -> list[str]:
-    """What is wrong, where, and why, a line each."""
+    """Lines with the case, the problem and the likely mistake."""
     if check.todo:
         return [check.problem]
     lines = [f"{'      ' if i else 'case: '}{line}" for i, line in enumerate(check.case.splitlines())]
@@ -25,10 +26,12 @@ def details(check: Check) -> list[str]:
 
 
 def title(check: Check) -> str:
+    """Function, result and level of a check."""
     return ", ".join(filter(None, (f"{check.function}: {check.result}", check.level)))
 
 
 def step_lines(graded: Graded, colour: bool = False) -> list[str]:
+    """The lines of the report on one step; `colour` adds ANSI colours."""
     step, green, red, bold, end = graded.step, *((GREEN, RED, BOLD, END) if colour else ("",) * 4)
     heading = f"step {step.number:>2}  {step.title}"
     lines = [f"{bold}{heading:<72}{points(graded.score):>5} / {points(step.max_score)}{end}"]
@@ -51,6 +54,7 @@ def step_lines(graded: Graded, colour: bool = False) -> list[str]:
 
 
 def summary(all_graded: Sequence[Graded]) -> str:
+    """The last line of the report: the total of points."""
     score, most = sum(g.score for g in all_graded), sum(g.step.max_score for g in all_graded)
     cases = sum(check.cases for g in all_graded for check in g.checks)
     return f"total: {points(score)} of {points(most)} points ({cases} results of calls with random numbers compared)"

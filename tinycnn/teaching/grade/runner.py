@@ -1,8 +1,8 @@
-"""The student's process: it imports one exercise and calls its functions with the arguments that it is sent.
+"""The student's process: imports one exercise and calls its functions with the arguments that the grader sends.
 
-It is started as a file, imports nothing of tinycnn and knows no expected value: the grader, another process, sends
-arguments, gets back results and compares. So a student's endless loop, crash or `os._exit` costs one call and not
-the run. Messages are a length, a line of JSON and the arrays in NumPy's own format, in which no code can travel.
+It is run as a script, imports nothing of tinycnn and knows no expected values: the grader, another process, compares
+the results. So an endless loop, a crash or `os._exit` in an exercise costs one call and not the run. A message is a
+length, a line of JSON and arrays in NumPy's format without pickles, so it cannot carry code.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ KEPT_OUTPUT = 2000  # characters of what the student prints
 
 
 class Unknown:
-    """Stands for a value of a type that does not travel."""
+    """Placeholder for a value of a type that messages cannot hold."""
 
     def __init__(self, type_name: str):
         self.type_name = type_name
 
 
 def send(stream: BinaryIO, message: Any) -> None:
+    """Writes one message: nested tuples and dicts of numbers, strings, arrays and None."""
     arrays: list[np.ndarray] = []
     payload = io.BytesIO()
     payload.write(json.dumps(_encoded(message, arrays)).encode() + b"\n")
@@ -44,7 +45,7 @@ def send(stream: BinaryIO, message: Any) -> None:
 
 
 def receive(stream: BinaryIO) -> Any:
-    """The next message. EOFError if the other side has gone."""
+    """Reads the next message. EOFError if the other process has ended."""
     data = stream.read(size) if (size := int.from_bytes(stream.read(8), "big")) else b""
     if not data or len(data) < size:
         raise EOFError
@@ -84,7 +85,7 @@ def _decoded(tree: Any, arrays: list[np.ndarray]) -> Any:
 
 
 class _Printed(io.TextIOBase):
-    """Takes the place of standard output, and keeps its beginning."""
+    """Replaces standard output and keeps the first KEPT_OUTPUT characters."""
 
     text = ""
 
@@ -116,7 +117,7 @@ def _attempt(folder: str, function: Callable, *arguments: Any) -> dict[str, Any]
 
 
 def _copies(value: Any) -> Any:
-    """The contents of all arrays in `value`, to be compared later."""
+    """The contents of all arrays in `value`, for a later comparison."""
     if isinstance(value, dict):
         return [_copies(item) for item in value.values()]
     if isinstance(value, tuple):
@@ -144,7 +145,8 @@ def _serve(folder: str, module_name: str, requests: BinaryIO, replies: BinaryIO)
 
 
 def main() -> None:
-    # The pipes to the grader become private; what the student reads or prints goes nowhere.
+    """Serves calls until the grader closes the pipe."""
+    # The pipes to the grader get new descriptors; standard input, output and error go to the null device.
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -152,7 +154,7 @@ def main() -> None:
     try:
         _serve(sys.argv[1], sys.argv[2], requests, replies)
     except (EOFError, BrokenPipeError):
-        os._exit(0)  # the grader has no more questions
+        os._exit(0)  # the grader has closed the pipe
 
 
 if __name__ == "__main__":

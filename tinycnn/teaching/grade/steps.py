@@ -1,4 +1,4 @@
-"""The ladder: all steps in order."""
+"""All steps, in order."""
 
 from __future__ import annotations
 

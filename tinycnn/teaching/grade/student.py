@@ -1,4 +1,4 @@
-"""The grader's end of the student's process: start it, ask it, and survive whatever it does."""
+"""The grader's side of the student's process: starts it, calls functions in it, and handles hangs and crashes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from typing import Any
 import tinycnn
 from tinycnn.teaching.grade import runner
 
-# Of a student's own file, what it may import besides NumPy, the standard library and the other steps.
+# What step 10 may import besides NumPy, the standard library and the other steps.
 TINYCNN_IN_LENET = ("tinycnn", "tinycnn.optim", "tinycnn.data")
 TINYCNN_NAMES = ("Function", "Tensor", "no_grad", "optim", "data", "Digits", "DataLoader")
 
 
 class Student:
-    """One process with one exercise imported; a new one is started when the old one is gone."""
+    """A process with one exercise imported; it is restarted after it hung or died.
+
+    Args:
+        path: the file of the exercise.
+        timeout: seconds for one call.
+    """
 
     def __init__(self, path: Path, timeout: float):
         self.path, self.timeout = path.resolve(), timeout
@@ -36,7 +41,7 @@ class Student:
         self.stop()
 
     def start(self) -> dict[str, Any]:
-        """Imports the exercise; the outcome of that."""
+        """Starts the process and imports the exercise. Returns the outcome of the import, as `call` does."""
         roots = [str(Path(tinycnn.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, roots))}
         command = [sys.executable, "-P", "-B", runner.__file__, str(self.path.parent), self.path.stem]
@@ -45,17 +50,17 @@ class Student:
         )
         self.replies = queue.Queue()
         threading.Thread(target=_listen, args=(self.process.stdout, self.replies), daemon=True).start()
-        return self._reply(max(self.timeout, 30.0))  # a cold disk is not the student's fault
+        return self._reply(max(self.timeout, 30.0))  # imports from a cold disk take long
 
     def call(self, function: str, arguments: tuple, timeout: float | None = None) -> dict[str, Any]:
-        """The outcome of one call: a dict whose "status" is value, error, missing, timeout or died."""
+        """Calls a function of the exercise. Returns a dict whose "status" is value, error, missing, timeout or died."""
         if self.process is None:
             outcome = self.start()
             if outcome["status"] != "value":
                 return outcome
         assert self.process is not None
         assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # if it is gone, the missing reply says so
+        with contextlib.suppress(OSError):  # if the process has died, the reply says so
             runner.send(self.process.stdin, (function, arguments))  # type: ignore[arg-type]
         return self._reply(self.timeout if timeout is None else timeout)
 
@@ -74,6 +79,7 @@ class Student:
         return outcome
 
     def stop(self) -> None:
+        """Kills the process, if there is one."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -83,7 +89,7 @@ class Student:
 
 
 def _listen(stream: Any, replies: queue.Queue) -> None:
-    """Puts every reply into the queue, and None at the end. (Pipes cannot be waited for with a timeout everywhere.)"""
+    """Puts every reply into the queue, and None at the end: reading a pipe has no timeout on all platforms."""
     with stream, contextlib.suppress(EOFError, OSError, ValueError):
         while True:
             replies.put(runner.receive(stream))
@@ -91,11 +97,11 @@ def _listen(stream: Any, replies: queue.Queue) -> None:
 
 
 def forbidden_import(path: Path, may_use_tinycnn: bool) -> str | None:
-    """The first import in the file that the rules do not allow, as a sentence; None if there is none."""
+    """A sentence about the first import in the file that the rules forbid; None if there is none."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
-        return None  # importing it will say so better
+        return None  # the import reports it with more detail
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
