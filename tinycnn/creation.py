@@ -48,27 +48,25 @@ def _shape(function: str, sizes: tuple[Size, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _filled(
-    function: str, sizes: tuple[Size, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool, *value: float
-) -> Tensor:
+def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
+    """The result of a function of NumPy or CuPy, as a Tensor."""
     make = getattr(backend.module_of(backend.device(device)), function)
-    array = make(_shape(function, sizes), *value, dtype=dtypes.as_dtype(dtype))
-    return Tensor._wrap(array).requires_grad_(requires_grad)
+    return Tensor._wrap(make(*arguments, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
 def zeros(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros of shape `size`."""
-    return _filled("zeros", size, dtype, device, requires_grad)
+    return _made("zeros", (_shape("zeros", size),), dtype, device, requires_grad)
 
 
 def ones(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones of shape `size`."""
-    return _filled("ones", size, dtype, device, requires_grad)
+    return _made("ones", (_shape("ones", size),), dtype, device, requires_grad)
 
 
 def empty(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory of shape `size`: the values are arbitrary."""
-    return _filled("empty", size, dtype, device, requires_grad)
+    return _made("empty", (_shape("empty", size),), dtype, device, requires_grad)
 
 
 def full(
@@ -77,7 +75,7 @@ def full(
     """Shape `size`, filled with `fill_value`; by default bool, int64 or the default dtype, after the value's type."""
     if dtype is None and isinstance(fill_value, (bool, int)):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
-    return _filled("full", (size,), dtype, device, requires_grad, fill_value)
+    return _made("full", (_shape("full", (size,)), fill_value), dtype, device, requires_grad)
 
 
 def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *value: float) -> Tensor:
@@ -124,8 +122,7 @@ def arange(
         raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
     if dtype is None and all(isinstance(value, (int, np.integer)) for value in (start, end, step)):
         dtype = dtypes.int64
-    xp = backend.module_of(backend.device(device))
-    return Tensor._wrap(xp.arange(start, end, step, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
+    return _made("arange", (start, end, step), dtype, device, requires_grad)
 
 
 def linspace(
@@ -135,8 +132,7 @@ def linspace(
     """`steps` equally spaced values from `start` to `end`, both included. ValueError for negative `steps`."""
     if steps < 0:
         raise ValueError(f"linspace: expected at least 0 steps, got {steps}")
-    xp = backend.module_of(backend.device(device))
-    return Tensor._wrap(xp.linspace(start, end, steps, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
+    return _made("linspace", (start, end, steps), dtype, device, requires_grad)
 
 
 def eye(
@@ -145,8 +141,7 @@ def eye(
     """(n, m), by default (n, n), with ones on the diagonal and zeros elsewhere."""
     if n < 0 or (m is not None and m < 0):
         raise ValueError(f"eye: sizes must not be negative, got {n} and {m}")
-    xp = backend.module_of(backend.device(device))
-    return Tensor._wrap(xp.eye(n, m, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
+    return _made("eye", (n, m), dtype, device, requires_grad)
 
 
 def _drawn(

@@ -29,12 +29,12 @@ def device_count() -> int:
 
 def synchronize(device: DeviceLike = "cuda") -> None:
     """Waits until all work submitted to the GPU `device` is done. ValueError for the CPU."""
-    backend.cupy().cuda.Device(_gpu("synchronize", device).index).synchronize()
+    _gpu("synchronize", device).synchronize()
 
 
 def memory_allocated(device: DeviceLike = "cuda") -> int:
     """Bytes occupied by arrays on the GPU, without those of captured steps. ValueError for the CPU."""
-    with backend.cupy().cuda.Device(_gpu("memory_allocated", device).index):
+    with _gpu("memory_allocated", device):
         return backend.cupy().get_default_memory_pool().used_bytes()
 
 
@@ -43,7 +43,7 @@ def memory_reserved(device: DeviceLike = "cuda") -> int:
 
     Nothing is returned to the GPU before `empty_cache`, so this is slightly above the peak of `memory_allocated`.
     """
-    with backend.cupy().cuda.Device(_gpu("memory_reserved", device).index):
+    with _gpu("memory_reserved", device):
         return backend.cupy().get_default_memory_pool().total_bytes()
 
 
@@ -52,11 +52,12 @@ def empty_cache() -> None:
     backend.cupy().get_default_memory_pool().free_all_blocks()
 
 
-def _gpu(name: str, spec: DeviceLike) -> backend.Device:
+def _gpu(name: str, spec: DeviceLike) -> Any:
+    """CuPy's object for the GPU `spec`. ValueError, naming the function `name`, for the CPU."""
     found = backend.device(spec)
     if found.type != "cuda":
         raise ValueError(f"{name}: expected a GPU, got {found}")
-    return found
+    return backend.cupy().cuda.Device(found.index)
 
 
 # --- captured steps -----------------------------------------------------------------------------------------

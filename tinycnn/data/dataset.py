@@ -242,18 +242,16 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Indexable, indices: Sequence[int] | np.ndarray):
         self.dataset = dataset
-        self.indices = np.asarray(indices)
-        if self.indices.size == 0:
-            self.indices = self.indices.astype(np.int64)
-        if self.indices.ndim != 1 or self.indices.dtype.kind not in "iu":
-            raise ValueError(
-                "Subset: expected a sequence of integer indices, "
-                f"got shape {self.indices.shape} of {self.indices.dtype}"
-            )
-        outside = self.indices[(self.indices < 0) | (self.indices >= len(dataset))]
+        indices = np.asarray(indices)
+        indices = indices if indices.size else indices.astype(np.int64)
+        if indices.ndim != 1 or indices.dtype.kind not in "iu":
+            found = f"shape {indices.shape} of {indices.dtype}"
+            raise ValueError(f"Subset: expected a sequence of integer indices, got {found}")
+        outside = indices[(indices < 0) | (indices >= len(dataset))]
         if outside.size:
             raise ValueError(f"Subset: expected indices within 0..{len(dataset) - 1}, got {outside[0]}")
-        self._places = backend.to_device(self.indices, device_of_batches(dataset))
+        self.indices = indices
+        self._places = backend.to_device(indices, device_of_batches(dataset))
 
     def to(self, device: DeviceLike) -> Subset:
         """The same items of the data set on `device`. TypeError if the data set is not a `Dataset`."""

@@ -37,18 +37,10 @@ class Digits(ArrayDataset):
             ) from error
         digits = load_digits()
         images = enlarge(digits.images / 16, scale)[:, None]  # pixels are 0..16
-        train_part, test_part = train_test_split(
-            np.arange(len(images)), test_size=0.2, stratify=digits.target, random_state=0
-        )
-        part = train_part if train else test_part
-        super().__init__(
-            images[part],
-            digits.target[part],
-            transform,
-            classes="0123456789",
-            name="Digits",
-            normalize=(images[train_part].mean(), images[train_part].std()),
-        )
+        indices = np.arange(len(images))
+        train_part, test_part = train_test_split(indices, test_size=0.2, stratify=digits.target, random_state=0)
+        part, statistics = train_part if train else test_part, (images[train_part].mean(), images[train_part].std())
+        super().__init__(images[part], digits.target[part], transform, "0123456789", "Digits", statistics)
 
 
 def enlarge(images: np.ndarray, scale: int) -> np.ndarray:

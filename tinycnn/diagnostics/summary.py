@@ -69,7 +69,7 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]], 
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
-    given: Any = input_size if _several(input_size) else [input_size]
+    given: Any = input_size if input_size and all(isinstance(s, Sequence) for s in input_size) else [input_size]
     shapes = [tuple(shape) for shape in given]
     if not all(isinstance(size, int) and size >= 0 for shape in shapes for size in shape):
         raise ValueError(f"summary: expected input_size as a shape, or several, got {input_size!r}")
@@ -88,10 +88,6 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]], 
     if show:
         print(result)
     return result
-
-
-def _several(input_size: Any) -> bool:
-    return bool(input_size) and all(isinstance(shape, Sequence) for shape in input_size)
 
 
 @contextmanager
