@@ -28,9 +28,6 @@ SAME_MEANING = {
     "extra_repr": "the options that repr() shows",
 }
 
-# Functions whose first argument may be anything, and why.
-ANY_FIRST: dict[str, str] = {}
-
 
 def is_ours(value):
     return (getattr(value, "__module__", None) or "").split(".")[0] == "tinycnn"
@@ -94,7 +91,7 @@ def untyped(name, function, is_method):
         if parameter.annotation is inspect.Parameter.empty:
             yield f"{name}: no type for {parameter.name}"
     variadic = parameters and parameters[0].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    if parameters and not variadic and parameters[0].annotation in (Any, "Any") and name not in ANY_FIRST:
+    if parameters and not variadic and parameters[0].annotation in (Any, "Any"):
         yield f"{name}: Any for {parameters[0].name}"
     if inspect.signature(function).return_annotation is inspect.Signature.empty and not name.endswith(".__init__"):
         yield f"{name}: no type for the result"

@@ -1,8 +1,8 @@
 """Functions that make tensors from values, sizes or random draws; names and arguments are torch's.
 
-All but `from_numpy` take `dtype` (a NumPy dtype, its name, or Python's float, int or bool), `device` ("cpu", "cuda",
-"cuda:N"; default the CPU) and `requires_grad` (default False; TypeError for an integer dtype). Sizes are ints or one
-sequence of ints; negative ones raise ValueError.
+Options, where a function has them: `dtype` is a NumPy dtype, its name, or Python's float, int or bool (default: see
+`set_default_dtype`); `device` is "cpu" (default), "cuda" or "cuda:N"; `requires_grad` (default False) raises TypeError
+for integers. Sizes are ints or one sequence of ints; negative ones raise ValueError.
 """
 
 from __future__ import annotations

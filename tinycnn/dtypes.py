@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,10 +22,6 @@ int64 = np.dtype("int64")
 bool_ = np.dtype("bool")
 
 _default = float32
-
-# A NumPy dtype, its name, or one of Python's float, int and bool; None is the default dtype.
-DTypeLike = np.dtype | type | str | None
-
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
