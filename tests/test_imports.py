@@ -36,6 +36,11 @@ EXCEPTIONS = {
     ("tinycnn.nn.utils", "optim"): "torch's second name for the gradient clipping of optim",
 }
 
+# Names that type checkers see as imports and that another module sets at run time: the reason.
+SET_AT_RUN_TIME = {
+    ("tinycnn.autograd", "Tensor"): "operators make Tensors, whose methods are operators: tensor.py sets autograd.Tensor",
+}
+
 # What `import tinycnn` leaves unloaded until it is used.
 NOT_CORE = ["training", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli"]
 THIRD_PARTY = ["tqdm", "pydantic", "safetensors"]
@@ -177,6 +182,10 @@ def type_checking_misuses(module):
             (names if id(node) in inside else elsewhere).update(bound)
     annotations = set()
     for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):  # a local variable hides the import
+            parts = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+            local = {part.id for part in parts if isinstance(part.ctx, ast.Store)}
+            inside |= {id(part) for part in parts if part.id in local}
         for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
             if annotation is not None:
                 annotations |= {id(part) for part in ast.walk(annotation)}
@@ -184,6 +193,7 @@ def type_checking_misuses(module):
         f"{module}, line {node.lineno}: {node.id}"
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and node.id in names - elsewhere and id(node) not in annotations | inside
+        and (module, node.id) not in SET_AT_RUN_TIME
     ]
 
 
