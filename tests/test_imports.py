@@ -38,7 +38,7 @@ EXCEPTIONS = {
 
 # Names that type checkers see as imports and that another module sets at run time: the reason.
 SET_AT_RUN_TIME = {
-    ("tinycnn.autograd", "Tensor"): "operators make Tensors, whose methods are operators: tensor.py sets autograd.Tensor",
+    ("tinycnn.autograd", "Tensor"): "operators make Tensors, whose methods are operators: tensor.py sets it",
 }
 
 # What `import tinycnn` leaves unloaded until it is used.

@@ -95,10 +95,10 @@ def lines(capsys, command):
 
 def test_a_convolution(capsys):
     assert lines(capsys, "conv --input 28 28 --kernel 5 --padding 2 --channels 1 6") == [
-        ["input", "(N, 1, 28, 28)  784 numbers a sample"],
-        ["output", "(N, 6, 28, 28)  4,704 numbers a sample: 18.4 KiB in float32"],
+        ["input", "(N, 1, 28, 28)  784 numbers per sample"],
+        ["output", "(N, 6, 28, 28)  4,704 numbers per sample: 18.4 KiB in float32"],
         ["parameters", "156             weights 150, biases 6"],
-        ["multiply-adds", "117,600         a sample, including those with padding"],
+        ["multiply-adds", "117,600         per sample, including those with padding"],
         ["H:", "⌊(28 + 2 + 2 − 1·(5 − 1) − 1) / 1⌋ + 1 = 28"],
         ["W:", "⌊(28 + 2 + 2 − 1·(5 − 1) − 1) / 1⌋ + 1 = 28"],
     ]
@@ -122,7 +122,7 @@ def test_the_command_agrees_with_the_layer(command, layer, shape, capsys):
 
 def test_a_pooling_with_ceil_mode(capsys):
     found = lines(capsys, "pool --input 5 --kernel 2 --stride 3 --padding 1 --ceil-mode --channels 6")
-    assert found[1] == ["output", "(N, 6, 2)  12 numbers a sample: 48 B in float32"]
+    assert found[1] == ["output", "(N, 6, 2)  12 numbers per sample: 48 B in float32"]
     assert found[2][1].endswith("− 1, as the last window would start beyond the input, = 2")
     assert lines(capsys, "pool --input 28 28 --kernel 2")[1][1].startswith("(N, 1, 14, 14)")
 

@@ -146,9 +146,9 @@ def _describe(options: argparse.Namespace) -> str:
     C, O = sizes(options.channels, 2, options.layer, "channels")
     outputs = O * prod(result)
     rows = [
-        ("input", f"(N, {', '.join(map(str, (C, *size)))})", f"{C * prod(size):,} numbers a sample"),
+        ("input", f"(N, {', '.join(map(str, (C, *size)))})", f"{C * prod(size):,} numbers per sample"),
         ("output", f"(N, {', '.join(map(str, (O, *result)))})",
-         f"{outputs:,} numbers a sample: {size_of(4 * outputs)} in float32"),
+         f"{outputs:,} numbers per sample: {size_of(4 * outputs)} in float32"),
     ]  # fmt: skip
     if not pools:
         (groups,) = sizes(options.groups, 1, options.layer, "groups")
@@ -158,7 +158,7 @@ def _describe(options: argparse.Namespace) -> str:
         # Each weight is used once per position of the output; in a transposed convolution, of the input.
         work = weights * prod(size if transposed else result)
         rows.append(("parameters", f"{weights + biases:,}", f"weights {weights:,}, biases {biases:,}"))
-        rows.append(("multiply-adds", f"{work:,}", "a sample, including those with padding"))
+        rows.append(("multiply-adds", f"{work:,}", "per sample, including those with padding"))
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {note}" for name, value, note in rows]
     extra = sizes(options.output_padding, dims, "conv-transpose", "output_padding", least=0) if transposed else None
