@@ -14,6 +14,11 @@ def test_both_commands_are_named():
     assert how_to_install("torch") == 'pip install "tinycnn[torch]" (from a checkout: pip install -e ".[torch]")'
 
 
+def test_no_error_spells_the_command_itself():
+    spelt = [path for path in SOURCES if "tinycnn[" in path.read_text(encoding="utf-8")]
+    assert [path.name for path in spelt] == ["_extras.py"]
+
+
 def test_every_extra_that_is_named_exists():
     config = configparser.ConfigParser()
     config.read(REPOSITORY / "setup.cfg")

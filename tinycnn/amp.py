@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import backend
+from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import autocast
-from tinycnn.creation import DeviceLike
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -573,7 +573,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Tensor, ...]:
     """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` of no tensor changes.
 
     Args:
@@ -595,7 +595,7 @@ def grad(
     keys = _keys(inputs, "grad")
     keep = create_graph if retain_graph is None else retain_graph
     table = _walk(roots, set(keys), keep, create_graph)
-    gradients = tuple(table.get(key) for key in keys)
+    gradients: tuple[Any, ...] = tuple(table.get(key) for key in keys)
     unused = [i for i, gradient in enumerate(gradients) if gradient is None]
     if unused and not allow_unused:
         raise RuntimeError(

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
+from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
-from tinycnn.ops.shape import sizes_of
+from tinycnn.ops.shape import Sizes, sizes_of
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -41,7 +42,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return result
 
 
-def _shape(function: str, sizes: tuple[Size, ...]) -> tuple[int, ...]:
+def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
     shape = sizes_of(sizes)
     if any(size < 0 for size in shape):
         raise ValueError(f"{function}: sizes must not be negative, got {shape}")
@@ -54,23 +55,23 @@ def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike,
     return Tensor._wrap(make(*arguments, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
-def zeros(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def zeros(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros of shape `size`."""
     return _made("zeros", (_shape("zeros", size),), dtype, device, requires_grad)
 
 
-def ones(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def ones(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones of shape `size`."""
     return _made("ones", (_shape("ones", size),), dtype, device, requires_grad)
 
 
-def empty(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def empty(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory of shape `size`: the values are arbitrary."""
     return _made("empty", (_shape("empty", size),), dtype, device, requires_grad)
 
 
 def full(
-    size: Size, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+    size: Sizes, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """Shape `size`, filled with `fill_value`; by default bool, int64 or the default dtype, after the value's type."""
     if dtype is None and isinstance(fill_value, (bool, int)):
@@ -145,7 +146,7 @@ def eye(
 
 
 def _drawn(
-    function: str, draw: str, sizes: tuple[Size, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool
+    function: str, draw: str, sizes: tuple[Sizes, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool
 ) -> Tensor:
     found = dtypes.as_dtype(dtype)
     if found.kind != "f":
@@ -156,18 +157,18 @@ def _drawn(
     return Tensor._wrap(array.astype(found, copy=False)).requires_grad_(requires_grad)
 
 
-def rand(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def rand(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Independent draws from the uniform distribution on [0, 1). TypeError for an integer dtype."""
     return _drawn("rand", "random", size, dtype, device, requires_grad)
 
 
-def randn(*size: Size, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def randn(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Independent draws from the standard normal distribution. TypeError for an integer dtype."""
     return _drawn("randn", "standard_normal", size, dtype, device, requires_grad)
 
 
 def randint(
-    low: int, high: int | Sequence[int] | None = None, size: Size = (), *, dtype: DTypeLike = None,
+    low: int, high: int | Sequence[int] | None = None, size: Sizes = (), *, dtype: DTypeLike = None,
     device: DeviceLike = None,
 ) -> Tensor:  # fmt: skip
     """Uniform integers in [low, high), int64 by default; `randint(high, size)` starts at 0.

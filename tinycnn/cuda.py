@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from tinycnn import backend
-from tinycnn.creation import DeviceLike
+from tinycnn.backend import DeviceLike
 from tinycnn.tensor import Tensor
 
 # Each recording holds all memory of one step, so a step with many different shapes is not worth capturing.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.creation import DeviceLike
+from tinycnn.backend import DeviceLike
 from tinycnn.tensor import Tensor
 
 

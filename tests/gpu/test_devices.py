@@ -13,6 +13,7 @@ from tests.gpu import on_gpu
 from tests.operators import CASES
 from tests.test_operators import batch_innermost, column_major, reversed_memory, strided
 from tinycnn import backend, nn
+from tinycnn._extras import how_to_install
 from tinycnn.diagnostics import inspection
 from tinycnn.diagnostics.gradcheck import GradcheckError
 from tinycnn.models import LeNet5
@@ -369,7 +370,7 @@ def run_out_of_memory(x):
     [
         (35, 0, 13020, "no NVIDIA driver was found: install it"),
         (35, 12080, 13020, "the NVIDIA driver knows CUDA up to 12.8, this CuPy needs CUDA 13: update it to 580 or "
-                           "newer, or pip install 'tinycnn[cuda12x]' in place of the CuPy installed now"),
+                           f"newer, or {how_to_install('cuda12x')} in place of the CuPy installed now"),
         (35, 11040, 12090, "the NVIDIA driver knows CUDA up to 11.4, this CuPy needs CUDA 12: update it to 525"),
         (100, 13000, 13020, "CuPy found no usable GPU (cudaErrorNoDevice: no CUDA-capable device is detected)"),
     ],
@@ -406,7 +407,7 @@ def test_a_cupy_without_the_compiler(monkeypatch):
     monkeypatch.setattr(backend.devices, "cupy", lambda: types.SimpleNamespace(cuda=found))
     expected = (
         "device: CuPy does not find NVRTC, which compiles kernels (Failure finding libnvrtc.so.13:): "
-        "pip install 'tinycnn[cuda13x]', which brings it, or install the CUDA 13 toolkit"
+        f"{how_to_install('cuda13x')}, which brings it, or install the CUDA 13 toolkit"
     )
     with pytest.raises(RuntimeError) as refused:
         backend.device("gpu")

@@ -11,6 +11,7 @@ from tinycnn.backend.devices import (
     DRIVERS,
     Array,
     Device,
+    DeviceLike,
     address,
     array_module,
     compute,

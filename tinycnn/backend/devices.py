@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
+from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
 
 # A numpy.ndarray or a cupy.ndarray, which has the same methods. To type checkers it is the first.
@@ -84,8 +85,8 @@ def cupy() -> ModuleType:
         import cupy
     except ImportError as error:
         raise ImportError(
-            "device: a GPU needs CuPy, which is not installed: pip install 'tinycnn[cuda12x]' "
-            f"(NVIDIA driver {DRIVERS[12]} or newer) or 'tinycnn[cuda13x]' (driver {DRIVERS[13]} or newer)"
+            f"device: a GPU needs CuPy, which is not installed; with NVIDIA driver {DRIVERS[13]} or newer: "
+            f"{how_to_install('cuda13x')}; with {DRIVERS[12]} or newer: {how_to_install('cuda12x')}"
         ) from error
     return cupy
 
@@ -105,7 +106,7 @@ def gpu_count() -> int:
         cuda = cp.cuda.runtime.runtimeGetVersion() // 1000
         raise RuntimeError(
             f"device: CuPy does not find NVRTC, which compiles kernels ({str(error).splitlines()[0]}): "
-            f"pip install 'tinycnn[cuda{cuda}x]', which brings it, or install the CUDA {cuda} toolkit"
+            f"{how_to_install(f'cuda{cuda}x')}, which brings it, or install the CUDA {cuda} toolkit"
         ) from None
     return count
 
@@ -121,7 +122,7 @@ def _no_gpu(runtime: Any, error: Exception) -> str:
     newest = f"{driver // 1000}.{driver % 1000 // 10}"
     update = f"update it to {DRIVERS[needed]} or newer" if needed in DRIVERS else "update it"
     other = [major for major in DRIVERS if major <= driver // 1000]
-    instead = f", or pip install 'tinycnn[cuda{other[-1]}x]' in place of the CuPy installed now" if other else ""
+    instead = f", or {how_to_install(f'cuda{other[-1]}x')} in place of the CuPy installed now" if other else ""
     return f"the NVIDIA driver knows CUDA up to {newest}, this CuPy needs CUDA {needed}: {update}{instead}"
 
 

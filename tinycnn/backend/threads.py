@@ -16,10 +16,12 @@ OPERATIONS_A_THREAD = 16_000_000
 def _default_threads() -> int:
     """OMP_NUM_THREADS, as the numeric libraries understand it, or one thread for each core this process may use."""
     given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_num_threads = _default_threads() if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+_num_threads = _default_threads()
 _pool: ThreadPoolExecutor | None = None
 
 

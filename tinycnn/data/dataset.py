@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend
-from tinycnn.creation import DeviceLike
+from tinycnn.backend import DeviceLike
 from tinycnn.data.transforms import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 

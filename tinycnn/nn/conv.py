@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from tinycnn import creation
-from tinycnn.backend.devices import DeviceLike
+from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycnn import backend, creation
 from tinycnn.autograd import wrap
-from tinycnn.backend.devices import DeviceLike
+from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import chosen
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init

@@ -8,8 +8,7 @@ from typing import Any
 
 from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
-from tinycnn.backend import Array
-from tinycnn.backend.devices import DeviceLike
+from tinycnn.backend import Array, DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter

@@ -69,7 +69,7 @@ class FusedSteps:
         """
         first = params[0]._array
         kernels = backend.kernels(first)
-        with first.device:  # where new state is made
+        with backend.current(first):  # where new state is made
             rows = [self._row(param, states.setdefault(param, {}), fused, recorded) for param in params]
             if self._numbers is None:
                 self._numbers = kernels.Numbers(first.dtype)

@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from tinycnn._extras import how_to_install
 from tinycnn.backend.gpu import cublas
 
 
@@ -70,7 +71,7 @@ def test_none(loaded, monkeypatch):
     pathfinder(monkeypatch, not_found)
     expected = (
         "matmul: cuBLAS was not found (libcublas.so.13: cannot open shared object file): "
-        "pip install 'tinycnn[cuda13x]', which brings it, or install the CUDA 13 toolkit"
+        f"{how_to_install('cuda13x')}, which brings it, or install the CUDA 13 toolkit"
     )
     with pytest.raises(ImportError) as refused:
         cublas.library(13)

@@ -17,6 +17,8 @@ from functools import cache
 
 import numpy as np
 
+from tinycnn._extras import how_to_install
+
 OK = 0
 
 # cudaDataType_t. bfloat16 has no NumPy type: arrays of it are uint16, see `round.cu`.
@@ -51,7 +53,7 @@ def library(cuda: int) -> ctypes.CDLL:
             errors.append(str(error))
     tried = "; ".join(errors)
     raise ImportError(
-        f"matmul: cuBLAS was not found ({tried}): pip install 'tinycnn[cuda{cuda}x]', which brings it, "
+        f"matmul: cuBLAS was not found ({tried}): {how_to_install(f'cuda{cuda}x')}, which brings it, "
         f"or install the CUDA {cuda} toolkit"
     )
 
