@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,39 +23,33 @@ import nets
 LIMITS = {"files": 20, "changes of file": 350, "Python calls": 700, "C calls": 900}
 
 
-def count(step: Any, package: Path) -> tuple[dict[str, int], Counter[str]]:
-    """The files of `package` that `step()` enters, how often it changes from one to another, and its calls; and the
-    Python calls of each file."""
-    files: Counter[str] = Counter()
-    counts = {"files": 0, "changes of file": 0, "Python calls": 0, "C calls": 0}
-    stack: list[str | None] = []  # the file of each frame, None outside of the package
+def count(step: Callable[[], Any], package: Path) -> tuple[dict[str, int], Counter[str]]:
+    """What `step()` takes: the files of `package` that it enters, how often a call enters another one than the call
+    before it, and all calls, NumPy's too; and the calls into each file."""
+    entered: list[str] = []
+    calls = {"call": 0, "c_call": 0}
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call":
-            counts["Python calls"] += 1
-            name = frame.f_code.co_filename
-            file = name if name.startswith(str(package)) else None
-            if file is not None:
-                files[file] += 1
-                counts["changes of file"] += bool(stack) and stack[-1] != file
-            stack.append(file or (stack[-1] if stack else None))
-        elif event == "c_call":
-            counts["C calls"] += 1
-        elif event == "return" and stack:
-            left = stack.pop()
-            counts["changes of file"] += bool(stack) and stack[-1] != left
+        if event in calls:
+            calls[event] += 1
+            if event == "call" and frame.f_code.co_filename.startswith(str(package)):
+                entered.append(frame.f_code.co_filename)
+
     sys.setprofile(note)
     try:
         step()
     finally:
         sys.setprofile(None)
-    counts["files"] = len(files)
-    return counts, files
+    files = Counter(entered)
+    changes = sum(before != after for before, after in pairwise(entered))
+    numbers = (len(files), changes, calls["call"], calls["c_call"])
+    return dict(zip(LIMITS, numbers, strict=True)), files
 
 
 def lenet_step(library: str = "tinycnn") -> tuple[dict[str, int], Counter[str]]:
     """The counts of the LeNet-5 training step, on one thread."""
     lib = nets.library(library, threads=1)
+    lib.set_num_threads(1)
     step = nets.training_step(lib, net=nets.lenet, batch_size=64, optimizer="SGD")
     for _ in range(3):
         step()

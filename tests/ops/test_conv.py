@@ -135,7 +135,7 @@ def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
 @pytest.mark.parametrize("threads", [2, 3])
 @every_geometry
 def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
-    monkeypatch.setattr(backend.threads, "_num_threads", threads)
+    monkeypatch.setattr(backend.threads, "num_threads", threads)
     monkeypatch.setattr(backend.threads, "_pool", None)
     monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
     monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", 500)

@@ -29,7 +29,6 @@ from tinycnn.backend.devices import (
     module_of,
     modules_of,
     one_device,
-    scratch,
     to_device,
 )
 from tinycnn.backend.random import manual_seed, random_generator

@@ -51,7 +51,7 @@ def scratch(name: str, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
 
 def threads_for(operations: int) -> int:
     """How many threads that many multiply-adds are worth."""
-    return threads.get_num_threads() if operations >= threads.OPERATIONS_A_THREAD else 1
+    return threads.num_threads if operations >= threads.OPERATIONS_A_THREAD else 1
 
 
 def as_strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:

@@ -285,9 +285,3 @@ def module_of(target: Device) -> ModuleType:
         return np
     cupy().cuda.Device(target.index).use()
     return cupy()
-
-
-def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
-    """An uninitialised array of `shape` with the dtype and device of `like`, valid until this thread next asks for the
-    same `name`."""
-    return kernels(like).scratch(name, shape, like)

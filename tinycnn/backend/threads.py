@@ -21,13 +21,13 @@ def _default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_num_threads = _default_threads()
+num_threads = _default_threads()  # that an operator may use
 _pool: ThreadPoolExecutor | None = None
 
 
 def get_num_threads() -> int:
     """How many threads an operator may use on a CPU."""
-    return _num_threads
+    return num_threads
 
 
 def set_num_threads(count: int) -> None:
@@ -35,10 +35,10 @@ def set_num_threads(count: int) -> None:
 
     With the same count, results are the same bit for bit: threads share out work in a fixed way.
     """
-    global _num_threads, _pool
+    global num_threads, _pool
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"set_num_threads: expected an int of at least 1, got {count!r}")
-    _num_threads, _pool = count, None
+    num_threads, _pool = count, None
 
 
 @cache
@@ -54,7 +54,7 @@ def _thread_pool() -> ThreadPoolExecutor:
     """The threads beside the calling one."""
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(_num_threads - 1, 1), thread_name_prefix="tinycnn")
+        _pool = ThreadPoolExecutor(max(num_threads - 1, 1), thread_name_prefix="tinycnn")
     return _pool
 
 
@@ -70,7 +70,7 @@ if hasattr(os, "register_at_fork"):
 
 def shares(items: Sequence, operations: int) -> list[Sequence]:
     """`items` split into one consecutive run for each thread; all in one if `operations` are too few for two."""
-    count = max(1, min(_num_threads, len(items))) if operations >= OPERATIONS_A_THREAD else 1
+    count = max(1, min(num_threads, len(items))) if operations >= OPERATIONS_A_THREAD else 1
     bounds = [len(items) * i // count for i in range(count + 1)]
     return [items[start:stop] for start, stop in pairwise(bounds)]
 

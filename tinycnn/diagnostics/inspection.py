@@ -152,7 +152,7 @@ def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     stack: list[Function] = [output.grad_fn]
     while stack:
         node = stack.pop()
-        for edge, input_type in zip(node.edges, node.input_types, strict=True):
+        for i, edge in enumerate(node.edges):
             if edge is None:
                 continue
             is_new = edge not in numbers
@@ -163,7 +163,7 @@ def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
             elif is_new:
                 name = known.get(id(edge), "leaf").replace('"', r"\"")
                 lines.append(f'  {source} [shape=oval, label="{name}\\n{_shape(edge.shape)}"]')
-            lines.append(f'  {source} -> {numbers[node]} [label="{_shape(input_type[0])}"]')
+            lines.append(f'  {source} -> {numbers[node]} [label="{_shape(node.input_shape(i))}"]')
     return "\n".join([*lines, "}"]) + "\n"
 
 

@@ -29,12 +29,15 @@ class CrossEntropy(Function):
     saves_inputs = True
 
     def __init__(
-        self, target: Array, weight: Array | None, ignore_index: int, smoothing: float, reduction: str, class_dim: int
-    ):
+        self, target: Array, weight: Array | None, ignore_index: int, smoothing: float, reduction: str, class_dim: int,
+        caller: str,
+    ):  # fmt: skip
         self.target, self.weight, self.ignore_index = target, weight, ignore_index
-        self.smoothing, self.reduction, self.class_dim = smoothing, reduction, class_dim
+        self.smoothing, self.reduction, self.class_dim, self.caller = smoothing, reduction, class_dim, caller
 
     def forward(self, x: Array) -> Array:
+        wrong = self.kernels.wrong_class(self.target, x.shape[self.class_dim], self.ignore_index)
+        _refuse_class(wrong, self.caller, x.shape, self.class_dim)
         options = (self.ignore_index, self.smoothing, self.reduction, self.class_dim)
         loss, self.saved = self.kernels.cross_entropy(x, self.target, self.weight, *options)
         return loss
@@ -97,9 +100,9 @@ def cross_entropy(
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
     if target._array.dtype.kind != "f" or target._array.shape != shape:
-        _check_target(name, input, target, ignore_index)
+        _check_target(name, input, target)
         of_class = None if weight is None else weight._array.astype(input.dtype, copy=False)
-        return CrossEntropy(target._array, of_class, ignore_index, label_smoothing, reduction, class_dim)(input)
+        return CrossEntropy(target._array, of_class, ignore_index, label_smoothing, reduction, class_dim, name)(input)
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / classes
     per_class = target * input.log_softmax(class_dim)
@@ -119,8 +122,10 @@ def nll_loss(
 ) -> Tensor:
     """−weight[target] · input[target] for log-probabilities (N, C), (N, C, *) or (C); see `cross_entropy`."""
     _check_input(name, input, target, reduction)
-    _check_target(name, input, target, ignore_index)
+    _check_target(name, input, target)
     classes, class_dim = target._array, 0 if input.ndim == 1 else 1
+    wrong = backend.kernels(classes).wrong_class(classes, input.shape[class_dim], ignore_index)
+    _refuse_class(wrong, name, input.shape, class_dim)
     xp = backend.array_module(classes)
     with backend.current(classes):
         counts = classes != ignore_index
@@ -136,11 +141,8 @@ def nll_loss(
     return loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
 
 
-def _check_target(name: str, x: Tensor, target: Tensor, ignore_index: int) -> None:
-    """Class indices (N, *) for input (N, C, *), or () for (C): integers from 0 to C − 1, or ignore_index.
-
-    Their values are looked at on a CPU only: for those on a GPU, the host would wait.
-    """
+def _check_target(name: str, x: Tensor, target: Tensor) -> None:
+    """Class indices (N, *) for input (N, C, *), or () for (C): integers."""
     shape, classes = x._array.shape, target._array
     class_dim = 0 if len(shape) == 1 else 1
     expected = shape[:class_dim] + shape[class_dim + 1 :]
@@ -151,7 +153,10 @@ def _check_target(name: str, x: Tensor, target: Tensor, ignore_index: int) -> No
         )
     if classes.shape != expected:
         raise ValueError(f"{name}: for input {shape} expected class indices of shape {expected}, got {classes.shape}")
-    wrong = backend.kernels(classes).wrong_class(classes, shape[class_dim], ignore_index)
+
+
+def _refuse_class(wrong: int | None, name: str, shape: tuple[int, ...], class_dim: int) -> None:
+    """ValueError for a class index that the kernels have found wrong."""
     if wrong is not None:
         raise ValueError(
             f"{name}: class index {wrong} is out of range: the input {shape} has classes 0 to {shape[class_dim] - 1}"

@@ -363,7 +363,7 @@ class _Passage(Function):
 
     def backward(self, grad_output: Any) -> Any:
         self.gate.gradients[self.index] = grad_output
-        shape, dtype = self.input_types[0]
+        shape, dtype = self.input_type(0)
         return creation.zeros(shape, dtype=dtype, device=grad_output.device), None
 
 

@@ -21,7 +21,8 @@ def _window(
     dims: int, name: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Tensor, Window, bool]:
     """The input as a batch, the checked window, and whether it was a batch."""
-    check_input(name, input, dims)
+    if not isinstance(input, Tensor):
+        check_input(name, input, dims)
     window, batched = _pool_geometry(dims, name, input._array.shape, kernel_size, stride, padding, dilation, ceil_mode)
     return input if batched else input.unsqueeze(0), window, batched
 

@@ -32,14 +32,15 @@ def operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     does, to the dtype of the other operand."""
     Tensor = autograd.Tensor
     if isinstance(a, Tensor):
+        x = a._array.dtype
         if isinstance(b, Tensor):
-            x, y = a._array.dtype, b._array.dtype
+            y = b._array.dtype
             if x is y or x == y or bool in (x, y):
                 return a, b
             dtype = dtypes.result_type(a._array, b._array)
             return a.to(dtype), b.to(dtype)
         if isinstance(b, float):
-            return as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
+            return a if x.kind == "f" else as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
         if isinstance(b, int):
             return a, b
         return operands(name, a, _constant(name, b, a.device))
@@ -63,11 +64,11 @@ def as_float(x: Tensor) -> Tensor:
     return x.to(dtypes.get_default_dtype())
 
 
-def _check_not_boolean(name: str, remedy: str, *given: Any) -> None:
+def _check_not_boolean(name: str, remedy: str, a: Any, b: Any = None) -> None:
     """Booleans have no negative and no difference (NumPy and torch agree)."""
-    for x in given:
-        if isinstance(x, autograd.Tensor) and x._array.dtype.kind == "b":
-            raise TypeError(f"{name}: not defined for boolean tensors; {remedy}")
+    Tensor = autograd.Tensor
+    if (isinstance(a, Tensor) and a._array.dtype.kind == "b") or (isinstance(b, Tensor) and b._array.dtype.kind == "b"):
+        raise TypeError(f"{name}: not defined for boolean tensors; {remedy}")
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------
@@ -96,6 +97,7 @@ class Sub(Function):
 class Mul(Function):
     saves_inputs = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a * b
@@ -109,6 +111,7 @@ class Mul(Function):
 class Div(Function):
     saves_inputs = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a / b
@@ -166,6 +169,7 @@ class FloorDivide(Function):
 
 class Neg(Function):
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         return -x

@@ -36,7 +36,7 @@ class GetItem(Function):
         return x[self.index]
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        return Scatter(self.index, self.input_types[0][0], _may_repeat(self.index))(grad_output)
+        return Scatter(self.index, self.input_shape(), _may_repeat(self.index))(grad_output)
 
 
 class Scatter(Function):
@@ -70,7 +70,7 @@ class Gather(Function):
 
     def backward(self, grad_output: Tensor) -> Gradients:
         repeats = self.index.ndim > 0 and self.index.shape[self.dim] > 1
-        return Scatter(along(self.index, self.dim), self.input_types[0][0], repeats)(grad_output)
+        return Scatter(along(self.index, self.dim), self.input_shape(), repeats)(grad_output)
 
 
 def along(index: Array, dim: int) -> tuple:

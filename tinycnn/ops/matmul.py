@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
-from tinycnn.backend.precision import chosen
+from tinycnn.backend.precision import EXACT, chosen
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -63,7 +63,8 @@ class Linear(Function):
 def product(a: Array, b: Array, precise: str, kernels: ModuleType) -> Array:
     """The product of arrays. Where a matrix `a` lies batch innermost in memory, that is column by column, so does the
     result: (a b)ᵀ = bᵀ aᵀ."""
-    a, b = kernels.rounded(a, precise), kernels.rounded(b, precise)
+    if precise != EXACT:
+        a, b = kernels.rounded(a, precise), kernels.rounded(b, precise)
     if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
         return kernels.matmul(b.T, a.T, None, precise).T
     return kernels.matmul(a, b, None, precise)

@@ -48,7 +48,7 @@ class IndexSelect(Function):
         return x.take(backend.constant(self.index, backend.device_of(x)), axis=self.dim)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        return IndexAdd(self.dim, self.index, self.input_types[0][0][self.dim])(grad_output)
+        return IndexAdd(self.dim, self.index, self.input_shape()[self.dim])(grad_output)
 
 
 class IndexAdd(Function):

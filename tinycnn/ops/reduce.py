@@ -35,7 +35,7 @@ class Sum(Function):
         return self.kernels.reduced("sum", x, self.dims, self.keepdim)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        shape, _ = self.input_types[0]
+        shape = self.input_shape()
         return Expand(shape)(keep_dims(grad_output, self.dims, self.keepdim, len(shape)))
 
 

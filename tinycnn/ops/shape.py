@@ -111,7 +111,7 @@ class Reshape(Function):
         return x.reshape(shape)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        return Reshape(self.input_types[0][0])(grad_output)
+        return Reshape(self.input_shape())(grad_output)
 
 
 def reshape(input: Tensor, *shape: Sizes) -> Tensor:
@@ -121,13 +121,16 @@ def reshape(input: Tensor, *shape: Sizes) -> Tensor:
     elements differs.
     """
     ndim_of(input, "reshape")
-    return Reshape(_inferred(sizes_of(shape), input._array.shape))(input)
+    if shape and shape[0].__class__ is list:
+        shape = tuple(shape[0])
+    return Reshape(_inferred(shape, input._array.shape))(input)
 
 
 @lru_cache(maxsize=1024)
-def _inferred(shape: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape`, with a size for its −1, after a check that as many elements fit in."""
-    count = math.prod(old)
+def _inferred(sizes: tuple[Sizes, ...], old: tuple[int, ...]) -> tuple[int, ...]:
+    """The new shape, with a size for its −1, after a check that as many elements fit in; cached, because a net asks for
+    the same few on every step."""
+    shape, count = sizes_of(sizes), math.prod(old)
     if -1 in shape:
         known = -math.prod(shape)
         if shape.count(-1) > 1 or known <= 0 or count % known:
@@ -241,7 +244,7 @@ class Expand(Function):
         return self.kernels.broadcast_to(x, self.shape)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        return sum_to_size(grad_output, self.input_types[0][0])
+        return sum_to_size(grad_output, self.input_shape())
 
 
 def expand(input: Tensor, *sizes: Sizes) -> Tensor:
@@ -276,7 +279,7 @@ class SumToSize(Function):
         return self.kernels.reduced("sum", x, self.dims, True).reshape(self.shape)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        return expand(grad_output, self.input_types[0][0])
+        return expand(grad_output, self.input_shape())
 
 
 def sum_to_size(input: Tensor, *sizes: Sizes) -> Tensor:

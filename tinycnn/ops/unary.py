@@ -25,6 +25,7 @@ __all__ = [
 class Exp(Function):
     saves_output = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         return self.xp.exp(x)
@@ -41,6 +42,7 @@ def exp(input: Tensor) -> Tensor:
 class Expm1(Function):
     saves_output = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         return self.xp.expm1(x)
@@ -57,6 +59,7 @@ def expm1(input: Tensor) -> Tensor:
 class Log(Function):
     saves_inputs = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf and log -1 = nan, as everywhere
@@ -75,6 +78,7 @@ def log(input: Tensor) -> Tensor:
 class Log1p(Function):
     saves_inputs = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         return self.xp.log1p(x)
@@ -92,6 +96,7 @@ def log1p(input: Tensor) -> Tensor:
 class Sqrt(Function):
     saves_output = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         with np.errstate(invalid="ignore"):
@@ -143,6 +148,7 @@ def cos(input: Tensor) -> Tensor:
 class Tanh(Function):
     saves_output = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         return self.xp.tanh(x)
@@ -160,6 +166,7 @@ def tanh(input: Tensor) -> Tensor:
 class Sigmoid(Function):
     saves_output = True
     elementwise = True
+    works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
         # exp of a negative number never overflows: 1 / (1 + e^-x) = e^x / (1 + e^x), whichever is safe.

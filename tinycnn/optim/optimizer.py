@@ -296,11 +296,11 @@ def workspace(name: str, like: Array) -> tuple[Any, Array]:
     Allocating a small array takes 0.3 µs, looking up scratch memory 2 µs; a large one costs page faults too.
     """
     xp: Any = np if like.__class__ is np.ndarray else backend.array_module(like)
-    if not like.flags.c_contiguous:
+    if xp is not np or not like.flags.c_contiguous:
         return xp, xp.empty_like(like)
     if like.size <= 4096:
-        return xp, xp.empty(like.shape, like.dtype)
-    return xp, backend.scratch(name, like.shape, like)
+        return xp, np.empty(like.shape, like.dtype)
+    return xp, backend.cpu.scratch(name, like.shape, like)
 
 
 def regularized(param: Array, grad: Array, weight_decay: float, maximize: bool) -> Array:
