@@ -82,7 +82,7 @@ def test_a_part_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatc
         ("steps", "all that follows", "RuntimeError: planted"), ("memory", "a part", "ValueError: planted, too")
     ]  # fmt: skip
     assert refused[0] == "start"
-    assert refused[2].startswith("RuntimeWarning: capture: the step runs without being recorded")
+    assert refused[2].startswith("RuntimeWarning: capture: the step runs eagerly")
     tables = (tmp_path / "figures.md").read_text()
     assert "| before | 1,000.00 ms |" in tables
     assert "| after | **2.00** (2.00 / 1.00 ms) |" in tables

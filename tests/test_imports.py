@@ -16,12 +16,13 @@ PACKAGE = REPOSITORY / "tinycnn"
 # From the bottom to the top. A module imports from its own entry and from lower layers; entries of one layer do not
 # import each other. "tinycnn" is the package's __init__: the core, with the public names.
 LAYERS = [
+    {"_extras"},
     {"backend"},
     {"dtypes"},
     {"autograd"},
     {"ops"},
     {"tensor"},
-    {"creation", "functions"},
+    {"creation"},
     {"nn", "optim", "data", "serialization", "cuda", "amp"},
     {"tinycnn"},
     {"models"},

@@ -36,6 +36,7 @@ from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinycnn import data, diagnostics, models, teaching
+    from tinycnn.backend import precision
     from tinycnn.diagnostics import anomaly, inspection, shapes
     from tinycnn.diagnostics.anomaly import detect_anomaly
     from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
@@ -53,6 +54,7 @@ _MODULES = {
     "teaching": "tinycnn.teaching",
     "anomaly": "tinycnn.diagnostics.anomaly",
     "inspection": "tinycnn.diagnostics.inspection",
+    "precision": "tinycnn.backend.precision",
     "shapes": "tinycnn.diagnostics.shapes",
     "explain": "tinycnn.teaching.explain",
     "grade": "tinycnn.teaching.grade",
@@ -76,7 +78,8 @@ __all__ = [
     "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "get_default_dtype", "set_default_dtype", "load", "save",
     "amp", "backend", "cuda", "nn", "optim",
-    "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "shapes", "explain", "grade", "reference",
+    "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "precision", "shapes",
+    "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
 ]  # fmt: skip
 __all__ += creation.__all__  # the rest is listed where it is defined

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -30,6 +30,8 @@ from tinycnn.backend import Array
 # before that.
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor as Tensor
+
+Decorated = TypeVar("Decorated", bound=Callable)
 
 # What `backward` returns: one gradient for each input, None where there is none.
 Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
@@ -110,7 +112,8 @@ class set_grad_enabled(_GradMode):
         _mode.recording = self.previous
         super().__enter__()
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Decorated) -> Decorated:
+        """Decorates a function, inside which recording is then on or off."""
         _mode.recording = self.previous  # decorating a function changes nothing yet
         return (enable_grad if self.mode else no_grad)()(function)
 
@@ -218,6 +221,7 @@ class Function:
     hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
     name = "Function"
+    called: str  # in errors: the function that applies this operator, log_softmax for LogSoftmax
 
     _on_arrays = False  # whether `backward` is being given arrays
     _requires: list[bool]  # for each input, whether it requires a gradient
@@ -231,14 +235,18 @@ class Function:
         backward: Callable[..., Gradients]
     else:
 
-        def forward(self, *arrays):
+        def forward(self, *arrays: Array) -> Array:
+            """The output, an array, of the inputs' arrays; what is no Tensor comes as it was given."""
             raise NotImplementedError(f"{self.name}: an operator defines forward(self, *arrays)")
 
-        def backward(self, grad_output):
+        def backward(self, grad_output: Tensor) -> Gradients:
+            """The gradient of each input, or None, given that of the output; one input needs no tuple."""
             raise NotImplementedError(f"{self.name}: this operator has no gradient")
 
     def __init_subclass__(cls) -> None:
-        cls.name = cls.__name__
+        cls.name = cls.called = cls.__name__
+        if cls.__module__.startswith("tinycnn."):
+            cls.called = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.name).lower()
 
     def __call__(self, *inputs: Any) -> Tensor:
         """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
@@ -257,7 +265,7 @@ class Function:
                     edges[i], requires[i] = x._node or x, True
         if array is None:
             given = " and ".join(type(x).__name__ for x in inputs)
-            raise TypeError(f"{self._called}: expected a Tensor, got {given}")
+            raise TypeError(f"{self.called}: expected a Tensor, got {given}")
         if edges is not None:
             if self.recorded:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
@@ -267,7 +275,7 @@ class Function:
                 array = self.forward(*arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
-                array = backend.compute(self.name, self.forward, arrays, self.elementwise)
+                array = backend.compute(self.called, self.forward, arrays, self.elementwise)
         except Exception as error:
             self._explain(error, arrays)
             raise
@@ -296,15 +304,9 @@ class Function:
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raises a clearer error than `error`, if the operands lie on several devices or do not broadcast."""
-        backend.one_device(self._called, arrays)
+        backend.one_device(self.called, arrays)
         if self.elementwise and isinstance(error, (TypeError, ValueError)):
-            check_broadcast(self._called, arrays)
-
-    @property
-    def _called(self) -> str:
-        """For errors: the name of the function that applies this operator, `log_softmax` for LogSoftmax."""
-        is_own = type(self).__module__.startswith("tinycnn.")
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower() if is_own else self.name
+            check_broadcast(self.called, arrays)
 
     def input_type(self, i: int) -> tuple[tuple[int, ...], np.dtype]:
         """The shape and the dtype of an input that requires a gradient."""
@@ -620,13 +622,10 @@ def _owner(array: Array) -> Array:
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
-    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    allow_unused: bool = False,
-) -> tuple[Tensor, ...]:
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None, retain_graph: bool | None = None,
+    create_graph: bool = False, allow_unused: bool = False,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` of no tensor changes.
 
     Args:

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn.backend import DeviceLike
+from tinycnn.dtypes import DTypeLike
 from tinycnn.ops import arithmetic, copy, index, reduce, select, unary
 from tinycnn.ops import matmul as product
 from tinycnn.ops import shape as shapes
 from tinycnn.ops import sort as order
+from tinycnn.ops.arithmetic import Operand
 
 
 class Tensor:
@@ -41,7 +45,9 @@ class Tensor:
 
     __array_ufunc__ = None  # array * tensor is tensor's business, not NumPy's
 
-    def __init__(self, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False):
+    def __init__(
+        self, data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+    ):
         self._array = _new_array(data, dtype, device)
         if requires_grad:
             self.requires_grad = True
@@ -74,19 +80,23 @@ class Tensor:
         self._version.expose(array)
 
     @property
-    def shape(self) -> tuple:
+    def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
         return self._array.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """The data type of the elements, a NumPy dtype."""
         return self._array.dtype
 
     @property
     def device(self) -> backend.Device:
+        """Where the array lies: it prints as "cpu" or "cuda:N"."""
         return backend.device_of(self._array)
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
     @property
@@ -106,6 +116,7 @@ class Tensor:
 
     @property
     def grad(self) -> Tensor | None:
+        """The gradient that `backward` has accumulated, or None. Setting it checks shape and dtype."""
         return self._grad
 
     @grad.setter
@@ -121,6 +132,10 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
+        """Whether operators on this tensor are recorded.
+
+        Setting it raises TypeError for integers; unsetting it RuntimeError for the result of a recorded operator.
+        """
         return self._requires_grad
 
     @requires_grad.setter
@@ -132,26 +147,32 @@ class Tensor:
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Sets `requires_grad`, in place; returns the tensor."""
         self.requires_grad = requires_grad
         return self
 
     def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of dimension `dim`."""
         return self.shape if dim is None else self._array.shape[shapes.normalize_dim(dim, self, "size")]
 
     def dim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
     def numel(self) -> int:
+        """The number of elements."""
         return self._array.size
 
     def element_size(self) -> int:
-        """Bytes an element."""
+        """The bytes of one element."""
         return self._array.dtype.itemsize
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating-point one."""
         return self._array.dtype.kind == "f"
 
     def is_contiguous(self) -> bool:
+        """Whether the elements lie in row-major order in memory, without gaps."""
         return self._array.flags.c_contiguous
 
     # --- autograd -----------------------------------------------------------------------------------------
@@ -188,8 +209,8 @@ class Tensor:
             self._node.retained = weakref.ref(self)  # a node that kept its output alive would be a cycle
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.RemovableHandle:
-        """Calls `hook(gradient)` when this tensor's gradient is complete; what it returns, unless None, replaces
-        the gradient. `remove()` of the handle that is returned removes the hook."""
+        """Calls `hook(gradient)` when this tensor's gradient is complete; what it returns, unless None, replaces the
+        gradient. Returns a handle, whose `remove()` removes the hook."""
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor needs no gradient (requires_grad=False)")
         holder, attribute = (self, "_hooks") if self._node is None else (self._node, "hooks")
@@ -247,31 +268,37 @@ class Tensor:
     def __setitem__(self, key: Any, value: Any) -> None:
         self._assign(value, *index.index_steps(key, self._array))
 
-    def copy_(self, source: Any) -> Tensor:
+    def copy_(self, source: Operand) -> Tensor:
         """Overwrites the values with those of `source`, which is cast, moved and broadcast."""
         if isinstance(source, Tensor) and source.device != self.device:
             source = source.to(self.device)
         return self._assign(source)
 
-    def fill_(self, value: Any) -> Tensor:
+    def fill_(self, value: float | Tensor) -> Tensor:
         """Overwrites every element with one number."""
         if getattr(value, "ndim", 0) > 0:
-            raise ValueError(f"fill_: expected a single number, got shape {tuple(value.shape)}; use copy_ for more")
+            shape = tuple(value.shape)  # type: ignore[union-attr]
+            raise ValueError(f"fill_: expected a single number, got shape {shape}; use copy_ for more")
         return self._assign(value)
 
     def zero_(self) -> Tensor:
+        """Sets every element to 0, in place."""
         return self._assign(0)
 
-    def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
-        return self._update(self + other if alpha == 1 else self + alpha * other)
+    def add_(self, other: Operand, *, alpha: float = 1) -> Tensor:
+        """self += alpha · other, in place; returns the tensor. TypeError if the dtype would have to widen."""
+        return self._update(arithmetic.add(self, other, alpha=alpha))
 
-    def sub_(self, other: Any, *, alpha: float = 1) -> Tensor:
-        return self._update(self - other if alpha == 1 else self - alpha * other)
+    def sub_(self, other: Operand, *, alpha: float = 1) -> Tensor:
+        """self −= alpha · other, in place; see `add_`."""
+        return self._update(arithmetic.sub(self, other, alpha=alpha))
 
-    def mul_(self, other: Any) -> Tensor:
+    def mul_(self, other: Operand) -> Tensor:
+        """self ·= other, in place; see `add_`."""
         return self._update(self * other)
 
-    def div_(self, other: Any) -> Tensor:
+    def div_(self, other: Operand) -> Tensor:
+        """self /= other, in place; see `add_`."""
         return self._update(self / other)
 
     def _update(self, result: Tensor) -> Tensor:
@@ -320,6 +347,7 @@ class Tensor:
         return self._array.item()
 
     def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
         return self._array.tolist()
 
     def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -341,16 +369,20 @@ class Tensor:
             result = copy.ToDevice(device)(result)
         return result
 
-    def type(self, dtype: Any) -> Tensor:
+    def type(self, dtype: DTypeLike) -> Tensor:
+        """This tensor with another dtype."""
         return self.to(dtype=dtype)
 
     def cpu(self) -> Tensor:
+        """This tensor on the CPU: itself, if it is there."""
         return self.to(device="cpu")
 
     def gpu(self) -> Tensor:
+        """This tensor on the first GPU: itself, if it is there."""
         return self.to(device="gpu")
 
     def cuda(self, index: int = 0) -> Tensor:
+        """This tensor on the GPU of that index: itself, if it is there."""
         return self.to(device=f"cuda:{index}")
 
     def __float__(self) -> float:
@@ -436,19 +468,19 @@ class Tensor:
     matmul = __matmul__ = product.matmul
     abs = __abs__ = unary.abs
 
-    def __rsub__(self, other: arithmetic.Operand) -> Tensor:
+    def __rsub__(self, other: Operand) -> Tensor:
         return arithmetic.sub(other, self)
 
-    def __rtruediv__(self, other: arithmetic.Operand) -> Tensor:
+    def __rtruediv__(self, other: Operand) -> Tensor:
         return arithmetic.div(other, self)
 
-    def __rfloordiv__(self, other: arithmetic.Operand) -> Tensor:
+    def __rfloordiv__(self, other: Operand) -> Tensor:
         return arithmetic.floor_divide(other, self)
 
-    def __rmod__(self, other: arithmetic.Operand) -> Tensor:
+    def __rmod__(self, other: Operand) -> Tensor:
         return arithmetic.remainder(other, self)
 
-    def __rpow__(self, other: arithmetic.Operand) -> Tensor:
+    def __rpow__(self, other: Operand) -> Tensor:
         return arithmetic.pow(other, self)
 
     def __rmatmul__(self, other: Tensor) -> Tensor:
@@ -496,7 +528,7 @@ class Tensor:
     clamp = select.clamp
     masked_fill = select.masked_fill
 
-    def where(self, condition: Tensor, other: arithmetic.Operand) -> Tensor:
+    def where(self, condition: Tensor, other: Operand) -> Tensor:
         """This tensor where the boolean `condition` is true, `other` elsewhere."""
         return select.where(condition, self, other)
 
@@ -547,21 +579,27 @@ class Tensor:
     # --- conversions, named like Python's types: last, for in annotations below them these names mean the methods ---
 
     def float(self) -> Tensor:
+        """This tensor with dtype float32: itself, if it has it."""
         return self.to(dtypes.float32)
 
     def double(self) -> Tensor:
+        """This tensor with dtype float64: itself, if it has it."""
         return self.to(dtypes.float64)
 
     def half(self) -> Tensor:
+        """This tensor with dtype float16: itself, if it has it."""
         return self.to(dtypes.float16)
 
     def int(self) -> Tensor:
+        """This tensor with dtype int32: itself, if it has it."""
         return self.to(dtypes.int32)
 
     def long(self) -> Tensor:
+        """This tensor with dtype int64: itself, if it has it."""
         return self.to(dtypes.int64)
 
     def bool(self) -> Tensor:
+        """This tensor with dtype bool: itself, if it has it."""
         return self.to(dtypes.bool_)
 
 

@@ -89,9 +89,9 @@ def test_operands_on_several_devices_are_refused(name, devices):
 
 
 def test_the_message_names_the_operator():
-    with pytest.raises(ValueError, match=r"^Add: tensors on cpu and cuda:0; move them to one device with \.to\(\)$"):
+    with pytest.raises(ValueError, match=r"^add: tensors on cpu and cuda:0; move them to one device with \.to\(\)$"):
         sample(2) + sample(2, device="cpu")
-    with pytest.raises(ValueError, match=r"^Cat: tensors on cpu and cuda:0; move"):
+    with pytest.raises(ValueError, match=r"^cat: tensors on cpu and cuda:0; move"):
         tinycnn.cat([sample(2), sample(2, device="cpu")])
 
 
@@ -282,7 +282,7 @@ def test_gradcheck():
     assert tinycnn.gradgradcheck(lambda x: x.sigmoid(), x)
     with pytest.raises(GradcheckError, match="is wrong"):
         tinycnn.gradcheck(lambda x: x * x.detach(), x)
-    with pytest.raises(ValueError, match="repeats its elements"):
+    with pytest.raises(ValueError, match="repeats elements"):
         tinycnn.gradcheck(lambda x: x, sample(1, dtype="float64").expand(3).requires_grad_())
 
 
@@ -354,7 +354,7 @@ def test_out_of_memory():
 def run_out_of_memory(x):
     with pytest.raises(MemoryError) as refused:
         x.unsqueeze(1) + x
-    assert str(refused.value).startswith("Add: cuda:0 is out of memory: 3.8 MiB were asked for, ")
+    assert str(refused.value).startswith("add: cuda:0 is out of memory: 3.8 MiB were asked for, ")
     assert "a smaller batch size needs less" in str(refused.value)
     assert "\n" not in str(refused.value)
     with pytest.raises(MemoryError, match=r"^to: cuda:0 is out of memory: 7.6 MiB were asked for"):

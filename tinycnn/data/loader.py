@@ -36,15 +36,9 @@ class DataLoader:
     """
 
     def __init__(
-        self,
-        dataset: Indexable,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        *,
-        drop_last: bool = False,
-        seed: int | None = None,
-        collate_fn: Callable[[list], Any] | None = None,
-    ):
+        self, dataset: Indexable, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
+        seed: int | None = None, collate_fn: Callable[[list], Any] | None = None,
+    ):  # fmt: skip
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             found = type(dataset).__name__
             raise TypeError(f"DataLoader: expected a dataset with __len__ and __getitem__, got a {found}")

@@ -66,14 +66,10 @@ class MNIST(ArrayDataset):
     }
 
     def __init__(
-        self,
-        root: str | os.PathLike | None = None,
-        train: bool = True,
-        transform: Callable[[np.ndarray], np.ndarray] | None = None,
-        *,
-        download: bool = False,
+        self, root: str | os.PathLike | None = None, train: bool = True,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None, *, download: bool = False,
         normalize: bool | tuple[PerChannel, PerChannel] | None = True,
-    ):
+    ):  # fmt: skip
         self.root = Path(root or os.environ.get("TINYCNN_DATA") or "data").expanduser()
         part = "train" if train else "t10k"
         names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]

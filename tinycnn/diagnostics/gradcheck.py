@@ -20,16 +20,9 @@ class GradcheckError(RuntimeError):
 
 
 def gradcheck(
-    func: Callable[..., Any],
-    inputs: Tensor | Sequence[Any],
-    *,
-    eps: float = 1e-6,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
-    raise_exception: bool = True,
-    fast_mode: bool = False,
-    seed: int = 0,
-) -> bool:
+    func: Callable[..., Any], inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5,
+    rtol: float = 1e-3, raise_exception: bool = True, fast_mode: bool = False, seed: int = 0,
+) -> bool:  # fmt: skip
     """Compares the gradients of `func` with central differences, for a random upstream gradient.
 
     Args:
@@ -59,17 +52,10 @@ def gradcheck(
 
 
 def gradgradcheck(
-    func: Callable[..., Any],
-    inputs: Tensor | Sequence[Any],
-    grad_outputs: Tensor | Sequence[Tensor] | None = None,
-    *,
-    eps: float = 1e-6,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
-    raise_exception: bool = True,
-    fast_mode: bool = False,
-    seed: int = 0,
-) -> bool:
+    func: Callable[..., Any], inputs: Tensor | Sequence[Any], grad_outputs: Tensor | Sequence[Tensor] | None = None,
+    *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True,
+    fast_mode: bool = False, seed: int = 0,
+) -> bool:  # fmt: skip
     """Checks second-order gradients: `gradcheck` of the map from (inputs, upstream gradients) to gradients.
 
     `grad_outputs` are the upstream gradients, random by default. The other arguments, the result and the errors are

@@ -21,16 +21,10 @@ PADDINGS = ("valid", "narrow", "same", "full", "wide")
 
 
 def output_size(
-    input_size: int | Sequence[int],
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] = 1,
-    padding: int | str | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    *,
-    ceil_mode: bool = False,
-    transposed: bool = False,
-    output_padding: int | Sequence[int] = 0,
-) -> Any:
+    input_size: int | Sequence[int], kernel_size: int | Sequence[int], stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False,
+    transposed: bool = False, output_padding: int | Sequence[int] = 0,
+) -> Any:  # fmt: skip
     """The spatial output size of a convolution or pooling: an int for an int `input_size`, else a tuple.
 
     In each dimension ⌊(input + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.

@@ -106,10 +106,8 @@ def check_shapes(name: str, input: Tensor, shape: Shape, **parameters: Tensor | 
             raise ValueError(f"{name}: expected {argument} of shape {shape} for input {input.shape}, got {x.shape}")
 
 
-def check_alike(name: str, dtypes: Sequence[np.dtype | None], arrays: Sequence[type]) -> None:
-    """TypeError unless input, weight and bias (None: there is none) have one dtype and lie on devices of one kind."""
+def check_alike(name: str, dtypes: Sequence[np.dtype | None]) -> None:
+    """TypeError unless input, weight and bias (None: there is none) have one dtype."""
     for argument, dtype in zip(("weight", "bias"), dtypes[1:], strict=True):
         if dtype is not None and dtype != dtypes[0]:
             raise TypeError(f"{name}: input is {dtypes[0]}, {argument} is {dtype}: convert one with .to()")
-    if len(set(arrays)) > 1:
-        raise TypeError(f"{name}: input and weight are on a CPU and a GPU: move one with .to()")

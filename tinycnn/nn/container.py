@@ -70,7 +70,7 @@ class Sequential(_Numbered):
                 raise TypeError(f"Sequential: expected a Module as {name!r}, got {type(module).__name__}")
             self.add_module(name, module)
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: object) -> Any:
         for module in self:
             input = module(input)
         return input
@@ -98,6 +98,7 @@ class ModuleDict(Module):
         self.update(modules or {})
 
     def update(self, modules: Mapping[str, Module]) -> None:
+        """Adds the modules of a mapping; those of the same keys are replaced."""
         for name, module in modules.items():
             self[name] = module
 
@@ -120,10 +121,13 @@ class ModuleDict(Module):
         return iter(self._modules)
 
     def keys(self) -> Iterable[str]:
+        """The keys, in the order in which they were added."""
         return self._modules.keys()
 
     def values(self) -> Iterable[Module]:
+        """The modules, in the order in which they were added."""
         return self._modules.values()
 
     def items(self) -> Iterable[tuple[str, Module]]:
+        """(key, module) pairs, in the order in which they were added."""
         return self._modules.items()

@@ -88,7 +88,7 @@ def _convolve(
         raise
     spec, batched = _conv_geometry(
         dims, name, x.shape, w.shape, None if b is None else b.shape,
-        (x.dtype, w.dtype, None if b is None else b.dtype), (x.__class__, w.__class__),
+        (x.dtype, w.dtype, None if b is None else b.dtype),
         stride, padding, dilation, groups,
     )  # fmt: skip
     y = ops.conv(input if batched else input.unsqueeze(0), weight, bias, spec)
@@ -97,7 +97,7 @@ def _convolve(
 
 @lru_cache(maxsize=1024, typed=True)
 def _conv_geometry(
-    dims: int, name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple, arrays: tuple,
+    dims: int, name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple,
     stride: Any, padding: Any, dilation: Any, groups: int,
 ) -> tuple[ops.ConvSpec, bool]:  # fmt: skip
     """The checked geometry, and whether the input is a batch; cached, because a net asks for the same few on every
@@ -107,7 +107,7 @@ def _conv_geometry(
     if out_channels % groups:
         raise ValueError(f"{name}: groups={groups} does not divide the {out_channels} output channels of the weight")
     batched = is_batch(x, dims, name, group_channels * groups)
-    _check_alike(name, b, out_channels, dtypes, arrays)
+    _check_alike(name, b, out_channels, dtypes)
     stride = sizes(stride, dims, name, "stride")
     dilation = sizes(dilation, dims, name, "dilation")
     pads = padding_pairs(padding, w[2:], stride, dilation, name)
@@ -172,7 +172,7 @@ def _transposed(
         raise
     spec, batched = _transposed_geometry(
         dims, name, x.shape, w.shape, None if b is None else b.shape,
-        (x.dtype, w.dtype, None if b is None else b.dtype), (x.__class__, w.__class__),
+        (x.dtype, w.dtype, None if b is None else b.dtype),
         stride, padding, output_padding, dilation, groups,
     )  # fmt: skip
     y = ops.conv_transpose(input if batched else input.unsqueeze(0), weight, spec)
@@ -183,7 +183,7 @@ def _transposed(
 
 @lru_cache(maxsize=1024, typed=True)
 def _transposed_geometry(
-    dims: int, name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple, arrays: tuple,
+    dims: int, name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple,
     stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int,
 ) -> tuple[ops.ConvSpec, bool]:  # fmt: skip
     """The geometry of the convolution whose input gradient it is, whose output has this one's input size; and whether
@@ -193,7 +193,7 @@ def _transposed_geometry(
     if in_channels % groups:
         raise ValueError(f"{name}: groups={groups} does not divide the {in_channels} input channels of the weight")
     batched = is_batch(x, dims, name, in_channels)
-    _check_alike(name, b, out_channels, dtypes, arrays)
+    _check_alike(name, b, out_channels, dtypes)
     stride = sizes(stride, dims, name, "stride")
     dilation = sizes(dilation, dims, name, "dilation")
     padding = sizes(padding, dims, name, "padding", least=0)
@@ -224,11 +224,11 @@ def _check_weight(dims: int, name: str, w: Shape, groups: int, form: str) -> Non
         raise ValueError(f"{name}: expected groups as a positive int, got {groups!r}")
 
 
-def _check_alike(name: str, b: Shape | None, out_channels: int, dtypes: tuple, arrays: tuple) -> None:
-    """Bias of the right shape, and input and weight of one dtype on one device."""
+def _check_alike(name: str, b: Shape | None, out_channels: int, dtypes: tuple) -> None:
+    """Bias of the right shape, and all of one dtype."""
     if b is not None and b != (out_channels,):
         raise ValueError(f"{name}: expected a bias of shape ({out_channels},), got {b}")
-    check_alike(name, dtypes, arrays)
+    check_alike(name, dtypes)
 
 
 def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> Tensor:
@@ -336,19 +336,10 @@ class _ConvBase(Module):
 
 class _ConvNd(_ConvBase):
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size | str = 0,
-        dilation: Size = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: DeviceLike = None,
-        dtype: DTypeLike = None,
-    ):
+        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size | str = 0,
+        dilation: Size = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
+        device: DeviceLike = None, dtype: DTypeLike = None,
+    ):  # fmt: skip
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )
@@ -397,20 +388,10 @@ class _ConvTransposeNd(_ConvBase):
     transposes = True
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size = 0,
-        output_padding: Size = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Size = 1,
-        padding_mode: str = "zeros",
-        device: DeviceLike = None,
-        dtype: DTypeLike = None,
-    ):
+        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size = 0,
+        output_padding: Size = 0, groups: int = 1, bias: bool = True, dilation: Size = 1, padding_mode: str = "zeros",
+        device: DeviceLike = None, dtype: DTypeLike = None,
+    ):  # fmt: skip
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )

@@ -48,6 +48,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Normal with this mean and standard deviation."""
     return _write(tensor, _generator(tensor).standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
 
 
@@ -56,14 +57,17 @@ def _drawn_as(tensor: Tensor) -> Any:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
+    """`val` everywhere."""
     return _write(tensor, val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
+    """0 everywhere."""
     return _write(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
+    """1 everywhere."""
     return _write(tensor, 1)
 
 

@@ -35,10 +35,8 @@ def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     except AttributeError:
         refuse_others(name, input=input, weight=weight, bias=bias)
         raise
-    _check(
-        name, x.shape, w.shape, None if b is None else b.shape, (x.dtype, w.dtype, None if b is None else b.dtype),
-        (x.__class__, w.__class__),
-    )  # fmt: skip
+    dtypes = (x.dtype, w.dtype, None if b is None else b.dtype)
+    _check(name, x.shape, w.shape, None if b is None else b.shape, dtypes)
     rows = input if x.ndim == 2 else input.reshape(math.prod(x.shape[:-1]), w.shape[1])
     operator = ops.Linear(chosen.product)
     y = operator(rows, weight) if bias is None else operator(rows, weight, bias)
@@ -46,7 +44,7 @@ def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 
 
 @lru_cache(maxsize=1024)
-def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple, arrays: tuple) -> None:
+def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple) -> None:
     """Refuses what does not fit; cached, because a net asks for the same few on every step."""
     if len(w) != 2:
         raise ValueError(f"{name}: expected a weight Tensor (out_features, in_features), got {w}")
@@ -54,7 +52,7 @@ def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple, arrays
         raise ValueError(f"{name}: expected input (*, {w[1]}), got {x}")
     if b is not None and b != w[:1]:
         raise ValueError(f"{name}: expected a bias of shape {w[:1]}, got {b}")
-    check_alike(name, dtypes, arrays)
+    check_alike(name, dtypes)
 
 
 def one_hot(target: Tensor, num_classes: int = -1) -> Tensor:

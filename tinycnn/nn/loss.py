@@ -68,15 +68,9 @@ class CrossEntropy(Function):
 
 
 def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    name: str = "cross_entropy",
-) -> Tensor:
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
+    label_smoothing: float = 0.0, name: str = "cross_entropy",
+) -> Tensor:  # fmt: skip
     """−log softmax(input)[target]: the softmax over classes and the negative log-likelihood in one.
 
     Args:
@@ -112,14 +106,9 @@ def cross_entropy(
 
 
 def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
     name: str = "nll_loss",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """−weight[target] · input[target] for log-probabilities (N, C), (N, C, *) or (C); see `cross_entropy`."""
     _check_input(name, input, target, reduction)
     _check_target(name, input, target)
@@ -267,13 +256,9 @@ class CrossEntropyLoss(Module):
     """
 
     def __init__(
-        self,
-        weight: Tensor | None = None,
-        *,
-        ignore_index: int = -100,
-        reduction: str = "mean",
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
         label_smoothing: float = 0.0,
-    ):
+    ):  # fmt: skip
         super().__init__()
         self.register_buffer("weight", weight)
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing

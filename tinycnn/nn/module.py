@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from numpy.typing import ArrayLike
+
 from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import Function, RemovableHandle, no_grad
+from tinycnn.backend import DeviceLike
+from tinycnn.dtypes import DTypeLike
 from tinycnn.tensor import Tensor
 
 
 class Parameter(Tensor):
     """A tensor that a Module, which has it as an attribute, lists among its parameters. It shares `data`'s memory."""
 
-    def __init__(self, data: Any, requires_grad: bool = True):
+    def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = True):
         source = data if isinstance(data, Tensor) else Tensor(data)
         self._array = source._array
         self._version = source._shared_version()
@@ -58,6 +62,7 @@ class Module:
         object.__setattr__(self, "training", True)
 
     def forward(self, *inputs: Any) -> Any:
+        """The output for these inputs: what a subclass defines, and what calling the module runs."""
         raise NotImplementedError(f"{type(self).__name__}: a Module defines forward(self, ...)")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -128,6 +133,7 @@ class Module:
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
+        """Adds a submodule under a name; None keeps the name free."""
         self._check_registered(name, module, Module, self._modules)
         self._modules[name] = module
 
@@ -145,6 +151,7 @@ class Module:
     # --- iteration ----------------------------------------------------------------------------------------
 
     def children(self) -> Iterator[Module]:
+        """The modules right below this one, each once."""
         return (module for _, module in self.named_children())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -156,6 +163,7 @@ class Module:
                 yield name, module
 
     def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
     def named_modules(self, prefix: str = "", _seen: set | None = None) -> Iterator[tuple[str, Module]]:
@@ -168,6 +176,7 @@ class Module:
                 yield from module.named_modules(f"{prefix}.{name}" if prefix else name, seen)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once, of this module and, if `recurse`, of all below it."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
@@ -175,9 +184,11 @@ class Module:
         return self._named("_parameters", prefix, recurse)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, each once, of this module and, if `recurse`, of all below it."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """The buffers, each once, with dotted names."""
         return self._named("_buffers", prefix, recurse)
 
     def _named(self, kind: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
@@ -237,19 +248,23 @@ class Module:
         return IncompatibleKeys(missing, unexpected)
 
     def train(self, mode: bool = True) -> Module:
+        """Sets `training`, here and in all modules below; returns the module."""
         for module in self.modules():
             object.__setattr__(module, "training", mode)
         return self
 
     def eval(self) -> Module:
+        """`train(False)`: dropout passes everything, batch norm uses its running statistics."""
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Sets `requires_grad` of all parameters: False freezes them. Returns the module."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clears the gradients of all parameters: sets them to None, or to zeros."""
         for parameter in self.parameters():
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
@@ -263,7 +278,7 @@ class Module:
         function(self)
         return self
 
-    def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Module:
+    def to(self, *targets: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Module:
         """Moves parameters and buffers to a device, and the floating-point ones to a dtype, in place:
         `to("cuda:0")`, `to(float64)`, `to("cpu", float64)`."""
         for target in targets:
@@ -283,18 +298,23 @@ class Module:
         return self
 
     def cpu(self) -> Module:
+        """Moves parameters and buffers to the CPU, in place."""
         return self.to("cpu")
 
     def gpu(self) -> Module:
+        """Moves parameters and buffers to the first GPU, in place."""
         return self.to("gpu")
 
     def cuda(self, index: int = 0) -> Module:
+        """Moves parameters and buffers to the GPU of that index, in place."""
         return self.to(f"cuda:{index}")
 
     def float(self) -> Module:
+        """Converts the floating-point parameters and buffers to float32, in place."""
         return self.to(dtypes.float32)
 
     def double(self) -> Module:
+        """Converts the floating-point parameters and buffers to float64, in place."""
         return self.to(dtypes.float64)
 
     # --- hooks --------------------------------------------------------------------------------------------

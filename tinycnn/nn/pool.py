@@ -295,14 +295,9 @@ class _PoolNd(Module):
 
 class _MaxPoolNd(_PoolNd):
     def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        dilation: Size = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ):
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+        return_indices: bool = False, ceil_mode: bool = False,
+    ):  # fmt: skip
         super().__init__()
         self._set_window(kernel_size, stride, padding, dilation)
         (self.dilation,) = hashable(dilation)
@@ -344,14 +339,9 @@ class MaxPool3d(_MaxPoolNd):
 
 class _AvgPoolNd(_PoolNd):
     def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ):
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ):  # fmt: skip
         super().__init__()
         self._set_window(kernel_size, stride, padding)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad

@@ -83,13 +83,9 @@ _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
 
 
 def interpolate(
-    input: Tensor,
-    size: Size | None = None,
-    scale_factor: float | Sequence[float] | None = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-) -> Tensor:
+    input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+) -> Tensor:  # fmt: skip
     """Another resolution: (N, C, *spatial) to (N, C, *size).
 
     Args:

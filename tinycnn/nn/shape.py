@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tinycnn.nn import functional as F
+from tinycnn.nn.arguments import Size
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
 
@@ -36,7 +38,7 @@ class Identity(Module):
 class Unflatten(Module):
     """Splits dimension `dim` into `unflattened_size`: (N, C·H·W) to (N, C, H, W) with `Unflatten(1, (C, H, W))`."""
 
-    def __init__(self, dim: int, unflattened_size: Any):
+    def __init__(self, dim: int, unflattened_size: Sequence[int]):
         super().__init__()
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
@@ -50,7 +52,7 @@ class Unflatten(Module):
 class Unfold(Module):
     """im2col: (N, C, H, W) to (N, C·KH·KW, OH·OW); see `F.unfold`."""
 
-    def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
+    def __init__(self, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1):
         super().__init__()
         self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
 
@@ -66,7 +68,7 @@ class Unfold(Module):
 class Fold(Module):
     """col2im: (N, C·KH·KW, L) to (N, C, *output_size), overlapping windows added up; see `F.fold`."""
 
-    def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
+    def __init__(self, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1):
         super().__init__()
         self.output_size, self.kernel_size = output_size, kernel_size
         self.dilation, self.padding, self.stride = dilation, padding, stride
@@ -85,7 +87,8 @@ class Upsample(Module):
     """Another resolution, by `size` or `scale_factor`; see `F.interpolate`."""
 
     def __init__(
-        self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+        self, size: Size | None = None, scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
+        align_corners: bool | None = None,
     ):
         super().__init__()
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners

@@ -43,13 +43,9 @@ class Numbers:
 
 
 def optimizer_step(
-    name: str,
-    rows: list[tuple[Any, Any, list[Any], Any]],
-    numbers: Numbers,
-    flags: tuple[bool, bool],
-    found_inf: Any = None,
-    grad_scale: Any = None,
-) -> None:
+    name: str, rows: list[tuple[Any, Any, list[Any], Any]], numbers: Numbers, flags: tuple[bool, bool],
+    found_inf: Any = None, grad_scale: Any = None,
+) -> None:  # fmt: skip
     """One step of the algorithm `name` of cuda/optim.cu for any number of parameters, in place.
 
     `rows` has for each parameter: its array, its gradient, up to three buffers of its shape (None where one is not
