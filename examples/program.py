@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from tinycnn._command import Parser
 from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.summary import table
 
@@ -28,13 +29,6 @@ class UserError(Exception):
     def __init__(self, message: str, status: int = 1):
         super().__init__(message)
         self.status = status
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
 
 
 def natural(text: str) -> int:

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 
 # Imported on use, so that `tinycnn shapes` does not load the grader.
 COMMANDS = {
-    "explain": "an operator worked through with numbers, forward and backward",
-    "grade": "grade the exercises of coursework/",
-    "shapes": "the output size of a layer, and what it costs",
+    "explain": ("tinycnn.teaching.explain", "an operator worked through with numbers, forward and backward"),
+    "grade": ("tinycnn.teaching.grade", "grade the exercises of coursework/"),
+    "shapes": ("tinycnn.diagnostics.shapes", "the output size of a layer, and what it costs"),
 }
 
 
 def usage() -> str:
     """The help text: the subcommands, a line each."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {command:<{width}}  {text}" for command, text in COMMANDS.items()]
+    lines = [f"  {command:<{width}}  {text}" for command, (_, text) in COMMANDS.items()]
     return "\n".join(["usage: tinycnn COMMAND ...", "", *lines, "", "tinycnn COMMAND --help shows its options."])
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"tinycnn: error: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    return importlib.import_module(f"tinycnn.{command}").main(rest)
+    return importlib.import_module(COMMANDS[command][0]).main(rest)
 
 
 if __name__ == "__main__":

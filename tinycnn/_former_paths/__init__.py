@@ -3,3 +3,14 @@
 `tinycnn/__init__.py` puts this folder on the path of the package, so that `import tinycnn.reference` and
 `python -m tinycnn.grade` find them here.
 """
+
+import importlib
+import sys
+
+
+def moved(name: str, to: str) -> None:
+    """Makes the module `to` stand for the one that runs as `name`; as a program, runs its `main`."""
+    module = importlib.import_module(to)
+    if name == "__main__":
+        sys.exit(module.main())
+    sys.modules[name] = module

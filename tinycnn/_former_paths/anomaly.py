@@ -1,7 +1,3 @@
-"""The former path of `tinycnn.diagnostics.anomaly`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.diagnostics import anomaly
-
-sys.modules[__name__] = anomaly
+moved(__name__, "tinycnn.diagnostics.anomaly")

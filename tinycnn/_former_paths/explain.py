@@ -1,9 +1,3 @@
-"""The former path of `tinycnn.teaching.explain`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.teaching import explain
-
-if __name__ == "__main__":
-    sys.exit(explain.main())
-sys.modules[__name__] = explain
+moved(__name__, "tinycnn.teaching.explain")

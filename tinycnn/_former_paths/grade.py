@@ -1,9 +1,3 @@
-"""The former path of `tinycnn.teaching.grade`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.teaching import grade
-
-if __name__ == "__main__":
-    sys.exit(grade.main())
-sys.modules[__name__] = grade
+moved(__name__, "tinycnn.teaching.grade")

@@ -1,7 +1,3 @@
-"""The former path of `tinycnn.diagnostics.inspection`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.diagnostics import inspection
-
-sys.modules[__name__] = inspection
+moved(__name__, "tinycnn.diagnostics.inspection")

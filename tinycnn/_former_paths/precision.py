@@ -1,7 +1,3 @@
-"""The former path of `tinycnn.backend.precision`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.backend import precision
-
-sys.modules[__name__] = precision
+moved(__name__, "tinycnn.backend.precision")

@@ -1,7 +1,3 @@
-"""The former path of `tinycnn.teaching.reference`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.teaching import reference
-
-sys.modules[__name__] = reference
+moved(__name__, "tinycnn.teaching.reference")

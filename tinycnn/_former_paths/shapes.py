@@ -1,9 +1,3 @@
-"""The former path of `tinycnn.diagnostics.shapes`."""
+from tinycnn._former_paths import moved
 
-import sys
-
-from tinycnn.diagnostics import shapes
-
-if __name__ == "__main__":
-    sys.exit(shapes.main())
-sys.modules[__name__] = shapes
+moved(__name__, "tinycnn.diagnostics.shapes")

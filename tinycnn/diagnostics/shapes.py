@@ -11,8 +11,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NoReturn
+from typing import Any
 
+from tinycnn._command import Parser
 from tinycnn.diagnostics.summary import size_of
 from tinycnn.nn.arguments import check_fits, padding_pairs, sizes
 from tinycnn.ops.windows import Window
@@ -86,17 +87,12 @@ def _window(
 # --- the command ------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
-
-
 def _padding(text: str) -> int | str:
     return int(text) if text.lstrip("+-").isdigit() else text
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog="python -m tinycnn.shapes", description="The output size of a layer, and what it costs.")
+    parser = Parser(prog="python -m tinycnn.shapes", description="The output size of a layer, and what it costs.")
     layers = parser.add_subparsers(dest="layer", required=True, metavar="LAYER", help="conv, conv-transpose or pool")
     for layer, text in [
         ("conv", "a convolution"),

@@ -1,3 +1,5 @@
 """Ready-made nets, written like any other Module."""
 
 from tinycnn.models.lenet import LeNet5
+
+__all__ = ["LeNet5"]

@@ -49,3 +49,15 @@ from tinycnn.nn.pool import (
     MaxUnpool3d,
 )
 from tinycnn.nn.shape import Flatten, Fold, Identity, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample
+
+__all__ = [
+    "functional", "init", "utils", "ELU", "GELU", "Hardswish", "LeakyReLU", "LogSigmoid", "LogSoftmax", "ReLU",
+    "Sigmoid", "SiLU", "Softmax", "Softplus", "Tanh", "ModuleDict", "ModuleList", "Sequential", "Conv1d", "Conv2d",
+    "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Dropout", "Dropout1d", "Dropout2d",
+    "Dropout3d", "Linear", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss",
+    "SmoothL1Loss", "Module", "Parameter", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d",
+    "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "Flatten", "Fold", "Identity",
+    "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample",
+]  # fmt: skip

@@ -8,3 +8,5 @@ The page is one file and needs only a browser, no network.
 
 from tinycnn.teaching.explain.command import main
 from tinycnn.teaching.explain.worked import ConvGeometry, PoolGeometry, worked_conv, worked_pool
+
+__all__ = ["ConvGeometry", "PoolGeometry", "main", "worked_conv", "worked_pool"]

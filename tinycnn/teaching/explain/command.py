@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
-from typing import Any, NoReturn
+from typing import Any
 
+from tinycnn._command import Parser
 from tinycnn._extras import how_to_install
 from tinycnn.serialization import write_whole
 from tinycnn.teaching.explain.worked import LIMITS, ConvGeometry, PoolGeometry, numbers, worked_conv, worked_pool
@@ -19,13 +20,8 @@ PAIRS = ("input", "kernel", "stride", "padding", "dilation")
 FIGURES = (".png", ".svg", ".pdf")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="tinycnn explain",
         description="A convolution as numbers to point at, forward and backward, on a page for any browser.",
     )

@@ -8,3 +8,5 @@ Every step runs in a process of its own (runner.py, student.py). Its results are
 
 from tinycnn.teaching.grade.command import grade_step, main
 from tinycnn.teaching.grade.steps import STEPS
+
+__all__ = ["STEPS", "grade_step", "main"]

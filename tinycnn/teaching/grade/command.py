@@ -10,8 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from tinycnn._command import Parser
 from tinycnn.teaching.grade import report
 from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
 from tinycnn.teaching.grade.steps import STEPS
@@ -62,13 +62,8 @@ def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) ->
 # --- the command line -------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tinycnn grade", description="Grades the exercises of a folder; needs no network.")
+    parser = Parser(prog="tinycnn grade", description="Grades the exercises of a folder; needs no network.")
     parser.add_argument("folder", type=Path, help="the folder with step01_output_size.py and so on")
     parser.add_argument("--only", type=int, nargs="+", default=[], metavar="STEP", help="only these steps")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers and sizes; default 0")
