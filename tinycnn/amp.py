@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import autocast
 from tinycnn.tensor import Tensor
@@ -75,7 +76,7 @@ class GradScaler:
 
     def scale(self, loss: Tensor) -> Tensor:
         """The loss times the scale, to call `backward()` on."""
-        return loss * Tensor._wrap(self._scale.astype(loss.dtype)) if self.enabled else loss
+        return loss * wrap(self._scale.astype(loss.dtype)) if self.enabled else loss
 
     def unscale_(self, optimizer: Optimizer) -> None:
         """Divides the optimizer's gradients by the scale, in place, for example to clip them before `step`.
@@ -103,7 +104,7 @@ class GradScaler:
         if id(optimizer) not in self._unscaled:
             self._look_for_infinity(optimizer)
         factor = self._one if id(optimizer) in self._unscaled else self._inverse
-        optimizer.found_inf, optimizer.grad_scale = Tensor._wrap(self._found_inf), Tensor._wrap(factor)
+        optimizer.found_inf, optimizer.grad_scale = wrap(self._found_inf), wrap(factor)
         try:
             optimizer.step()
         finally:

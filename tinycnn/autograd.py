@@ -204,7 +204,6 @@ class Function:
     saves_output = False
     returns_view = False
     elementwise = False
-
     works_on_arrays = False
 
     xp: ModuleType = np
@@ -221,7 +220,7 @@ class Function:
     hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
     name = "Function"
-    called: str  # in errors: the function that applies this operator, log_softmax for LogSoftmax
+    called = "Function"  # in errors: the function that applies this operator, log_softmax for LogSoftmax
 
     _on_arrays = False  # whether `backward` is being given arrays
     _requires: list[bool]  # for each input, whether it requires a gradient

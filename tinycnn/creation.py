@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
+from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.shape import Sizes, sizes_of
@@ -37,7 +38,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     dtypes.as_dtype(array.dtype)
-    result = Tensor._wrap(array)
+    result = wrap(array)
     result._shared_version().expose(array, is_new=True)
     return result
 
@@ -52,7 +53,7 @@ def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
 def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
     """The result of a function of NumPy or CuPy, as a Tensor."""
     make = getattr(backend.module_of(backend.device(device)), function)
-    return Tensor._wrap(make(*arguments, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
+    return wrap(make(*arguments, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
 
 def zeros(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -86,7 +87,7 @@ def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *valu
     dtype = x.dtype if dtype is None else dtypes.as_dtype(dtype)
     with backend.current(x._array):
         array = getattr(backend.array_module(x._array), function)(x._array, *value, dtype=dtype)
-    return Tensor._wrap(array).requires_grad_(requires_grad)
+    return wrap(array).requires_grad_(requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
@@ -154,7 +155,7 @@ def _drawn(
     generator = backend.random_generator(backend.device(device))
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
     array = getattr(generator, draw)(_shape(function, sizes), dtype=drawn_as)
-    return Tensor._wrap(array.astype(found, copy=False)).requires_grad_(requires_grad)
+    return wrap(array.astype(found, copy=False)).requires_grad_(requires_grad)
 
 
 def rand(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -181,11 +182,11 @@ def randint(
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
     generator = backend.random_generator(backend.device(device))
     drawn = generator.integers(low, high, _shape("randint", (size,)))
-    return Tensor._wrap(drawn.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)))
+    return wrap(drawn.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)))
 
 
 def randperm(n: int, *, device: DeviceLike = None) -> Tensor:
     """A random permutation of 0, …, n − 1, int64. ValueError for a negative n."""
     if n < 0:
         raise ValueError(f"randperm: expected n of at least 0, got {n}")
-    return Tensor._wrap(backend.random_generator(backend.device(device)).permutation(n))
+    return wrap(backend.random_generator(backend.device(device)).permutation(n))

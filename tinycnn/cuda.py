@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.tensor import Tensor
 
@@ -219,7 +220,7 @@ def _abandon(stream: Any) -> None:
 
 def _copied(x: Tensor) -> Tensor:
     """A copy with the same memory order, detached from the graph."""
-    copy = Tensor._wrap(x._array.astype(x.dtype, order="K", copy=True))
+    copy = wrap(x._array.astype(x.dtype, order="K", copy=True))
     return copy.requires_grad_(x.requires_grad)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.tensor import Tensor
 
@@ -74,7 +75,7 @@ def load(path: str | os.PathLike, device: DeviceLike = None) -> dict[str, Tensor
     except TypeError as error:  # such as torch's bfloat16
         raise ValueError(f"load: {path} has a dtype that NumPy lacks: {error}") from None
     target = backend.device(device)
-    return {key: Tensor._wrap(backend.to_device(array, target)) for key, array in arrays.items()}
+    return {key: wrap(backend.to_device(array, target)) for key, array in arrays.items()}
 
 
 def write_whole(path: str | os.PathLike, data: bytes) -> None:

@@ -52,8 +52,6 @@ class Tensor:
         if requires_grad:
             self.requires_grad = True
 
-    _wrap = staticmethod(autograd.wrap)
-
     # --- what it is ---------------------------------------------------------------------------------------
 
     @property

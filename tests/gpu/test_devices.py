@@ -14,6 +14,7 @@ from tests.operators import CASES
 from tests.test_operators import batch_innermost, column_major, reversed_memory, strided
 from tinycnn import backend, nn
 from tinycnn._extras import how_to_install
+from tinycnn.autograd import wrap
 from tinycnn.diagnostics import inspection
 from tinycnn.diagnostics.gradcheck import GradcheckError
 from tinycnn.models import LeNet5
@@ -190,7 +191,7 @@ def test_moving_between_gpus(second_gpu):
 @pytest.mark.parametrize("layout", [strided, reversed_memory, column_major, batch_innermost])
 def test_moving_between_gpus_in_any_memory_order(second_gpu, layout):
     for x in (layout(np.arange(60.0).reshape(3, 4, 5)), np.broadcast_to(np.arange(5.0), (4, 5)), np.array(3.0)):
-        moved = tinycnn.Tensor._wrap(on_gpu(x)).to(second_gpu)
+        moved = wrap(on_gpu(x)).to(second_gpu)
         assert moved.device == second_gpu
         np.testing.assert_array_equal(moved.cpu().numpy(), x)
 

@@ -5,12 +5,11 @@ import zlib
 import numpy as np
 import pytest
 
-import tinycnn
 from tests.gpu import assert_close
 from tests.layers import CASES, state_of
 from tests.layouts import LAYOUTS
 from tinycnn import nn
-from tinycnn.autograd import grad
+from tinycnn.autograd import grad, wrap
 
 pytestmark = pytest.mark.gpu
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -26,7 +25,7 @@ def run(case, device, dtype="float64", layout=np.asarray):
 
     def tensor(array):
         array = np.asarray(array, dtype if np.asarray(array).dtype.kind == "f" else None)
-        return tinycnn.Tensor._wrap(layout(array)).to(device)
+        return wrap(layout(array)).to(device)
 
     x = tensor(rng.standard_normal(case.input)).requires_grad_()
     others = [tensor(sampler(rng)) for sampler in case.others]

@@ -7,6 +7,7 @@ import tinycnn
 from tests.gpu import on_gpu
 from tests.layouts import LAYOUTS, batch_innermost
 from tinycnn import autograd
+from tinycnn.autograd import wrap
 
 pytestmark = pytest.mark.gpu
 
@@ -57,8 +58,8 @@ def outputs_and_gradients(function, inputs):
 
 
 def check(function, arrays):
-    expected = outputs_and_gradients(function, [tinycnn.Tensor._wrap(a) for a in arrays])
-    found = outputs_and_gradients(function, [tinycnn.Tensor._wrap(on_gpu(a)) for a in arrays])
+    expected = outputs_and_gradients(function, [wrap(a) for a in arrays])
+    found = outputs_and_gradients(function, [wrap(on_gpu(a)) for a in arrays])
     for y, z in zip(found, expected, strict=True):
         if z is not None:
             assert strides(y) == strides(z)
@@ -110,7 +111,7 @@ def test_every_elementwise_operator_is_here():
 
 
 def test_moving_keeps_the_order():
-    x = tinycnn.Tensor._wrap(batch_innermost(sample(*SHAPE)))
+    x = wrap(batch_innermost(sample(*SHAPE)))
     there = x.to("cuda:0")
     assert strides(there) == strides(there.to("cuda:1")) == strides(there.cpu()) == strides(x)
     np.testing.assert_array_equal(there.cpu().numpy(), x.numpy())
@@ -121,7 +122,7 @@ def test_moving_keeps_the_order():
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_reductions(dim, keepdim, layout):
     x = LAYOUTS[layout](np.random.default_rng(0).integers(-3, 4, SHAPE).astype(np.float64))
-    on_cpu, there = tinycnn.Tensor._wrap(x), tinycnn.Tensor._wrap(on_gpu(x))
+    on_cpu, there = wrap(x), wrap(on_gpu(x))
     several = {name: lambda t, name=name: getattr(t, name)(dim, keepdim) for name in ("sum", "mean", "amax", "amin")
                if dim is not None or name in ("sum", "mean")}  # fmt: skip
     several |= {name: lambda t, name=name: getattr(t > 0, name)(dim, keepdim) for name in ("all", "any", "sum")}

@@ -7,6 +7,7 @@ import tinycnn
 from tests.gpu import assert_close, lib, on_gpu
 from tests.operators import CASES, gradients
 from tests.test_operators import batch_innermost, column_major, reversed_memory, strided, upstream_rng
+from tinycnn.autograd import wrap
 from tinycnn.nn import functional as F
 
 pytestmark = pytest.mark.gpu
@@ -20,7 +21,7 @@ def cast(arrays, dtype):
 
 def run(library, case, arrays):
     """All outputs and gradients, by name, as NumPy arrays."""
-    inputs = [tinycnn.Tensor._wrap(a) for a in arrays]
+    inputs = [wrap(a) for a in arrays]
     inputs = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
     outputs = case.run(library, inputs)
     found = {f"output{i}": y for i, y in enumerate(outputs)}
@@ -89,11 +90,11 @@ def test_functions_keep_the_dtype(dtype):
 def test_gradients_of_repeated_indices_are_the_same_bits_each_time():
     rng = np.random.default_rng(0)
     index = on_gpu(rng.integers(0, 3, 20_000))
-    upstream = tinycnn.Tensor._wrap(on_gpu(rng.standard_normal((20_000, 2), np.float32)))
+    upstream = wrap(on_gpu(rng.standard_normal((20_000, 2), np.float32)))
 
     def gradient():
-        x = tinycnn.Tensor._wrap(on_gpu(np.zeros((3, 2), np.float32))).requires_grad_()
-        x[tinycnn.Tensor._wrap(index)].backward(upstream)
+        x = wrap(on_gpu(np.zeros((3, 2), np.float32))).requires_grad_()
+        x[wrap(index)].backward(upstream)
         return x.grad.cpu().numpy().tobytes()
 
     assert len({gradient() for _ in range(10)}) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinycnn import Tensor, optim
+from tinycnn.autograd import wrap
 
 
 def with_gradients(*gradients):
@@ -60,7 +61,7 @@ def test_value():
 def test_gradients_change_in_place_in_float32(clip):
     param = Tensor(np.zeros((3, 4), np.float32), requires_grad=True)
     array = np.full((4, 3), 2, np.float32).T
-    param.grad = Tensor._wrap(array)
+    param.grad = wrap(array)
     weight = Tensor(np.ones((3, 4), np.float32), requires_grad=True)
     loss = (param.grad * weight).sum()
     result = clip(param, 0.5)

@@ -10,6 +10,7 @@ import pytest
 
 from tests import emulator
 from tinycnn import Tensor, backend, optim
+from tinycnn.autograd import wrap
 
 pytestmark = pytest.mark.gpu
 
@@ -64,7 +65,7 @@ LAYOUTS = {  # ways for the elements of an array to lie in memory
 
 def laid_out(array, layout, device):
     xp = np if device == "cpu" else importlib.import_module("cupy")
-    return Tensor._wrap(LAYOUTS[layout](xp, xp.asarray(array)))
+    return wrap(LAYOUTS[layout](xp, xp.asarray(array)))
 
 
 class Pair:
@@ -184,8 +185,8 @@ def test_gradients_that_repeat_their_memory(name, cupy):
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for cpu, gpu in zip(pair.cpu, pair.gpu):
         row = pair.normal(cpu.shape[1:])
-        cpu.grad = Tensor._wrap(np.broadcast_to(row, cpu.shape))
-        gpu.grad = Tensor._wrap(cupy.broadcast_to(cupy.asarray(row), cpu.shape))
+        cpu.grad = wrap(np.broadcast_to(row, cpu.shape))
+        gpu.grad = wrap(cupy.broadcast_to(cupy.asarray(row), cpu.shape))
     for optimizer in optimizers:
         optimizer.step()
     pair.assert_equal([optimizer.state for optimizer in optimizers])

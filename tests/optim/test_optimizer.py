@@ -11,6 +11,7 @@ import pytest
 
 from tests.optim.rules import RULES
 from tinycnn import Tensor, optim
+from tinycnn.autograd import wrap
 
 
 def leaf(*values):
@@ -153,7 +154,7 @@ def test_an_optimizer_of_ones_own_needs_only_an_update():
 
 def test_a_parameter_in_a_mapped_file(tmp_path):
     array = np.memmap(tmp_path / "weight", np.float32, "w+", shape=(2,))
-    params = [Tensor._wrap(array).requires_grad_(), leaf(0, 0)]
+    params = [wrap(array).requires_grad_(), leaf(0, 0)]
     for param in params:
         param.grad = Tensor([1.0, 2.0])
     optim.SGD(params, lr=1, momentum=0.5).step()

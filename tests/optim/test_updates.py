@@ -14,6 +14,7 @@ import tinycnn
 from tests.fixtures import record_optim
 from tests.optim.rules import RULES
 from tinycnn import Tensor, optim
+from tinycnn.autograd import wrap
 
 RECORDED = json.loads((record_optim.HERE / "optim_updates.json").read_text())
 NAMES = list(RULES)
@@ -31,7 +32,7 @@ def random_gradients(rng, params, orders=True):
         gradient = np.asarray(rng.standard_normal(param.shape), dtype=param.dtype)
         if orders and gradient.ndim:
             gradient = [gradient, gradient.copy(order="F"), np.repeat(gradient, 2, axis=-1)[..., ::2]][rng.integers(3)]
-        param.grad = None if rng.random() < 0.2 else Tensor._wrap(gradient)
+        param.grad = None if rng.random() < 0.2 else wrap(gradient)
 
 
 def arrays(params):
@@ -64,7 +65,7 @@ class DecaysLess(optim.SGD):
 
 class DampensFirstStep(optim.SGD):
     def _update(self, param, grad, state, options):
-        state.setdefault("momentum_buffer", Tensor._wrap(np.zeros_like(param)))
+        state.setdefault("momentum_buffer", wrap(np.zeros_like(param)))
         super()._update(param, grad, state, options)
 
 
@@ -196,7 +197,7 @@ def test_parameter_in_another_memory_order(name):
     rng = np.random.default_rng(3)
     values, gradient = rng.standard_normal((2, 90, 70))
     plain = Tensor(values, requires_grad=True)
-    transposed = Tensor._wrap(values.copy(order="F")).requires_grad_()
+    transposed = wrap(values.copy(order="F")).requires_grad_()
     for param in plain, transposed:
         optimizer = getattr(optim, name)([param], lr=0.1, **ALL_OPTIONS[name])
         for _ in range(3):

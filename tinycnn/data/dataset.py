@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.data.transforms import Normalize, PerChannel
 from tinycnn.tensor import Tensor
@@ -87,7 +88,7 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *tensors: Tensor | ArrayLike):
-        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor._wrap(np.asarray(t)) for t in tensors)
+        self.tensors = tuple(t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors)
         shapes = [tuple(t.shape) for t in self.tensors]
         if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) > 1:
             raise ValueError(f"TensorDataset: expected tensors of equal first dimension, got shapes {shapes}")
@@ -113,11 +114,11 @@ class TensorDataset(Dataset):
         return self.tensors[0].shape[0]
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(Tensor._wrap(t._array[as_index(index)]) for t in self.tensors)
+        return tuple(wrap(t._array[as_index(index)]) for t in self.tensors)
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> tuple[Tensor, ...]:
         places = indices_beside(self.tensors[0]._array, indices, "TensorDataset")
-        return tuple(Tensor._wrap(t._array[places]) for t in self.tensors)
+        return tuple(wrap(t._array[places]) for t in self.tensors)
 
 
 class ArrayDataset(Dataset):
@@ -207,7 +208,7 @@ class ArrayDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         images, targets = self.__getitems__([as_index(index)])
-        return Tensor._wrap(images._array[0]), int(targets._array[0])
+        return wrap(images._array[0]), int(targets._array[0])
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> tuple[Tensor, Tensor]:
         """The batch of these items: (Tensor (N, C, H, W) float32, Tensor (N,) int64)."""
@@ -215,7 +216,7 @@ class ArrayDataset(Dataset):
         images = self.images[places]
         if self.transform is not None:
             images = self.transform(images)
-        return Tensor._wrap(images), Tensor._wrap(self.targets[places])
+        return wrap(images), wrap(self.targets[places])
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.images.shape[1:]))

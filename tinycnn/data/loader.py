@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.data._checks import checked_int
 from tinycnn.data.dataset import Indexable, device_of_batches, get_items
@@ -103,7 +104,7 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
     arrays = [_as_array(sample, i) for sample, i in zip(samples, indices, strict=True)]
     _require_equal("shapes", [array.shape for array in arrays], indices)
     _require_equal("devices", [backend.device_of(array) for array in arrays], indices)
-    return Tensor._wrap(backend.module_of(backend.device_of(arrays[0])).stack(arrays))
+    return wrap(backend.module_of(backend.device_of(arrays[0])).stack(arrays))
 
 
 def _as_array(sample: Any, index: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tinycnn import backend, creation
+from tinycnn.autograd import wrap
 from tinycnn.backend import Array, Device
 from tinycnn.optim._checks import check_flag, check_not_negative, check_number, check_parameters
 from tinycnn.tensor import Tensor
@@ -60,7 +61,7 @@ def clip_grad_norm_(
         backend.kernels(arrays[0]).scale_all(arrays, backend.to_device(factor, place))
     for grad in grads:
         grad._changed_in_place()
-    return Tensor._wrap(total)
+    return wrap(total)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.optim.optimizer import buffer
 from tinycnn.tensor import Tensor
@@ -115,5 +116,5 @@ def step_count(state: dict[str, Any], param: Array) -> Array:
     """The count `state["step"]`, int64 of shape (), on the device of `param`, for a kernel to advance."""
     step = state.get("step", 1 if state else 0)  # SGD on the CPU has a buffer from its first step on, but no count
     if not isinstance(step, Tensor) or type(step._array) is not type(param):
-        step = state["step"] = Tensor._wrap(backend.array_module(param).full((), int(step), np.int64))
+        step = state["step"] = wrap(backend.array_module(param).full((), int(step), np.int64))
     return step._array

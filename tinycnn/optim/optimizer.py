@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import enable_grad
+from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array, Device
 from tinycnn.optim._checks import Check, Number, check_parameters, has_order
 from tinycnn.tensor import Tensor
@@ -268,7 +268,7 @@ def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
         return copy.deepcopy(value)
     if value.shape != param.shape:
         raise ValueError(f"{expected} of shape {param.shape}, got {value.shape}")
-    return Tensor._wrap(backend.to_device(value._array.astype(param.dtype), param.device))
+    return wrap(backend.to_device(value._array.astype(param.dtype), param.device))
 
 
 # --- for the rules ----------------------------------------------------------------------------------------
@@ -282,11 +282,11 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
 def buffer(state: dict[str, Any], name: str, param: Array, value: float = 0) -> Array:
     """The array `state[name]`, of the shape of `param`; at first made and filled with `value`."""
     if name not in state:
-        state[name] = Tensor._wrap(backend.array_module(param).full_like(param, value))
+        state[name] = wrap(backend.array_module(param).full_like(param, value))
     array = state[name]._array
     if type(array) is not type(param):  # the parameter was moved to another device
         array = backend.to_device(array, backend.device_of(param))
-        state[name] = Tensor._wrap(array)
+        state[name] = wrap(array)
     return array
 
 
