@@ -1,13 +1,22 @@
-"""docs/*.md and README.md: links lead somewhere, functions that are named exist, worked numbers are right."""
+"""The pages of documentation: links lead somewhere, functions that are named exist, worked numbers and examples are
+right, and the reading path is as short as it says."""
+
+import __future__
 
 import ast
+import importlib
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
+import tinycnn
+from tests.optim.rules import RULES
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+README, CONTRIBUTING = REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"
+PAGES = [README, CONTRIBUTING, REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 DERIVATION = REPOSITORY / "docs" / "backprop-through-conv.md"
 LINK = re.compile(r"\[([^][]*)\]\(([^)\s]+)\)")
 
@@ -74,3 +83,69 @@ def test_formulas_are_closed_and_use_no_macro_that_github_lacks():
     for paragraph in inline.split("\n\n"):
         assert paragraph.count("$") % 2 == 0, paragraph
     assert not re.search(r"\\(operatorname|newcommand|def)\b", text)
+
+
+# --- README -------------------------------------------------------------------------------------------------
+
+
+def test_the_reading_path_is_short():
+    """The files of the table, in which a row is a file, have 2,500 lines at most, and about as many as README says."""
+    section = README.read_text(encoding="utf-8").split("\n## Reading the source\n")[1].split("\n## ")[0]
+    files = [target for row in section.splitlines() if row.startswith("|") for _, target in LINK.findall(row)]
+    lines = sum(len((REPOSITORY / file).read_text(encoding="utf-8").splitlines()) for file in files)
+    assert len(files) >= 8
+    assert lines <= 2500, f"the reading path has {lines} lines"
+    stated = int(re.search(r"about ([\d,]+) lines", section)[1].replace(",", ""))
+    assert abs(lines - stated) <= 100, f"README says about {stated} lines, there are {lines}"
+
+
+# --- CONTRIBUTING -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def worked_examples():
+    """What the blocks of code define, by the module that their first line names: each runs in a copy of its module."""
+    found = {}
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        code = textwrap.dedent(block)
+        name = re.match(r"# (\S+)\.py\n", code)[1].replace("/", ".")
+        names = found[name] = {"__name__": name}
+        if name == "tests.optim.rules":
+            exec("from tests.optim.rules import *\nrows = {" + code + "}", names)
+            continue
+        if (REPOSITORY / f"{name.replace('.', '/')}.py").exists():
+            names |= vars(importlib.import_module(name))
+        exec(compile(code, f"CONTRIBUTING.md: {name}", "exec", flags=__future__.annotations.compiler_flag), names)
+    return found
+
+
+def test_the_worked_operator(worked_examples):
+    rsqrt = worked_examples["tinycnn.ops.unary"]["rsqrt"]
+    x = tinycnn.tensor([[0.25, 4.0, 1.0]], dtype="float64", requires_grad=True)
+    assert rsqrt(x).tolist() == [[2.0, 0.5, 1.0]]
+    assert tinycnn.gradcheck(rsqrt, x)
+    assert tinycnn.gradgradcheck(rsqrt, x)
+    assert rsqrt(tinycnn.tensor(0.0)).item() == float("inf")
+
+
+def test_the_worked_layer(worked_examples):
+    x = tinycnn.tensor([-1.0, 0.0, 2.0], dtype="float64")
+    expected = x * tinycnn.tanh(tinycnn.log(1 + tinycnn.exp(x)))
+    assert tinycnn.allclose(worked_examples["tinycnn.nn.activation"]["Mish"]()(x), expected)
+
+
+def test_the_worked_optimizer(worked_examples):
+    optimizer_class = worked_examples["tinycnn.optim.adadelta"]["Adadelta"]
+    rule = worked_examples["tests.optim.rules"]["rows"]["Adadelta"]
+    assert type(rule) is type(RULES["SGD"])
+    x = tinycnn.tensor([3.0, -2.0], requires_grad=True)
+    optimizer = optimizer_class([x], lr=rule.lr)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (x * x).sum().backward()
+        optimizer.step()
+    assert (x * x).sum().item() < 0.01
+    for options, error, message in rule.bad_options:
+        with pytest.raises(error, match=re.escape(message)):
+            optimizer_class([x], **options)
