@@ -41,8 +41,7 @@ except ModuleNotFoundError as error:
 
 @dataclass(frozen=True)
 class Computing:
-    """Where, how exactly and with how much ado the training computes: it decides about speed, not about what is
-    trained."""
+    """Device, precision, capture: they affect speed only, not what is trained."""
 
     device: backend.Device
     precision: str = "float32"

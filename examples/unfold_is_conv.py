@@ -22,7 +22,7 @@ WIDTH = 192  # numbers that it makes of a patch
 
 def unfold_and_matmul(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """Unfold gives the columns (N, C·K·K, H·W), rows ordered by channel, then kernel row, then kernel column: the
-    order of the kernel's elements in memory, so that the kernels are a matrix without further ado."""
+    order of the kernel's elements in memory, so that the kernels are a matrix as they are."""
     N, _, H, W = x.shape
     columns = nn.Unfold(K, padding=PADDING)(x)
     kernels = layer.weight.reshape(layer.out_channels, -1)  # (O, C·K·K)

@@ -24,7 +24,7 @@ def manual_seed(seed: int) -> None:
 
 
 def random_generator(target: Device = CPU) -> Any:
-    """The random generator of a device: a numpy.random.Generator, or a `kernels.gpu.Generator` with its interface.
+    """The random generator of a device: a numpy.random.Generator, or `gpu.random.Generator` with its interface.
 
     A GPU becomes CuPy's current device.
     """

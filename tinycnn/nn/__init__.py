@@ -1,63 +1,39 @@
 """Layers and losses."""
 
-from tinycnn.nn import functional, init, utils
-from tinycnn.nn.activation import (
-    ELU,
-    GELU,
-    Hardswish,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
+from tinycnn.nn import (
+    activation,
+    container,
+    conv,
+    dropout,
+    functional,
+    init,
+    linear,
+    loss,
+    module,
+    norm,
+    pool,
+    shape,
+    utils,
 )
-from tinycnn.nn.container import ModuleDict, ModuleList, Sequential
-from tinycnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from tinycnn.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
-from tinycnn.nn.linear import Linear
-from tinycnn.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
-from tinycnn.nn.module import Module, Parameter
-from tinycnn.nn.norm import (
-    BatchNorm1d,
-    BatchNorm2d,
-    BatchNorm3d,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    InstanceNorm3d,
-    LayerNorm,
-)
-from tinycnn.nn.pool import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool2d,
-    AvgPool3d,
-    MaxPool1d,
-    MaxPool2d,
-    MaxPool3d,
-    MaxUnpool1d,
-    MaxUnpool2d,
-    MaxUnpool3d,
-)
-from tinycnn.nn.shape import Flatten, Fold, Identity, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample
+from tinycnn.nn.activation import *
+from tinycnn.nn.container import *
+from tinycnn.nn.conv import *
+from tinycnn.nn.dropout import *
+from tinycnn.nn.linear import *
+from tinycnn.nn.loss import *
+from tinycnn.nn.module import *
+from tinycnn.nn.norm import *
+from tinycnn.nn.pool import *
+from tinycnn.nn.shape import *
 
-__all__ = [
-    "functional", "init", "utils", "ELU", "GELU", "Hardswish", "LeakyReLU", "LogSigmoid", "LogSoftmax", "ReLU",
-    "Sigmoid", "SiLU", "Softmax", "Softplus", "Tanh", "ModuleDict", "ModuleList", "Sequential", "Conv1d", "Conv2d",
-    "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Dropout", "Dropout1d", "Dropout2d",
-    "Dropout3d", "Linear", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss",
-    "SmoothL1Loss", "Module", "Parameter", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d",
-    "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
-    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d",
-    "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "Flatten", "Fold", "Identity",
-    "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample",
-]  # fmt: skip
+__all__ = ["functional", "init", "utils"]  # the layers are listed where they are defined
+__all__ += activation.__all__
+__all__ += container.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += linear.__all__
+__all__ += loss.__all__
+__all__ += module.__all__
+__all__ += norm.__all__
+__all__ += pool.__all__
+__all__ += shape.__all__

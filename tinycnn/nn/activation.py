@@ -16,6 +16,11 @@ from tinycnn.ops.unary import sigmoid as sigmoid
 from tinycnn.ops.unary import tanh as tanh
 from tinycnn.tensor import Tensor
 
+__all__ = [
+    "ELU", "GELU", "Hardswish", "LeakyReLU", "LogSigmoid", "LogSoftmax", "ReLU", "Sigmoid", "SiLU", "Softmax",
+    "Softplus", "Tanh",
+]  # fmt: skip
+
 # --- functions ----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from tinycnn.nn.module import Module
 
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
 
 class _Numbered(Module):
     """What Sequential and ModuleList share: modules in an order, under the numbers of their places."""

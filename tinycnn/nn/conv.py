@@ -30,6 +30,8 @@ from tinycnn.ops import conv as ops
 from tinycnn.ops import windows
 from tinycnn.tensor import Tensor
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 # --- functions --------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from tinycnn.nn.arguments import check_probability
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
 
+__all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""

@@ -18,6 +18,8 @@ from tinycnn.nn.module import Module, Parameter
 from tinycnn.ops import matmul as ops
 from tinycnn.tensor import Tensor
 
+__all__ = ["Linear"]
+
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = input · weightᵀ + bias.

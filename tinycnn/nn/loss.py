@@ -14,6 +14,8 @@ from tinycnn.nn.module import Module
 from tinycnn.ops.select import where
 from tinycnn.tensor import Tensor
 
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss"]
+
 REDUCTIONS = ("mean", "sum", "none")
 
 # --- cross-entropy ------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.tensor import Tensor
 
+__all__ = ["Module", "Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that a Module, which has it as an attribute, lists among its parameters. It shares `data`'s memory."""

@@ -14,6 +14,11 @@ from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.tensor import Tensor
 
+__all__ = [
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
+    "LayerNorm",
+]  # fmt: skip
+
 
 class Normalize(Function):
     """x̂ = (x − mean) / √(variance + eps), mean and (biased) variance taken over `dims`.

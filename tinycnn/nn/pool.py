@@ -12,6 +12,12 @@ from tinycnn.ops import pool as ops
 from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
+__all__ = [
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d",
+    "MaxUnpool2d", "MaxUnpool3d",
+]  # fmt: skip
+
 AdaptiveSize: TypeAlias = int | Sequence[int | None] | None  # None keeps the input's size
 
 # --- max and average pooling: functions ---------------------------------------------------------------------

@@ -10,6 +10,8 @@ from tinycnn.nn.arguments import Size
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
 
+__all__ = ["Flatten", "Fold", "Identity", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample"]
+
 
 class Flatten(Module):
     """Merges dimensions start_dim to end_dim into one: (N, C, H, W) to (N, C·H·W) by default."""
