@@ -25,7 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-
 def tensor(
     data: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:

@@ -21,6 +21,7 @@ Array: TypeAlias = np.ndarray
 
 DRIVERS = {12: 525, 13: 580}  # the oldest NVIDIA driver for each version of CUDA, hence for each extra
 
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where an array lives: `Device("cpu")` or `Device("cuda", index)`. Prints as torch's devices do."""

@@ -6,6 +6,7 @@ import os
 
 MMAP_BYTES, TRIM_BYTES = 1 << 28, 1 << 30  # see _keep_freed_memory
 
+
 def _keep_freed_memory() -> None:
     """Lets the process keep memory that was freed for the next training step, which needs the same again.
 

@@ -13,6 +13,7 @@ from typing import Any
 # 0.1 ms, and every NumPy call in between contends for the interpreter's lock.
 OPERATIONS_A_THREAD = 16_000_000
 
+
 def _default_threads() -> int:
     """OMP_NUM_THREADS, as the numeric libraries understand it, or one thread for each core this process may use."""
     given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]

@@ -36,6 +36,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 # --- functions --------------------------------------------------------------------------------------------
 
+
 def conv1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None,
     stride: Size = 1, padding: Size | str = 0, dilation: Size = 1, groups: int = 1,

@@ -334,9 +334,7 @@ class BCELoss(Module):
 class BCEWithLogitsLoss(Module):
     """Binary cross-entropy of sigmoid(input), without overflow; shapes must be equal."""
 
-    def __init__(
-        self, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None
-    ):
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None):
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)

@@ -227,23 +227,17 @@ def adaptive_avg_pool3d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     return _adaptive_avg_pool(3, "adaptive_avg_pool3d", input, output_size)
 
 
-def adaptive_max_pool1d(
-    input: Tensor, output_size: AdaptiveSize, return_indices: bool = False
-) -> Tensor:
+def adaptive_max_pool1d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Tensor:
     """(N, C, L) to (N, C, output_size): see `adaptive_max_pool2d`."""
     return _adaptive_max_pool(1, "adaptive_max_pool1d", input, output_size, return_indices)
 
 
-def adaptive_max_pool2d(
-    input: Tensor, output_size: AdaptiveSize, return_indices: bool = False
-) -> Tensor:
+def adaptive_max_pool2d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Tensor:
     """(N, C, H, W) to (N, C, *output_size): the largest element of the bins of `adaptive_avg_pool2d`."""
     return _adaptive_max_pool(2, "adaptive_max_pool2d", input, output_size, return_indices)
 
 
-def adaptive_max_pool3d(
-    input: Tensor, output_size: AdaptiveSize, return_indices: bool = False
-) -> Tensor:
+def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Tensor:
     """(N, C, D, H, W) to (N, C, *output_size): see `adaptive_max_pool2d`."""
     return _adaptive_max_pool(3, "adaptive_max_pool3d", input, output_size, return_indices)
 

@@ -62,9 +62,7 @@ class Unfold(Module):
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-        )
+        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Fold(Module):
@@ -89,7 +87,10 @@ class Upsample(Module):
     """Another resolution, by `size` or `scale_factor`; see `F.interpolate`."""
 
     def __init__(
-        self, size: Size | None = None, scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
+        self,
+        size: Size | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+        mode: str = "nearest",
         align_corners: bool | None = None,
     ):
         super().__init__()

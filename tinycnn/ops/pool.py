@@ -98,9 +98,7 @@ def max_pool(x: Tensor, window: Window) -> Tensor:
     return MaxPool(window)(x)
 
 
-def avg_pool(
-    x: Tensor, window: Window, count_include_pad: bool = True, divisor_override: int | None = None
-) -> Tensor:
+def avg_pool(x: Tensor, window: Window, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
     """x (N, C, *input_size) to (N, C, *output_size): the sum over each window by the number of its positions.
 
     Positions in the padding count unless `count_include_pad` is False; those that ceil_mode adds beyond it never

@@ -56,8 +56,6 @@ def concatenate(arrays: Sequence[Any], dim: int) -> Any:
     return y
 
 
-
-
 def add_at(array: Any, index: Any, values: Any) -> None:
     """array[index] += values for a row-major array, where an element that is indexed several times gets every value.
 

@@ -15,6 +15,7 @@ MAX_BLOCKS = 1 << 14  # each thread then takes several elements
 
 NULL = np.uint64(0)  # a pointer to nothing; for None, CuPy would pass no argument at all
 
+
 @cache
 def _module(file: str, dtype: np.dtype) -> Any:
     # --fmad=false would make sums equal a CPU's more often; fused multiply-adds are faster and more exact.

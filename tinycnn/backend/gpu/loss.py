@@ -13,6 +13,7 @@ from tinycnn.backend.gpu.reduce import sum_over, sum_type
 
 LARGE_LOSS = 1 << 17  # rows, from which on the one block of `reduce_loss` would take longer than sums before it
 
+
 def wrong_class(target: Any, classes: int, ignore_index: int) -> None:
     """None: to look at the values, the host would wait. A target that is no class makes the loss nan."""
 

@@ -16,6 +16,7 @@ from tinycnn.backend.gpu.order import axis_order, inverse, same_order
 
 LARGE_SUM = 1 << 15  # CuPy has one block for each result; larger arrays are worth two launches of many blocks
 
+
 def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
     """The sum of a floating-point array over `dims`, in a fixed order."""
     shape = _kept_shape(x.shape, dims)
