@@ -1,8 +1,9 @@
-"""Where arrays live and what computes them. Nothing outside of this folder imports CuPy or asks for a device.
+"""Where arrays lie and what computes with them. Nothing outside of this folder imports CuPy or branches on a
+device.
 
-`devices` knows where an array lies, `cpu` and `gpu` hold the kernels, of the same names; the rest is the state of the
-process: `random` generators, `threads`, `memory` that is kept, the `precision` of products, a `recording` of a GPU's
-work.
+`devices` knows where an array lies, `cpu` and `gpu` hold kernels of the same names. The other modules hold state
+of the process: `random` generators, `threads`, `memory` that is kept, the `precision` of products, the `recording`
+of GPU work.
 """
 
 from tinycnn.backend import cpu, devices, memory, precision, random, threads

@@ -29,8 +29,8 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 class _Scratch(threading.local):
-    """One growing buffer a thread and name. A fresh large array costs a page fault every 4 KiB each
-    time; a buffer that stays costs them once."""
+    """A buffer for each thread and name, which grows and is reused: a new large array costs a page fault every 4
+    KiB."""
 
     def __init__(self) -> None:
         self.buffers: dict[str, np.ndarray] = {}
@@ -50,7 +50,7 @@ def scratch(name: str, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
 
 
 def threads_for(operations: int) -> int:
-    """How many threads that many multiply-adds are worth."""
+    """The number of threads to use for that many multiply-adds."""
     return threads.num_threads if operations >= threads.OPERATIONS_A_THREAD else 1
 
 
@@ -72,8 +72,8 @@ def broadcast_to(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def in_row_order(rows: np.ndarray) -> np.ndarray:
-    """`rows` if each is contiguous, else a copy in scratch memory that is: NumPy would go through memory in the order
-    of what it writes to."""
+    """`rows` if each is contiguous, else a contiguous copy in scratch memory: NumPy copies in the memory order of
+    the destination, and would read these with large steps."""
     if len(rows) == 0 or rows[0].flags.c_contiguous:
         return rows
     ordered = scratch("rows", rows.shape, rows)
@@ -82,7 +82,7 @@ def in_row_order(rows: np.ndarray) -> np.ndarray:
 
 
 # --- sliding windows ----------------------------------------------------------------------------------------
-# In all of these, the last D axes are spatial and `window` is a patches.Window over them; any memory order.
+# In all of these, the last D axes are spatial and `window` is an `ops.windows.Window` over them; any memory order.
 
 
 def unfold_into(columns: np.ndarray, x: np.ndarray, window: Any) -> None:
@@ -239,8 +239,8 @@ def cross_entropy(
     """(loss, what `cross_entropy_backward` needs).
 
     With p = softmax(x), target t, class weights w and label smoothing s over C classes, the loss of a row is
-    −(1 − s) w[t] log p[t] − s/C Σ_j w[j] log p[j], and 0 where the target is `ignore_index`. Their mean is their sum
-    by the sum of all w[t] that count.
+    −(1 − s) w[t] log p[t] − s/C Σ_j w[j] log p[j], and 0 where the target is `ignore_index`. The mean is the sum
+    of the losses divided by the sum of the w[t] that count.
     """
     log_probs = x - x.max(axis=class_dim, keepdims=True)  # shifted: never overflows
     probs = np.exp(log_probs)
@@ -282,7 +282,7 @@ def cross_entropy_backward(
 
 
 def _along(weight: np.ndarray, ndim: int, class_dim: int) -> np.ndarray:
-    """weight (C), to go with scores of `ndim` dimensions."""
+    """weight (C), reshaped to broadcast with scores of `ndim` dimensions."""
     return weight.reshape(-1, *[1] * (ndim - class_dim - 1))
 
 
@@ -290,8 +290,8 @@ def _along(weight: np.ndarray, ndim: int, class_dim: int) -> np.ndarray:
 
 
 def rounded(x: np.ndarray, precision: str) -> np.ndarray:
-    """float32 as the operand of a product of this precision: rounded to what "float16" or "bfloat16" can hold, still
-    in float32, in which products are summed. Else x itself."""
+    """A float32 operand for a product of this precision: rounded to values of "float16" or "bfloat16", but kept in
+    float32, in which products are summed. Other operands are returned as they are."""
     if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
         return x
     if precision == "float16":
@@ -302,7 +302,7 @@ def rounded(x: np.ndarray, precision: str) -> np.ndarray:
     word += 0x7FFF + ((word >> 16) & 1)
     word &= 0xFFFF0000
     y = word.view(np.float32)
-    y[np.isnan(x)] = np.nan  # a nan of large mantissa would have become another number
+    y[np.isnan(x)] = np.nan  # the addition may have turned a nan into another number
     return y
 
 
@@ -338,14 +338,14 @@ def index_add(x: np.ndarray, dim: int, index: np.ndarray, y: np.ndarray) -> None
 
 def reduced(method: str, x: np.ndarray, dims: Any, keepdims: bool) -> np.ndarray:
     """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all."""
-    if method == "sum":  # what x.sum calls, without the way there
+    if method == "sum":  # x.sum() without its Python wrapper
         dtype = None if x.dtype.kind == "f" else np.int64
         return np.add.reduce(x, axis=dims, dtype=dtype, keepdims=keepdims)  # type: ignore[call-overload]
     return getattr(x, method)(axis=dims, keepdims=keepdims)
 
 
 def along(function: Callable[[np.ndarray, int], np.ndarray], x: np.ndarray, dim: int) -> np.ndarray:
-    """function(x, dim), of the shape of x: what works along one dimension and is the same for all others."""
+    """function(x, dim), which works along one dimension and keeps the shape of x."""
     return function(x, dim)
 
 
@@ -371,7 +371,7 @@ def relu_backward(u: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def concatenate(arrays: Sequence[np.ndarray], dim: int) -> np.ndarray:
-    """The arrays one after the other along `dim`."""
+    """The arrays concatenated along `dim`."""
     return np.concatenate(arrays, axis=dim)
 
 

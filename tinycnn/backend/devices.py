@@ -1,4 +1,4 @@
-"""Where arrays live: devices, the array module and the kernels of each, moves from one to another."""
+"""Devices: where an array lies, its array module and kernels, and copies from one device to another."""
 
 from __future__ import annotations
 
@@ -193,7 +193,8 @@ def to_device(array: Array, target: Device) -> Array:
 
 
 def constant(array: np.ndarray, target: Device) -> Array:
-    """`array`, which nobody may change, on the device `target`: copied there once, as a captured step cannot copy."""
+    """A read-only `array` on the device `target`. It is copied there once: a captured step cannot copy from the
+    host."""
     return array if target == CPU else _constant(array.tobytes(), array.dtype, array.shape, target)
 
 
@@ -203,8 +204,8 @@ def _constant(data: bytes, dtype: np.dtype, shape: tuple[int, ...], target: Devi
 
 
 def current(array: Array) -> AbstractContextManager:
-    """For a with statement: the GPU that holds `array` is CuPy's current one, on which it computes. On the CPU there
-    is nothing to do, nor is there in most cases."""
+    """A context in which the GPU that holds `array` is CuPy's current device. For an array on the CPU, or on the
+    current GPU, it does nothing."""
     if isinstance(array, np.ndarray) or array.data.device_id == cupy().cuda.runtime.getDevice():
         return _NOTHING_TO_DO
     return array.device
@@ -223,7 +224,7 @@ def one_device(name: str, operands: Sequence[Any]) -> Device:
 
 
 def is_gpu_array(x: Any) -> bool:
-    """Whether x is a CuPy array. There is none before CuPy is imported, which this does not do."""
+    """Whether x is a CuPy array. This does not import CuPy: until something else has, there are none."""
     return "cupy" in sys.modules and isinstance(x, cupy().ndarray)
 
 
@@ -231,7 +232,7 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
     """function(*operands), for the operator `name`, on the device that holds the arrays among its operands.
 
     CuPy works on its current device only, and gives its results in row-major order, where NumPy follows the memory
-    order of the operands. An `elementwise` function is therefore shown views whose axes are in their memory order.
+    order of the operands. An `elementwise` function is therefore given views whose axes are in memory order.
 
     Raises ValueError for operands on several devices, and MemoryError with advice where a GPU has not enough.
     """
@@ -253,14 +254,14 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
 
 
 def elementwise(name: str, *operands: Any) -> Array:
-    """The function `name` of NumPy or CuPy, of an array and more of them or numbers."""
+    """The element-wise function `name` of NumPy or CuPy, applied to an array and to further arrays or numbers."""
     if isinstance(operands[0], np.ndarray):
         return getattr(np, name)(*operands)
     return compute(name, getattr(cupy(), name), operands, elementwise=True)
 
 
 def _refuse_memory(name: str, device: Device, error: MemoryError) -> NoReturn:
-    """Raises CuPy's error in other words; that of an operator inside this one has them already."""
+    """Raises CuPy's error with sizes and advice; one that an inner operator has raised so is passed on."""
     asked = re.search(r"allocating ([\d,]+) bytes", str(error))
     if asked is None:
         raise error

@@ -138,7 +138,7 @@ def _shared_blocks(
 
 @lru_cache(maxsize=1024)
 def _blocks(rows: int, size: int, threads: int) -> list[list[slice]]:
-    """Blocks of about `size` rows, one consecutive run of them for each thread; as many for one as for the other."""
+    """Blocks of about `size` rows, one consecutive run of them for each thread. The runs are equally long."""
     count = -(-rows // size)
     if threads > 1:
         count = min(-(-count // threads) * threads, rows)
@@ -173,7 +173,8 @@ def _weight_rows(part: Part, spec: ConvSpec, precise: str, kernels: ModuleType, 
     for block in blocks:
         windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precise, kernels)
         g = _by_group(kernels.rounded(part.y[block], precise), spec.groups)
-        # The transpose on the right, rather than the whole product transposed: BLAS does the wide kernel faster so.
+        # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels
+        # this way.
         product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precise)
         share = kernels.sum_over(product, (1,), False)
         total = share if total is None else total + share
@@ -238,7 +239,8 @@ def _with_rows(width: Window, rows: int, above: int, below: int) -> Window:
 
 
 def _columns(unfolded: Array, d: int) -> Array:
-    """L (G, rows, KW.., C, OW.., N) as the kernels want it: (KW.., rows, G, C, N, OW..)."""
+    """L (G, rows, KW.., C, OW.., N) with its axes in the order that `fold_into` takes: (KW.., rows, G, C, N,
+    OW..)."""
     return unfolded.transpose(*range(2, 2 + d), 1, 0, 2 + d, 3 + 2 * d, *range(3 + d, 3 + 2 * d))
 
 

@@ -82,7 +82,7 @@ def along(index: Array, dim: int) -> tuple:
 
 
 def _own(index: Any) -> Any:
-    """A copy of an index, for the caller may change its arrays and lists before backward."""
+    """A copy of an index, because the caller may change its arrays and lists before backward."""
     if isinstance(index, tuple):
         return tuple(map(_own, index))
     return index.copy() if hasattr(index, "copy") else index

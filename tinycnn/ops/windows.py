@@ -33,9 +33,9 @@ class Tap(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """A window that slides over D spatial dimensions; every field has D entries.
+    """A window that slides over D spatial dimensions.
 
-    Raises ValueError from `check` if it does not fit; `padding` is (before, after) for each dimension.
+    Every field has D entries; `padding` is (before, after) for each dimension.
     """
 
     input_size: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Element by element, and what moves elements."""
+"""Element-wise kernels, and kernels that move elements."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def erf(x: Any) -> Any:
 
 
 def concatenate(arrays: Sequence[Any], dim: int) -> Any:
-    """The arrays one after the other along `dim`."""
+    """The arrays concatenated along `dim`."""
     if len(arrays) <= 8 or not cupy.cuda.get_current_stream().is_capturing():
         return cupy.concatenate(arrays, axis=dim)
     # CuPy would copy a list of their addresses from the host, which no captured step may do.
@@ -59,8 +59,8 @@ def concatenate(arrays: Sequence[Any], dim: int) -> Any:
 def add_at(array: Any, index: Any, values: Any) -> None:
     """array[index] += values for a row-major array, where an element that is indexed several times gets every value.
 
-    Atomic additions would come in another order each time, with other roundings. Here the values are sorted by where
-    they go, for which the host waits, and added up in the order of their indices.
+    Atomic additions would be made in a different order in each run, and so round differently. Here the values are
+    sorted by position, for which the host waits, and added in the order of their indices.
     """
     position = cupy.arange(array.size).reshape(array.shape)[index].ravel()
     order = cupy.argsort(position)  # stable
@@ -69,8 +69,8 @@ def add_at(array: Any, index: Any, values: Any) -> None:
 
 
 def index_add(x: Any, dim: int, index: np.ndarray, y: Any) -> None:
-    """x[.., index[j], ..] += y[.., j, ..] along `dim`, in a fixed order: the first value of each position in x, then
-    the second, and so on, for a launch at each position would take longer than the work."""
+    """x[.., index[j], ..] += y[.., j, ..] along `dim`, in a fixed order: the first value of each position of x,
+    then the second, and so on. A launch for each position would take longer than the work."""
     before, device = (slice(None),) * dim, device_of(x)
     turns: dict[int, list[int]] = {}
     seen: Counter[int] = Counter()
@@ -85,8 +85,8 @@ def index_add(x: Any, dim: int, index: np.ndarray, y: Any) -> None:
 
 
 def scratch(name: str, shape: tuple[int, ...], like: Any) -> Any:
-    """An uninitialised array. It comes from CuPy's pool: nothing is faulted in there, and a recorded graph needs memory
-    of its own."""
+    """An uninitialised array from CuPy's pool. It is not kept for reuse: allocating costs no page faults there,
+    and a recorded graph needs memory of its own."""
     return cupy.empty(shape, like.dtype)
 
 
@@ -101,10 +101,10 @@ def broadcast_to(array: Any, shape: tuple[int, ...]) -> Any:
 
 
 def in_row_order(rows: Any) -> Any:
-    """`rows`: the unfolding takes any order."""
+    """`rows` as they are: the unfolding kernel takes any order."""
     return rows
 
 
 def threads_for(operations: int) -> int:
-    """One: a GPU has threads of its own."""
+    """1: the host shares out none of a GPU's work."""
     return 1

@@ -1,4 +1,4 @@
-"""How kernels find their way through arrays: the structs of `cuda/common.cuh` and `cuda/window.cu`, made on the host.
+"""How kernels index arrays: the structs of `cuda/common.cuh` and `cuda/window.cu`, made on the host.
 
 Everything here is integers: shapes and strides in, structs out. So it can be tested without a GPU.
 """
@@ -36,8 +36,8 @@ def divisor(d: int) -> tuple[int, int, int]:
 
 
 def passed(struct: np.ndarray) -> np.ndarray:
-    """A struct as kernels get it: its bytes. Of a dtype with fields, CuPy would have NumPy describe them all at every
-    launch, which takes longer than the launch."""
+    """A struct as bytes, to be passed to a kernel. CuPy would describe a dtype with fields anew at every launch,
+    which takes longer than the launch."""
     return struct.view(np.dtype((np.void, struct.nbytes)))
 
 
@@ -95,8 +95,8 @@ def walk(
 
 
 def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
-    """The struct Window, as `passed`, of a `patches.Window` of up to three dimensions; `steps` gives STEP_FIELDS, in
-    elements."""
+    """The struct Window, as `passed`, of an `ops.windows.Window` of up to three dimensions; `steps` gives STEP_FIELDS,
+    in elements."""
     d = len(window.kernel_size)
     result = np.zeros((), WINDOW)
     result["dim"][["input", "output", "kernel", "stride", "dilation"]] = (1, 1, 1, divisor(1), 1)
