@@ -1,6 +1,6 @@
 """Reverse-mode automatic differentiation: the operator base class and the walk over the graph.
 
-A `Function` is one application of an operator and, at the same time, the node of the graph that remembers it.
+A `Function` is one application of an operator and, at the same time, the node of the graph that records it.
 `forward` takes and returns arrays; `backward` takes and returns Tensors and uses only public operators, so that
 with `create_graph=True` its own work is recorded and can be differentiated again: gradients of any order.
 """
@@ -53,7 +53,7 @@ class _Mode(threading.local):
     def __init__(self) -> None:
         self.recording = True
         self.outer: list[bool] = []  # the modes around this one
-        self.anomaly: Any = None  # what `detect_anomaly` wants to be told of, while it is on
+        self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
 
 
 _mode = _Mode()
@@ -101,7 +101,7 @@ class enable_grad(_FixedGradMode):
 
 
 class set_grad_enabled(_GradMode):
-    """Switches recording on or off at once, as a call; until the end of the block, as a context manager."""
+    """Switches recording on or off: at once when called, for the block as a context manager."""
 
     def __init__(self, mode: bool):
         self.mode = bool(mode)
@@ -125,8 +125,8 @@ class Version:
     """Counts the in-place changes of one piece of memory; a tensor and its views share one.
 
     Changes through Tensor methods are counted as they happen. An array that was handed out (`tensor.data`,
-    `tensor.numpy()`, `from_numpy`) can change behind our back, so it is known by a checksum that is compared
-    whenever the count is asked for; tensors that were never handed out pay nothing. Of arrays on a GPU there is no
+    `tensor.numpy()`, `from_numpy`) can change without being counted, so its checksum is compared whenever the
+    count is asked for; tensors that were never handed out pay nothing. Of arrays on a GPU there is no
     checksum, for which the host would have to wait: who changes `tensor.data` there must not do so between forward
     and backward, or call `zero_`, `copy_` or another method of the tensor instead.
     """
@@ -135,8 +135,8 @@ class Version:
     exposed: dict[tuple, tuple[Array, int | None]] | None = None  # by place in memory: array and checksum
 
     def expose(self, array: Array, is_new: bool = False) -> None:
-        """Notes that somebody outside holds `array`. If it is new, no graph can have saved it yet, and the
-        checksum can wait until one does."""
+        """Records that `array` was handed out. If it is new, no graph has saved it yet, and its checksum is taken
+        only when one does."""
         if not isinstance(array, ndarray):
             return
         place = (backend.address(array), array.shape, array.strides)
@@ -146,7 +146,7 @@ class Version:
             self.exposed[place] = array, None if is_new else _checksum(array)
 
     def current(self) -> int:
-        """The count, after looking for changes of exposed arrays."""
+        """The count, after a check of exposed arrays for changes."""
         if self.exposed is not None:
             for place, (array, before) in self.exposed.items():
                 now = _checksum(array)
@@ -235,7 +235,7 @@ class Function:
     else:
 
         def forward(self, *arrays: Array) -> Array:
-            """The output, an array, of the inputs' arrays; what is no Tensor comes as it was given."""
+            """The output array, given the arrays of the inputs; an input that is no Tensor is passed as it is."""
             raise NotImplementedError(f"{self.name}: an operator defines forward(self, *arrays)")
 
         def backward(self, grad_output: Tensor) -> Gradients:
@@ -536,7 +536,7 @@ def _retain(tensor: Tensor | None, gradient: Tensor) -> None:
 
 
 class RemovableHandle:
-    """What registering a hook returns: `remove()` removes this hook; equal ones stay."""
+    """The handle of a registered hook: `remove()` removes this hook; equal ones stay."""
 
     _keys = itertools.count()
 
@@ -597,7 +597,7 @@ def backward(
     table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
     leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs))
     # A gradient may be the very array of another one (both inputs of an addition get the same), a view, or the
-    # caller's own: a leaf gets memory that is nobody else's, or changing one .grad would change another.
+    # caller's own: a leaf gets memory of its own, or changing one .grad would change another.
     taken = {id(_owner(g._array)) for g in grad_outputs if g is not None}
     with _RECORD if create_graph else _RECORD_NOT:
         for key, leaf in leaves.items():

@@ -1,6 +1,4 @@
-"""Tensor: an array that knows how it was computed.
-
-Every method that computes calls an operator from `tinycnn.ops`; this file only gives them torch's names.
+"""Tensor: an array that knows how it was computed. Its methods that compute are the functions of `tinycnn.ops`.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ class Tensor:
     _grad: Tensor | None = None
     _array: backend.Array
 
-    __array_ufunc__ = None  # array * tensor is tensor's business, not NumPy's
+    __array_ufunc__ = None  # array * tensor calls tensor.__rmul__, not NumPy's loop over elements
 
     def __init__(
         self, data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
@@ -71,7 +69,7 @@ class Tensor:
                 f"got {' '.join(map(str, what))}"
             )
         self._array = array
-        # Other memory from now on, so views share it no longer; what was saved of this tensor is out of date.
+        # This is other memory: views no longer share it, and what a graph saved of this tensor is outdated.
         count = self._shared_version().current() + 1
         self._version = autograd.Version()
         self._version.count = count
@@ -194,7 +192,7 @@ class Tensor:
         autograd.backward([self], [gradient], retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
-        """The same memory, cut off from the graph."""
+        """A Tensor that shares this memory and has no history."""
         result = autograd.wrap(self._array)
         result._version = self._shared_version()
         return result
@@ -222,7 +220,7 @@ class Tensor:
         return self._version
 
     def _changed_in_place(self) -> None:
-        """Tells every graph that saved this memory that it is not what it was."""
+        """Counts a change in place, so that a graph that saved this memory refuses to use it."""
         self._shared_version().count += 1
 
     # --- changes in place ---------------------------------------------------------------------------------
@@ -306,7 +304,7 @@ class Tensor:
         return self._assign(result)
 
     def _updated(self, result: Tensor) -> Tensor:
-        """`x op= other`: where it must be recorded `x` becomes a new tensor, so that nothing saved is lost."""
+        """The result of `x op= other`: if it must be recorded, a new tensor, so that saved values stay valid."""
         if not result._requires_grad:
             return self._update(result)
         if self.is_leaf and self._requires_grad:
@@ -443,7 +441,8 @@ class Tensor:
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle: what lies on a GPU as a NumPy array and the name of its device, to which it returns."""
+        """For pickle: an array on a GPU is stored as a NumPy array with the name of its device, to which it is
+        loaded."""
         state = self.__dict__.copy()
         if self.device != backend.CPU:
             state |= {"_array": backend.to_device(self._array, backend.CPU), "device": str(self.device)}
@@ -624,7 +623,7 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
     # Python floats have no dtype of their own, arrays have.
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         dtype = dtypes.get_default_dtype()
-    # Converted here, for NumPy would read strings and None as numbers too if it were told a dtype.
+    # Converted here: with a dtype given, NumPy would also accept strings and None as numbers.
     array = array.astype(dtype or array.dtype, order="K", copy=False)
     return backend.to_device(array, backend.device(device))
 

@@ -81,7 +81,7 @@ class _Activation(Module):
 
     def __init__(self, inplace: bool = False):
         super().__init__()
-        self.inplace = inplace  # accepted for torch's sake; the input is never overwritten
+        self.inplace = inplace  # accepted as in torch; the input is never overwritten
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""

@@ -11,7 +11,7 @@ __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 
 class _Numbered(Module):
-    """What Sequential and ModuleList share: modules in an order, under the numbers of their places."""
+    """What Sequential and ModuleList share: modules in order, named by their indices."""
 
     def append(self, module: Module) -> Self:
         self.add_module(str(len(self)), module)
@@ -23,7 +23,7 @@ class _Numbered(Module):
         return self
 
     def insert(self, index: int, module: Module) -> Self:
-        """Puts a module before the one at `index`; all are numbered anew."""
+        """Inserts a module before the one at `index` and renumbers all."""
         modules = list(self)
         modules.insert(index, module)
         return self._replace(modules)
@@ -52,7 +52,7 @@ class _Numbered(Module):
         self.add_module(list(self._modules)[index], module)
 
     def __delitem__(self, index: Any) -> None:
-        """Removes a module, or those in a slice; those that are left are numbered anew."""
+        """Removes a module, or those in a slice, and renumbers the rest."""
         modules = list(self)
         del modules[index]
         self._replace(modules)

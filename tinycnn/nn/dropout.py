@@ -62,7 +62,7 @@ class Dropout(Module):
         super().__init__()
         check_probability(p, type(self).__name__)
         self.p = p
-        self.inplace = inplace  # accepted for torch's sake; the input is never overwritten
+        self.inplace = inplace  # accepted as in torch; the input is never overwritten
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p, self.training)

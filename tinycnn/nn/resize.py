@@ -1,4 +1,4 @@
-"""Padding in all modes, interpolation, and the exchange of channels for resolution."""
+"""Padding in all modes, interpolation, pixel shuffle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PADDING_MODES = ("constant", "reflect", "replicate", "circular")
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Elements added around, or with negative amounts cut off, the last dimensions.
+    """Adds elements around the last dimensions, or with negative amounts removes them.
 
     Args:
         input: any shape for "constant"; (N, C, *) or (C, *) otherwise, and only * is padded.
@@ -64,7 +64,7 @@ def _pad_pairs(input: Any, pad: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 
 def _padding_index(size: int, before: int, after: int, mode: str, shape: tuple) -> np.ndarray:
-    """Which of `size` elements stands at each position of the padded dimension."""
+    """The index of the element at each position of the padded dimension."""
     limit = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
     if max(before, after) > limit:
         got = f"{(before, after)} for input {shape}"
@@ -136,13 +136,13 @@ def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple
 
 
 def _nearest(size: int, out: int, scale: float | None) -> np.ndarray:
-    # In float32, as torch: the products must round, and so fall on either side of an integer, alike.
+    # In float32, as torch: products must round the same way to give the same index.
     step = np.float32(size / out if scale is None else 1 / scale)
     return np.minimum((np.arange(out, dtype=np.float32) * step).astype(np.int64), size - 1)
 
 
 def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: bool) -> Tensor:
-    """Each output between its two neighbours along one dimension, weighted by nearness."""
+    """Linear interpolation along one dimension between the two nearest inputs."""
     size = x.shape[dim]
     if align_corners:
         position = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)

@@ -1,4 +1,4 @@
-"""Layers that change shapes and resolutions, and the one that changes nothing."""
+"""Layers that change shape or resolution, and Identity."""
 
 from __future__ import annotations
 

@@ -42,14 +42,14 @@ def passed(struct: np.ndarray) -> np.ndarray:
 
 
 def elements(array: Any) -> Strides:
-    """The strides of an array, counted in elements: of one in which kernels find every element with 32 bits."""
+    """The strides of an array, in elements. ValueError for an array too large for 32-bit indices."""
     return _elements(array.shape, array.strides, array.itemsize)
 
 
 @lru_cache(maxsize=4096)
 def _elements(shape: tuple[int, ...], strides: Strides, itemsize: int) -> Strides:
     steps = tuple(stride // itemsize for stride in strides)
-    # What a kernel reads may be larger than what it writes, for which `walk` would refuse it; and a view may have gaps.
+    # `walk` refuses what a kernel writes, but what it reads may be larger, and a view may have gaps.
     reach = sum((n - 1) * abs(step) for n, step in zip(shape, steps, strict=True))
     if reach >= 1 << 31 and 0 not in shape:
         raise ValueError(
@@ -112,7 +112,7 @@ def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def batches(shape: tuple[int, ...], *steps: Strides) -> tuple[list[tuple[int, ...]], int, tuple[int, ...]]:
-    """How to run through a batch of `shape` with calls that each take many evenly spaced members of it.
+    """Splits a batch of `shape` into calls that each take many evenly spaced members of it.
 
     Returns (the starts of the calls in each array, how many members a call takes, their distances in each array).
     `steps` gives, for each array, the distance along each axis of the batch, in elements.
@@ -139,7 +139,7 @@ Layout = tuple[tuple[int, ...], Strides, int]  # shape, strides in bytes, bytes 
 
 
 class Matrix(NamedTuple):
-    """How BLAS, which counts by columns, sees a matrix: whether it must transpose it, and its leading dimension."""
+    """A matrix as BLAS, which is column-major, takes it: whether it is transposed, and its leading dimension."""
 
     transposed: int
     leading: int
@@ -199,7 +199,7 @@ def _transposed(x: Layout) -> Layout:
 
 
 def _matrix(x: Layout) -> Matrix | None:
-    """None if BLAS cannot see it: with gaps within rows and columns, or overlaps."""
+    """None if BLAS cannot take it: with gaps within rows and columns, or overlaps."""
     (*_, rows, columns), (*_, down, right), itemsize = x
     down, right = down // itemsize, right // itemsize
     if (down == 1 or rows == 1) and (right >= rows or columns == 1):
@@ -210,7 +210,7 @@ def _matrix(x: Layout) -> Matrix | None:
 
 
 def _batch_steps(x: Layout, batch: tuple[int, ...]) -> tuple[int, ...]:
-    """How far apart, in elements, the matrices of x lie along each axis of `batch`, to which x is broadcast."""
+    """The distance in elements between the matrices of x along each axis of `batch`, to which x is broadcast."""
     shape, strides, itemsize = x
     steps = [0 if n == 1 else step // itemsize for n, step in zip(shape[:-2], strides[:-2], strict=True)]
     return (0,) * (len(batch) - len(steps)) + tuple(steps)

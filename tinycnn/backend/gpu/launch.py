@@ -13,7 +13,7 @@ from tinycnn.backend.gpu import cuda
 THREADS = 256
 MAX_BLOCKS = 1 << 14  # each thread then takes several elements
 
-NULL = np.uint64(0)  # a pointer to nothing; for None, CuPy would pass no argument at all
+NULL = np.uint64(0)  # a null pointer; for None, CuPy would pass no argument
 
 
 @cache
@@ -30,7 +30,7 @@ def _loaded(file: str, name: str, dtype: np.dtype, device: int) -> Any:
 def kernel(file: str, name: str, dtype: np.dtype) -> Any:
     """The function `name` of cuda/`file`.cu, for elements of `dtype`: call it with (grid, block, arguments).
 
-    Each GPU has a kernel loaded for itself, which only runs there.
+    A kernel is loaded for each GPU and runs only there.
     """
     return _loaded(file, name, dtype, cupy.cuda.runtime.getDevice())
 

@@ -11,11 +11,11 @@ from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, THREADS, launch, run
 from tinycnn.backend.gpu.reduce import sum_over, sum_type
 
-LARGE_LOSS = 1 << 17  # rows, from which on the one block of `reduce_loss` would take longer than sums before it
+LARGE_LOSS = 1 << 17  # from this many rows on, the single block of `reduce_loss` is slower than summing first
 
 
 def wrong_class(target: Any, classes: int, ignore_index: int) -> None:
-    """None: to look at the values, the host would wait. A target that is no class makes the loss nan."""
+    """None: reading the values would make the host wait. A target that is no class makes the loss nan."""
 
 
 def cross_entropy(

@@ -29,7 +29,8 @@ def _handle() -> cublas.Handle:
 
 
 def rounded(x: Any, precision: str) -> Any:
-    """float32 as the operand of a product of this precision: 16 bits for "float16" and "bfloat16", else x itself.
+    """A float32 operand for a product of this precision: converted to 16 bits for "float16" and "bfloat16". Other
+    operands are returned as they are.
 
     bfloat16, which NumPy lacks, is kept in uint16.
     """

@@ -25,7 +25,7 @@ NUMBERS = np.dtype([("number", "f8", 8)], align=True)
 
 
 class Numbers:
-    """Up to eight numbers in device memory, where kernels find the latest whenever they run, in replays too."""
+    """Up to eight numbers in device memory, from which kernels read the latest values, in replays too."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.array = cupy.empty(8, np.float64)
@@ -33,7 +33,7 @@ class Numbers:
         self._dtype = dtype  # of the module whose kernel sets them: any, so one that is compiled anyway
 
     def set(self, values: tuple[float, ...]) -> None:
-        """Takes over `values` if they have changed: as a kernel's argument, for the host would wait for a copy."""
+        """Writes `values` if they have changed, by a kernel's argument: the host would wait for a copy."""
         if values != self.values:
             given = np.zeros((), NUMBERS)
             given["number"][: len(values)] = values
@@ -90,7 +90,7 @@ def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
     return [*launches, (_parameters_struct(tuple(parameters), tuple(axes)), blocks)]
 
 
-@lru_cache(maxsize=256)  # in most steps, gradients lie where they lay in one before
+@lru_cache(maxsize=256)  # in most steps, gradients have the addresses of an earlier one
 def _parameters_struct(parameters: tuple, axes: tuple) -> np.ndarray:
     result = np.zeros((), PARAMETERS)
     result["count"] = len(parameters)
@@ -112,7 +112,8 @@ def _address(array: Any, device: int) -> int:
 
 @cache
 def _optimizer_axes(shape: tuple[int, ...], itemsize: int, *strides: tuple[int, ...]) -> list[tuple]:
-    """The structs Axis of a parameter: none where it, its gradient and its buffers lie alike and without gaps."""
+    """The structs Axis of a parameter: none where it, its gradient and its buffers have the same strides and no
+    gaps."""
     if 0 in shape:
         return []
     value, grad, *buffers = [tuple(step // itemsize for step in own) for own in strides]

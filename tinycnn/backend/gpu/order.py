@@ -1,4 +1,4 @@
-"""The order of arrays in memory, in which neighbouring threads should walk."""
+"""The memory order of arrays, in which neighbouring threads should access them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def in_memory_order(function: Callable[..., Any], *operands: Any) -> Any:
     """function(*operands), an elementwise function of arrays and numbers, with the result in the memory order of the
     first array that has its shape.
 
-    CuPy's functions walk through all arrays in the order of the axes and give a row-major result. They are shown views
-    whose axes are in memory order: neighbouring threads then read and write neighbouring places.
+    CuPy's functions walk through all arrays in the order of the axes and give a row-major result. They are given
+    views whose axes are in memory order: neighbouring threads then read and write neighbouring places.
     """
     order = axis_order(*[(x.shape, x.strides) for x in operands if hasattr(x, "strides")])
     if order is None:
@@ -50,6 +50,6 @@ def inverse(order: tuple[int, ...]) -> list[int]:
 
 
 def same_order(a: Any, b: Any) -> bool:
-    """Whether one walk leads through both arrays of the same shape: along axes of size 1, strides do not matter."""
+    """Whether two arrays of one shape have the same memory order: along axes of size 1, strides do not matter."""
     steps = zip(a.shape, geometry.elements(a), geometry.elements(b), strict=True)
     return a.size == 0 or all(size == 1 or step_a == step_b for size, step_a, step_b in steps)

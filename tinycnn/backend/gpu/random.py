@@ -25,7 +25,7 @@ class Generator:
         self.seed(seed)
 
     def seed(self, seed: Any = None) -> None:
-        """Starts anew, in the same memory: graphs that were captured go on with it."""
+        """Reseeds, in the same memory, so that captured graphs use the new state."""
         with self._state.device:
             if cupy.cuda.get_current_stream().is_capturing():
                 raise RuntimeError(
@@ -55,7 +55,7 @@ class Generator:
     def permutation(self, n: int) -> Any:
         """0 .. n − 1 in random order, int64. The host waits for the sort."""
         with self._state.device:
-            # Of 63 bits: among 60,000 keys, two are equal once in five billion times.
+            # With 63 bits, two of 60,000 keys are equal with a probability of 2e-10.
             return cupy.argsort(self.integers(0, 2**63 - 1, n)) if n else cupy.empty(0, np.int64)
 
     def fill(self, name: str, out: Any, *numbers: Any) -> None:

@@ -95,8 +95,8 @@ def _reduction(
 
 
 def _shares(results: int, count: int) -> int:
-    """In how many shares each result, of `count` numbers, is summed up: enough blocks to fill a GPU, each with enough
-    to do."""
+    """Into how many shares the sum of `count` numbers is split, for each result: enough blocks to fill a GPU, each
+    with enough work."""
     blocks_wanted, least = 1024, 4 * THREADS
     return max(1, min(blocks_wanted // max(results, 1), count // least))
 
@@ -118,7 +118,7 @@ def _join(name: str, dtype: np.dtype, results: int, shares: int, arguments: tupl
 def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
     """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all.
 
-    CuPy is shown x with its axes in memory order, so that neighbouring threads read neighbouring places.
+    CuPy is given x with its axes in memory order, so that neighbouring threads read neighbouring places.
     """
     options = {"dtype": np.int64} if method == "sum" and x.dtype.kind != "f" else {}
     if method == "sum" and x.dtype.kind == "f" and dims is not None and x.size >= LARGE_SUM:
@@ -135,7 +135,7 @@ def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
 
 
 def along(function: Callable[[Any, int], Any], x: Any, dim: int) -> Any:
-    """function(x, dim), of the shape of x: what works along one dimension and is the same for all others."""
+    """function(x, dim), which works along one dimension and keeps the shape of x."""
     order = axis_order((x.shape, x.strides))
     if order is None:
         return function(x, dim)
