@@ -1,6 +1,7 @@
 """The graph: its walk, what it costs, what it frees, changes in place, modes, hooks."""
 
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -805,7 +806,7 @@ def broken(forward, backward):
 @pytest.mark.parametrize(
     "backward, message",
     [
-        (lambda self, g: (g, g), "Broken.backward: expected 1 gradients, one an input, got 2"),
+        (lambda self, g: (g, g), "Broken.backward: expected 1 gradients, one per input, got 2"),
         (lambda self, g: g._array, "Broken.backward: expected Tensors or None, got ndarray"),
         (lambda self, g: g[:2], r"Broken.backward: a gradient of shape \(2,\) for an input of shape \(3,\)"),
     ],
@@ -861,3 +862,127 @@ def test_errors_of_backward_and_grad():
     ]:
         with pytest.raises(error, match=message):
             call()
+
+
+# --- backward passes that are given arrays ------------------------------------------------------------------
+
+
+def test_threads_walk_one_graph_of_arithmetic():
+    """Which kind a backward is given is state of the thread, not of the node that threads share."""
+    z, w = tinycnn.randn(4, requires_grad=True), tinycnn.randn(4, requires_grad=True)
+    y = ((z * w).tanh().exp() / (w * w + 1)).sum()
+    expected = [g.numpy() for g in tinycnn.grad(y, (z, w), retain_graph=True)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    wrong = []
+
+    def walk(create_graph):
+        try:
+            for _ in range(150):
+                found = tinycnn.grad(y, (z, w), retain_graph=True, create_graph=create_graph)
+                wrong.extend(g for g, e in zip(found, expected) if not np.array_equal(g.detach().numpy(), e))
+        except Exception as error:
+            wrong.append(error)
+
+    try:
+        threads = [threading.Thread(target=walk, args=(i % 2 == 1,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
+class Scaled(Function):
+    """a · b, by arithmetic; what `backward` returns is up to the test."""
+
+    saves_inputs = True
+    saves_output = True
+    works_on_arrays = True
+
+    def __init__(self, returns):
+        self.returns = returns
+
+    def forward(self, a, b):
+        return a * b
+
+    def backward(self, grad_output):
+        return self.returns(grad_output, *self.inputs)
+
+
+def test_arithmetic_is_given_arrays_unless_it_is_recorded():
+    given = []
+
+    def product(u, a, b):
+        given.append((type(u), type(a)))
+        return u * b, u * a
+
+    x, y = tinycnn.ones(3, requires_grad=True), tinycnn.ones(3, requires_grad=True)
+    tinycnn.grad(Scaled(product)(x, y).sum(), (x, y))
+    tinycnn.grad(Scaled(product)(x, y).sum(), (x, y), create_graph=True)
+    with tinycnn.detect_anomaly():
+        tinycnn.grad(Scaled(product)(x, y).sum(), (x, y))
+    assert given == [(np.ndarray, np.ndarray), (Tensor, Tensor), (Tensor, Tensor)]
+
+
+@pytest.mark.parametrize(
+    "returns, error, message",
+    [
+        (lambda u, a, b: u * b, RuntimeError, "expected 2 gradients, one per input, got 1"),
+        (lambda u, a, b: (u, u, u), RuntimeError, "expected 2 gradients, one per input, got 3"),
+        (lambda u, a, b: [u, u], RuntimeError, "expected 2 gradients, one per input, got 1"),
+        (lambda u, a, b: ("u", u), TypeError, "expected Tensors or None, got str"),
+    ],
+)
+def test_what_arithmetic_returns_is_checked(returns, error, message):
+    x, y = tinycnn.ones(3, requires_grad=True), tinycnn.ones(3, requires_grad=True)
+    with pytest.raises(error, match=f"Scaled.backward: {message}"):
+        Scaled(returns)(x, y).sum().backward()
+
+
+def test_another_backward_does_not_inherit_that_it_works_on_arrays():
+    class Clamped(Scaled):
+        def backward(self, grad_output):
+            a, b = self.inputs
+            return (grad_output * b).clamp(max=0.5), (grad_output * a).clamp(max=0.5)
+
+    x = tinycnn.ones(3, requires_grad=True)
+    Clamped(None)(x, 1.0).sum().backward()
+    assert x.grad.tolist() == [0.5] * 3
+
+
+def test_a_hook_keeps_the_dtype():
+    x = tinycnn.ones(3, requires_grad=True)
+    x.register_hook(lambda gradient: gradient.double())
+    with pytest.raises(RuntimeError, match="a hook must return a Tensor of dtype float32, got float64"):
+        (x * 2).sum().backward()
+
+
+def test_an_operator_whose_output_is_a_saved_view_notices_changes_of_its_input():
+    class Seen(Function):
+        saves_output = True
+        returns_view = True
+
+        def forward(self, x):
+            return x[:2]
+
+        def backward(self, grad_output):
+            return tinycnn.cat([grad_output * self.output, tinycnn.zeros(1)])
+
+    x = tinycnn.ones(3, requires_grad=True) * 1
+    y = Seen()(x)
+    with no_grad():
+        x.add_(1)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.sum().backward()
+
+
+def test_functions_of_users_may_have_no_tensor_among_their_inputs():
+    class Constant(Function):
+        def forward(self, *numbers):
+            return np.array(numbers, np.float32)
+
+    assert Constant()(1.0, 2.0).tolist() == [1.0, 2.0]
+    assert Constant()().shape == (0,)

@@ -238,3 +238,11 @@ def test_functions_that_share_the_name_of_a_module(function, name):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_show_their_options(command):
     assert "usage" in python("-m", f"tinycnn.{command}", "--help")
+
+
+@pytest.mark.parametrize(
+    "former, present", [("explain.worked", "teaching.explain.worked"), ("grade.student", "teaching.grade.student")]
+)
+def test_a_moved_package_has_one_copy_of_its_modules(former, present):
+    code = f"import tinycnn.{former} as a, tinycnn.{present} as b; print(a is b)"
+    assert python("-c", code) == "True\n"

@@ -39,7 +39,7 @@ Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
 _new_object = object.__new__
 
 
-def wrap(array: Array) -> Tensor:
+def wrap(array: Array | np.generic) -> Tensor:
     """A Tensor around `array` itself, with no history and no check: for results of operators."""
     tensor = _new_object(Tensor)
     tensor._array = np.asarray(array) if isinstance(array, np.generic) else array
@@ -53,6 +53,7 @@ class _Mode(threading.local):
     def __init__(self) -> None:
         self.recording = True
         self.outer: list[bool] = []  # the modes around this one
+        self.on_arrays = False  # whether the `backward` that runs is given arrays: see Function.works_on_arrays
         self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
 
 
@@ -215,19 +216,18 @@ class Function:
 
     order: int  # in which the Functions were recorded
     edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
-    output_shape: tuple[int, ...]
-    output_dtype: np.dtype
     hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
     name = "Function"
-    called = "Function"  # in errors: the function that applies this operator, log_softmax for LogSoftmax
 
-    _on_arrays = False  # whether `backward` is being given arrays
+    _called = "Function"  # the name in errors: log_softmax for LogSoftmax; a class of the user keeps its own
+    _output_type: tuple[tuple[int, ...], np.dtype]
     _requires: list[bool]  # for each input, whether it requires a gradient
     _inputs: tuple | None = None
     _input_counts: list[int] | None = None  # of changes in place, when they were saved; None: 0 each
     _output: Array | None = None
     _output_version: Version
+    _output_count: int
 
     if TYPE_CHECKING:  # subclasses name the arrays they take
         forward: Callable[..., Array]
@@ -243,9 +243,11 @@ class Function:
             raise NotImplementedError(f"{self.name}: this operator has no gradient")
 
     def __init_subclass__(cls) -> None:
-        cls.name = cls.called = cls.__name__
+        cls.name = cls._called = cls.__name__
+        if "backward" in vars(cls) and "works_on_arrays" not in vars(cls):
+            cls.works_on_arrays = False  # that of a base class speaks of another backward
         if cls.__module__.startswith("tinycnn."):
-            cls.called = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.name).lower()
+            cls._called = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.name).lower()
 
     def __call__(self, *inputs: Any) -> Tensor:
         """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
@@ -262,19 +264,19 @@ class Function:
                         count = len(inputs)
                         edges, requires = [None] * count, [False] * count
                     edges[i], requires[i] = x._node or x, True
-        if array is None:
+        if array is None and type(self).__module__.startswith("tinycnn."):
             given = " and ".join(type(x).__name__ for x in inputs)
-            raise TypeError(f"{self.called}: expected a Tensor, got {given}")
+            raise TypeError(f"{self._called}: expected a Tensor, got {given}")
         if edges is not None:
             if self.recorded:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
         try:
-            if arrays[0].__class__ is ndarray:  # the usual case, without a call in between
+            if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
                 array = self.forward(*arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
-                array = backend.compute(self.called, self.forward, arrays, self.elementwise)
+                array = backend.compute(self._called, self.forward, arrays, self.elementwise)
         except Exception as error:
             self._explain(error, arrays)
             raise
@@ -286,7 +288,7 @@ class Function:
             output._version = inputs[0]._shared_version()
         if edges is not None:
             self.order, self.edges, self._requires = next(_order), edges, requires
-            self.output_shape, self.output_dtype = array.shape, array.dtype
+            self._output_type = array.shape, array.dtype
             if self.saves_inputs:
                 self._inputs, counts = inputs, None
                 for i, x in enumerate(inputs):
@@ -295,28 +297,28 @@ class Function:
                             counts = self._input_counts = [0] * len(inputs)
                         counts[i] = version.count if version.exposed is None else version.current()
             if self.saves_output:
-                self._output = output._array
-                self._output_version = output._version = Version()
+                version = output._version
+                if version is None:
+                    version = output._version = Version()
+                self._output, self._output_version, self._output_count = output._array, version, version.current()
             output._node = self
             output._requires_grad = True
         return output
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raises a clearer error than `error`, if the operands lie on several devices or do not broadcast."""
-        backend.one_device(self.called, arrays)
+        backend.one_device(self._called, arrays)
         if self.elementwise and isinstance(error, (TypeError, ValueError)):
-            check_broadcast(self.called, arrays)
+            check_broadcast(self._called, arrays)
 
-    def input_type(self, i: int) -> tuple[tuple[int, ...], np.dtype]:
-        """The shape and the dtype of an input that requires a gradient."""
-        edge = self.edges[i]
-        if isinstance(edge, Function):
-            return edge.output_shape, edge.output_dtype
-        return edge._array.shape, edge._array.dtype
+    @property
+    def input_types(self) -> list[Any]:
+        """(shape, dtype) of each input that requires a gradient, None for the others."""
+        return [None if edge is None else _type_of(edge) for edge in self.edges]
 
     def input_shape(self, i: int = 0) -> tuple[int, ...]:
         """The shape of an input that requires a gradient."""
-        return self.input_type(i)[0]
+        return _type_of(self.edges[i])[0]
 
     @property
     def inputs(self) -> tuple:
@@ -328,11 +330,12 @@ class Function:
         assert inputs is not None, f"{self.name}: set saves_inputs = True to use self.inputs"
         for i, x in enumerate(inputs):
             version = getattr(x, "_version", None)
-            if version is not None:
-                now = version.count if version.exposed is None else version.current()
-                if now != (0 if self._input_counts is None else self._input_counts[i]):
-                    raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
-        return tuple([getattr(x, "_array", x) for x in inputs]) if self._on_arrays else inputs
+            now = 0 if version is None else version.count if version.exposed is None else version.current()
+            if now != (0 if self._input_counts is None else self._input_counts[i]):
+                raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
+        if self.works_on_arrays and _mode.on_arrays and not _mode.recording:
+            return tuple([getattr(x, "_array", x) for x in inputs])
+        return inputs
 
     @property
     def output(self) -> Any:
@@ -342,9 +345,9 @@ class Function:
         """
         assert self._output is not None, f"{self.name}: set saves_output = True to use self.output"
         version = self._output_version
-        if version.count or (version.exposed is not None and version.current()):
+        if self._output_count != (version.count if version.exposed is None else version.current()):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
-        if self._on_arrays:
+        if self.works_on_arrays and _mode.on_arrays and not _mode.recording:
             return self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
@@ -364,6 +367,11 @@ class Function:
 
 
 _order = itertools.count()
+
+
+def _type_of(edge: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and the dtype of the tensor that an edge leads to."""
+    return edge._output_type if isinstance(edge, Function) else (edge._array.shape, edge._array.dtype)
 
 
 def _as_array(array: Any) -> Array:
@@ -448,7 +456,7 @@ def _walk(
                 if grad_input is not None and needs[i]:
                     edge = node.edges[i]
                     if isinstance(edge, Function):
-                        shape, dtype = edge.output_shape, edge.output_dtype
+                        shape, dtype = edge._output_type
                     else:
                         shape, dtype = edge._array.shape, edge._array.dtype
                     if not isinstance(grad_input, Tensor) or (
@@ -476,32 +484,28 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
             "pass retain_graph=True to the first backward()"
         )
     array, mode = gradient._array, _mode
-    if array.__class__ is ndarray and mode.anomaly is None:  # the usual case, without a call in between
-        if node.works_on_arrays and not mode.recording:
-            return _backward_on_arrays(node, array)
-        grad_inputs: Any = node.backward(gradient)
+    is_usual = array.__class__ is ndarray and mode.anomaly is None
+    given_arrays = is_usual and node.works_on_arrays and not mode.recording
+    if given_arrays:
+        outer, mode.on_arrays = mode.on_arrays, True
+        try:
+            grad_inputs: Any = node.backward(array)
+        finally:
+            mode.on_arrays = outer
+    elif is_usual:  # without a call in between
+        grad_inputs = node.backward(gradient)
     else:
-        with backend.current(gradient._array):
-            grad_inputs = node.backward(gradient) if _mode.anomaly is None else _mode.anomaly.backward(node, gradient)
-    if grad_inputs.__class__ is not tuple:
+        with backend.current(array):
+            grad_inputs = node.backward(gradient) if mode.anomaly is None else mode.anomaly.backward(node, gradient)
+    if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):
         raise RuntimeError(
-            f"{node.name}.backward: expected {len(node.edges)} gradients, one an input, got {len(grad_inputs)}"
+            f"{node.name}.backward: expected {len(node.edges)} gradients, one per input, got {len(grad_inputs)}"
         )
+    if given_arrays:
+        return tuple([wrap(g) if isinstance(g, (ndarray, np.generic)) else g for g in grad_inputs])
     return grad_inputs
-
-
-def _backward_on_arrays(node: Function, array: Array) -> tuple[Tensor | None, ...]:
-    """`_backward` of a node that `works_on_arrays`."""
-    node._on_arrays = True
-    try:
-        grad_inputs: Any = node.backward(array)
-    finally:
-        node._on_arrays = False
-    if grad_inputs.__class__ is not tuple:
-        return (wrap(grad_inputs),)
-    return tuple([None if g is None else wrap(g) for g in grad_inputs])
 
 
 def _fit(node: Function, gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
@@ -526,6 +530,8 @@ def _run_hooks(hooks: dict[int, Callable], gradient: Tensor) -> Tensor:
             if not isinstance(replaced, Tensor) or replaced.shape != gradient.shape:
                 got = tuple(replaced.shape) if isinstance(replaced, Tensor) else type(replaced).__name__
                 raise RuntimeError(f"a hook must return None or a Tensor of shape {gradient.shape}, got {got}")
+            if replaced.dtype != gradient.dtype:
+                raise RuntimeError(f"a hook must return a Tensor of dtype {gradient.dtype}, got {replaced.dtype}")
             gradient = replaced
     return gradient.clone()  # the hook may have kept it, and what becomes .grad is changed in place
 

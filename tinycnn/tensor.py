@@ -486,12 +486,31 @@ class Tensor:
     def __pos__(self) -> Tensor:
         return self
 
-    eq = __eq__ = arithmetic.eq  # type: ignore[assignment]  # an object's == gives a bool
-    ne = __ne__ = arithmetic.ne  # type: ignore[assignment]
-    lt = __lt__ = arithmetic.lt
-    le = __le__ = arithmetic.le
-    gt = __gt__ = arithmetic.gt
-    ge = __ge__ = arithmetic.ge
+    eq = arithmetic.eq
+    ne = arithmetic.ne
+    lt = arithmetic.lt
+    le = arithmetic.le
+    gt = arithmetic.gt
+    ge = arithmetic.ge
+
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]  # an object's == gives a bool
+        return arithmetic.compare("equal", self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return arithmetic.compare("not_equal", self, other)
+
+    def __lt__(self, other: Operand) -> Tensor:
+        return arithmetic.compare("less", self, other)
+
+    def __le__(self, other: Operand) -> Tensor:
+        return arithmetic.compare("less_equal", self, other)
+
+    def __gt__(self, other: Operand) -> Tensor:
+        return arithmetic.compare("greater", self, other)
+
+    def __ge__(self, other: Operand) -> Tensor:
+        return arithmetic.compare("greater_equal", self, other)
+
     __hash__ = object.__hash__  # by identity: a tensor can be a key, though == compares element by element
 
     bitwise_not = __invert__ = arithmetic.bitwise_not

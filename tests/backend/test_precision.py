@@ -1,5 +1,7 @@
 """Mixed precision on a CPU: operands rounded as a GPU would, in the forward pass and in its backward pass."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -170,3 +172,28 @@ class TestGradScaler:
         assert other.get_scale() == 8.0
         with pytest.raises(ValueError, match="expected 'scale'"):
             other.load_state_dict({})
+
+
+def test_one_autocast_in_two_threads():
+    """Each thread has its own nesting."""
+    shared, inside, leave = tinycnn.autocast(dtype="float16"), threading.Event(), threading.Event()
+    seen = []
+
+    def other():
+        with shared:
+            seen.append(precision.chosen.product)
+            inside.set()
+            leave.wait(10)
+        seen.append(precision.chosen.product)
+
+    thread = threading.Thread(target=other)
+    with tinycnn.autocast(dtype="bfloat16"):
+        thread.start()
+        inside.wait(10)
+        with shared:
+            leave.set()
+            thread.join()
+            assert precision.chosen.product == "float16"
+        assert precision.chosen.product == "bfloat16"
+    assert precision.chosen.product == "float32"
+    assert seen == ["float16", "float32"]

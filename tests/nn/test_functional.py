@@ -316,3 +316,48 @@ def test_refused_with_one_clear_line(call, message):
     with pytest.raises((ValueError, TypeError), match=re.escape(message)) as refusal:
         call()
     assert "\n" not in str(refusal.value)
+
+
+def test_arguments_that_a_cache_cannot_take():
+    x, w = tinycnn.randn(1, 2, 5, 5), tinycnn.randn(3, 2, 3, 3)
+    assert F.conv2d(x, w, stride=[2, 2], padding=[1, 1]).shape == (1, 3, 3, 3)
+    assert F.conv2d(x, w, stride=(np.int64(2), 2)).shape == (1, 3, 2, 2)
+    assert F.max_pool2d(x, [2, 2]).shape == (1, 2, 2, 2)
+    for wrong in ((1.0, 1.0), (True, 1), np.ones(2), {1: 1}, [[1]], 1.0, "ab"):
+        F.conv2d(x, w, stride=(1, 1))
+        with pytest.raises(TypeError, match="conv2d: expected stride as an int or 2 ints"):
+            F.conv2d(x, w, stride=wrong)
+        with pytest.raises(TypeError, match="max_pool2d: expected kernel_size as an int or 2 ints"):
+            F.max_pool2d(x, wrong)
+    for groups in ([1], np.array(1), 1.0, True):
+        with pytest.raises(ValueError, match="conv2d: expected groups as a positive int"):
+            F.conv2d(x, w, groups=groups)
+
+
+def test_a_layers_options_may_be_set_to_lists():
+    x, layer, pool = tinycnn.randn(1, 2, 5, 5), nn.Conv2d(2, 3, 3), nn.MaxPool2d(2)
+    layer.stride, pool.kernel_size = [2, 2], [3, 3]
+    assert layer(x).shape == (1, 3, 2, 2)
+    assert pool(x).shape == (1, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, w: nn.Linear(4, 3)(None),
+        lambda x, w: F.linear(None, x),
+        lambda x, w: F.linear(x, None),
+        lambda x, w: F.conv2d(x, None),
+        lambda x, w: F.conv2d(None, w),
+        lambda x, w: F.conv2d("a", np.zeros(3)),
+        lambda x, w: F.conv2d(x, w, "bias"),
+        lambda x, w: F.conv_transpose2d(x, None),
+        lambda x, w: F.cross_entropy(None, w),
+        lambda x, w: F.mse_loss(x, None),
+        lambda x, w: F.nll_loss(x, None),
+        lambda x, w: F.max_pool2d(None, 2),
+    ],
+)
+def test_what_is_no_tensor_is_refused_by_name(call):
+    with pytest.raises(TypeError, match="expected .*(Tensor|weight).*, got (NoneType|str)"):
+        call(tinycnn.randn(1, 2, 5, 5), tinycnn.randn(3, 2, 3, 3))

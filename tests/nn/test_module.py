@@ -591,3 +591,14 @@ def test_same_backward_hooks_as_torch(needs, used):
         return calls
 
     assert run(nn, Tensor) == run(torch.nn, torch.tensor)
+
+
+@pytest.mark.parametrize("change", [lambda m: m.half(), lambda m: m.to("float64")], ids=["half", "double"])
+@pytest.mark.parametrize("layer", [lambda: nn.Linear(2, 3), lambda: nn.Conv1d(2, 3, 1)], ids=["Linear", "Conv1d"])
+def test_a_conversion_between_forward_and_backward_is_noticed(layer, change):
+    layer = layer()
+    x = tinycnn.ones(1, 2, requires_grad=True) if isinstance(layer, nn.Linear) else tinycnn.ones(1, 2, 4)
+    y = layer(x).sum()
+    change(layer) if hasattr(layer, "half") else layer.to("float16")
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()

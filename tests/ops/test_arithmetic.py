@@ -167,3 +167,30 @@ def test_allclose():
     x = Tensor([1.0, 2.0])
     assert x.allclose(x + 1e-6) is True
     assert tinycnn.allclose(x, x + 1e-3) is False
+
+
+def test_power_with_a_boolean_exponent():
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    (x ** Tensor([True, False, True])).sum().backward()
+    assert x.grad.tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("other", ["text", None, [1]])
+def test_comparisons_with_what_cannot_be_compared(other):
+    x = Tensor([1.0, 2.0])
+    assert (x == other) is False
+    assert (x != other) is True
+    with pytest.raises(TypeError, match="eq: expected a Tensor, an array or a number"):
+        tinycnn.eq(x, other)
+    with pytest.raises(TypeError):
+        x < other  # noqa: B015
+
+
+@pytest.mark.parametrize("name", ["isnan", "isinf", "isfinite", "sign", "eq", "lt", "bitwise_not", "bitwise_and", "all",
+                                  "any", "argmax", "argmin", "masked_fill", "isclose"])  # fmt: skip
+@pytest.mark.parametrize("value", [None, "text", 5, np.ones(2)], ids=["None", "str", "int", "ndarray"])
+def test_what_is_no_tensor_is_refused(name, value):
+    others = {"eq": [1.0], "lt": [1.0], "bitwise_and": [1], "masked_fill": [Tensor([True, False]), 0.0],
+              "isclose": [Tensor([1.0, 2.0])]}  # fmt: skip
+    with pytest.raises(TypeError, match="expected"):
+        getattr(tinycnn, name)(value, *others.get(name, []))

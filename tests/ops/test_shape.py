@@ -218,3 +218,47 @@ def test_views_of_views_are_one_memory():
     x.permute(2, 0, 1)[1:3].transpose(0, 2)[..., 0].fill_(1.0)
     assert x.sum().item() == 6
     assert x[:, :, 1].sum().item() == 6
+
+
+def test_a_tensor_as_a_size_is_read_at_each_call():
+    x, size = tinycnn.arange(6), tinycnn.tensor(2)
+    assert x.reshape(size, -1).shape == (2, 3)
+    size.fill_(3)
+    assert x.reshape(size, -1).shape == (3, 2)
+    dim = tinycnn.tensor(0)
+    assert x.reshape(2, 3).sum(dim).shape == (3,)
+    dim.fill_(1)
+    assert x.reshape(2, 3).sum(dim).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        (lambda x: x.reshape(2, 3), lambda x: x.reshape(2, 3.0)),
+        (lambda x: x.reshape(2, 3), lambda x: x.reshape(np.float64(2), 3)),
+        (lambda x: x.transpose(0, 1), lambda x: x.transpose(0.0, 1.0)),
+        (lambda x: x.flatten(0, 1), lambda x: x.flatten(0.0, 1.0)),
+        (lambda x: x.sum((0,)), lambda x: x.sum((0.0,))),
+        (lambda x: x.sum(0), lambda x: x.sum(0.0)),
+        (lambda x: x.unflatten(1, [3, 1]), lambda x: x.unflatten(1, [3.0, 1])),
+        (lambda x: x.sum(0), lambda x: x.sum({0: 1})),
+        (lambda x: x.sum(0), lambda x: x.sum([[0]])),
+        (lambda x: x.reshape(6), lambda x: x.reshape([6], 1)),
+        (lambda x: x.reshape(2, 3), lambda x: x.reshape([2, 3], "junk")),
+        (lambda x: x.reshape(2, 3), lambda x: x.reshape({})),
+        (lambda x: x.flatten(0), lambda x: x.flatten([0])),
+    ],
+)
+def test_what_was_refused_is_refused_after_a_call_that_looks_equal(right, wrong):
+    """Checks are cached, and 2.0 == 2."""
+    x = tinycnn.arange(6).reshape(2, 3)
+    right(x)
+    with pytest.raises(TypeError, match="expected"):
+        wrong(x)
+
+
+def test_sizes_and_dims_may_be_named():
+    x = tinycnn.arange(6).reshape(2, 3)
+    assert tinycnn.reshape(x, shape=(3, 2)).tolist() == x.reshape(3, 2).tolist()
+    assert tinycnn.permute(x, dims=(1, 0)).tolist() == x.permute(1, 0).tolist()
+    assert tinycnn.flip(x, dims=(0,)).tolist() == x.flip(0).tolist()

@@ -13,4 +13,6 @@ def moved(name: str, to: str) -> None:
     module = importlib.import_module(to)
     if name == "__main__":
         sys.exit(module.main())
-    sys.modules[name] = module
+    for loaded, part in list(sys.modules.items()):  # not a second copy of what it consists of
+        if loaded == to or loaded.startswith(f"{to}."):
+            sys.modules[name + loaded[len(to) :]] = part

@@ -255,9 +255,8 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
 
 def elementwise(name: str, *operands: Any) -> Array:
     """The element-wise function `name` of NumPy or CuPy, applied to an array and to further arrays or numbers."""
-    if isinstance(operands[0], np.ndarray):
-        return getattr(np, name)(*operands)
-    return compute(name, getattr(cupy(), name), operands, elementwise=True)
+    xp, _ = modules_of(operands)
+    return compute(name, getattr(xp, name), operands, elementwise=True)
 
 
 def _refuse_memory(name: str, device: Device, error: MemoryError) -> NoReturn:

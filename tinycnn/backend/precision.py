@@ -22,6 +22,9 @@ class _Chosen(threading.local):
 
     product = EXACT
 
+    def __init__(self) -> None:
+        self.outer: list[str | None] = []  # what the autocasts around the present one have set, in this thread
+
 
 chosen = _Chosen()
 
@@ -65,14 +68,13 @@ class autocast(contextlib.ContextDecorator):
         if str(device_type).partition(":")[0] not in ("cuda", "gpu", "cpu"):
             raise ValueError(f"autocast: expected device_type 'cuda' or 'cpu', got {device_type!r}")
         self.precision = name if enabled else None
-        self.outer: list[str | None] = []
 
     def __enter__(self) -> None:
-        self.outer.append(vars(chosen).get("product"))
+        chosen.outer.append(vars(chosen).get("product"))
         chosen.product = self.precision or _Chosen.product
 
     def __exit__(self, *exc: object) -> None:
-        outer = self.outer.pop()
+        outer = chosen.outer.pop()
         if outer is None:
             del chosen.product
         else:

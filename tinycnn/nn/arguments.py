@@ -36,7 +36,7 @@ def size(value: Any, name: str, argument: str, least: int = 1) -> int:
 def refuse_others(name: str, **given: Any) -> None:
     """TypeError for the first of these arguments that is no Tensor."""
     for argument, x in given.items():
-        if x is not None and not isinstance(x, Tensor):
+        if not isinstance(x, Tensor):
             raise TypeError(f"{name}: expected {argument} as a Tensor, got {type(x).__name__}")
 
 
@@ -63,9 +63,15 @@ def is_batch(shape: Shape, dims: int, name: str, channels: int | None = None) ->
     return len(shape) == dims + 2
 
 
-def hashable(*values: Any) -> Any:
-    """The values with lists as tuples, so that checked geometries can be cached by them."""
-    return tuple([tuple(value) if isinstance(value, list) else value for value in values])
+def cacheable(*values: Any) -> Any:
+    """The values as keys of the cache of checked geometries: lists of ints as tuples. A sequence of anything else
+    becomes a list, which no cache takes, because it holds (1.0, True) to be (1, 1)."""
+    def key(value: Any) -> Any:
+        if not isinstance(value, (tuple, list)):
+            return value
+        return tuple(value) if all(v.__class__ is int for v in value) else list(value)
+
+    return map(key, values)
 
 
 def padding_pairs(padding: Any, kernel_size: Shape, stride: Shape, dilation: Shape, name: str) -> tuple:

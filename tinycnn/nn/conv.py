@@ -14,10 +14,10 @@ from tinycnn.nn import init
 from tinycnn.nn.arguments import (
     Shape,
     Size,
+    cacheable,
     check_alike,
     check_fits,
     check_input,
-    hashable,
     is_batch,
     padding_pairs,
     refuse_others,
@@ -42,7 +42,7 @@ def conv1d(
     stride: Size = 1, padding: Size | str = 0, dilation: Size = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """1-d convolution: (N, C, L) to (N, O, OL); see `conv2d`."""
-    return _convolve(1, "conv1d", input, weight, bias, groups, *hashable(stride, padding, dilation))
+    return _convolve(1, "conv1d", input, weight, bias, groups, *cacheable(stride, padding, dilation))
 
 
 def conv2d(
@@ -67,7 +67,7 @@ def conv2d(
 
     Raises ValueError or TypeError, naming the argument, if they do not fit.
     """
-    return _convolve(2, "conv2d", input, weight, bias, groups, *hashable(stride, padding, dilation))
+    return _convolve(2, "conv2d", input, weight, bias, groups, *cacheable(stride, padding, dilation))
 
 
 def conv3d(
@@ -75,7 +75,7 @@ def conv3d(
     stride: Size = 1, padding: Size | str = 0, dilation: Size = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """3-d convolution: (N, C, D, H, W) to (N, O, OD, OH, OW); see `conv2d`."""
-    return _convolve(3, "conv3d", input, weight, bias, groups, *hashable(stride, padding, dilation))
+    return _convolve(3, "conv3d", input, weight, bias, groups, *cacheable(stride, padding, dilation))
 
 
 def _convolve(
@@ -86,14 +86,16 @@ def _convolve(
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:
-        check_input(name, input, dims, getattr(weight, "shape", [None] * 2)[1])
-        refuse_others(name, weight=weight, bias=bias)
+        _refuse_others(name, dims, input, weight, bias, 1)
         raise
-    spec, batched = _conv_geometry(
+    arguments = (
         dims, name, x.shape, w.shape, None if b is None else b.shape,
-        (x.dtype, w.dtype, None if b is None else b.dtype),
-        stride, padding, dilation, groups,
+        (x.dtype, w.dtype, None if b is None else b.dtype), stride, padding, dilation, groups,
     )  # fmt: skip
+    try:
+        spec, batched = _conv_geometry(*arguments)
+    except TypeError:  # also of an argument that the cache cannot take
+        spec, batched = _conv_geometry.__wrapped__(*arguments)
     y = ops.conv(input if batched else input.unsqueeze(0), weight, bias, spec)
     return y if batched else y.squeeze(0)
 
@@ -125,7 +127,7 @@ def conv_transpose1d(
 ) -> Tensor:  # fmt: skip
     """1-d transposed convolution: (N, C, L) to (N, O, OL); see `conv_transpose2d`."""
     return _transposed(
-        1, "conv_transpose1d", input, weight, bias, groups, *hashable(stride, padding, output_padding, dilation)
+        1, "conv_transpose1d", input, weight, bias, groups, *cacheable(stride, padding, output_padding, dilation)
     )
 
 
@@ -148,7 +150,7 @@ def conv_transpose2d(
         (N, O, OH, OW) with OH = (H − 1)·stride − 2·padding + dilation·(KH − 1) + output_padding + 1.
     """
     return _transposed(
-        2, "conv_transpose2d", input, weight, bias, groups, *hashable(stride, padding, output_padding, dilation)
+        2, "conv_transpose2d", input, weight, bias, groups, *cacheable(stride, padding, output_padding, dilation)
     )
 
 
@@ -158,7 +160,7 @@ def conv_transpose3d(
 ) -> Tensor:  # fmt: skip
     """3-d transposed convolution: (N, C, D, H, W) to (N, O, OD, OH, OW); see `conv_transpose2d`."""
     return _transposed(
-        3, "conv_transpose3d", input, weight, bias, groups, *hashable(stride, padding, output_padding, dilation)
+        3, "conv_transpose3d", input, weight, bias, groups, *cacheable(stride, padding, output_padding, dilation)
     )
 
 
@@ -170,14 +172,16 @@ def _transposed(
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:
-        check_input(name, input, dims, getattr(weight, "shape", [None] * 2)[1])
-        refuse_others(name, weight=weight, bias=bias)
+        _refuse_others(name, dims, input, weight, bias, 0)
         raise
-    spec, batched = _transposed_geometry(
+    arguments = (
         dims, name, x.shape, w.shape, None if b is None else b.shape,
-        (x.dtype, w.dtype, None if b is None else b.dtype),
-        stride, padding, output_padding, dilation, groups,
+        (x.dtype, w.dtype, None if b is None else b.dtype), stride, padding, output_padding, dilation, groups,
     )  # fmt: skip
+    try:
+        spec, batched = _transposed_geometry(*arguments)
+    except TypeError:  # also of an argument that the cache cannot take
+        spec, batched = _transposed_geometry.__wrapped__(*arguments)
     y = ops.conv_transpose(input if batched else input.unsqueeze(0), weight, spec)
     if bias is not None:
         y = y + bias.reshape(-1, *[1] * dims)
@@ -218,6 +222,13 @@ def _smallest_transposed_size(size: Shape, kernel_size: Shape, stride: Shape, pa
     """The smallest input size that a convolution of this geometry maps to `size`; stride − 1 larger ones do too."""
     geometry = zip(size, kernel_size, stride, padding, dilation, strict=True)
     return tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in geometry)
+
+
+def _refuse_others(name: str, dims: int, input: Any, weight: Any, bias: Any, axis: int) -> None:
+    """TypeError for what is no Tensor; `axis` of the weight has the input's channels (of one group)."""
+    is_weight = isinstance(weight, Tensor) and weight.ndim == dims + 2
+    check_input(name, input, dims, weight.shape[axis] if is_weight else None)
+    refuse_others(name, weight=weight, **({} if bias is None else {"bias": bias}))
 
 
 def _check_weight(dims: int, name: str, w: Shape, groups: int, form: str) -> None:

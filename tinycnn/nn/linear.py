@@ -35,7 +35,7 @@ def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:
-        refuse_others(name, input=input, weight=weight, bias=bias)
+        refuse_others(name, input=input, weight=weight, **({} if bias is None else {"bias": bias}))
         raise
     dtypes = (x.dtype, w.dtype, None if b is None else b.dtype)
     _check(name, x.shape, w.shape, None if b is None else b.shape, dtypes)
@@ -80,6 +80,8 @@ class Linear(Module):
     weight is (out_features, in_features), bias (out_features) or None; both start uniform on ±1 / √in_features.
     """
 
+    _name = "Linear"  # in errors
+
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: DeviceLike = None, dtype: DTypeLike = None
     ):
@@ -89,7 +91,7 @@ class Linear(Module):
         self.weight = Parameter(creation.empty(self.out_features, self.in_features, device=device, dtype=dtype))
         offset = Parameter(creation.empty(self.out_features, device=device, dtype=dtype)) if bias else None
         self.register_parameter("bias", offset)
-        self._name = f"Linear(in_features={in_features})"  # how errors speak of this layer
+        self._name = f"Linear(in_features={in_features})"
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

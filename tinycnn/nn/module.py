@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, creation, dtypes
-from tinycnn.autograd import Function, RemovableHandle, no_grad
+from tinycnn.autograd import Function, RemovableHandle, Version, no_grad
 from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.tensor import Tensor
@@ -296,7 +296,10 @@ class Module:
             for holder in (tensor, tensor.grad):
                 if holder is not None:
                     moved = holder.detach().to(device=device, dtype=dtype if holder.is_floating_point() else None)
-                    holder._array, holder._version = moved._array, moved._version
+                    if moved._array is not holder._array:  # for a graph that saved it, this is a change in place
+                        version = Version()
+                        version.count = holder._shared_version().current() + 1
+                        holder._array, holder._version = moved._array, version
         return self
 
     def cpu(self) -> Module:
@@ -385,7 +388,7 @@ class _Passage(Function):
 
     def backward(self, grad_output: Any) -> Any:
         self.gate.gradients[self.index] = grad_output
-        shape, dtype = self.input_type(0)
+        shape, dtype = self.input_types[0]
         return creation.zeros(shape, dtype=dtype, device=grad_output.device), None
 
 
@@ -444,7 +447,7 @@ class _BackwardReport:
             if len(replaced) != len(grad_input):
                 name = type(self.module).__name__
                 raise RuntimeError(
-                    f"{name}: a backward hook must return None or {len(grad_input)} gradients, one an input, "
+                    f"{name}: a backward hook must return None or {len(grad_input)} gradients, one per input, "
                     f"got {len(replaced)}"
                 )
             grad_input = list(replaced)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from tinycnn.nn.arguments import Shape, Size, check_fits, check_input, hashable, is_batch, sizes
+from tinycnn.nn.arguments import Shape, Size, cacheable, check_fits, check_input, is_batch, sizes
 from tinycnn.nn.module import Module
 from tinycnn.ops import pool as ops
 from tinycnn.ops.windows import Window
@@ -29,7 +29,11 @@ def _window(
     """The input as a batch, the checked window, and whether it was a batch."""
     if not isinstance(input, Tensor):
         check_input(name, input, dims)
-    window, batched = _pool_geometry(dims, name, input._array.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    arguments = (dims, name, input._array.shape, kernel_size, stride, padding, dilation, bool(ceil_mode))
+    try:
+        window, batched = _pool_geometry(*arguments)
+    except TypeError:  # also of an argument that the cache cannot take
+        window, batched = _pool_geometry.__wrapped__(*arguments)
     return input if batched else input.unsqueeze(0), window, batched
 
 
@@ -46,7 +50,7 @@ def _pool_geometry(
         raise ValueError(f"{name}: expected padding of at most half the kernel size {kernel}, got {padding}")
     window = Window(
         x[-dims:], kernel, kernel if stride is None else sizes(stride, dims, name, "stride"),
-        tuple((p, p) for p in pads), sizes(dilation, dims, name, "dilation"), bool(ceil_mode),
+        tuple((p, p) for p in pads), sizes(dilation, dims, name, "dilation"), ceil_mode,
     )  # fmt: skip
     if any(size < 1 for size in window.output_size):
         check_fits(window, name)
@@ -84,7 +88,7 @@ def max_pool1d(
 ) -> Tensor:  # fmt: skip
     """(N, C, L) to (N, C, OL): the largest element of each window; see `max_pool2d`."""
     return _max_pool(
-        1, "max_pool1d", input, ceil_mode, return_indices, *hashable(kernel_size, stride, padding, dilation)
+        1, "max_pool1d", input, ceil_mode, return_indices, *cacheable(kernel_size, stride, padding, dilation)
     )
 
 
@@ -103,7 +107,7 @@ def max_pool2d(
     The gradient goes to the first largest element of the window.
     """
     return _max_pool(
-        2, "max_pool2d", input, ceil_mode, return_indices, *hashable(kernel_size, stride, padding, dilation)
+        2, "max_pool2d", input, ceil_mode, return_indices, *cacheable(kernel_size, stride, padding, dilation)
     )
 
 
@@ -113,7 +117,7 @@ def max_pool3d(
 ) -> Tensor:  # fmt: skip
     """(N, C, D, H, W) to (N, C, OD, OH, OW): the largest element of each window; see `max_pool2d`."""
     return _max_pool(
-        3, "max_pool3d", input, ceil_mode, return_indices, *hashable(kernel_size, stride, padding, dilation)
+        3, "max_pool3d", input, ceil_mode, return_indices, *cacheable(kernel_size, stride, padding, dilation)
     )
 
 
@@ -123,7 +127,7 @@ def avg_pool1d(
 ) -> Tensor:  # fmt: skip
     """(N, C, L) to (N, C, OL): the mean of each window; see `avg_pool2d`."""
     return _avg_pool(
-        1, "avg_pool1d", input, ceil_mode, count_include_pad, None, *hashable(kernel_size, stride, padding)
+        1, "avg_pool1d", input, ceil_mode, count_include_pad, None, *cacheable(kernel_size, stride, padding)
     )
 
 
@@ -141,7 +145,7 @@ def avg_pool2d(
         divisor_override: divide the sum by this instead of the number of elements.
     """
     return _avg_pool(
-        2, "avg_pool2d", input, ceil_mode, count_include_pad, divisor_override, *hashable(kernel_size, stride, padding)
+        2, "avg_pool2d", input, ceil_mode, count_include_pad, divisor_override, *cacheable(kernel_size, stride, padding)
     )
 
 
@@ -151,7 +155,7 @@ def avg_pool3d(
 ) -> Tensor:  # fmt: skip
     """(N, C, D, H, W) to (N, C, OD, OH, OW): the mean of each window; see `avg_pool2d`."""
     return _avg_pool(
-        3, "avg_pool3d", input, ceil_mode, count_include_pad, divisor_override, *hashable(kernel_size, stride, padding)
+        3, "avg_pool3d", input, ceil_mode, count_include_pad, divisor_override, *cacheable(kernel_size, stride, padding)
     )
 
 
@@ -290,7 +294,7 @@ class _PoolNd(Module):
         if stride is not None:
             sizes(stride, dims, name, "stride")
         stride = kernel_size if stride is None else stride
-        self.kernel_size, self.stride, self.padding = hashable(kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding = cacheable(kernel_size, stride, padding)
 
 
 class _MaxPoolNd(_PoolNd):
@@ -300,7 +304,7 @@ class _MaxPoolNd(_PoolNd):
     ):  # fmt: skip
         super().__init__()
         self._set_window(kernel_size, stride, padding, dilation)
-        (self.dilation,) = hashable(dilation)
+        (self.dilation,) = cacheable(dilation)
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, input: Tensor) -> Any:

@@ -137,12 +137,12 @@ class Pow(Function):
         grad_a = grad_b = None
         if need_a:
             # d/da a^b = b a^(b-1), which is 0 where b = 0, also at a = 0, where the formula says 0 · inf.
-            exponent = b.masked_fill(b == 0, 1) if isinstance(b, autograd.Tensor) else b or 1
+            exponent = b.where(b != 0, 1) if isinstance(b, autograd.Tensor) else b or 1
             grad_a = grad_output * (b * a ** (exponent - 1))
         if need_b:
             # d/db a^b = a^b ln a, which tends to 0 as a does, if b is not negative.
             base = a if isinstance(a, autograd.Tensor) else autograd.Tensor(a, b.dtype, b.device)
-            grad_b = grad_output * self.output * base.masked_fill((base == 0) & (b >= 0), 1).log()
+            grad_b = grad_output * self.output * base.where((base != 0) | (b < 0), 1).log()
         return grad_a, grad_b
 
 
@@ -243,7 +243,7 @@ def neg(input: Tensor) -> Tensor:
 # --- comparisons and logic: no gradients, so no operator classes --------------------------------------------
 
 
-def _compare(name: str, a: Tensor, b: Any) -> Tensor:
+def compare(name: str, a: Tensor, b: Any) -> Tensor:
     """A boolean Tensor, by NumPy's function `name`; NotImplemented for what cannot be compared, so that
     `tensor == "text"` is False."""
     if not isinstance(b, (autograd.Tensor, bool, int, float, np.ndarray, np.generic)):
@@ -256,6 +256,22 @@ def _compare(name: str, a: Tensor, b: Any) -> Tensor:
         raise
 
 
+def _compared(called: str, name: str, a: Tensor, b: Any) -> Tensor:
+    """`compare`, or TypeError for what cannot be compared."""
+    array_of(called, a)
+    result = compare(name, a, b)
+    if result is NotImplemented:
+        raise TypeError(f"{called}: expected a Tensor, an array or a number, got {type(b).__name__}")
+    return result
+
+
+def array_of(called: str, x: Any) -> Array:
+    """The array of a Tensor, or TypeError for anything else."""
+    if not isinstance(x, autograd.Tensor):
+        raise TypeError(f"{called}: expected a Tensor, got {type(x).__name__}")
+    return x._array
+
+
 def _check_together(name: str, *given: Any) -> None:
     """Refuses operands on different devices and shapes that do not broadcast."""
     arrays = [x._array for x in given if isinstance(x, autograd.Tensor)]
@@ -265,32 +281,32 @@ def _check_together(name: str, *given: Any) -> None:
 
 def eq(input: Tensor, other: Operand) -> Tensor:
     """input == other, element by element: a boolean Tensor."""
-    return _compare("equal", input, other)
+    return _compared("eq", "equal", input, other)
 
 
 def ne(input: Tensor, other: Operand) -> Tensor:
     """input != other, element by element: a boolean Tensor."""
-    return _compare("not_equal", input, other)
+    return _compared("ne", "not_equal", input, other)
 
 
 def lt(input: Tensor, other: Operand) -> Tensor:
     """input < other, element by element: a boolean Tensor."""
-    return _compare("less", input, other)
+    return _compared("lt", "less", input, other)
 
 
 def le(input: Tensor, other: Operand) -> Tensor:
     """input <= other, element by element: a boolean Tensor."""
-    return _compare("less_equal", input, other)
+    return _compared("le", "less_equal", input, other)
 
 
 def gt(input: Tensor, other: Operand) -> Tensor:
     """input > other, element by element: a boolean Tensor."""
-    return _compare("greater", input, other)
+    return _compared("gt", "greater", input, other)
 
 
 def ge(input: Tensor, other: Operand) -> Tensor:
     """input >= other, element by element: a boolean Tensor."""
-    return _compare("greater_equal", input, other)
+    return _compared("ge", "greater_equal", input, other)
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
@@ -298,10 +314,8 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
 
     nan is close to nan with `equal_nan` only. TypeError unless both have one dtype.
     """
-    for x in (input, other):
-        if not isinstance(x, autograd.Tensor) or x.dtype != getattr(input, "dtype", None):
-            got = f"{getattr(input, 'dtype', type(input).__name__)} and {getattr(other, 'dtype', type(other).__name__)}"
-            raise TypeError(f"isclose: expected two Tensors of one dtype, got {got}")
+    if array_of("isclose", input).dtype != array_of("isclose", other).dtype:
+        raise TypeError(f"isclose: expected two Tensors of one dtype, got {input.dtype} and {other.dtype}")
     _check_together("isclose", input, other)
     return wrap(backend.elementwise("isclose", input._array, other._array, rtol, atol, equal_nan))
 
@@ -317,6 +331,8 @@ def _logical(symbol: str, function: str, *given: Any) -> Tensor:
         if not isinstance(x, (bool, int)) and getattr(getattr(x, "dtype", None), "kind", "O") not in "bui":
             got = x.dtype if hasattr(x, "dtype") else type(x).__name__
             raise TypeError(f"'{symbol}': expected boolean or integer tensors, got {got}")
+    if not any(isinstance(x, autograd.Tensor) for x in given):
+        raise TypeError(f"'{symbol}': expected a Tensor, got {' and '.join(type(x).__name__ for x in given)}")
     if len(given) == 2:
         given = operands(f"'{symbol}'", *given)
     try:
@@ -348,14 +364,14 @@ def bitwise_xor(input: Tensor, other: Operand) -> Tensor:
 
 def isnan(input: Tensor) -> Tensor:
     """Whether each element is nan: a boolean Tensor."""
-    return wrap(backend.elementwise("isnan", input._array))
+    return wrap(backend.elementwise("isnan", array_of("isnan", input)))
 
 
 def isinf(input: Tensor) -> Tensor:
     """Whether each element is infinite: a boolean Tensor."""
-    return wrap(backend.elementwise("isinf", input._array))
+    return wrap(backend.elementwise("isinf", array_of("isinf", input)))
 
 
 def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither infinite nor nan: a boolean Tensor."""
-    return wrap(backend.elementwise("isfinite", input._array))
+    return wrap(backend.elementwise("isfinite", array_of("isfinite", input)))

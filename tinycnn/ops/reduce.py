@@ -11,7 +11,7 @@ from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.ops.index import Gather, ValuesAndIndices
 from tinycnn.ops.select import maximum, minimum, where
-from tinycnn.ops.shape import Dims, Expand, Reshape, normalize_dim, normalize_dims
+from tinycnn.ops.shape import Dims, Expand, Reshape, ndim_of, normalize_dim, normalize_dims
 from tinycnn.ops.unary import abs as absolute
 from tinycnn.ops.unary import sqrt
 
@@ -176,7 +176,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    axis = None if dim is None or x.ndim == 0 else normalize_dim(dim, x, method)
+    axis = None if ndim_of(x, method) == 0 or dim is None else normalize_dim(dim, x, method)
     if (x.numel() if axis is None else x.shape[axis]) == 0:
         raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
     return wrap(kernels(x._array).reduced(method, x._array, axis, keepdim))
@@ -217,12 +217,14 @@ def _select_along(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> Values
 
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether all elements over `dim` (an int, several, or None for all) are true, that is not 0."""
-    return wrap(kernels(input._array).reduced("all", input._array, normalize_dims(dim, input, "all"), keepdim))
+    dims = normalize_dims(dim, input, "all")
+    return wrap(kernels(input._array).reduced("all", input._array, dims, keepdim))
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element over `dim` (an int, several, or None for all) is true, that is not 0."""
-    return wrap(kernels(input._array).reduced("any", input._array, normalize_dims(dim, input, "any"), keepdim))
+    dims = normalize_dims(dim, input, "any")
+    return wrap(kernels(input._array).reduced("any", input._array, dims, keepdim))
 
 
 # --- softmax ----------------------------------------------------------------------------------------------

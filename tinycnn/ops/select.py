@@ -138,6 +138,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
     if getattr(value, "ndim", 0) > 0:
         shape = tuple(value.shape)  # type: ignore[union-attr]
         raise ValueError(f"masked_fill: expected a single number as value, got shape {shape}")
+    if not isinstance(input, autograd.Tensor):
+        raise TypeError(f"masked_fill: expected a Tensor, got {type(input).__name__}")
     _check_mask("masked_fill", "mask", mask)
     result = where(mask, value, input)
     if result.dtype != input.dtype:

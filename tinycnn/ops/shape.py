@@ -45,12 +45,17 @@ def ndim_of(x: Tensor, name: str) -> int:
         raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}") from None
 
 
-def dim_of(dim: Any, ndim: int, name: str) -> int:
-    """`dim` counted from the front, for `ndim` dimensions."""
+def as_index(dim: Any, name: str) -> int:
+    """`dim` as an int; it may be a NumPy integer or a Tensor of one."""
     try:
-        index = operator.index(dim)
+        return operator.index(dim)
     except TypeError:
         raise TypeError(f"{name}: expected an int as dim, got {dim!r}") from None
+
+
+def dim_of(dim: Any, ndim: int, name: str) -> int:
+    """`dim` counted from the front, for `ndim` dimensions."""
+    index = as_index(dim, name)
     limit = ndim or 1
     if not -limit <= index < limit:
         raise IndexError(
@@ -61,15 +66,19 @@ def dim_of(dim: Any, ndim: int, name: str) -> int:
 
 def normalize_dims(dims: Dims, x: Tensor, name: str, empty_is_all: bool = False) -> tuple[int, ...]:
     """`dims` of x (an int, a sequence, or None for all) counted from the front, each once."""
-    return _dims_of(tuple(dims) if isinstance(dims, list) else dims, ndim_of(x, name), name, empty_is_all)
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _dims_of(dims: Any, ndim: int, name: str, empty_is_all: bool) -> tuple[int, ...]:
-    """Cached, because a net asks for the same few on every step."""
-    if dims is None or (empty_is_all and dims == ()):
+    ndim = ndim_of(x, name)
+    if dims is None:
         return tuple(range(ndim))
-    found = tuple(dim_of(d, ndim, name) for d in (dims if isinstance(dims, tuple) else (dims,)))
+    given = dims if isinstance(dims, (tuple, list)) else (dims,)
+    return _dims_of(tuple([as_index(d, name) for d in given]), ndim, name, empty_is_all)
+
+
+@lru_cache(maxsize=1024)
+def _dims_of(dims: tuple[int, ...], ndim: int, name: str, empty_is_all: bool) -> tuple[int, ...]:
+    """Cached: a network repeats the same few in every step."""
+    if not dims and empty_is_all:
+        return tuple(range(ndim))
+    found = tuple(dim_of(d, ndim, name) for d in dims)
     if len(set(found)) != len(found):
         raise ValueError(f"{name}: a dim is given twice in {dims}")
     return found if ndim else ()
@@ -114,23 +123,21 @@ class Reshape(Function):
         return Reshape(self.input_shape())(grad_output)
 
 
-def reshape(input: Tensor, *shape: Sizes) -> Tensor:
-    """The same elements in another shape, `x.reshape(2, -1)` or `x.reshape((2, -1))`; one size may be −1.
+def reshape(input: Tensor, *sizes: Sizes, shape: Sizes | None = None) -> Tensor:
+    """The same elements in another shape, `x.reshape(2, -1)` or `reshape(x, shape=(2, -1))`; one size may be −1.
 
     Shares memory where it can, and copies where elements cannot be viewed in the new shape. ValueError if the number of
     elements differs.
     """
     ndim_of(input, "reshape")
-    if shape and shape[0].__class__ is list:
-        shape = tuple(shape[0])
-    return Reshape(_inferred(shape, input._array.shape))(input)
+    return Reshape(_inferred(sizes_of(sizes if shape is None else (shape,)), input._array.shape))(input)
 
 
 @lru_cache(maxsize=1024)
-def _inferred(sizes: tuple[Sizes, ...], old: tuple[int, ...]) -> tuple[int, ...]:
-    """The new shape, with a size for its −1, after a check that as many elements fit in; cached, because a net asks for
-    the same few on every step."""
-    shape, count = sizes_of(sizes), math.prod(old)
+def _inferred(shape: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape`, with a size for its −1, after a check that as many elements fit in. Cached: a network repeats the same
+    few in every step."""
+    count = math.prod(old)
     if -1 in shape:
         known = -math.prod(shape)
         if shape.count(-1) > 1 or known <= 0 or count % known:
@@ -144,7 +151,8 @@ def _inferred(sizes: tuple[Sizes, ...], old: tuple[int, ...]) -> tuple[int, ...]
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim merged into one. ValueError if end_dim comes first."""
     ndim_of(input, "flatten")
-    return Reshape(_flattened(input._array.shape, start_dim, end_dim))(input)
+    start, end = as_index(start_dim, "flatten"), as_index(end_dim, "flatten")
+    return Reshape(_flattened(input._array.shape, start, end))(input)
 
 
 @lru_cache(maxsize=1024)
@@ -158,7 +166,7 @@ def _flattened(shape: tuple[int, ...], start_dim: int, end_dim: int) -> tuple[in
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension `dim` split into several of these sizes, one of which may be −1."""
     dim = normalize_dim(dim, input, "unflatten")
-    return reshape(input, *input.shape[:dim], *sizes, *input.shape[dim + 1 :])
+    return reshape(input, *input.shape[:dim], *sizes_of((sizes,)), *input.shape[dim + 1 :])
 
 
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
@@ -187,18 +195,22 @@ class Permute(Function):
         return Permute(tuple(inverse))(grad_output)
 
 
-def permute(input: Tensor, *dims: Sizes) -> Tensor:
-    """The dimensions in another order, `x.permute(2, 0, 1)`: a view. ValueError unless each is named once."""
-    order = sizes_of(dims)
-    found = normalize_dims(order, input, "permute")
+def permute(input: Tensor, *order: Sizes, dims: Sizes | None = None) -> Tensor:
+    """The dimensions in another order, `x.permute(2, 0, 1)` or `permute(x, dims=(2, 0, 1))`: a view.
+
+    ValueError unless each dimension is named once.
+    """
+    dims = sizes_of(order if dims is None else (dims,))
+    found = normalize_dims(dims, input, "permute")
     if len(found) != input._array.ndim:
-        raise ValueError(f"permute: expected {input.ndim} dims for shape {input.shape}, got {order}")
+        raise ValueError(f"permute: expected {input.ndim} dims for shape {input.shape}, got {dims}")
     return Permute(found)(input)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Dimensions dim0 and dim1 exchanged: a view."""
-    return Permute(_exchanged(ndim_of(input, "transpose"), dim0, dim1))(input)
+    ndim, i, j = ndim_of(input, "transpose"), as_index(dim0, "transpose"), as_index(dim1, "transpose")
+    return Permute(_exchanged(ndim, i, j))(input)
 
 
 @lru_cache(maxsize=1024)
@@ -229,9 +241,9 @@ class Flip(Function):
         return Flip(self.dims)(grad_output)
 
 
-def flip(input: Tensor, *dims: Sizes) -> Tensor:
-    """The elements in reverse order along `dims`."""
-    return Flip(normalize_dims(sizes_of(dims), input, "flip"))(input)
+def flip(input: Tensor, *axes: Sizes, dims: Sizes | None = None) -> Tensor:
+    """The elements in reverse order along some dimensions, `x.flip(0, 1)` or `flip(x, dims=(0, 1))`."""
+    return Flip(normalize_dims(sizes_of(axes if dims is None else (dims,)), input, "flip"))(input)
 
 
 class Expand(Function):

@@ -10,7 +10,7 @@ import numpy as np
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
-from tinycnn.ops.arithmetic import as_float
+from tinycnn.ops.arithmetic import array_of, as_float
 from tinycnn.ops.select import Masked, where
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def abs(input: Tensor) -> Tensor:
 
 def sign(input: Tensor) -> Tensor:
     """−1, 0 or 1 for each element: a constant, as its derivative is 0 wherever it exists."""
-    return wrap(backend.elementwise("sign", input._array))
+    return wrap(backend.elementwise("sign", array_of("sign", input)))
 
 
 def floor(input: Tensor) -> Tensor:
