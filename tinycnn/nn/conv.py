@@ -82,7 +82,7 @@ def _convolve(
     dims: int, name: str, input: Tensor, weight: Tensor, bias: Tensor | None,
     groups: int, stride: Any, padding: Any, dilation: Any,
 ) -> Tensor:  # fmt: skip
-    """The convolution over `dims` spatial dimensions; errors speak of `name`."""
+    """The convolution over `dims` spatial dimensions; errors name `name`."""
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:
@@ -105,8 +105,8 @@ def _conv_geometry(
     dims: int, name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple,
     stride: Any, padding: Any, dilation: Any, groups: int,
 ) -> tuple[ops.ConvSpec, bool]:  # fmt: skip
-    """The checked geometry, and whether the input is a batch; cached, because a net asks for the same few on every
-    step."""
+    """The checked geometry, and whether the input is a batch; cached: a network repeats the same
+    few in every step."""
     _check_weight(dims, name, w, groups, "(O, C / groups, ...)")
     out_channels, group_channels = w[:2]
     if out_channels % groups:
@@ -168,7 +168,7 @@ def _transposed(
     dims: int, name: str, input: Tensor, weight: Tensor, bias: Tensor | None,
     groups: int, stride: Any, padding: Any, output_padding: Any, dilation: Any,
 ) -> Tensor:  # fmt: skip
-    """The transposed convolution over `dims` spatial dimensions; errors speak of `name`."""
+    """The transposed convolution over `dims` spatial dimensions; errors name `name`."""
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:
@@ -219,7 +219,7 @@ def _transposed_geometry(
 
 
 def _smallest_transposed_size(size: Shape, kernel_size: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Shape:
-    """The smallest input size that a convolution of this geometry maps to `size`; stride − 1 larger ones do too."""
+    """The smallest input size that a convolution of this geometry maps to `size`; so do the next stride − 1 sizes."""
     geometry = zip(size, kernel_size, stride, padding, dilation, strict=True)
     return tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in geometry)
 
@@ -300,7 +300,7 @@ class _ConvBase(Module):
 
     dims: int
     transposes = False
-    padding: Any  # ints, or the word it was given as
+    padding: Any  # ints, "valid" or "same"
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size | str, dilation: Size,
@@ -323,7 +323,7 @@ class _ConvBase(Module):
         self.padding = padding if by_name else sizes(padding, dims, name, "padding", least=0)
         self._pads = padding_pairs(padding, self.kernel_size, self.stride, self.dilation, name)
         self.padding_mode = padding_mode
-        self._name = f"{name}(in_channels={in_channels})"  # how errors speak of this layer
+        self._name = f"{name}(in_channels={in_channels})"  # in errors
         leading = (in_channels, out_channels) if self.transposes else (out_channels, in_channels)
         shape = (leading[0], leading[1] // groups, *self.kernel_size)
         self.weight = Parameter(creation.empty(shape, device=device, dtype=dtype))

@@ -31,7 +31,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The affine map; errors speak of `name`."""
+    """The affine map; errors name `name`."""
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:
@@ -47,7 +47,8 @@ def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 
 @lru_cache(maxsize=1024)
 def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple) -> None:
-    """Refuses what does not fit; cached, because a net asks for the same few on every step."""
+    """Refuses what does not fit; cached: a network repeats the same
+    few in every step."""
     if len(w) != 2:
         raise ValueError(f"{name}: expected a weight Tensor (out_features, in_features), got {w}")
     if not x or x[-1] != w[1]:

@@ -1,4 +1,5 @@
-"""Losses, functions and layers. Most are a few public operators; cross-entropy of class indices is one of its own."""
+"""Losses, functions and layers. Most are a few public operators; cross-entropy of class indices has an operator of
+its own."""
 
 from __future__ import annotations
 
@@ -79,13 +80,13 @@ def cross_entropy(
         input: scores (logits) (N, C), (N, C, *) or (C).
         target: class indices, integers, of the input's shape without C; or probabilities of the input's shape.
         weight: (C), a factor for each class; the mean is then the weighted one.
-        ignore_index: targets of this value count nowhere.
+        ignore_index: targets with this value add nothing to loss and gradient.
         reduction: "mean", "sum" or "none".
         label_smoothing: this share of the target's probability is spread evenly over all classes.
-        name: what errors speak of.
+        name: the function or layer that errors name.
 
-    A class index out of range is an error on the CPU; on a GPU, where looking for it would make the host wait, the
-    loss is nan.
+    A class index out of range is a ValueError on a CPU. On a GPU it is not checked, which would make the host
+    wait: the loss becomes nan.
     """
     _check_input(name, input, target, reduction)
     if not 0 <= label_smoothing <= 1:
@@ -122,7 +123,7 @@ def nll_loss(
         counts = classes != ignore_index
         is_class = (classes >= 0) & (classes < input.shape[class_dim])
         index = wrap(xp.where(counts & is_class, classes, 0))
-        # A class out of range, for which nobody looks on a GPU, makes the loss nan, as in `cross_entropy`.
+        # A class out of range, which is not checked on a GPU, makes the loss nan, as in `cross_entropy`.
         factors = wrap(xp.where(counts, xp.where(is_class, 1.0, math.nan), 0.0).astype(input.dtype))
     loss = -input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
     if weight is None and backend.host_reads(classes) and counts.all():
@@ -186,7 +187,7 @@ def binary_cross_entropy(
 ) -> Tensor:  # fmt: skip
     """−(target · log input + (1 − target) · log(1 − input)) for probabilities; logarithms are at least −100.
 
-    What is no probability is an error on the CPU and nan on a GPU, where looking for it would make the host wait.
+    Values outside [0, 1] raise ValueError on a CPU and give nan on a GPU, where a check would make the host wait.
     """
     _difference(name, input, target, reduction)
     if input.numel() and backend.host_reads(input._array) and not (input._array.min() >= 0 and input._array.max() <= 1):

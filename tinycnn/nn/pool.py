@@ -41,8 +41,8 @@ def _window(
 def _pool_geometry(
     dims: int, name: str, x: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Window, bool]:
-    """The checked window, and whether the input is a batch; cached, because a net asks for the same few on every
-    step."""
+    """The checked window, and whether the input is a batch; cached: a network repeats the same
+    few in every step."""
     batched = is_batch(x, dims, name)
     kernel = sizes(kernel_size, dims, name, "kernel_size")
     pads = sizes(padding, dims, name, "padding", least=0)
@@ -61,7 +61,7 @@ def _max_pool(
     dims: int, name: str, input: Tensor, ceil_mode: bool, return_indices: bool, kernel_size: Any, stride: Any,
     padding: Any, dilation: Any,
 ) -> Any:  # fmt: skip
-    """Max pooling over `dims` spatial dimensions; errors speak of `name`."""
+    """Max pooling over `dims` spatial dimensions; errors name `name`."""
     x, window, batched = _window(dims, name, input, kernel_size, stride, padding, dilation, ceil_mode)
     if not return_indices:
         y = ops.max_pool(x, window)
@@ -74,7 +74,7 @@ def _avg_pool(
     dims: int, name: str, input: Tensor, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
     kernel_size: Any, stride: Any, padding: Any,
 ) -> Tensor:  # fmt: skip
-    """Average pooling over `dims` spatial dimensions; errors speak of `name`."""
+    """Average pooling over `dims` spatial dimensions; errors name `name`."""
     if divisor_override == 0:
         raise ValueError(f"{name}: expected a divisor_override other than 0")
     x, window, batched = _window(dims, name, input, kernel_size, stride, padding, 1, ceil_mode)
@@ -194,7 +194,7 @@ def _max_unpool(
     dims: int, name: str, input: Tensor, indices: Tensor, kernel_size: Size, stride: Size | None, padding: Size,
     output_size: Sequence[int] | None,
 ) -> Tensor:  # fmt: skip
-    """The inverse of max pooling over `dims` spatial dimensions; errors speak of `name`."""
+    """The inverse of max pooling over `dims` spatial dimensions; errors name `name`."""
     check_input(name, input, dims)
     batched = is_batch(input.shape, dims, name)
     if not isinstance(indices, Tensor) or indices.dtype.kind not in "iu" or indices.shape != input.shape:
@@ -247,14 +247,14 @@ def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices
 
 
 def _adaptive_avg_pool(dims: int, name: str, input: Tensor, output_size: Any) -> Tensor:
-    """Adaptive average pooling over `dims` spatial dimensions; errors speak of `name`."""
+    """Adaptive average pooling over `dims` spatial dimensions; errors name `name`."""
     size, batched = _adaptive_size(dims, name, input, output_size)
     y = ops.adaptive_avg_pool(input if batched else input.unsqueeze(0), size)
     return y if batched else y.squeeze(0)
 
 
 def _adaptive_max_pool(dims: int, name: str, input: Tensor, output_size: Any, return_indices: bool) -> Any:
-    """Adaptive max pooling over `dims` spatial dimensions; errors speak of `name`."""
+    """Adaptive max pooling over `dims` spatial dimensions; errors name `name`."""
     size, batched = _adaptive_size(dims, name, input, output_size)
     y, indices = ops.adaptive_max_pool(input if batched else input.unsqueeze(0), size)
     if not batched:

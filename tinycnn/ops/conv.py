@@ -7,8 +7,8 @@ and differentiating any of them leads back to the three:
     conv_transpose(g, w) = ∂T/∂x      backward with u:  conv(u, w),           conv_weight(u, g)
     conv_weight(x, g)    = ∂T/∂w      backward with u:  conv_transpose(g, u), conv(x, u)
 
-Shapes: x (N, C, *input_size), w (O, C/G, *kernel_size), g and conv(x, w) (N, O, *output_size), with G groups. How the
-three are computed, by im2col without copies, is in `conv_rows`.
+Shapes: x (N, C, *input_size), w (O, C/G, *kernel_size), g and conv(x, w) (N, O, *output_size), with G groups. How
+the three are computed, by im2col with almost no copy, is in `conv_rows`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ConvSpec(Window):
 
 
 class _Trilinear(Function):
-    """What the three share. Each computes in the precision that is chosen when the first of them is made."""
+    """Base class of the three. Backward operators inherit the precision that was chosen for the forward one."""
 
     saves_inputs = True
 
@@ -59,7 +59,8 @@ class Conv(_Trilinear):
 
 
 class ConvTranspose(_Trilinear):
-    """x[n, c, i] = Σ w[o, c, k] · g[n, o, r] over all o, k, r with i = r·stride + k·dilation − padding."""
+    """x[n, c, i] = Σ w[o, c, k] · g[n, o, r] over all o, k, r that meet at input position i = r·stride +
+    k·dilation − padding."""
 
     def forward(self, g: Array, w: Array) -> Array:
         return conv_rows.conv_transpose(g, w, self.spec, self.precision, self.kernels)

@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from tinycnn.ops.conv import ConvSpec
 
 
-def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precise: str, kernels: ModuleType) -> Array:
+def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """y (N, O, *output_size) of x (N, C, *input_size), w (O, C/G, *kernel_size) and b (O) or None."""
     rows_x, groups = rows_first(x), spec.groups
-    weight = kernels.rounded(_split_groups(w, groups).reshape(groups, 1, len(w) // groups, -1), precise)
+    weight = kernels.rounded(_split_groups(w, groups).reshape(groups, 1, len(w) // groups, -1), precision)
     rows_y = kernels.xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
     for part in _undilated_rows(rows_x, rows_y, spec):
-        work = partial(_conv_rows, part, weight, b, spec, precise, kernels)
+        work = partial(_conv_rows, part, weight, b, spec, precision, kernels)
         _shared(work, _shared_blocks(part.y, rows_x, w.size, spec, spec.kernel_size[0], kernels))
     return rows_last(rows_y)
 
 
-def conv_transpose(g: Array, w: Array, spec: ConvSpec, precise: str, kernels: ModuleType) -> Array:
+def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """x (N, C, *input_size) of g (N, O, *output_size) and w (O, C/G, *kernel_size).
 
-    Input row i gets a gradient from the output rows whose windows cover it. Rows that have i + padding ≡ a modulo
-    the stride meet only kernel rows a, a + stride, ...: for each a, this is a product of those kernel rows,
+    Input row i gets a gradient from the output rows whose windows cover it. Rows with i + padding ≡ phase modulo
+    the stride meet only kernel rows phase, phase + stride, ...: for each phase, this is a product of those kernel rows,
     reversed, with windows of KH/stride rows of g, followed by the fold of the width.
     """
     rows_g, weight = rows_first(g), _split_groups(w, spec.groups)
-    # A dilated kernel that is strided too may miss input rows altogether.
+    # A dilated kernel that is strided too may miss input rows: they stay 0.
     allocate = kernels.xp.zeros if spec.dilation[0] > 1 else kernels.xp.empty
     rows_x = allocate((spec.input_size[0], spec.groups * w.shape[1], *spec.input_size[1:], len(g)), g.dtype)
     for part in _undilated_rows(rows_x, rows_g, spec):
@@ -51,18 +51,18 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precise: str, kernels: Mo
             kernel_rows = weight[:, :, phase :: part.stride][:, :, ::-1]
             first = (phase - part.top) % part.stride
             top = kernel_rows.shape[2] - 1 - (first + part.top - phase) // part.stride
-            _transpose_rows(part.x[first :: part.stride], part.y, kernel_rows, top, spec, precise, kernels)
+            _transpose_rows(part.x[first :: part.stride], part.y, kernel_rows, top, spec, precision, kernels)
     return rows_last(rows_x)
 
 
-def conv_weight(x: Array, g: Array, spec: ConvSpec, precise: str, kernels: ModuleType) -> Array:
+def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """w (O, C/G, *kernel_size) of x (N, C, *input_size) and g (N, O, *output_size)."""
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
     shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
     shares: list[Array] = []
     for part in _undilated_rows(rows_x, rows_g, spec):
-        work = partial(_weight_rows, part, spec, precise, kernels)
+        work = partial(_weight_rows, part, spec, precision, kernels)
         shares += _shared(work, _shared_blocks(part.y, rows_x, prod(shape), spec, spec.kernel_size[0], kernels))
     total = sum(shares[1:], start=shares[0]) if shares else kernels.xp.zeros(shape, x.dtype)
     w = total.reshape(groups, *spec.kernel_size, channels, -1)
@@ -75,7 +75,7 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, precise: str, kernels: Modul
 
 def rows_first(x: Array) -> Array:
     """(N, C, H, W..) as (H, C, W.., N), a view: contiguous if another layer made x. If not, each block of rows is
-    brought into this order when it is needed, so that no second copy of x ever exists as a whole."""
+    brought into this order when it is needed, so x is never copied as a whole."""
     return x.transpose(2, 1, *range(3, x.ndim), 0)
 
 
@@ -123,12 +123,10 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> list[Part]:
 def _shared_blocks(
     rows: Array, rows_x: Array, weights: int, spec: ConvSpec, least: int, kernels: ModuleType
 ) -> list[list[slice]]:
-    """Blocks of the `rows` that are computed, so large that their part of L has `kernels.BLOCK_BYTES`, shared among
-    threads.
+    """Blocks of `rows`, of about `kernels.BLOCK_BYTES` of L each, split among threads.
 
     rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with the number of `weights`, that of multiply-adds. A
-    block has `least` rows at the least: where the width is unfolded, so many that the KH − 1 rows that two neighbours
-    both unfold weigh little.
+    block has at least `least` rows: KH where the width is unfolded, since neighbours unfold KH − 1 rows twice.
     """
     positions = prod(spec.output_size[1:]) * rows.shape[-1]
     row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
@@ -155,27 +153,27 @@ def _shared(work: Callable[[Sequence[slice]], Any], shares: Sequence[Sequence[sl
 
 
 def _conv_rows(
-    part: Part, weight: Array, bias: Array | None, spec: ConvSpec, precise: str, kernels: ModuleType,
+    part: Part, weight: Array, bias: Array | None, spec: ConvSpec, precision: str, kernels: ModuleType,
     blocks: Sequence[slice],
 ) -> None:  # fmt: skip
     """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precise, kernels)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
         y = part.y[block]
-        kernels.matmul(weight, windows, _by_group(y, spec.groups), precise)
+        kernels.matmul(weight, windows, _by_group(y, spec.groups), precision)
         if bias is not None:
             y += bias.reshape(-1, *[1] * (y.ndim - 2))
 
 
-def _weight_rows(part: Part, spec: ConvSpec, precise: str, kernels: ModuleType, blocks: Sequence[slice]) -> Array:
+def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[slice]) -> Array:
     """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of rows of `part.y`, the output gradient, contribute."""
     total: Array | None = None
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precise, kernels)
-        g = _by_group(kernels.rounded(part.y[block], precise), spec.groups)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
+        g = _by_group(kernels.rounded(part.y[block], precision), spec.groups)
         # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels
         # this way.
-        product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precise)
+        product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precision)
         share = kernels.sum_over(product, (1,), False)
         total = share if total is None else total + share
     assert total is not None  # there is at least one block
@@ -188,7 +186,7 @@ def _by_group(y: Array, groups: int) -> Array:
 
 
 def _row_windows(
-    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, precise: str, kernels: ModuleType
+    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, precision: str, kernels: ModuleType
 ) -> Array:
     """The im2col matrices (G, rows, KH·KW·C/G, OW·N) of the output rows in `block`, as a view of L.
 
@@ -204,7 +202,7 @@ def _row_windows(
         slabs = inside.reshape(1, count, depth, columns)
     else:
         slabs = _unfold_width(inside, above, below, width, groups, kernels).reshape(groups, count, depth, columns)
-    slabs = kernels.rounded(slabs, precise)
+    slabs = kernels.rounded(slabs, precision)
     step = slabs.itemsize
     return kernels.as_strided(
         slabs,
@@ -251,7 +249,7 @@ def _spatial_last(x: Array, groups: int) -> Array:
 
 
 def _transpose_rows(
-    x: Array, g: Array, kernel_rows: Array, top: int, spec: ConvSpec, precise: str, kernels: ModuleType
+    x: Array, g: Array, kernel_rows: Array, top: int, spec: ConvSpec, precision: str, kernels: ModuleType
 ) -> None:
     """x[i] = fold of Σ_j kernel_rows[j] · g[i + j − top] for every row of `x`, which is overwritten.
 
@@ -262,13 +260,13 @@ def _transpose_rows(
         x[...] = 0
         return
     weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
-    weight = kernels.rounded(weight.reshape(*weight.shape[:-2], count * out_group), precise)
-    work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precise, kernels)
+    weight = kernels.rounded(weight.reshape(*weight.shape[:-2], count * out_group), precision)
+    work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precision, kernels)
     _shared(work, _shared_blocks(x, x, weight.size, spec, 1, kernels))
 
 
 def _fold_rows(
-    part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, precise: str, kernels: ModuleType,
+    part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, precision: str, kernels: ModuleType,
     blocks: Sequence[slice],
 ) -> None:  # fmt: skip
     """Writes the blocks of rows of `part.y`: the product of weight (G, KW.., C/G, KH·O/G) with windows of `part.x`,
@@ -278,9 +276,9 @@ def _fold_rows(
     weight = weight.reshape(groups, 1, -1, depth)
     for block in blocks:
         x = part.y[block]
-        windows = _row_windows(part, block, kernel_rows, identity, groups, precise, kernels)
+        windows = _row_windows(part, block, kernel_rows, identity, groups, precision, kernels)
         shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = kernels.scratch("columns", shape, x)
         product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])
-        kernels.matmul(weight, windows, product, precise)
+        kernels.matmul(weight, windows, product, precision)
         kernels.fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)

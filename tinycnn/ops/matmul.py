@@ -60,14 +60,14 @@ class Linear(Function):
         )
 
 
-def product(a: Array, b: Array, precise: str, kernels: ModuleType) -> Array:
+def product(a: Array, b: Array, precision: str, kernels: ModuleType) -> Array:
     """The product of arrays. Where a matrix `a` lies batch innermost in memory, that is column by column, so does the
     result: (a b)ᵀ = bᵀ aᵀ."""
-    if precise != EXACT:
-        a, b = kernels.rounded(a, precise), kernels.rounded(b, precise)
+    if precision != EXACT:
+        a, b = kernels.rounded(a, precision), kernels.rounded(b, precision)
     if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
-        return kernels.matmul(b.T, a.T, None, precise).T
-    return kernels.matmul(a, b, None, precise)
+        return kernels.matmul(b.T, a.T, None, precision).T
+    return kernels.matmul(a, b, None, precision)
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:

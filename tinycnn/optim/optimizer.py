@@ -82,13 +82,13 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__}: an optimizer defines _update()")
 
     def _fused(self, options: dict[str, Any]) -> Fused | None:
-        """The kernel that does on a GPU what `_update` does, with a whole group at once; None: there is none."""
+        """The kernel that does on a GPU what `_update` does, for a whole group at once, or None if there is none."""
         return None
 
     def __init_subclass__(cls, **keywords: Any):
         super().__init_subclass__(**keywords)
         if "_update" in vars(cls) and "_fused" not in vars(cls):
-            cls._fused = Optimizer._fused  # type: ignore[method-assign]  # the kernel of a base class does another update
+            cls._fused = Optimizer._fused  # type: ignore[method-assign]  # a base class's kernel has the base rule
 
     # --- steps ----------------------------------------------------------------------------------------------
 
@@ -275,7 +275,7 @@ def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
 
 
 def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The options among the `locals()` of an `__init__`, which are its arguments as long as nothing is assigned."""
+    """The options among the `locals()` of an `__init__`. Call this first in it: its locals are then its arguments."""
     return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
 
 
@@ -306,7 +306,7 @@ def workspace(name: str, like: Array) -> tuple[Any, Array]:
 def regularized(param: Array, grad: Array, weight_decay: float, maximize: bool) -> Array:
     """grad + weight_decay · param, the gradient of loss + weight_decay/2 · |param|²; with −grad to `maximize`.
 
-    In scratch memory, and in the memory order of `param`. Not to be called where it would be `grad` itself.
+    In scratch memory, and in the memory order of `param`. Call it only with weight_decay or maximize.
     """
     xp, result = workspace("optim.gradient", param)
     if not weight_decay:
