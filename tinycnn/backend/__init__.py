@@ -7,39 +7,13 @@ of GPU work.
 """
 
 from tinycnn.backend import cpu, devices, memory, precision, random, threads
-from tinycnn.backend.devices import (
-    CPU,
-    DRIVERS,
-    Array,
-    Device,
-    DeviceLike,
-    address,
-    array_module,
-    compute,
-    constant,
-    cupy,
-    current,
-    device,
-    device_of,
-    elementwise,
-    gpu_count,
-    host_reads,
-    is_gpu_array,
-    is_writeable,
-    kernels,
-    module_of,
-    modules_of,
-    one_device,
-    to_device,
-)
+from tinycnn.backend.devices import *
 from tinycnn.backend.random import manual_seed, random_generator
 from tinycnn.backend.recording import on_replay, recording
 from tinycnn.backend.threads import get_num_threads, in_threads, limit_blas, set_num_threads, shares
 
 __all__ = [
-    "cpu", "devices", "memory", "precision", "random", "threads", "CPU", "DRIVERS", "Array", "Device", "DeviceLike",
-    "address", "array_module", "compute", "constant", "cupy", "current", "device", "device_of", "elementwise",
-    "gpu_count", "host_reads", "is_gpu_array", "is_writeable", "kernels", "module_of", "modules_of", "one_device",
-    "to_device", "manual_seed", "random_generator", "on_replay", "recording", "get_num_threads", "in_threads",
-    "limit_blas", "set_num_threads", "shares",
+    "cpu", "devices", "memory", "precision", "random", "threads", "manual_seed", "random_generator",
+    "on_replay", "recording", "get_num_threads", "in_threads", "limit_blas", "set_num_threads", "shares",
 ]  # fmt: skip
+__all__ += devices.__all__

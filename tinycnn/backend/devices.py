@@ -16,6 +16,12 @@ import numpy as np
 from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
 
+__all__ = [
+    "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
+    "current", "device", "device_of", "elementwise", "gpu_count", "host_reads", "is_gpu_array", "is_writeable",
+    "kernels", "module_of", "modules_of", "one_device", "to_device",
+]  # fmt: skip
+
 # A numpy.ndarray or a cupy.ndarray, which has the same methods. To type checkers it is the first.
 Array: TypeAlias = np.ndarray
 

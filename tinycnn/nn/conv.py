@@ -83,19 +83,7 @@ def _convolve(
     groups: int, stride: Any, padding: Any, dilation: Any,
 ) -> Tensor:  # fmt: skip
     """The convolution over `dims` spatial dimensions; errors name `name`."""
-    try:
-        x, w, b = input._array, weight._array, None if bias is None else bias._array
-    except AttributeError:
-        _refuse_others(name, dims, input, weight, bias, 1)
-        raise
-    arguments = (
-        dims, name, x.shape, w.shape, None if b is None else b.shape,
-        (x.dtype, w.dtype, None if b is None else b.dtype), stride, padding, dilation, groups,
-    )  # fmt: skip
-    try:
-        spec, batched = _conv_geometry(*arguments)
-    except TypeError:  # also of an argument that the cache cannot take
-        spec, batched = _conv_geometry.__wrapped__(*arguments)
+    spec, batched = _checked(_conv_geometry, dims, name, input, weight, bias, stride, padding, dilation, groups)
     y = ops.conv(input if batched else input.unsqueeze(0), weight, bias, spec)
     return y if batched else y.squeeze(0)
 
@@ -169,19 +157,8 @@ def _transposed(
     groups: int, stride: Any, padding: Any, output_padding: Any, dilation: Any,
 ) -> Tensor:  # fmt: skip
     """The transposed convolution over `dims` spatial dimensions; errors name `name`."""
-    try:
-        x, w, b = input._array, weight._array, None if bias is None else bias._array
-    except AttributeError:
-        _refuse_others(name, dims, input, weight, bias, 0)
-        raise
-    arguments = (
-        dims, name, x.shape, w.shape, None if b is None else b.shape,
-        (x.dtype, w.dtype, None if b is None else b.dtype), stride, padding, output_padding, dilation, groups,
-    )  # fmt: skip
-    try:
-        spec, batched = _transposed_geometry(*arguments)
-    except TypeError:  # also of an argument that the cache cannot take
-        spec, batched = _transposed_geometry.__wrapped__(*arguments)
+    options = (stride, padding, output_padding, dilation, groups)
+    spec, batched = _checked(_transposed_geometry, dims, name, input, weight, bias, *options)
     y = ops.conv_transpose(input if batched else input.unsqueeze(0), weight, spec)
     if bias is not None:
         y = y + bias.reshape(-1, *[1] * dims)
@@ -224,11 +201,24 @@ def _smallest_transposed_size(size: Shape, kernel_size: Shape, stride: Shape, pa
     return tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in geometry)
 
 
-def _refuse_others(name: str, dims: int, input: Any, weight: Any, bias: Any, axis: int) -> None:
-    """TypeError for what is no Tensor; `axis` of the weight has the input's channels (of one group)."""
-    is_weight = isinstance(weight, Tensor) and weight.ndim == dims + 2
-    check_input(name, input, dims, weight.shape[axis] if is_weight else None)
-    refuse_others(name, weight=weight, **({} if bias is None else {"bias": bias}))
+def _checked(
+    geometry: Any, dims: int, name: str, input: Tensor, weight: Tensor, bias: Tensor | None, *options: Any
+) -> tuple[ops.ConvSpec, bool]:
+    """What the cached check `geometry` says of these shapes, dtypes and options."""
+    try:
+        x, w, b = input._array, weight._array, None if bias is None else bias._array
+    except AttributeError:
+        axis = 1 if geometry is _conv_geometry else 0
+        is_weight = isinstance(weight, Tensor) and weight.ndim == dims + 2
+        check_input(name, input, dims, weight.shape[axis] if is_weight else None)
+        refuse_others(name, weight=weight, **({} if bias is None else {"bias": bias}))
+        raise
+    shape, dtype = (None, None) if b is None else (b.shape, b.dtype)
+    arguments = (dims, name, x.shape, w.shape, shape, (x.dtype, w.dtype, dtype), *options)
+    try:
+        return geometry(*arguments)
+    except TypeError:  # also of an argument that the cache cannot take
+        return geometry.__wrapped__(*arguments)
 
 
 def _check_weight(dims: int, name: str, w: Shape, groups: int, form: str) -> None:

@@ -1,61 +1,38 @@
+# isort: skip_file  (it would give each name a line)
 """The layers as functions: torch.nn.functional's names, argument order and defaults.
 
 Each is defined beside its layer, in `tinycnn/nn`: `conv2d` in `conv.py`, `relu` in `activation.py`, and so on.
 """
 
-from tinycnn.nn.activation import elu as elu
-from tinycnn.nn.activation import gelu as gelu
-from tinycnn.nn.activation import hardswish as hardswish
-from tinycnn.nn.activation import leaky_relu as leaky_relu
-from tinycnn.nn.activation import log_softmax as log_softmax
-from tinycnn.nn.activation import logsigmoid as logsigmoid
-from tinycnn.nn.activation import relu as relu
-from tinycnn.nn.activation import sigmoid as sigmoid
-from tinycnn.nn.activation import silu as silu
-from tinycnn.nn.activation import softmax as softmax
-from tinycnn.nn.activation import softplus as softplus
-from tinycnn.nn.activation import tanh as tanh
-from tinycnn.nn.conv import conv1d as conv1d
-from tinycnn.nn.conv import conv2d as conv2d
-from tinycnn.nn.conv import conv3d as conv3d
-from tinycnn.nn.conv import conv_transpose1d as conv_transpose1d
-from tinycnn.nn.conv import conv_transpose2d as conv_transpose2d
-from tinycnn.nn.conv import conv_transpose3d as conv_transpose3d
-from tinycnn.nn.conv import fold as fold
-from tinycnn.nn.conv import unfold as unfold
-from tinycnn.nn.dropout import dropout as dropout
-from tinycnn.nn.dropout import dropout1d as dropout1d
-from tinycnn.nn.dropout import dropout2d as dropout2d
-from tinycnn.nn.dropout import dropout3d as dropout3d
-from tinycnn.nn.linear import linear as linear
-from tinycnn.nn.linear import one_hot as one_hot
-from tinycnn.nn.loss import binary_cross_entropy as binary_cross_entropy
-from tinycnn.nn.loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-from tinycnn.nn.loss import cross_entropy as cross_entropy
-from tinycnn.nn.loss import l1_loss as l1_loss
-from tinycnn.nn.loss import mse_loss as mse_loss
-from tinycnn.nn.loss import nll_loss as nll_loss
-from tinycnn.nn.loss import smooth_l1_loss as smooth_l1_loss
-from tinycnn.nn.norm import batch_norm as batch_norm
-from tinycnn.nn.norm import group_norm as group_norm
-from tinycnn.nn.norm import instance_norm as instance_norm
-from tinycnn.nn.norm import layer_norm as layer_norm
-from tinycnn.nn.pool import adaptive_avg_pool1d as adaptive_avg_pool1d
-from tinycnn.nn.pool import adaptive_avg_pool2d as adaptive_avg_pool2d
-from tinycnn.nn.pool import adaptive_avg_pool3d as adaptive_avg_pool3d
-from tinycnn.nn.pool import adaptive_max_pool1d as adaptive_max_pool1d
-from tinycnn.nn.pool import adaptive_max_pool2d as adaptive_max_pool2d
-from tinycnn.nn.pool import adaptive_max_pool3d as adaptive_max_pool3d
-from tinycnn.nn.pool import avg_pool1d as avg_pool1d
-from tinycnn.nn.pool import avg_pool2d as avg_pool2d
-from tinycnn.nn.pool import avg_pool3d as avg_pool3d
-from tinycnn.nn.pool import max_pool1d as max_pool1d
-from tinycnn.nn.pool import max_pool2d as max_pool2d
-from tinycnn.nn.pool import max_pool3d as max_pool3d
-from tinycnn.nn.pool import max_unpool1d as max_unpool1d
-from tinycnn.nn.pool import max_unpool2d as max_unpool2d
-from tinycnn.nn.pool import max_unpool3d as max_unpool3d
-from tinycnn.nn.resize import interpolate as interpolate
-from tinycnn.nn.resize import pad as pad
-from tinycnn.nn.resize import pixel_shuffle as pixel_shuffle
-from tinycnn.nn.resize import pixel_unshuffle as pixel_unshuffle
+from tinycnn.nn.activation import (
+    elu as elu, gelu as gelu, hardswish as hardswish, leaky_relu as leaky_relu, log_softmax as log_softmax,
+    logsigmoid as logsigmoid, relu as relu, sigmoid as sigmoid, silu as silu, softmax as softmax,
+    softplus as softplus, tanh as tanh,
+)  # fmt: skip
+from tinycnn.nn.conv import (
+    conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, conv_transpose1d as conv_transpose1d,
+    conv_transpose2d as conv_transpose2d, conv_transpose3d as conv_transpose3d, fold as fold, unfold as unfold,
+)  # fmt: skip
+from tinycnn.nn.dropout import (
+    dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, dropout3d as dropout3d,
+)  # fmt: skip
+from tinycnn.nn.linear import linear as linear, one_hot as one_hot
+from tinycnn.nn.loss import (
+    binary_cross_entropy as binary_cross_entropy,
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, cross_entropy as cross_entropy,
+    l1_loss as l1_loss, mse_loss as mse_loss, nll_loss as nll_loss, smooth_l1_loss as smooth_l1_loss,
+)  # fmt: skip
+from tinycnn.nn.norm import (
+    batch_norm as batch_norm, group_norm as group_norm, instance_norm as instance_norm, layer_norm as layer_norm,
+)  # fmt: skip
+from tinycnn.nn.pool import (
+    adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_avg_pool2d as adaptive_avg_pool2d,
+    adaptive_avg_pool3d as adaptive_avg_pool3d, adaptive_max_pool1d as adaptive_max_pool1d,
+    adaptive_max_pool2d as adaptive_max_pool2d, adaptive_max_pool3d as adaptive_max_pool3d, avg_pool1d as avg_pool1d,
+    avg_pool2d as avg_pool2d, avg_pool3d as avg_pool3d, max_pool1d as max_pool1d, max_pool2d as max_pool2d,
+    max_pool3d as max_pool3d, max_unpool1d as max_unpool1d, max_unpool2d as max_unpool2d,
+    max_unpool3d as max_unpool3d,
+)  # fmt: skip
+from tinycnn.nn.resize import (
+    interpolate as interpolate, pad as pad, pixel_shuffle as pixel_shuffle, pixel_unshuffle as pixel_unshuffle,
+)  # fmt: skip

@@ -16,6 +16,11 @@ from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import launch
 from tinycnn.backend.gpu.order import in_memory_order, same_order
 
+__all__ = [
+    "add_at", "as_strided", "broadcast_to", "concatenate", "erf", "in_row_order", "index_add", "masked", "relu",
+    "relu_backward", "scratch", "threads_for",
+]  # fmt: skip
+
 
 def masked(x: Any, mask: Any) -> Any:
     """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere."""

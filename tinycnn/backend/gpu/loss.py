@@ -11,6 +11,8 @@ from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, THREADS, launch, run
 from tinycnn.backend.gpu.reduce import sum_over, sum_type
 
+__all__ = ["cross_entropy", "cross_entropy_backward", "wrong_class"]
+
 LARGE_LOSS = 1 << 17  # from this many rows on, the single block of `reduce_loss` is slower than summing first
 
 

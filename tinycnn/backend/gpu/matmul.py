@@ -12,6 +12,8 @@ import numpy as np
 from tinycnn.backend.gpu import cublas, geometry
 from tinycnn.backend.gpu.launch import launch
 
+__all__ = ["matmul", "rounded"]
+
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
 

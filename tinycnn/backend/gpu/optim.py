@@ -11,6 +11,8 @@ import numpy as np
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, run
 
+__all__ = ["Numbers", "optimizer_step", "scale_all", "total_norm"]
+
 MOST_PARAMETERS, MOST_AXES, PIECE = 40, 32, 1024  # as in cuda/optim.cu
 
 PARAMETER = np.dtype(

@@ -10,6 +10,8 @@ import numpy as np
 
 from tinycnn.backend.gpu import geometry
 
+__all__ = ["in_memory_order"]
+
 
 def in_memory_order(function: Callable[..., Any], *operands: Any) -> Any:
     """function(*operands), an elementwise function of arrays and numbers, with the result in the memory order of the

@@ -11,6 +11,8 @@ import numpy as np
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import launch, run
 
+__all__ = ["Generator", "dropout_mask", "shifted"]
+
 
 class Generator:
     """Random numbers on one GPU, the current one: the methods of numpy.random.Generator that the package uses.

@@ -14,6 +14,8 @@ from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import THREADS, launch, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
 
+__all__ = ["along", "reduced", "standardize", "standardize_backward", "sum_over"]
+
 LARGE_SUM = 1 << 15  # CuPy has one block for each result; larger arrays are worth two launches of many blocks
 
 

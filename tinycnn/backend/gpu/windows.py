@@ -14,6 +14,8 @@ from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, launch
 from tinycnn.backend.gpu.order import same_order
 
+__all__ = ["fold_into", "gather_taps", "max_pool", "scatter_taps", "unfold_into", "window_spread", "window_sum"]
+
 
 def unfold_into(columns: Any, x: Any, window: Any) -> None:
     """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory.
