@@ -1,4 +1,3 @@
-# isort: skip_file  (it would give each name a line)
 """The layers as functions: torch.nn.functional's names, argument order and defaults.
 
 Each is defined beside its layer, in `tinycnn/nn`: `conv2d` in `conv.py`, `relu` in `activation.py`, and so on.
