@@ -46,6 +46,13 @@ def wrap(array: Array | np.generic) -> Tensor:
     return tensor
 
 
+def array_of(called: str, x: Any) -> Array:
+    """The array of a Tensor, or TypeError for anything else."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{called}: expected a Tensor, got {type(x).__name__}")
+    return x._array
+
+
 # --- recording on and off ---------------------------------------------------------------------------------
 
 
@@ -191,7 +198,7 @@ class Function:
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
         works_on_arrays: `backward` uses only +, −, · and /. Unless its work is recorded, `grad_output`, `inputs`
-        and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
+            and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
 
     Attributes, for `forward` and `backward`:
         xp: the array module of the inputs, NumPy or CuPy.
@@ -295,7 +302,7 @@ class Function:
                     if x is not arrays[i] and (version := x._version) is not None:
                         if counts is None:
                             counts = self._input_counts = [0] * len(inputs)
-                        counts[i] = version.count if version.exposed is None else version.current()
+                        counts[i] = version.current()
             if self.saves_output:
                 if output._version is None:
                     output._version = Version()
@@ -331,7 +338,7 @@ class Function:
         assert inputs is not None, f"{self.name}: set saves_inputs = True to use self.inputs"
         for i, x in enumerate(inputs):
             version = getattr(x, "_version", None)
-            now = 0 if version is None else version.count if version.exposed is None else version.current()
+            now = 0 if version is None else version.current()
             if now != (0 if self._input_counts is None else self._input_counts[i]):
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and _mode.on_arrays:
@@ -346,7 +353,7 @@ class Function:
         """
         assert self._output is not None, f"{self.name}: set saves_output = True to use self.output"
         version = self._output_version
-        if self._output_count != (version.count if version.exposed is None else version.current()):
+        if self._output_count != version.current():
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         if self.works_on_arrays and _mode.on_arrays:
             return self._output
@@ -624,9 +631,8 @@ def backward(
             if leaf._grad is not None:
                 gradient = leaf._grad + gradient
             else:
-                array = gradient._array
-                owner = id(array if array.base is None else array.base)
-                if owner in taken or 0 in array.strides:
+                owner = id(_owner(gradient._array))
+                if owner in taken or 0 in gradient._array.strides:
                     gradient = gradient.clone()
                 taken.add(owner)
             leaf._grad = gradient

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
-from tinycnn.autograd import wrap
+from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.shape import Sizes, sizes_of
@@ -81,11 +81,10 @@ def full(
 
 def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *value: float) -> Tensor:
     """With the memory order of `x`, so that operations on the two run at full speed."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{function}: expected a Tensor, got {type(x).__name__}")
-    dtype = x.dtype if dtype is None else dtypes.as_dtype(dtype)
-    with backend.current(x._array):
-        array = getattr(backend.array_module(x._array), function)(x._array, *value, dtype=dtype)
+    like = array_of(function, x)
+    dtype = like.dtype if dtype is None else dtypes.as_dtype(dtype)
+    with backend.current(like):
+        array = getattr(backend.array_module(like), function)(like, *value, dtype=dtype)
     return wrap(array).requires_grad_(requires_grad)
 
 

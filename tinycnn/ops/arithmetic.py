@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function, Gradients, check_broadcast, wrap
+from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 
 if TYPE_CHECKING:
@@ -263,13 +263,6 @@ def _compared(called: str, name: str, a: Tensor, b: Any) -> Tensor:
     if result is NotImplemented:
         raise TypeError(f"{called}: expected a Tensor, an array or a number, got {type(b).__name__}")
     return result
-
-
-def array_of(called: str, x: Any) -> Array:
-    """The array of a Tensor, or TypeError for anything else."""
-    if not isinstance(x, autograd.Tensor):
-        raise TypeError(f"{called}: expected a Tensor, got {type(x).__name__}")
-    return x._array
 
 
 def _check_together(name: str, *given: Any) -> None:

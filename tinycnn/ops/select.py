@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import Function, Gradients, array_of
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import Operand, as_float, operands
 
@@ -138,8 +138,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
     if getattr(value, "ndim", 0) > 0:
         shape = tuple(value.shape)  # type: ignore[union-attr]
         raise ValueError(f"masked_fill: expected a single number as value, got shape {shape}")
-    if not isinstance(input, autograd.Tensor):
-        raise TypeError(f"masked_fill: expected a Tensor, got {type(input).__name__}")
+    array_of("masked_fill", input)
     _check_mask("masked_fill", "mask", mask)
     result = where(mask, value, input)
     if result.dtype != input.dtype:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def normalize_dim(dim: int, x: Tensor, name: str) -> int:
 
 def ndim_of(x: Tensor, name: str) -> int:
     """The number of dimensions of x, after refusing what is no Tensor."""
-    try:
-        return x._array.ndim
-    except AttributeError:
-        raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}") from None
+    return array_of(name, x).ndim
 
 
 def as_index(dim: Any, name: str) -> int:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinycnn import autograd, backend
-from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
-from tinycnn.ops.arithmetic import array_of, as_float
+from tinycnn.ops.arithmetic import as_float
 from tinycnn.ops.select import Masked, where
 
 if TYPE_CHECKING:

@@ -40,8 +40,7 @@ class Adagrad(Optimizer):
         """total ← total + grad²
         param ← param − lr / (1 + t · lr_decay) · grad / (√total + eps)
         """
-        if options["weight_decay"] or options["maximize"]:
-            grad = regularized(param, grad, options["weight_decay"], options["maximize"])
+        grad = regularized(param, grad, options["weight_decay"], options["maximize"])
         grad = same_order(grad, param)
         t = int(state.get("step", 0))
         state["step"] = t + 1

@@ -52,8 +52,7 @@ class Adam(Optimizer):
             if weight_decay:
                 param *= 1 - lr * weight_decay
             weight_decay = 0
-        if weight_decay or options["maximize"]:
-            grad = regularized(param, grad, weight_decay, options["maximize"])
+        grad = regularized(param, grad, weight_decay, options["maximize"])
         grad = same_order(grad, param)
         t = state["step"] = int(state.get("step", 0)) + 1
         mean, mean_square = buffer(state, "exp_avg", param), buffer(state, "exp_avg_sq", param)

@@ -306,8 +306,10 @@ def workspace(name: str, like: Array) -> tuple[Any, Array]:
 def regularized(param: Array, grad: Array, weight_decay: float, maximize: bool) -> Array:
     """grad + weight_decay · param, the gradient of loss + weight_decay/2 · |param|²; with −grad to `maximize`.
 
-    In scratch memory, and in the memory order of `param`. Call it only with weight_decay or maximize.
+    In scratch memory, and in the memory order of `param`; `grad` itself with neither weight decay nor `maximize`.
     """
+    if not (weight_decay or maximize):
+        return grad
     xp, result = workspace("optim.gradient", param)
     if not weight_decay:
         return xp.negative(grad, out=result)

@@ -45,8 +45,7 @@ class RMSprop(Optimizer):
         Centered: mean ← α · mean + (1 − α) · grad, and √(mean_square − mean²) in place of √mean_square.
         """
         lr, alpha, momentum = options["lr"], options["alpha"], options["momentum"]
-        if options["weight_decay"] or options["maximize"]:
-            grad = regularized(param, grad, options["weight_decay"], options["maximize"])
+        grad = regularized(param, grad, options["weight_decay"], options["maximize"])
         grad = same_order(grad, param)
         mean_square = buffer(state, "square_avg", param)
         xp, step = workspace("optim", param)

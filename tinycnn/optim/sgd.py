@@ -51,8 +51,7 @@ class SGD(Optimizer):
         Without momentum, param ← param − lr · grad.
         """
         lr, momentum = options["lr"], options["momentum"]
-        if options["weight_decay"] or options["maximize"]:
-            grad = regularized(param, grad, options["weight_decay"], options["maximize"])
+        grad = regularized(param, grad, options["weight_decay"], options["maximize"])
         xp, step = workspace("optim", param)
         if momentum == 0:
             param -= xp.multiply(grad, lr, out=step)
