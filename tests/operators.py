@@ -5,7 +5,8 @@ that both run the same expression; where torch spells it otherwise, `torch=` giv
 sampler, a function of a seeded generator that makes an array: floating-point ones are differentiated, integers and
 booleans are not. `kinks=True` says that the inputs lie where the function has no derivative (equal maxima, relu at
 0), so that torch's choice of a gradient is compared but finite differences are not taken; `twice=False` that there is
-no second derivative either; `differentiable=False` that no output has a gradient.
+no second derivative either; `differentiable=False` that no output has a gradient. `view=True` says that an output
+lies in the memory of an input; of all other rows, every output has memory of its own.
 
 `tests/test_operators.py` runs every row; `tests/fixtures/record_operators.py` records what torch gives.
 """
@@ -31,6 +32,7 @@ class OpCase:
     kinks: bool
     twice: bool
     differentiable: bool
+    view: bool
 
     def inputs(self) -> list[np.ndarray]:
         """The sample inputs, the same at each call; float64 where they are floating-point."""
@@ -119,9 +121,10 @@ def case(
     kinks: bool = False,
     twice: bool = True,
     differentiable: bool = True,
+    view: bool = False,
 ) -> None:
     assert all(name != other.name for other in CASES), f"two rows of the name {name}"
-    CASES.append(OpCase(name, function, samplers, torch or function, kinks, twice, differentiable))
+    CASES.append(OpCase(name, function, samplers, torch or function, kinks, twice, differentiable, view))
 
 
 # Two operands, in every combination of shapes that broadcasting allows.
@@ -296,28 +299,28 @@ case("topk/none", lambda lib, x: x.topk(0), distinct(2, 5))
 case("topk/number", lambda lib, x: x.topk(1), normal())
 
 # Shapes.
-case("reshape", lambda lib, x: x.reshape(4, 6), normal(2, 3, 4))
-case("reshape/infer", lambda lib, x: lib.reshape(x, (3, -1)), normal(2, 3, 4))
-case("reshape/keep_batch", lambda lib, x: x.reshape(2, 12).reshape(2, 2, 3, 2), normal(2, 3, 4))
-case("reshape/to_number", lambda lib, x: x.reshape(()), normal(1, 1))
+case("reshape", lambda lib, x: x.reshape(4, 6), normal(2, 3, 4), view=True)
+case("reshape/infer", lambda lib, x: lib.reshape(x, (3, -1)), normal(2, 3, 4), view=True)
+case("reshape/keep_batch", lambda lib, x: x.reshape(2, 12).reshape(2, 2, 3, 2), normal(2, 3, 4), view=True)
+case("reshape/to_number", lambda lib, x: x.reshape(()), normal(1, 1), view=True)
 case("reshape/empty", lambda lib, x: x.reshape(-1, 2, 3), normal(0, 6))
-case("view", lambda lib, x: x.view(6, -1), normal(2, 3, 4))
-case("flatten", lambda lib, x: x.flatten(), normal(2, 3, 4))
-case("flatten/part", lambda lib, x: lib.flatten(x, 1, 2), normal(2, 3, 2, 2))
-case("flatten/number", lambda lib, x: x.flatten(), normal())
-case("unflatten", lambda lib, x: x.unflatten(1, (2, -1)), normal(2, 6, 2))
-case("squeeze", lambda lib, x: x.squeeze(), normal(1, 3, 1, 2))
-case("squeeze/one", lambda lib, x: lib.squeeze(x, -2), normal(1, 3, 1, 2))
-case("squeeze/two", lambda lib, x: x.squeeze((0, 2)), normal(1, 3, 1, 2))
-case("squeeze/nothing", lambda lib, x: x.squeeze(1), normal(1, 3))
-case("unsqueeze", lambda lib, x: x.unsqueeze(0).unsqueeze(-1).unsqueeze(2), normal(2, 3))
-case("permute", lambda lib, x: x.permute(2, 0, 1), normal(2, 3, 4))
-case("permute/negative", lambda lib, x: lib.permute(x, (0, -1, -2)), normal(2, 3, 4))
-case("transpose", lambda lib, x: x.transpose(0, -1), normal(2, 3, 4))
-case("transpose/number", lambda lib, x: x.transpose(0, -1), normal())
+case("view", lambda lib, x: x.view(6, -1), normal(2, 3, 4), view=True)
+case("flatten", lambda lib, x: x.flatten(), normal(2, 3, 4), view=True)
+case("flatten/part", lambda lib, x: lib.flatten(x, 1, 2), normal(2, 3, 2, 2), view=True)
+case("flatten/number", lambda lib, x: x.flatten(), normal(), view=True)
+case("unflatten", lambda lib, x: x.unflatten(1, (2, -1)), normal(2, 6, 2), view=True)
+case("squeeze", lambda lib, x: x.squeeze(), normal(1, 3, 1, 2), view=True)
+case("squeeze/one", lambda lib, x: lib.squeeze(x, -2), normal(1, 3, 1, 2), view=True)
+case("squeeze/two", lambda lib, x: x.squeeze((0, 2)), normal(1, 3, 1, 2), view=True)
+case("squeeze/nothing", lambda lib, x: x.squeeze(1), normal(1, 3), view=True)
+case("unsqueeze", lambda lib, x: x.unsqueeze(0).unsqueeze(-1).unsqueeze(2), normal(2, 3), view=True)
+case("permute", lambda lib, x: x.permute(2, 0, 1), normal(2, 3, 4), view=True)
+case("permute/negative", lambda lib, x: lib.permute(x, (0, -1, -2)), normal(2, 3, 4), view=True)
+case("transpose", lambda lib, x: x.transpose(0, -1), normal(2, 3, 4), view=True)
+case("transpose/number", lambda lib, x: x.transpose(0, -1), normal(), view=True)
 case("T", lambda lib, x: x.T + x.t(), normal(2, 3))
-case("expand", lambda lib, x: x.expand(2, -1, 4), normal(3, 1))
-case("expand/number", lambda lib, x: x.expand(2, 3), normal())
+case("expand", lambda lib, x: x.expand(2, -1, 4), normal(3, 1), view=True)
+case("expand/number", lambda lib, x: x.expand(2, 3), normal(), view=True)
 case("expand/empty", lambda lib, x: x.expand(0, 3), normal(1, 3))
 case("expand_as", lambda lib, x, y: x.expand_as(y) * y, normal(3, 1), normal(2, 3, 4))
 case("sum_to_size", lambda lib, x: x.sum_to_size(3, 1), normal(2, 3, 4))
@@ -329,24 +332,60 @@ for diagonal in (-1, 0, 2):
     case(f"triu/{diagonal}", lambda lib, x, d=diagonal: lib.triu(x, d), normal(2, 3, 4))
 case("tril/booleans", lambda lib, m: m.tril(), mask(3, 3))
 case("flip", lambda lib, x: x.flip(0, -1), normal(2, 3, 4))
-case("split", lambda lib, x: lib.split(x, 2, 1), normal(2, 5))
-case("split/sizes", lambda lib, x: x.split([1, 3, 0], 0), normal(4, 2))
+case("split", lambda lib, x: lib.split(x, 2, 1), normal(2, 5), view=True)
+case("split/sizes", lambda lib, x: x.split([1, 3, 0], 0), normal(4, 2), view=True)
 case("split/empty", lambda lib, x: x.split(2), normal(0, 3))
-case("chunk", lambda lib, x: x.chunk(3, -1), normal(2, 7))
+case("chunk", lambda lib, x: x.chunk(3, -1), normal(2, 7), view=True)
 case("cat", lambda lib, x, y: lib.cat([x, y], 1), normal(2, 3), normal(2, 1))
 case("cat/same_twice", lambda lib, x, y: lib.cat((x, y, x)), normal(1, 3), normal(2, 3))
 case("cat/empty", lambda lib, x, y: lib.cat([x, y], -2), normal(2, 3), normal(0, 3))
 case("stack", lambda lib, x, y: lib.stack([x, y]), normal(2, 3), normal(2, 3))
 case("stack/last", lambda lib, x, y: lib.stack([x, y], -1), normal(2, 3), normal(2, 3))
+# Where nothing changes: what is a view all the same, and what a copy.
+case("reshape/same", lambda lib, x: x.reshape(2, 3), normal(2, 3), view=True)
+case("expand/same", lambda lib, x: x.expand(2, -1), normal(2, 3), view=True)
+case("sum_to_size/same", lambda lib, x: x.sum_to_size(2, 3), normal(2, 3), view=True)
+case("contiguous/same", lambda lib, x: x.contiguous(), normal(2, 3), view=True)
+case("to/same", lambda lib, x: x.to(x.dtype), normal(2, 3), view=True)
+case("positive", lambda lib, x: +x, normal(2, 3), view=True)
+case("t", lambda lib, x: (x.t(), x.T), normal(2, 3), view=True)
+case("flip/one", lambda lib, x: x.flip(0), normal(1, 3))
+case("repeat/once", lambda lib, x: x.repeat(1, 1), normal(2, 3))
+case("repeat/one_row", lambda lib, x: x.repeat(2, 1), normal(1, 3))
+case("tril/all", lambda lib, x: x.tril(5), normal(2, 3))
+case("cat/single", lambda lib, x: lib.cat([x]), normal(2, 3))
+case("stack/single", lambda lib, x: lib.stack([x]), normal(2, 3))
+case("max/dim_of_one", lambda lib, x: x.max(0).values, normal(1, 3))
+case("sum/dim_of_one", lambda lib, x: x.sum(0), normal(1, 3))
+case("sort/one", lambda lib, x: x.sort(0).values, normal(1, 3))
+case("cumsum/one", lambda lib, x: x.cumsum(0), normal(1, 3))
+case("masked_fill/nothing", lambda lib, x: x.masked_fill(x > 9, 0.0), normal(2, 3))
+case("clamp/nothing", lambda lib, x: x.clamp(-9, 9), normal(2, 3))
+case("floor/int", lambda lib, n: (n.floor(), n.ceil(), n.round()), whole(0, 9, 3), differentiable=False)
+for mode in ("constant", "reflect", "replicate", "circular"):
+    case(f"pad/nothing_{mode}", lambda lib, x, m=mode: lib.nn.functional.pad(x, (0, 0), m), normal(1, 2, 3))
+case("pixel_shuffle/1", lambda lib, x: lib.nn.functional.pixel_shuffle(x, 1), normal(1, 2, 3, 3))
+case("pixel_shuffle/of_one_pixel", lambda lib, x: lib.nn.functional.pixel_shuffle(x, 2), normal(1, 4, 1, 1))
+case("pixel_unshuffle/1", lambda lib, x: lib.nn.functional.pixel_unshuffle(x, 1), normal(1, 2, 3, 3))
+case("avg_pool2d/1", lambda lib, x: lib.nn.functional.avg_pool2d(x, 1), normal(1, 2, 3, 3))
+case("max_pool2d/1", lambda lib, x: lib.nn.functional.max_pool2d(x, 1), normal(1, 2, 3, 3))
+case("adaptive_avg_pool2d/same", lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, 3), normal(1, 2, 3, 3))
+case("adaptive_max_pool2d/same", lambda lib, x: lib.nn.functional.adaptive_max_pool2d(x, 3), normal(1, 2, 3, 3))
+case("interpolate/same", lambda lib, x: lib.nn.functional.interpolate(x, (3, 3)), normal(1, 2, 3, 3))
+case("unfold/1", lambda lib, x: lib.nn.functional.unfold(x, 1), normal(1, 2, 3, 3))
+case("fold/1", lambda lib, x: lib.nn.functional.fold(x, (3, 3), 1), normal(1, 2, 9))
+case("dropout/eval", lambda lib, x: lib.nn.functional.dropout(x, 0.5, False), normal(2, 3), view=True)
 case("clone", lambda lib, x: x.clone(), normal(2, 3))
 case("contiguous", lambda lib, x: x.T.contiguous(), normal(2, 3))
 case("to_float32", lambda lib, x: x.float() * 2, normal(2, 3), kinks=True)
 
 # Indexing.
-case("index/int", lambda lib, x: x[1], normal(3, 4))
-case("index/negative", lambda lib, x: x[-1, -2], normal(3, 4))
-case("index/slices", lambda lib, x: x[1:, ::2], normal(3, 4))
-case("index/none_and_ellipsis", lambda lib, x: x[..., None, 1:3], normal(2, 3, 4))
+case("index/int", lambda lib, x: x[1], normal(3, 4), view=True)
+case("index/element", lambda lib, x: x[1, 2], normal(3, 4), view=True)
+case("index/element_of_vector", lambda lib, x: x[-1], normal(3), view=True)
+case("index/negative", lambda lib, x: x[-1, -2], normal(3, 4), view=True)
+case("index/slices", lambda lib, x: x[1:, ::2], normal(3, 4), view=True)
+case("index/none_and_ellipsis", lambda lib, x: x[..., None, 1:3], normal(2, 3, 4), view=True)
 case("index/empty_slice", lambda lib, x: x[2:2], normal(3, 4))
 case("index/mask", lambda lib, x, m: x[m], normal(3, 4), mask(3, 4))
 case("index/mask_of_rows", lambda lib, x, m: x[m], normal(3, 4), mask(3))
@@ -360,7 +399,7 @@ case("index/arrays_apart", lambda lib, x, i: x[i, :, i], normal(3, 2, 3), whole(
 case("index/int_before_array", lambda lib, x, i: x[1, :, i], normal(2, 3, 4), whole(0, 4, 2))
 case("index/int_among_arrays", lambda lib, x, i, m: x[i, -1, :, m], normal(3, 2, 2, 4), whole(0, 3, 1), mask(4))
 case("index/int_none_array", lambda lib, x, i: x[i, None, 1], normal(3, 4), whole(0, 3, 5))
-case("index/int_tensor", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3))
+case("index/int_tensor", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3), view=True)
 case("index/of_nothing", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3, 0))
 case("gather/0", lambda lib, x, i: x.gather(0, i), normal(3, 4), whole(0, 3, 5, 4))
 case("gather/smaller", lambda lib, x, i: lib.gather(x, 1, i), normal(3, 4), whole(0, 4, 2, 3))

@@ -1,16 +1,18 @@
 """The graph: its walk, what it costs, what it frees, changes in place, modes, hooks."""
 
+import contextlib
 import gc
 import sys
 import threading
 import time
 import weakref
+import zlib
 
 import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Function, Tensor, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinycnn import Function, Tensor, autograd, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 
 
 def leaf(*shape: int, seed: int = 0) -> Tensor:
@@ -536,23 +538,82 @@ def test_array_given_to_tensor_may_change():
     assert w.grad.tolist() == [1.0, 2.0, 3.0]
 
 
-def test_mask_and_indices_may_change_after_forward():
+def test_indices_may_change_after_forward():
     x = leaf(4)
     mask, index, numbers = Tensor([True, False, True, False]), Tensor([0, 0, 3]), [1, 1]
-    y = tinycnn.where(mask, x, 0.0).sum() + x[index].sum() + x[mask].sum() + x.gather(0, index).sum() + x[numbers].sum()
+    y = x[index].sum() + x[mask].sum() + x[numbers].sum()
     mask.data[...] = ~mask.data
     index.data[...] = 2
     numbers[0] = 2
     y.backward()
-    assert x.grad.tolist() == [6.0, 2.0, 2.0, 2.0]
+    assert x.grad.tolist() == [3.0, 2.0, 1.0, 1.0]
 
 
-def test_watching_exposed_arrays_does_not_grow():
+# --- memory that is known outside ---------------------------------------------------------------------------
+
+
+def test_what_was_handed_out_is_watched_as_long_as_somebody_holds_it():
     x = leaf(3)
     for _ in range(20):
         _ = x.data, x.detach()[0].data
         x.data = x.data - 0.1
-    assert len(x._version.exposed) <= 3
+    assert len(x._version.outside) <= 1
+    held = x.detach().numpy()[1:]  # a view of what was handed out, which itself is gone
+    assert x._version.mark(x._array)[1] is not None
+    del held
+    assert x._version.mark(x._array)[1] is None
+
+
+def test_an_array_that_was_taken_in_is_watched_as_long_as_somebody_holds_it():
+    array = np.ones((4, 3))
+    x = tinycnn.from_numpy(array)
+    rows = x[1:3]
+    assert rows._version.mark(rows._array)[1] is not None
+    view = array[0]
+    del array
+    assert rows._version.mark(rows._array)[1] is not None
+    del view
+    assert rows._version.mark(rows._array)[1] is None
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["still_held", "let_go"])
+def test_a_change_is_noticed_of_an_array_handed_out_after_forward(is_held):
+    for change, noticed in ((lambda array: None, False), (lambda array: array.__setitem__(0, 7.0), True)):
+        x = leaf(3)
+        hidden = x.exp()
+        y = (hidden * x).sum()
+        array = hidden.detach().numpy()
+        change(array)
+        if not is_held:
+            del array
+        with pytest.raises(RuntimeError, match="changed in place") if noticed else contextlib.nullcontext():
+            y.backward()
+
+
+def test_only_what_a_graph_uses_counts_of_memory_that_is_known_outside(monkeypatch):
+    array = np.ones((1000, 100))
+    x, w = tinycnn.from_numpy(array), leaf(100)
+    summed = []
+    monkeypatch.setattr(autograd, "_checksum", lambda array: summed.append(array.size) or zlib.crc32(array.tobytes()))
+    views = [x[i : i + 500] for i in range(300)]
+    loss = (x[10:12] * w).sum()
+    array[500] = 2.0  # not what the graph has saved
+    loss.backward()
+    assert sum(summed) == 2 * 200
+    loss = (x[10:12] * w).sum()
+    array[11] = 2.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+    assert len(views) == 300
+
+
+def test_a_change_by_the_setter_of_data_is_counted():
+    x = leaf(3)
+    y = x.exp().sum() + (x * x).sum()
+    x.data += 1.0
+    assert x.data.tolist() == pytest.approx((leaf(3).data + 1.0).tolist())
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
 
 
 def test_recorded_changes_in_place_are_refused():

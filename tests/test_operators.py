@@ -101,6 +101,92 @@ def test_gradients_are_those_of_finite_differences(case):
         assert tinycnn.gradgradcheck(function, inputs)
 
 
+# --- memory ---------------------------------------------------------------------------------------------------
+
+
+@each_case
+def test_results_are_views_or_copies_as_the_table_says(case):
+    arrays = case.inputs()
+    outputs = [y.detach().numpy() for y in case.run(tinycnn, tensors(arrays))]
+    assert case.view == any(np.may_share_memory(y, x) for y in outputs for x in arrays if x.size)
+
+
+@pytest.mark.torch
+@each_case
+def test_the_table_says_views_where_torch_has_views(case):
+    import torch
+
+    inputs = [torch.tensor(a) for a in case.inputs()]
+    memory = {x.untyped_storage().data_ptr() for x in inputs}
+    outputs = [y for y in case.run(torch, inputs) if y.numel()]
+    assert case.view == any(y.untyped_storage().data_ptr() in memory for y in outputs)
+
+
+def overwritten(x: np.ndarray) -> np.ndarray:
+    """Other values that could be in the place of these."""
+    if x.dtype == bool:
+        return ~x
+    return x * 0.5 + 0.1 if x.dtype.kind == "f" else np.zeros_like(x)
+
+
+def by_method(x: tinycnn.Tensor, array: np.ndarray) -> None:
+    with tinycnn.no_grad():
+        x.copy_(tinycnn.tensor(overwritten(array)))
+
+
+def from_outside(x: tinycnn.Tensor, array: np.ndarray) -> None:
+    array[...] = overwritten(array)
+
+
+def gradients_with_changes(case: OpCase, change=None, place: int = 0, after: str = "") -> dict[str, np.ndarray]:
+    """First and second gradients, where argument `place` (an input, or, beyond them, an upstream gradient) is
+    overwritten by `change` after the pass of that name."""
+    rng, arrays = upstream_rng(case), case.inputs()
+    inputs = tensors(arrays)
+    kept = [y for y in case.run(tinycnn, inputs) if y.requires_grad]
+    asked = [x for x in inputs if x.requires_grad]
+    arrays += [rng.standard_normal(y.shape).astype(y.dtype) for y in kept]
+    upstream = tensors(arrays[len(inputs) :])
+    if after == "forward":
+        change([*inputs, *upstream][place], arrays[place])
+    first = tinycnn.autograd.grad(kept, asked, upstream, create_graph=case.twice, allow_unused=True)
+    found = {f"first{i}": g.detach().numpy().copy() for i, g in enumerate(first) if g is not None}
+    used = [g for g in first if g is not None and g.requires_grad]
+    if case.twice and used:
+        weights = [tinycnn.tensor(rng.standard_normal(g.shape), dtype=g.dtype) for g in used]
+        if after == "backward":
+            change([*inputs, *upstream][place], arrays[place])
+        second = tinycnn.autograd.grad(used, [*asked, *upstream], weights, allow_unused=True)
+        found |= {f"second{i}": g.numpy() for i, g in enumerate(second) if g is not None}
+    return found
+
+
+def unless_refused(function, *arguments):
+    """The result, or None where the graph refuses to use what was changed."""
+    try:
+        return function(*arguments)
+    except RuntimeError as error:
+        if "was changed in place" not in str(error):
+            raise
+        return None
+
+
+@pytest.mark.parametrize("change", [by_method, from_outside])
+@pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=lambda case: case.name)
+def test_what_a_graph_keeps_does_not_change_unseen(case, change):
+    expected = gradients_with_changes(case)
+    outputs = sum(y.requires_grad for y in case.run(tinycnn, tensors(case.inputs())))
+    for after in ("forward", "backward") if case.twice else ("forward",):
+        count = len(case.samplers) + (outputs if after == "backward" else 0)
+        for place in range(count):
+            found = unless_refused(gradients_with_changes, case, change, place, after)
+            for name, value in ({} if found is None else expected).items():
+                np.testing.assert_allclose(found[name], value, err_msg=f"{name}, argument {place} after {after}")
+
+
+# --- other memory orders and dtypes ---------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if not c.differentiable], ids=lambda case: case.name)
 def test_what_has_no_gradient_asks_for_none(case):
     assert not any(y.requires_grad for y in case.run(tinycnn, tensors(case.inputs())))

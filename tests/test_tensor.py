@@ -64,7 +64,8 @@ def test_from_numpy_shares():
     x = tinycnn.from_numpy(original)
     original[0] = 5
     assert x.tolist() == [5.0, 1.0, 1.0]
-    assert x.numpy() is original
+    x.numpy()[1] = 6
+    assert original.tolist() == [5.0, 6.0, 1.0]
 
 
 def test_default_dtype():

@@ -8,9 +8,10 @@ operator that `works_on_arrays` gets arrays where nothing is recorded.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import os
 import re
+import sys
 import threading
 import weakref
 import zlib
@@ -23,6 +24,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinycnn import backend
+from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
 
 # The one cycle of the package: operators return Tensors, and the methods of Tensor are operators. Imports go one way,
@@ -62,6 +64,7 @@ class _Mode(threading.local):
         self.outer: list[bool] = []  # the modes around this one
         self.on_arrays = False  # whether the walk that runs gives arrays where it can: see Function.works_on_arrays
         self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
+        self.outer_anomalies: list[Any] = []  # those around it
 
 
 _mode = _Mode()
@@ -72,7 +75,7 @@ def is_grad_enabled() -> bool:
     return _mode.recording
 
 
-class _GradMode(contextlib.ContextDecorator):
+class _GradMode(ContextDecorator):
     """Context manager and decorator. It has no state of its own, so one object may decorate a function that
     calls itself or runs in several threads."""
 
@@ -132,39 +135,81 @@ class set_grad_enabled(_GradMode):
 class Version:
     """Counts the in-place changes of one piece of memory; a tensor and its views share one.
 
-    Changes through Tensor methods are counted as they happen. An array that was handed out (`tensor.data`,
-    `tensor.numpy()`, `from_numpy`) can change without being counted, so its checksum is compared whenever the
-    count is asked for; tensors that were never handed out pay nothing. Of arrays on a GPU there is no
-    checksum, for which the host would have to wait: a change of `tensor.data` there between forward and backward
-    is not detected; use `zero_`, `copy_` or another method of the tensor.
+    Changes through Tensor methods are counted as they happen. Where the same memory is known outside of the library
+    (`tensor.data`, `tensor.numpy()`, `from_numpy`), it can change without being counted. As long as somebody holds an
+    array there, a graph takes the checksum of what it saves, and again in the backward pass. Of what it saved before,
+    the checksum of the array that was handed out tells. Of arrays on a GPU there is no checksum, for which the host
+    would have to wait: a change of `tensor.data` there between forward and backward is not detected; use `zero_`,
+    `copy_` or another method of the tensor.
     """
 
     count = 0
-    exposed: dict[tuple, tuple[Array, int | None]] | None = None  # by place in memory: array and checksum
+    outside: weakref.WeakSet[_Outside] | None = None
 
-    def expose(self, array: Array, is_new: bool = False) -> None:
-        """Records that `array` was handed out. If it is new, no graph has saved it yet, and its checksum is taken
-        only when one does."""
-        if not isinstance(array, ndarray):
-            return
-        place = (backend.address(array), array.shape, array.strides)
-        if self.exposed is None:
-            self.exposed = {}
-        if place not in self.exposed:
-            self.exposed[place] = array, None if is_new else _checksum(array)
+    def add_one(self) -> None:
+        """Counts a change."""
+        self.count += 1
 
-    def current(self) -> int:
-        """The count, after a check of exposed arrays for changes."""
-        if self.exposed is not None:
-            for place, (array, before) in self.exposed.items():
-                now = _checksum(array)
-                if now != before:
-                    self.exposed[place] = array, now
-                    self.count += before is not None
-        return self.count
+    def hand_out(self, array: Array) -> Array:
+        """A view of `array`, memory of the tensor, to be known outside of the library."""
+        return self._shared(_Outside(self, array, _checksum(array))) if isinstance(array, ndarray) else array
+
+    def take_in(self, array: Array) -> Array:
+        """A view of `array`, which is known outside, to be the memory of a new tensor."""
+        return self._shared(_Outside(self, array, None)) if isinstance(array, ndarray) else array
+
+    def _shared(self, outside: _Outside) -> ndarray:
+        if self.outside is None:
+            self.outside = weakref.WeakSet()
+        self.outside.add(outside)
+        return np.asarray(outside)
+
+    def mark(self, array: Array) -> Mark:
+        """What tells later whether `array`, of this memory, has changed: the count, and its checksum while the memory
+        is known outside."""
+        if self.outside is None:
+            return self.count, None
+        return self.count, _checksum(array) if any(outside.is_held() for outside in list(self.outside)) else None
+
+    def changed(self, mark: Mark, array: Array) -> bool:
+        """Whether `array` has changed since `mark`."""
+        if self.outside is not None:
+            count, checksum = mark
+            if checksum is not None:
+                return count != self.count or checksum != _checksum(array)
+            for outside in list(self.outside):
+                outside.look()
+        return mark[0] != self.count
 
 
-def _checksum(array: Array) -> int:
+Mark: TypeAlias = tuple[int, int | None]
+UNCHANGED: Mark = (0, None)  # that of memory that nothing has counted yet
+
+
+class _Outside:
+    """Memory that is known outside of the library. NumPy makes an array of it, whose views all hold this object."""
+
+    def __init__(self, version: Version, array: ndarray, checksum: int | None):
+        self.version, self.array, self.checksum = version, array, checksum
+        self.__array_interface__ = array.__array_interface__
+
+    def is_held(self) -> bool:
+        """Whether somebody outside holds an array of this memory."""
+        if self.checksum is not None:  # it was handed out: this object is held by nothing else
+            return True
+        # It was taken in: tensors hold this object, and whoever holds the array itself is outside.
+        return self.array.base is not None or sys.getrefcount(self.array) > 2  # this attribute, the argument
+
+    def look(self) -> None:
+        """Counts a change since the array was handed out."""
+        if self.checksum is not None and self.checksum != (now := _checksum(self.array)):
+            self.checksum = now
+            self.version.count += 1
+
+    __del__ = look
+
+
+def _checksum(array: ndarray) -> int:
     return zlib.crc32(array.ravel(order="K").data)
 
 
@@ -192,7 +237,8 @@ class Function:
     its input's shape, and cast to its dtype, by the graph walk: operators need not care.
 
     Class attributes:
-        saves_inputs: keep the inputs for `backward`, as `self.inputs` (checked against changes in place).
+        saves_inputs: keep the inputs for `backward`, as `self.inputs` (checked against changes in place): all of them,
+            or those at the places in a tuple. An array that a caller can reach is not to be kept in any other way.
         saves_output: keep the output, as `self.output`.
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
@@ -205,10 +251,10 @@ class Function:
         kernels: what computes on their device, `backend.cpu` or `backend.gpu.kernels`.
         recorded: whether a graph is being recorded; `forward` may skip what only `backward` needs.
         needs_input_grad: for each input, whether `backward` is asked for its gradient.
-        saved: what else `forward` keeps for `backward`; it is freed with the rest after `backward`.
+        saved: what else `forward` keeps for `backward`, made by itself; it is freed with the rest after `backward`.
     """
 
-    saves_inputs = False
+    saves_inputs: bool | tuple[int, ...] = False
     saves_output = False
     returns_view = False
     elementwise = False
@@ -231,10 +277,10 @@ class Function:
     _output_type: tuple[tuple[int, ...], np.dtype]
     _requires: list[bool]  # for each input, whether it requires a gradient
     _inputs: tuple | None = None
-    _input_counts: list[int] | None = None  # version counts when they were saved; None: all 0
+    _input_marks: list[Mark] | None = None  # of when they were saved; None: all UNCHANGED
     _output: Array | None = None
     _output_version: Version
-    _output_count = 0  # its version count when it was saved
+    _output_mark = UNCHANGED
 
     if TYPE_CHECKING:  # subclasses name the arrays they take
         forward: Callable[..., Array]
@@ -294,20 +340,23 @@ class Function:
         if self.returns_view and _is_view(output._array, arrays[0]):
             output._version = inputs[0]._shared_version()
         if edges is not None:
-            self.order, self.edges, self._requires = next(_order), edges, requires
+            self.order, self.edges = next(_order), edges
+            self._requires = self.needs_input_grad = requires
             self._output_type = array.shape, array.dtype
             if self.saves_inputs:
-                self._inputs, counts = inputs, None
+                if isinstance(self.saves_inputs, tuple):
+                    inputs = tuple([x if i in self.saves_inputs else None for i, x in enumerate(inputs)])
+                self._inputs, marks = inputs, None
                 for i, x in enumerate(inputs):
-                    if x is not arrays[i] and (version := x._version) is not None:
-                        if counts is None:
-                            counts = self._input_counts = [0] * len(inputs)
-                        counts[i] = version.current()
+                    if x is not arrays[i] and x is not None and (version := x._version) is not None:
+                        if marks is None:
+                            marks = self._input_marks = [UNCHANGED] * len(inputs)
+                        marks[i] = version.mark(arrays[i])
             if self.saves_output:
                 if output._version is None:
                     output._version = Version()
                 else:  # that of the input, of which the output is a view
-                    self._output_count = output._version.current()
+                    self._output_mark = output._version.mark(output._array)
                 self._output, self._output_version = output._array, output._version
             output._node = self
             output._requires_grad = True
@@ -330,7 +379,7 @@ class Function:
 
     @property
     def inputs(self) -> tuple:
-        """The inputs, as given. RuntimeError if one was changed in place since `forward`.
+        """The inputs, as given, and None for those not saved. RuntimeError if one was changed in place since `forward`.
 
         Of an operator that `works_on_arrays`, in a backward pass that is not recorded, their arrays.
         """
@@ -338,8 +387,9 @@ class Function:
         assert inputs is not None, f"{self.name}: set saves_inputs = True to use self.inputs"
         for i, x in enumerate(inputs):
             version = getattr(x, "_version", None)
-            now = 0 if version is None else version.current()
-            if now != (0 if self._input_counts is None else self._input_counts[i]):
+            if version is not None and version.changed(
+                UNCHANGED if self._input_marks is None else self._input_marks[i], x._array
+            ):
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and _mode.on_arrays:
             return tuple([getattr(x, "_array", x) for x in inputs])
@@ -353,7 +403,7 @@ class Function:
         """
         assert self._output is not None, f"{self.name}: set saves_output = True to use self.output"
         version = self._output_version
-        if self._output_count != version.current():
+        if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         if self.works_on_arrays and _mode.on_arrays:
             return self._output
@@ -455,13 +505,14 @@ def _walk(
                 _retain(node.retained(), gradient)
             if targets is not None and node in targets:
                 table[node] = gradient
-            needs = node._requires
+            needs, asked = node._requires, node
             if on_path is not None:
                 needs = [edge in on_path for edge in node.edges]  # None is not on the path
                 if True not in needs:
                     continue
-            node.needs_input_grad = needs
-            for i, grad_input in enumerate(_backward(node, gradient)):
+                if needs != node._requires:
+                    asked = _asked_for(node, needs)
+            for i, grad_input in enumerate(_backward(asked, gradient)):
                 if grad_input is not None and needs[i]:
                     edge = node.edges[i]
                     if isinstance(edge, Function):
@@ -496,6 +547,13 @@ class _Arrays:
 
 
 _RECORD, _RECORD_NOT = enable_grad(), no_grad()
+
+
+def _asked_for(node: Function, needs: list[bool]) -> Function:
+    """`node`, asked for some gradients only. A copy: another thread may walk over the same graph for others."""
+    copy = _new_object(type(node))
+    copy.__dict__.update(node.__dict__, needs_input_grad=needs)
+    return copy
 
 
 def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -556,7 +614,26 @@ def _run_hooks(hooks: dict[int, Callable], gradient: Tensor) -> Tensor:
 
 def _retain(tensor: Tensor | None, gradient: Tensor) -> None:
     if tensor is not None:
-        tensor.grad = gradient.clone() if tensor.grad is None else tensor.grad + gradient
+        _accumulate(tensor, gradient.clone() if tensor.grad is None else gradient)
+
+
+def _accumulate(tensor: Tensor, gradient: Tensor) -> None:
+    """Adds to `tensor.grad`. What another thread, or a signal handler, adds at the same time is not lost."""
+    while True:
+        old = tensor._grad
+        total = gradient if old is None else old + gradient
+        with _accumulating:
+            if tensor._grad is old:
+                tensor._grad = total
+                break
+    if "cupy" in sys.modules:  # the memory of this gradient is the same in each replay of a recorded step
+        backend.on_replay(total._shared_version().add_one)
+
+
+_accumulating = threading.RLock()
+
+if hasattr(os, "register_at_fork"):  # another thread of the parent may hold it
+    os.register_at_fork(after_in_child=_accumulating._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class RemovableHandle:
@@ -628,14 +705,12 @@ def backward(
             gradient = table.get(key)
             if gradient is None:
                 continue
-            if leaf._grad is not None:
-                gradient = leaf._grad + gradient
-            else:
+            if leaf._grad is None:
                 owner = id(_owner(gradient._array))
                 if owner in taken or 0 in gradient._array.strides:
                     gradient = gradient.clone()
                 taken.add(owner)
-            leaf._grad = gradient
+            _accumulate(leaf, gradient)
 
 
 def _owner(array: Array) -> Array:

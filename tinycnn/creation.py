@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
-from tinycnn.autograd import array_of, wrap
+from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.shape import Sizes, sizes_of
@@ -37,8 +37,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     dtypes.as_dtype(array.dtype)
-    result = wrap(array)
-    result._shared_version().expose(array, is_new=True)
+    version = Version()
+    result = wrap(version.take_in(array))
+    result._version = version
     return result
 
 

@@ -188,15 +188,28 @@ class _Recording:
                 _abandon(stream)
                 raise
             self.graph = stream.end_capture()
+        # What a replay overwrites, beside what counts itself: gradients, and tensors that the step changes in place.
+        self.written = _tensors(self.result)
 
     def replay(self, arguments: tuple) -> Any:
         for own, given in zip(self.arguments, arguments, strict=True):
             if isinstance(own, Tensor) and own is not given:
                 own._array[...] = given._array
+                own._changed_in_place()
         for refresh in self.before_replay:
             refresh()
         self.graph.launch()
+        for tensor in self.written:
+            tensor._changed_in_place()
         return self.result
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    """The Tensors in what a step returns: itself, or in tuples, lists and dicts."""
+    if isinstance(result, Tensor):
+        return [result]
+    parts = result.values() if isinstance(result, dict) else result if isinstance(result, (tuple, list)) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 def _from_device(size: int) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -56,24 +57,25 @@ class Tensor:
     def data(self) -> backend.Array:
         """The array itself. It may be changed in place; a graph that still needs it will notice, unless it is on a GPU:
         see `autograd.Version`."""
-        self._shared_version().expose(self._array)
-        return self._array
+        return self._shared_version().hand_out(self._array)
 
     @data.setter
     def data(self, array: Any) -> None:
         array = array.data if isinstance(array, Tensor) else array
-        if getattr(array, "shape", None) != self._array.shape or array.dtype != self._array.dtype:
+        old = self._array
+        if getattr(array, "shape", None) != old.shape or array.dtype != old.dtype:
             what = getattr(array, "shape", type(array).__name__), getattr(array, "dtype", "")
             raise ValueError(
-                f"Tensor.data: expected an array of shape {self._array.shape} and dtype {self._array.dtype}, "
+                f"Tensor.data: expected an array of shape {old.shape} and dtype {old.dtype}, "
                 f"got {' '.join(map(str, what))}"
             )
-        self._array = array
+        if backend.address(array) == backend.address(old) and array.strides == old.strides:
+            self._changed_in_place()  # by `x.data += 1`, which has changed this memory
+            return
         # This is other memory: views no longer share it, and what a graph saved of this tensor is outdated.
-        count = self._shared_version().current() + 1
-        self._version = autograd.Version()
-        self._version.count = count
-        self._version.expose(array)
+        count, self._version = self._shared_version().count, autograd.Version()
+        self._version.count = count + 1
+        self._array = self._version.take_in(array)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -221,7 +223,10 @@ class Tensor:
 
     def _changed_in_place(self) -> None:
         """Counts a change in place, so that a graph that saved this memory refuses to use it."""
-        self._shared_version().count += 1
+        version = self._shared_version()
+        version.count += 1
+        if "cupy" in sys.modules:
+            backend.on_replay(version.add_one)
 
     # --- changes in place ---------------------------------------------------------------------------------
 
@@ -444,6 +449,7 @@ class Tensor:
         """For pickle: an array on a GPU is stored as a NumPy array with the name of its device, to which it is
         loaded."""
         state = self.__dict__.copy()
+        state.pop("_version", None)  # it counts changes of this memory
         if self.device != backend.CPU:
             state |= {"_array": backend.to_device(self._array, backend.CPU), "device": str(self.device)}
         return state

@@ -7,14 +7,18 @@ ReLU and max pooling they take ten times as long as arithmetic on the mask.
 from __future__ import annotations
 
 import math
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tinycnn.backend import threads
-from tinycnn.backend.threads import in_threads, limit_blas, shares
+from tinycnn.backend.memory import keep_freed_memory
+from tinycnn.backend.threads import in_threads, shares
 
 xp = np
 
@@ -40,13 +44,14 @@ _scratch = _Scratch()
 
 
 def scratch(name: str, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
-    """An uninitialised array of `shape` with the dtype of `like`, valid until this thread next asks for the same
-    `name`. Never to be returned from an operator."""
-    size = math.prod(shape) * like.itemsize
-    buffer = _scratch.buffers.get(name)
-    if buffer is None or buffer.size < size:
-        buffer = _scratch.buffers[name] = np.empty(size, np.uint8)
-    return buffer[:size].view(like.dtype).reshape(shape)
+    """An uninitialised array of `shape` with the dtype of `like`, in memory that is used again when no view of it is
+    left. Never to be returned from an operator."""
+    size, buffers = math.prod(shape) * like.itemsize, _scratch.buffers
+    # Views hold a reference to the buffer. There are some if this runs in the midst of another operator: in a signal
+    # handler, a finaliser, a hook. With none, there are two references: the table's and the argument's.
+    if name not in buffers or sys.getrefcount(buffers[name]) > 2 or buffers[name].size < size:
+        buffers[name] = np.empty(size, np.uint8)
+    return buffers[name][:size].view(like.dtype).reshape(shape)
 
 
 def threads_for(operations: int) -> int:
@@ -288,6 +293,68 @@ def _along(weight: np.ndarray, ndim: int, class_dim: int) -> np.ndarray:
 
 # --- matrix products ----------------------------------------------------------------------------------------
 
+# Up to so many multiply-adds, OpenBLAS uses one thread anyway.
+_OPERATIONS_OF_BLAS = 9216
+
+
+class _OneBlasThread:
+    """Keeps BLAS to one thread during our own matrix products, `with _blas:`. Threads of its own beside ours would be
+    too many, and how they share out a sum would change results. Afterwards it has as many as before: the rest of the
+    process may want them.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.products = 0  # that are being computed, in all threads
+        self.before: list[tuple[Callable[[int], Any], int]] | None = None  # while they are: how to go back
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.products += 1
+            if self.before is None:
+                before = []
+                for get_count, set_count in _blas_libraries():
+                    count = get_count()
+                    if count > 1:
+                        before.append((set_count, count))
+                if self.before is None:  # still: a signal handler may have computed a product
+                    self.before = before
+                for set_count, _ in self.before:
+                    set_count(1)
+
+    def __exit__(self, *exc: object) -> None:
+        with self.lock:
+            self.products -= 1
+            if self.products == 0 and self.before is not None:
+                for set_count, count in self.before:
+                    set_count(count)
+                self.before = None
+
+
+_blas = _OneBlasThread()
+
+if hasattr(os, "register_at_fork"):  # another thread of the parent may have been within a product
+    os.register_at_fork(after_in_child=_blas.__init__)  # type: ignore[misc]
+
+
+@cache
+def _blas_libraries() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
+    """The functions that get and set the number of threads of NumPy's BLAS; where it is not known which of several
+    libraries that is, those of all."""
+    from threadpoolctl import ThreadpoolController
+
+    loaded = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [_blas_functions(library) for library in [x for x in loaded if "numpy" in x.filepath] or loaded]
+
+
+def _blas_functions(library: Any) -> tuple[Callable[[], int], Callable[[int], Any]]:
+    """Those of the C library itself, for OpenBLAS with threads of its own: threadpoolctl lets one thread of the process
+    set its number, and takes four times as long."""
+    if library.internal_api == "openblas" and library.threading_layer == "pthreads":
+        name = next(name for name in library.check_symbols if hasattr(library.dynlib, name))
+        return getattr(library.dynlib, name), getattr(library.dynlib, name.replace("get_num", "set_num"))
+    return library.get_num_threads, library.set_num_threads
+
 
 def rounded(x: np.ndarray, precision: str) -> np.ndarray:
     """A float32 operand for a product of this precision: rounded to values of "float16" or "bfloat16", but kept in
@@ -311,14 +378,18 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
 
     The rows of a large matrix are shared among threads.
     """
-    limit_blas()
-    if a.ndim == b.ndim == 2 and a.size * b.shape[1] >= threads.OPERATIONS_A_THREAD:
-        shared = shares(range(len(a)), a.size * b.shape[1])
-        if len(shared) > 1:
-            y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
-            in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
-            return y
-    return np.matmul(a, b) if out is None else np.matmul(a, b, out)
+    operations = a.size * b.shape[-1]
+    if operations <= _OPERATIONS_OF_BLAS:
+        return np.matmul(a, b) if out is None else np.matmul(a, b, out)
+    keep_freed_memory()
+    with _blas:
+        if a.ndim == b.ndim == 2 and operations >= threads.OPERATIONS_A_THREAD:
+            shared = shares(range(len(a)), operations)
+            if len(shared) > 1:
+                y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
+                in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
+                return y
+        return np.matmul(a, b) if out is None else np.matmul(a, b, out)
 
 
 # --- element by element -------------------------------------------------------------------------------------

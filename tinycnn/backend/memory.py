@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
-MMAP_BYTES, TRIM_BYTES = 1 << 28, 1 << 30  # see _keep_freed_memory
+MMAP_BYTES, TRIM_BYTES = 16 << 20, 64 << 20  # see keep_freed_memory
 
 
-def _keep_freed_memory() -> None:
-    """Lets the process keep memory that was freed for the next training step, which needs the same again.
+@cache
+def keep_freed_memory() -> None:
+    """Lets the process keep up to 64 MiB of memory that was freed for the next training step, which needs the same
+    again. The first larger matrix product calls it: importing the library changes nothing.
 
     By default, glibc returns large blocks to the system as they are freed. To get them back costs a page fault every
-    4 KiB: a fifth of the time of a LeNet step. Blocks above MMAP_BYTES, and free memory above TRIM_BYTES, still go
-    back. Settings that the user made in the environment stand; other C libraries have no such setting.
+    4 KiB: half of the time of a LeNet step. Blocks above MMAP_BYTES, and free memory above TRIM_BYTES, still go
+    back; these are sizes that glibc itself reaches with time. Settings that the user made in the environment stand;
+    other C libraries have no such setting.
     """
     made = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
     try:
@@ -27,6 +31,3 @@ def _keep_freed_memory() -> None:
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
     mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
-
-
-_keep_freed_memory()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import Any
 
 import numpy as np
+
+from tinycnn._decorator import ContextDecorator
 
 EXACT, TF32 = "float32", "tf32"
 _MATMUL = {"highest": EXACT, "high": TF32}
@@ -45,7 +46,7 @@ def get_float32_matmul_precision() -> str:
     return next(name for name, precision in _MATMUL.items() if precision == _Chosen.product)
 
 
-class autocast(contextlib.ContextDecorator):
+class autocast(ContextDecorator):
     """Mixed precision: context manager and decorator, to be put around the forward pass.
 
     Convolutions, linear layers and matrix products of float32 tensors inside round their operands to `dtype` and

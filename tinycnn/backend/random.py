@@ -29,12 +29,11 @@ def random_generator(target: Device = CPU) -> Any:
     A GPU becomes CuPy's current device.
     """
     module_of(target)
-    if target not in _generators:
-        if target == CPU:
-            _generators[target] = np.random.default_rng(_seed)
-        else:
-            _generators[target] = gpu_kernels().Generator(_seed_of(target))
-    return _generators[target]
+    generator = _generators.get(target)
+    if generator is None:
+        made = np.random.default_rng(_seed) if target == CPU else gpu_kernels().Generator(_seed_of(target))
+        generator = _generators.setdefault(target, made)  # one for all threads, whichever comes first
+    return generator
 
 
 def _seed_of(target: Device) -> np.random.SeedSequence:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -42,21 +42,23 @@ def set_num_threads(count: int) -> None:
     num_threads, _pool = count, None
 
 
-@cache
-def limit_blas() -> None:
-    """Keeps BLAS to one thread, from the first matrix product on: threads of its own beside ours would be too many,
-    and how it shares out a sum would depend on what ran before."""
-    from threadpoolctl import ThreadpoolController
-
-    ThreadpoolController().limit(limits=1, user_api="blas")
-
-
 def _thread_pool() -> ThreadPoolExecutor:
     """The threads beside the calling one."""
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(num_threads - 1, 1), thread_name_prefix="tinycnn")
+        _pool = ThreadPoolExecutor(max(num_threads - 1, 1), thread_name_prefix="tinycnn", initializer=_enter_pool)
     return _pool
+
+
+def _enter_pool() -> None:
+    _this_thread.is_in_pool = True
+
+
+class _ThisThread(threading.local):
+    is_in_pool = False
+
+
+_this_thread = _ThisThread()
 
 
 def _forget_pool() -> None:
@@ -78,8 +80,9 @@ def shares(items: Sequence, operations: int) -> list[Sequence]:
 
 def in_threads(work: Callable[[Any], Any], shared: Sequence[Any]) -> list[Any]:
     """[work(share) for each share], each in a thread of its own; the first in this one."""
-    if len(shared) == 1:
-        return [work(shared[0])]
+    # What a finaliser or a signal handler computes in a thread of the pool must not wait for a thread of the pool.
+    if len(shared) == 1 or _this_thread.is_in_pool:
+        return [work(share) for share in shared]
     others = [_thread_pool().submit(work, share) for share in shared[1:]]
     try:
         return [work(shared[0]), *[other.result() for other in others]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import linecache
 import os
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinycnn import autograd, backend
+from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
@@ -18,7 +18,7 @@ from tinycnn.tensor import Tensor
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
-class detect_anomaly(contextlib.ContextDecorator):
+class detect_anomaly(ContextDecorator):
     """Context manager and decorator: the first operator whose result has a nan that no input had raises RuntimeError.
 
     In the forward pass the error names the operator, the layer and the line that called it; in the backward pass the
@@ -26,12 +26,12 @@ class detect_anomaly(contextlib.ContextDecorator):
     """
 
     def __enter__(self) -> detect_anomaly:
-        self.previous = autograd._mode.anomaly
+        autograd._mode.outer_anomalies.append(autograd._mode.anomaly)
         autograd._mode.anomaly = AnomalyWatch()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        autograd._mode.anomaly = self.previous
+        autograd._mode.anomaly = autograd._mode.outer_anomalies.pop()
 
 
 class AnomalyWatch:

@@ -298,7 +298,7 @@ class Module:
                     moved = holder.detach().to(device=device, dtype=dtype if holder.is_floating_point() else None)
                     if moved._array is not holder._array:  # for a graph that saved it, this is a change in place
                         version = Version()
-                        version.count = holder._shared_version().current() + 1
+                        version.count = holder._shared_version().count + 1
                         holder._array, holder._version = moved._array, version
         return self
 

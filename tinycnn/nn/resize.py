@@ -12,6 +12,7 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.nn.arguments import Size, sizes
 from tinycnn.ops import pad as pad_ops
+from tinycnn.ops.copy import Clone
 from tinycnn.tensor import Tensor
 
 # --- padding ----------------------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     for dim, (before, after) in enumerate(pads):
         if (before, after) != (0, 0):
             y = pad_ops.index_select(y, dim, _padding_index(y.shape[dim], before, after, mode, input.shape))
-    return y
+    return y.clone() if y is input else y
 
 
 def _pad_pairs(input: Any, pad: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -167,7 +168,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     *batch, channels, height, width = input.shape
     c = channels // (r * r)
     blocks = input.reshape(math.prod(batch), c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)  # (B, C, H, r, W, r)
-    return blocks.reshape(*batch, c, height * r, width * r)
+    return Clone("C")(blocks).reshape(*batch, c, height * r, width * r)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -178,4 +179,4 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     *batch, c, height, width = input.shape
     blocks = input.reshape(math.prod(batch), c, height // r, r, width // r, r)
     blocks = blocks.permute(0, 1, 3, 5, 2, 4)  # (B, C, r, r, H, W)
-    return blocks.reshape(*batch, c * r * r, height // r, width // r)
+    return Clone("C")(blocks).reshape(*batch, c * r * r, height // r, width // r)

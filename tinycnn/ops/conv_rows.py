@@ -158,9 +158,10 @@ def _conv_rows(
 ) -> None:  # fmt: skip
     """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
         y = part.y[block]
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
         kernels.matmul(weight, windows, _by_group(y, spec.groups), precision)
+        del windows  # so that the next block takes the same scratch memory
         if bias is not None:
             y += bias.reshape(-1, *[1] * (y.ndim - 2))
 
@@ -169,11 +170,12 @@ def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType
     """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of rows of `part.y`, the output gradient, contribute."""
     total: Array | None = None
     for block in blocks:
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
         g = _by_group(kernels.rounded(part.y[block], precision), spec.groups)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
         # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels
         # this way.
         product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precision)
+        del windows
         share = kernels.sum_over(product, (1,), False)
         total = share if total is None else total + share
     assert total is not None  # there is at least one block
@@ -214,7 +216,7 @@ def _row_windows(
 def _unfold_width(x: Array, above: int, below: int, width: Window, groups: int, kernels: ModuleType) -> Array:
     """L (G, rows, KW.., C/G, OW.., N) of the rows (H, C, W.., N), with zero rows above and below them.
 
-    In scratch memory: valid until the next call in this thread.
+    In scratch memory.
     """
     d, channels, total = len(width.kernel_size), x.shape[1] // groups, above + len(x) + below
     shape = (groups, total, *width.kernel_size, channels, *width.output_size, x.shape[-1])
@@ -282,3 +284,4 @@ def _fold_rows(
         product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])
         kernels.matmul(weight, windows, product, precision)
         kernels.fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)
+        del windows, columns, product  # so that the next block takes the same scratch memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,10 +17,15 @@ __all__ = ["clone"]
 
 
 class Clone(Function):
+    """A copy, in the order in memory of the original ("K") or row-major ("C")."""
+
     elementwise = True
 
+    def __init__(self, memory_order: Literal["K", "C"] = "K"):
+        self.memory_order = memory_order
+
     def forward(self, x: Array) -> Array:
-        return self.xp.array(x, copy=True, order="K")
+        return self.xp.array(x, copy=True, order=self.memory_order)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return grad_output

@@ -33,7 +33,9 @@ class GetItem(Function):
     def forward(self, x: Array) -> Array:
         if self.recorded:
             self.index = _own(self.index)
-        return x[self.index]
+        y = x[self.index]
+        # Of a single element NumPy makes a scalar, which is a copy; with `...` an array without dimensions, a view.
+        return x[(*self.index, ...)] if isinstance(y, np.generic) else y
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return Scatter(self.index, self.input_shape(), _may_repeat(self.index))(grad_output)
@@ -60,17 +62,20 @@ class Scatter(Function):
 class Gather(Function):
     """y[.., j, ..] = x[.., index[.., j, ..], ..] along one dimension."""
 
-    def __init__(self, dim: int, index: Array):
-        self.dim, self.index = dim, index
+    saves_inputs = (1,)
 
-    def forward(self, x: Array) -> Array:
-        if self.recorded:
-            self.index = _own(self.index)
-        return x[along(self.index, self.dim)]
+    def __init__(self, dim: int):
+        self.dim = dim
+
+    def forward(self, x: Array, index: Array) -> Array:
+        return x[along(index, self.dim)]
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        repeats = self.index.ndim > 0 and self.index.shape[self.dim] > 1
-        return Scatter(along(self.index, self.dim), self.input_shape(), repeats)(grad_output)
+        _, index = self.inputs
+        repeats = index.ndim > 0 and index.shape[self.dim] > 1
+        # A copy of the index, for the second derivative: changes are noticed up to here.
+        own = index._array.copy() if autograd.is_grad_enabled() else index._array
+        return Scatter(along(own, self.dim), self.input_shape(), repeats)(grad_output), None
 
 
 def along(index: Array, dim: int) -> tuple:
@@ -166,4 +171,4 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
             f"gather: indices from {places.min()} to {places.max()} are out of range for "
             f"dim {dim} of size {input.shape[dim]}"
         )
-    return Gather(dim, index._array)(input)
+    return Gather(dim)(input, index)

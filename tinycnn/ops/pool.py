@@ -132,24 +132,28 @@ def max_pool_with_indices(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 class Unpool(Function):
     """x[n, c, indices[n, c, o]] = y[n, c, o] in zeros, the spatial dimensions of x flattened: (N, C, L)."""
 
-    def __init__(self, indices: Array, size: int):
-        self.indices, self.size = indices, size
+    saves_inputs = (1,)
 
-    def forward(self, y: Array) -> Array:
+    def __init__(self, size: int):
+        self.size = size
+
+    def forward(self, y: Array, indices: Array) -> Array:
         x = self.xp.zeros((*y.shape[:2], self.size), y.dtype)
-        x[along(self.indices, 2)] = y
+        x[along(indices, 2)] = y
         return x
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        return grad_output.gather(2, wrap(self.indices))
+        _, indices = self.inputs
+        return grad_output.gather(2, indices), None
 
 
 def max_unpool(y: Tensor, indices: Tensor, size: tuple[int, ...], name: str) -> Tensor:
     """y, indices (N, C, *S) to (N, C, *size)."""
-    flat, length = indices.flatten(2)._array, prod(size)
+    flat_indices, length = indices.flatten(2), prod(size)
+    flat = flat_indices._array
     if flat.size and not (flat.min() >= 0 and flat.max() < length):
         raise ValueError(f"{name}: indices from {flat.min()} to {flat.max()} do not fit output size {size}")
-    return Unpool(flat, length)(y.flatten(2)).reshape(*y.shape[:2], *size)
+    return Unpool(length)(y.flatten(2), flat_indices).reshape(*y.shape[:2], *size)
 
 
 # --- adaptive pooling: bins of nearly equal size instead of windows -----------------------------------------

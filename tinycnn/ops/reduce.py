@@ -211,7 +211,7 @@ def _select_along(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> Values
     if x.ndim == 0:
         return ValuesAndIndices(x.clone(), indices)
     dim = normalize_dim(dim, x, "gather")
-    values = Gather(dim, indices._array)(x)
+    values = Gather(dim)(x, indices)
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 

@@ -105,23 +105,19 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
 
 
 class Where(Function):
+    saves_inputs = (0,)
     elementwise = True
-
-    def __call__(self, condition: Tensor, a: Any, b: Any) -> Tensor:
-        result = super().__call__(condition, a, b)
-        if self.recorded:
-            self.saved = condition.clone()  # the caller may change the original before backward
-        return result
 
     def forward(self, condition: Array, a: Array, b: Array) -> Array:
         return self.xp.where(condition, a, b)
 
     def backward(self, grad_output: Tensor) -> Gradients:
+        condition, *_ = self.inputs
         _, need_a, need_b = self.needs_input_grad
         return (
             None,
-            Where()(self.saved, grad_output, 0) if need_a else None,
-            Where()(self.saved, 0, grad_output) if need_b else None,
+            Where()(condition, grad_output, 0) if need_a else None,
+            Where()(condition, 0, grad_output) if need_b else None,
         )
 
 

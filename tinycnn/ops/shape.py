@@ -17,6 +17,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
+from tinycnn.ops.copy import Clone
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -226,20 +227,18 @@ def t(input: Tensor) -> Tensor:
 
 
 class Flip(Function):
-    returns_view = True
-
     def __init__(self, dims: tuple[int, ...]):
         self.dims = dims
 
     def forward(self, x: Array) -> Array:
-        return self.xp.flip(x, self.dims)
+        return self.xp.flip(x, self.dims).copy(order="K")
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return Flip(self.dims)(grad_output)
 
 
 def flip(input: Tensor, *axes: Sizes, dims: Sizes | None = None) -> Tensor:
-    """The elements in reverse order along some dimensions, `x.flip(0, 1)` or `flip(x, dims=(0, 1))`."""
+    """A copy with the elements in reverse order along some dimensions, `x.flip(0, 1)` or `flip(x, dims=(0, 1))`."""
     return Flip(normalize_dims(sizes_of(axes if dims is None else (dims,)), input, "flip"))(input)
 
 
@@ -327,7 +326,7 @@ def repeat(input: Tensor, *counts: Sizes) -> Tensor:
     shape = (1,) * added + input.shape
     apart = reshape(input, *[n for size in shape for n in (1, size)])  # (1, n, 1, m, …), whose ones grow to the counts
     grown = expand(apart, *[n for pair in zip(times, shape, strict=True) for n in pair])
-    return reshape(grown, *[count * size for count, size in zip(times, shape, strict=True)])
+    return reshape(Clone("C")(grown), *[count * size for count, size in zip(times, shape, strict=True)])
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ class Generator:
 
     def __init__(self, seed: Any = None):
         self._state = cupy.empty(2, np.uint64)
+        self._lock = threading.Lock()  # no thread draws between another one's numbers and its step of the state
         self.seed(seed)
 
     def seed(self, seed: Any = None) -> None:
@@ -67,8 +69,9 @@ class Generator:
         with self._state.device:
             a_block = 1 if name == "integers" else 2 if out.dtype == np.float64 else 4
             blocks = -(-out.size // a_block)
-            launch("random", name, out.dtype, blocks, out, self._state, np.uint32(out.size), *numbers)
-            run("random", "move_on", out.dtype, (1,), (self._state, np.uint64(blocks)), threads=1)
+            with self._lock:
+                launch("random", name, out.dtype, blocks, out, self._state, np.uint32(out.size), *numbers)
+                run("random", "move_on", out.dtype, (1,), (self._state, np.uint64(blocks)), threads=1)
 
     def _drawn(self, name: str, size: Any, dtype: np.dtype, *numbers: Any) -> Any:
         with self._state.device:

@@ -1,0 +1,42 @@
+"""Context managers that are decorators too, of generator functions as well."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+class ContextDecorator(contextlib.ContextDecorator):
+    """A context manager, without state of its own, that may decorate a function.
+
+    A generator function runs its body step by step, long after it was called: the context is entered for every step,
+    and left where the generator yields. The body of a coroutine waits in between for other ones, in the same thread:
+    TypeError for such a function.
+    """
+
+    def __call__(self, function: Callable) -> Any:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            name = type(self).__name__
+            raise TypeError(f"{name}: cannot decorate a coroutine function; use `with {name}(...):` between its awaits")
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @functools.wraps(function)
+        def inside(*args: Any, **options: Any) -> Any:
+            generator = function(*args, **options)
+            step, value = generator.send, None
+            while True:
+                with self:  # type: ignore[attr-defined]  # subclasses are context managers
+                    try:
+                        result = step(value)
+                    except StopIteration as stop:
+                        return stop.value
+                try:
+                    step, value = generator.send, (yield result)
+                except BaseException as error:  # also GeneratorExit, of which the body has to hear
+                    step, value = generator.throw, error
+
+        return inside
