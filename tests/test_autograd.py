@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import pickle
 import sys
 import threading
 import time
@@ -549,7 +550,143 @@ def test_indices_may_change_after_forward():
     assert x.grad.tolist() == [3.0, 2.0, 1.0, 1.0]
 
 
+# --- threads and interruptions ------------------------------------------------------------------------------
+
+
+def test_no_gradient_is_lost_among_threads():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        x = leaf(5)
+
+        def accumulate():
+            for _ in range(300):
+                (x * 2.0).sum().backward()
+
+        threads = [threading.Thread(target=accumulate) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert x.grad.tolist() == [2400.0] * 5
+
+
+def test_no_gradient_is_lost_to_what_comes_in_between():
+    """A hook stands for a signal handler: it runs its own backward pass between the sum and its assignment."""
+    x, inner = leaf(3), []
+
+    class Interrupting(Function):
+        def forward(self, a, b):
+            if len(inner) < 5:
+                inner.append(1)
+                with enable_grad():
+                    (x * 10.0).sum().backward()
+            return a + b
+
+    (x * 1.0).sum().backward()
+    add = Tensor.__add__
+    try:
+        Tensor.__add__ = lambda a, b: Interrupting()(a, b)
+        (x * 1.0).sum().backward()
+    finally:
+        Tensor.__add__ = add
+    assert x.grad.tolist() == [52.0] * 3
+
+
+def test_threads_may_ask_one_graph_for_different_gradients():
+    x, w = leaf(200), leaf(200, seed=1)
+    y = x
+    for _ in range(30):
+        y = y * w
+    total, expected = y.sum(), {}
+    for name, leaves in {"x": [x], "w": [w], "both": [x, w]}.items():
+        expected[name] = [g.tolist() for g in grad(total, leaves, retain_graph=True)]
+    wrong = []
+
+    def ask(name, leaves):
+        found = [[g.tolist() for g in grad(total, leaves, retain_graph=True)] for _ in range(30)]
+        wrong.extend(gradients for gradients in found if gradients != expected[name])
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=ask, args=a) for a in (("x", [x]), ("w", [w]), ("both", [x, w]))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
+
+
+# --- generator functions ------------------------------------------------------------------------------------
+
+
+def steps_of(seen):
+    """A generator that notes at each step whether operators are recorded."""
+    try:
+        received = None
+        for value in range(4):
+            seen.append(is_grad_enabled())
+            try:
+                received = yield (value, received)
+            except KeyError as error:
+                seen.append(is_grad_enabled())
+                received = error
+    finally:
+        seen.append(is_grad_enabled())
+    return "end"
+
+
+def test_no_grad_holds_for_every_step_of_a_generator_function():
+    for decorate in (no_grad, no_grad(), lambda function: set_grad_enabled(False)(function)):
+        seen: list[bool] = []
+        generator = decorate(steps_of)(seen)
+        assert next(generator) == (0, None)
+        assert is_grad_enabled()
+        assert generator.send("sent") == (1, "sent")
+        error = KeyError("thrown")
+        assert generator.throw(error) == (2, error)
+        assert next(generator) == (3, None)
+        with pytest.raises(StopIteration) as end:
+            next(generator)
+        assert end.value.value == "end"
+        assert seen == [False] * 6
+        assert is_grad_enabled()
+    seen = []
+    generator = no_grad(steps_of)(seen)
+    next(generator)
+    generator.close()
+    assert seen == [False, False]
+    with no_grad():
+        assert all(value is not None for value in enable_grad()(steps_of)(seen))
+    assert seen[2:] == [True] * 5
+
+
+def test_a_coroutine_function_is_not_decorated():
+    async def wait():
+        pass
+
+    async def waits():
+        yield
+
+    for function in (wait, waits):
+        with pytest.raises(TypeError, match="no_grad: cannot decorate a coroutine function"):
+            no_grad()(function)
+
+
 # --- memory that is known outside ---------------------------------------------------------------------------
+
+
+def test_a_tensor_that_was_handed_out_can_be_pickled():
+    x = leaf(3)
+    held = x.data
+    copy = pickle.loads(pickle.dumps(x))
+    assert copy.tolist() == held.tolist()
+    assert copy.requires_grad
 
 
 def test_what_was_handed_out_is_watched_as_long_as_somebody_holds_it():

@@ -71,3 +71,24 @@ def test_off_again_after_the_block_and_usable_as_decorator():
 def test_integers_are_not_searched():
     with tinycnn.detect_anomaly():
         assert (tinycnn.tensor([1, 2]) + 1).tolist() == [2, 3]
+
+
+def test_one_object_may_be_used_within_itself_and_for_generators():
+    watch = tinycnn.detect_anomaly()
+    with watch:
+        with watch:
+            pass
+        with pytest.raises(RuntimeError, match="first nan"):
+            tinycnn.tensor([-1.0]).sqrt()
+    assert tinycnn.tensor([-1.0]).sqrt().isnan().all()
+
+    @watch
+    def roots():
+        yield tinycnn.tensor([1.0]).sqrt()
+        yield tinycnn.tensor([-1.0]).sqrt()
+
+    steps = roots()
+    next(steps)
+    assert tinycnn.tensor([-1.0]).sqrt().isnan().all(), "off between the steps"
+    with pytest.raises(RuntimeError, match="first nan"):
+        next(steps)

@@ -343,3 +343,30 @@ def test_memory_figures():
     with pytest.raises(ValueError, match="expected a GPU, got cpu"):
         tinycnn.cuda.synchronize("cpu")
     assert backend.device("auto") == "cuda:0"
+
+
+def test_a_replay_is_a_change_of_everything_it_writes():
+    weight = Tensor(np.linspace(0.5, 1.5, 6), device="gpu", requires_grad=True)
+    counter = tinycnn.zeros(6, dtype="float64", device="gpu")
+    optimizer = optim.SGD([weight], lr=0.1, momentum=0.9)
+
+    def step(x):
+        optimizer.zero_grad()
+        hidden = (weight * x).exp()
+        hidden.sum().backward()
+        with tinycnn.no_grad():
+            counter.add_(1.0)
+        optimizer.step()
+        return {"hidden": [hidden.detach()]}
+
+    captured = tinycnn.cuda.capture(step)
+    x = Tensor(np.linspace(-1, 1, 6), device="gpu")
+    for _ in range(4):
+        result = captured(x)
+    assert captured.captured
+    for written in (weight, weight.grad, counter, result["hidden"][0]):
+        needs_it = (written.detach() * weight if written is not weight else weight * weight).sum()
+        captured(x)
+        with pytest.raises(RuntimeError, match="changed in place"):
+            needs_it.backward(inputs=[weight])
+        (written.detach() * 2.0 + (weight * weight)).sum().backward(inputs=[weight])  # nothing came in between

@@ -297,41 +297,42 @@ def _along(weight: np.ndarray, ndim: int, class_dim: int) -> np.ndarray:
 _OPERATIONS_OF_BLAS = 9216
 
 
-class _OneBlasThread:
-    """Keeps BLAS to one thread during our own matrix products, `with _blas:`. Threads of its own beside ours would be
-    too many, and how they share out a sum would change results. Afterwards it has as many as before: the rest of the
-    process may want them.
+class _BlasThreads:
+    """Keeps BLAS to one thread during our own matrix products. Threads of its own beside ours would be too many, and
+    how they share out a sum would change results. Afterwards it has as many as before: the rest of the process may
+    want them.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.products = 0  # that are being computed, in all threads
+        self.products: dict[object, None] = {}  # that are being computed, in all threads
         self.before: list[tuple[Callable[[int], Any], int]] | None = None  # while they are: how to go back
 
-    def __enter__(self) -> None:
+    def limit(self, product: object) -> None:
         with self.lock:
-            self.products += 1
+            self.products[product] = None
             if self.before is None:
                 before = []
                 for get_count, set_count in _blas_libraries():
                     count = get_count()
                     if count > 1:
-                        before.append((set_count, count))
+                        before += [(set_count, count)]
                 if self.before is None:  # still: a signal handler may have computed a product
                     self.before = before
                 for set_count, _ in self.before:
                     set_count(1)
 
-    def __exit__(self, *exc: object) -> None:
+    def release(self, product: object) -> None:
+        if product in self.products:
+            del self.products[product]
         with self.lock:
-            self.products -= 1
-            if self.products == 0 and self.before is not None:
+            if not self.products and self.before is not None:
                 for set_count, count in self.before:
                     set_count(count)
                 self.before = None
 
 
-_blas = _OneBlasThread()
+_blas = _BlasThreads()
 
 if hasattr(os, "register_at_fork"):  # another thread of the parent may have been within a product
     os.register_at_fork(after_in_child=_blas.__init__)  # type: ignore[misc]
@@ -382,7 +383,9 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
     if operations <= _OPERATIONS_OF_BLAS:
         return np.matmul(a, b) if out is None else np.matmul(a, b, out)
     keep_freed_memory()
-    with _blas:
+    product = object()
+    try:  # around limit(), too, which Ctrl-C may end halfway
+        _blas.limit(product)
         if a.ndim == b.ndim == 2 and operations >= threads.OPERATIONS_A_THREAD:
             shared = shares(range(len(a)), operations)
             if len(shared) > 1:
@@ -390,6 +393,8 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
                 in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
                 return y
         return np.matmul(a, b) if out is None else np.matmul(a, b, out)
+    finally:
+        _blas.release(product)
 
 
 # --- element by element -------------------------------------------------------------------------------------

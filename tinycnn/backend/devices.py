@@ -30,7 +30,8 @@ DRIVERS = {12: 525, 13: 580}  # the oldest NVIDIA driver for each version of CUD
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where an array lives: `Device("cpu")` or `Device("cuda", index)`. Prints as torch's devices do."""
+    """Where an array lives: `Device("cpu")` or `Device("cuda", index)`. Prints as torch's devices do, and equals the
+    string that it prints."""
 
     type: str
     index: int = 0
@@ -45,11 +46,11 @@ class Device:
         if self is other:
             return True
         if isinstance(other, str):
-            return other in (str(self), "cuda" if str(self) == "cuda:0" else "")
+            return other == str(self)
         return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
 
     def __hash__(self) -> int:
-        return hash((self.type, self.index))
+        return hash(str(self))  # that of the string which is equal
 
 
 CPU = Device("cpu")

@@ -120,12 +120,13 @@ def max_pool_with_indices(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     y = operator(x)
     tap_places = np.array([tap.position for tap in window.taps])  # (taps, D)
     device = backend.device_of(x._array)
-    indices = backend.array_module(x._array).zeros(y.shape, np.int64)
-    for i, size in enumerate(window.input_size):
-        starts = np.arange(window.output_size[i]) * window.stride[i] - window.padding[i][0]
-        starts = starts.reshape(-1, *[1] * (len(window.input_size) - 1 - i))
-        offsets = backend.constant(tap_places[:, i] * window.dilation[i], device)[operator.saved]
-        indices = indices * size + backend.constant(starts, device) + offsets
+    with backend.current(x._array):
+        indices = backend.array_module(x._array).zeros(y.shape, np.int64)
+        for i, size in enumerate(window.input_size):
+            starts = np.arange(window.output_size[i]) * window.stride[i] - window.padding[i][0]
+            starts = starts.reshape(-1, *[1] * (len(window.input_size) - 1 - i))
+            offsets = backend.constant(tap_places[:, i] * window.dilation[i], device)[operator.saved]
+            indices = indices * size + backend.constant(starts, device) + offsets
     return y, wrap(indices)
 
 
@@ -195,9 +196,9 @@ def adaptive_max_pool(x: Tensor, output_size: tuple[int, ...]) -> tuple[Tensor, 
     outer, inner = range(2, 2 + 2 * d, 2), range(3, 3 + 2 * d, 2)
     values, taps = windows.permute(0, 1, *outer, *inner).flatten(2 + d).max(-1)
     flat_places = flat_places.transpose(*[i - 2 for i in outer], *[i - 2 for i in inner]).reshape(*output_size, -1)
-    xp = backend.array_module(taps._array)
-    grid = tuple(xp.ogrid[tuple(slice(n) for n in output_size)])
-    return values, wrap(backend.constant(flat_places, taps.device)[(*grid, taps._array)])
+    with backend.current(taps._array):
+        grid = tuple(backend.array_module(taps._array).ogrid[tuple(slice(n) for n in output_size)])
+        return values, wrap(backend.constant(flat_places, taps.device)[(*grid, taps._array)])
 
 
 def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:
