@@ -243,6 +243,8 @@ class Function:
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
+        in_float32: float16 arrays on a CPU come to `forward` as float32, and what it returns is rounded to float16,
+            once; `backward` gets float32 too. For every operator that computes; those that move elements need it not.
         works_on_arrays: `backward` uses only +, −, · and /. Unless its work is recorded, `grad_output`, `inputs`
             and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
 
@@ -258,6 +260,7 @@ class Function:
     saves_output = False
     returns_view = False
     elementwise = False
+    in_float32 = False
     works_on_arrays = False
 
     xp: ModuleType = np
@@ -325,7 +328,9 @@ class Function:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
         try:
-            if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
+            if self.in_float32 and array.dtype == _FLOAT16 and array.__class__ is ndarray:
+                array = self._forward_in_float32(arrays)
+            elif arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
                 array = self.forward(*arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
@@ -362,6 +367,11 @@ class Function:
             output._requires_grad = True
         return output
 
+    def _forward_in_float32(self, arrays: Sequence[Any]) -> Array:
+        """What `forward` makes of float16 arrays, computed in float32 and rounded once."""
+        with np.errstate(over="ignore"):  # beyond 65504 lies infinity
+            return self.forward(*map(_in_float32, arrays)).astype(_FLOAT16)
+
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raises a clearer error than `error`, if the operands lie on several devices or do not broadcast."""
         backend.one_device(self._called, arrays)
@@ -392,8 +402,8 @@ class Function:
             ):
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and _mode.on_arrays:
-            return tuple([getattr(x, "_array", x) for x in inputs])
-        return inputs
+            inputs = tuple([getattr(x, "_array", x) for x in inputs])
+        return tuple(map(_in_float32, inputs)) if self._computes_in_float32() else inputs
 
     @property
     def output(self) -> Any:
@@ -406,13 +416,17 @@ class Function:
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         if self.works_on_arrays and _mode.on_arrays:
-            return self._output
+            return _in_float32(self._output) if self._computes_in_float32() else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
         output._array, output._node, output._version = self._output, self, version
         output._requires_grad = True
-        return output
+        return _in_float32(output) if self._computes_in_float32() else output
+
+    def _computes_in_float32(self) -> bool:
+        """Whether this is an operator `in_float32` whose output is of float16."""
+        return self.in_float32 and self._output_type[1] == _FLOAT16
 
     def _changed_in_place(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -425,6 +439,13 @@ class Function:
 
 
 _order = itertools.count()
+_FLOAT16 = np.dtype("float16")
+
+
+def _in_float32(x: Any) -> Any:
+    """An array or a Tensor of float16 in float32, if it lies on the CPU; anything else as it is."""
+    array = getattr(x, "_array", x)
+    return x if array.__class__ is not ndarray or array.dtype != _FLOAT16 else x.astype("f4") if x is array else x.float()
 
 
 def _type_of(edge: Any) -> tuple[tuple[int, ...], np.dtype]:
@@ -563,6 +584,8 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
+    if node.in_float32 and gradient._array.dtype == _FLOAT16:
+        gradient = _in_float32(gradient)
     array, mode = gradient._array, _mode
     given_arrays = False
     if array.__class__ is ndarray and mode.anomaly is None:  # the usual case, without a call in between

@@ -30,6 +30,7 @@ class CrossEntropy(Function):
     """
 
     saves_inputs = True
+    in_float32 = True
 
     def __init__(
         self, target: Array, weight: Array | None, ignore_index: int, smoothing: float, reduction: str, class_dim: int,

@@ -30,6 +30,7 @@ class Normalize(Function):
 
     saves_inputs = True
     saves_output = True
+    in_float32 = True
 
     def __init__(self, dims: tuple[int, ...], eps: float):
         self.dims, self.eps = dims, eps

@@ -76,6 +76,7 @@ def _check_not_boolean(name: str, remedy: str, a: Any, b: Any = None) -> None:
 
 class Add(Function):
     elementwise = True
+    in_float32 = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a + b
@@ -86,6 +87,7 @@ class Add(Function):
 
 class Sub(Function):
     elementwise = True
+    in_float32 = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a - b
@@ -97,6 +99,7 @@ class Sub(Function):
 class Mul(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
@@ -111,6 +114,7 @@ class Mul(Function):
 class Div(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
@@ -127,6 +131,7 @@ class Pow(Function):
     saves_inputs = True
     saves_output = True
     elementwise = True
+    in_float32 = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a**b
@@ -151,6 +156,7 @@ class Remainder(Function):
 
     saves_inputs = True
     elementwise = True
+    in_float32 = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a % b
@@ -162,6 +168,7 @@ class Remainder(Function):
 
 class FloorDivide(Function):
     elementwise = True
+    in_float32 = True
 
     def forward(self, a: Array, b: Array) -> Array:
         return a // b

@@ -37,6 +37,7 @@ class _Trilinear(Function):
     """Base class of the three. Backward operators inherit the precision that was chosen for the forward one."""
 
     saves_inputs = True
+    in_float32 = True
 
     def __init__(self, spec: ConvSpec, precision: str):
         self.spec, self.precision = spec, precision

@@ -44,6 +44,8 @@ class GetItem(Function):
 class Scatter(Function):
     """Zeros of `shape` to which the input is added at `index`, which `repeats` elements or not: GetItem's adjoint."""
 
+    in_float32 = True
+
     def __init__(self, index: Any, shape: tuple[int, ...], repeats: bool):
         self.index, self.shape, self.repeats = index, shape, repeats
 

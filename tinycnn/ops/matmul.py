@@ -20,6 +20,7 @@ class MatMul(Function):
     """a @ b for (..., n, k) and (..., k, m); dimensions before the last two are broadcast."""
 
     saves_inputs = True
+    in_float32 = True
 
     def __init__(self, precision: str):
         self.precision = precision
@@ -40,6 +41,7 @@ class Linear(Function):
     """y = x wᵀ + b: x (n, k), w (m, k), b (m) or absent."""
 
     saves_inputs = True
+    in_float32 = True
 
     def __init__(self, precision: str):
         self.precision = precision

@@ -54,6 +54,8 @@ class IndexSelect(Function):
 class IndexAdd(Function):
     """x[.., index[j], ..] += y[.., j, ..] along one dimension, into zeros: the adjoint of IndexSelect."""
 
+    in_float32 = True
+
     def __init__(self, dim: int, index: np.ndarray, size: int):
         self.dim, self.index, self.size = dim, index, size
 

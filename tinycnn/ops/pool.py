@@ -44,6 +44,8 @@ class MaxPool(Function):
 class ScatterTaps(Function):
     """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
 
+    in_float32 = True
+
     def __init__(self, window: Window, argmax: Array):
         self.window, self.argmax = window, argmax
 
@@ -70,6 +72,8 @@ class GatherTaps(Function):
 class WindowSum(Function):
     """y[n, c, o] = Σ over taps k of x[n, c, o·stride + k·dilation − padding]; padding counts as 0."""
 
+    in_float32 = True
+
     def __init__(self, window: Window):
         self.window = window
 
@@ -82,6 +86,8 @@ class WindowSum(Function):
 
 class WindowSpread(Function):
     """x[.., o·stride + k·dilation − padding] += g[.., o] for every tap k: the adjoint of WindowSum."""
+
+    in_float32 = True
 
     def __init__(self, window: Window):
         self.window = window

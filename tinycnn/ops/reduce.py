@@ -28,6 +28,8 @@ __all__ = [
 
 
 class Sum(Function):
+    in_float32 = True
+
     def __init__(self, dims: tuple[int, ...], keepdim: bool):
         self.dims, self.keepdim = dims, keepdim
 
@@ -37,6 +39,24 @@ class Sum(Function):
     def backward(self, grad_output: Tensor) -> Gradients:
         shape = self.input_shape()
         return Expand(shape)(keep_dims(grad_output, self.dims, self.keepdim, len(shape)))
+
+
+class Mean(Function):
+    """The sum by the number of its elements, nan if there are none; rounded once."""
+
+    in_float32 = True
+
+    def __init__(self, dims: tuple[int, ...], keepdim: bool):
+        self.dims, self.keepdim = dims, keepdim
+
+    def forward(self, x: Array) -> Array:
+        self.count = math.prod([x.shape[d] for d in self.dims])
+        return self.kernels.reduced("mean", x, self.dims, self.keepdim)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        shape = self.input_shape()
+        g = keep_dims(grad_output, self.dims, self.keepdim, len(shape))
+        return Expand(shape)(g * (1.0 / self.count if self.count else math.nan))
 
 
 def keep_dims(x: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Tensor:
@@ -63,9 +83,7 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType
         input = input.to(dtype)
     dims = normalize_dims(dim, input, "mean", empty_is_all=True)
     check_floating("mean", input)
-    count = math.prod(input._array.shape[d] for d in dims)
-    # 0 / 0 of an empty mean is nan, as in torch.
-    return Sum(dims, keepdim)(input) * (1.0 / count if count else math.nan)
+    return Mean(dims, keepdim)(input)
 
 
 def var(
@@ -234,6 +252,7 @@ class Softmax(Function):
     """exp(x) / Σ exp(x) along one dimension. Backward: y · (u − Σ u·y)."""
 
     saves_output = True
+    in_float32 = True
 
     def __init__(self, dim: int):
         self.dim = dim
@@ -254,6 +273,7 @@ class LogSoftmax(Function):
     """x − log Σ exp(x) along one dimension. Backward: u − softmax(x) · Σ u."""
 
     saves_output = True
+    in_float32 = True
 
     def __init__(self, dim: int):
         self.dim = dim

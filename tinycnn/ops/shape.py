@@ -280,6 +280,8 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 class SumToSize(Function):
     """The adjoint of Expand: sums over the dimensions that were repeated."""
 
+    in_float32 = True
+
     def __init__(self, shape: tuple[int, ...], dims: tuple[int, ...]):
         self.shape, self.dims = shape, dims
 

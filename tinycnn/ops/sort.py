@@ -21,6 +21,8 @@ __all__ = ["argsort", "cumsum", "sort", "topk"]
 class CumSum(Function):
     """y[i] = x[0] + … + x[i] along one dimension. Backward: the running sum from the other end."""
 
+    in_float32 = True
+
     def __init__(self, dim: int):
         self.dim = dim
 

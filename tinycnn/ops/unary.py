@@ -25,6 +25,7 @@ __all__ = [
 class Exp(Function):
     saves_output = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -42,6 +43,7 @@ def exp(input: Tensor) -> Tensor:
 class Expm1(Function):
     saves_output = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -59,6 +61,7 @@ def expm1(input: Tensor) -> Tensor:
 class Log(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -78,6 +81,7 @@ def log(input: Tensor) -> Tensor:
 class Log1p(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -96,6 +100,7 @@ def log1p(input: Tensor) -> Tensor:
 class Sqrt(Function):
     saves_output = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -114,6 +119,7 @@ def sqrt(input: Tensor) -> Tensor:
 class Sin(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
 
     def forward(self, x: Array) -> Array:
         return self.xp.sin(x)
@@ -131,6 +137,7 @@ def sin(input: Tensor) -> Tensor:
 class Cos(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
 
     def forward(self, x: Array) -> Array:
         return self.xp.cos(x)
@@ -148,6 +155,7 @@ def cos(input: Tensor) -> Tensor:
 class Tanh(Function):
     saves_output = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -166,6 +174,7 @@ def tanh(input: Tensor) -> Tensor:
 class Sigmoid(Function):
     saves_output = True
     elementwise = True
+    in_float32 = True
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -210,6 +219,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 class Erf(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
 
     def forward(self, x: Array) -> Array:
         return self.kernels.erf(x)
@@ -227,6 +237,7 @@ def erf(input: Tensor) -> Tensor:
 class Softplus(Function):
     saves_inputs = True
     elementwise = True
+    in_float32 = True
 
     def __init__(self, beta: float, threshold: float):
         self.beta, self.threshold = beta, threshold

@@ -151,6 +151,8 @@ class Im2col(Function):
 class Col2im(Function):
     """(N, C, *kernel_size, *output_size) to (N, C, *input_size): each value added where im2col took it from."""
 
+    in_float32 = True
+
     def __init__(self, window: Window):
         self.window = window
 
