@@ -445,7 +445,9 @@ _FLOAT16 = np.dtype("float16")
 def _in_float32(x: Any) -> Any:
     """An array or a Tensor of float16 in float32, if it lies on the CPU; anything else as it is."""
     array = getattr(x, "_array", x)
-    return x if array.__class__ is not ndarray or array.dtype != _FLOAT16 else x.astype("f4") if x is array else x.float()
+    if array.__class__ is not ndarray or array.dtype != _FLOAT16:
+        return x
+    return x.astype(np.float32) if x is array else x.float()
 
 
 def _type_of(edge: Any) -> tuple[tuple[int, ...], np.dtype]:

@@ -136,7 +136,7 @@ def window_spread(g: np.ndarray, window: Any) -> np.ndarray:
 def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """The largest x in each window, and (or None) the number of the tap where it lies, the first of equals.
 
-    Padding counts as −∞; a nan wins, as in torch.
+    Padding counts as −∞; a nan wins, the last of several, as in torch.
     """
     taps = window.taps
     y = _like(x, window.output_size, x.dtype)
@@ -150,12 +150,14 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
     for k, tap in enumerate(taps[1:], start=1):
         candidate, best = x[tap.inputs], y[tap.outputs]
         if numbers is not None:
-            # Not (best >= candidate), rather than candidate > best: nan wins. Later taps have larger numbers, so the
-            # largest number is the last tap that was better.
-            better = ~(best >= candidate)
+            # Later taps have larger numbers, so the largest number is the last tap that was better.
+            better = candidate > best
             argmax = numbers[tap.outputs]
             np.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
         np.maximum(best, candidate, out=best)
+    if numbers is not None and y.size and x.dtype.kind == "f" and np.isnan(np.maximum.reduce(y, axis=None)):
+        for k, tap in enumerate(taps):  # a nan is larger than nothing: look for it
+            numbers[tap.outputs][np.isnan(x[tap.inputs])] = k
     return y, numbers
 
 
@@ -286,6 +288,9 @@ def standardize(x: np.ndarray, dims: tuple[int, ...], eps: float) -> tuple[np.nd
     mean = sum_over(x, dims, True) / count
     y = x - mean
     variance = sum_over(np.square(y), dims, True) / count
+    if np.any(np.square(mean) > 1e4 * variance):  # what the mean lost in rounding would count
+        y -= sum_over(y, dims, True) / count
+        variance = sum_over(np.square(y), dims, True) / count
     inverse_std = 1 / np.sqrt(variance + eps)
     y *= inverse_std
     return y, mean, variance, inverse_std
@@ -323,25 +328,29 @@ def cross_entropy(
     −(1 − s) w[t] log p[t] − s/C Σ_j w[j] log p[j], and 0 where the target is `ignore_index`. The mean is the sum
     of the losses divided by the sum of the w[t] that count.
     """
+    counts = target != ignore_index
+    ignored = None if np.logical_and.reduce(counts, axis=None) else np.expand_dims(~counts, class_dim)
+    if ignored is not None:
+        x = np.where(ignored, x.dtype.type(0), x)  # whatever these rows hold adds nothing
     log_probs = x - x.max(axis=class_dim, keepdims=True)  # shifted: never overflows
     probs = np.exp(log_probs)
-    total = probs.sum(axis=class_dim, keepdims=True)
+    total = sum_over(probs, (class_dim,), True)
     log_probs -= np.log(total)
     probs /= total
-    counts = target != ignore_index
     chosen = np.expand_dims(np.where(counts, target, 0), class_dim)
     counted = counts.astype(x.dtype) if weight is None else weight[chosen.squeeze(class_dim)] * counts
     near = np.expand_dims(counted * x.dtype.type(1 - smoothing), class_dim)
     loss = -(near * np.take_along_axis(log_probs, chosen, class_dim)).squeeze(class_dim)
     if smoothing:
         weighted = log_probs if weight is None else log_probs * _along(weight, x.ndim, class_dim)
-        loss -= x.dtype.type(smoothing / x.shape[class_dim]) * weighted.sum(axis=class_dim) * counts
-    saved = probs, chosen, near, smoothing, np.expand_dims(counts, class_dim)
+        loss -= x.dtype.type(smoothing / x.shape[class_dim]) * sum_over(weighted, (class_dim,), False) * counts
+    saved = probs, chosen, near, smoothing, ignored
     if reduction == "none":
         return loss, (*saved, None)
-    divisor = counted.sum() if reduction == "mean" else None
+    rows = tuple(range(loss.ndim))
+    loss, divisor = sum_over(loss, rows, False), sum_over(counted, rows, False) if reduction == "mean" else None
     with np.errstate(invalid="ignore"):  # nan where nothing counts, as in torch
-        return np.asarray(loss.sum() if divisor is None else loss.sum() / divisor), (*saved, divisor)
+        return np.asarray(loss if divisor is None else loss / divisor), (*saved, divisor)
 
 
 def cross_entropy_backward(
@@ -349,11 +358,15 @@ def cross_entropy_backward(
 ) -> np.ndarray:
     """u times the gradient of the loss: (near + far Σ w) p[j] − near [j = t] − far w[j] with near = (1 − s) w[t] and
     far = s/C."""
-    probs, chosen, near, smoothing, counts, divisor = saved
+    probs, chosen, near, smoothing, ignored, divisor = saved
     u = np.expand_dims(u, class_dim) if u.ndim else u
-    u_near = near * (u if divisor is None else u / divisor)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where nothing counts, the divisor is 0
+        u = u if divisor is None else u / divisor
+    if ignored is not None:
+        u = np.where(ignored, u.dtype.type(0), u)
+    u_near = near * u
     if smoothing:
-        u_far = counts * (u if divisor is None else u / divisor) * x.dtype.type(smoothing / x.shape[class_dim])
+        u_far = u * x.dtype.type(smoothing / x.shape[class_dim])
         g = probs * (u_near + u_far * (x.shape[class_dim] if weight is None else weight.sum()))
         g -= u_far if weight is None else u_far * _along(weight, x.ndim, class_dim)
     else:
@@ -573,8 +586,15 @@ def shifted(images: np.ndarray, starts: np.ndarray, pixels: int, fill: Any) -> n
 def total_norm(arrays: list[np.ndarray], p: float) -> np.ndarray:
     """The p-norm of the elements of all arrays, as of one long vector; of shape ()."""
     # It is the norm of the norms of the pieces. Each piece in whatever order it lies in memory.
-    norms = [np.linalg.norm(array.ravel(order="K"), p) for array in arrays]
-    return np.asarray(np.linalg.norm(np.stack(norms), p))
+    dtype = np.result_type(*arrays)
+    norms = [np.linalg.norm(array.ravel(order="K").astype(_wide(array.dtype), copy=False), p) for array in arrays]
+    with np.errstate(over="ignore"):
+        return np.asarray(np.linalg.norm(np.stack(norms), p)).astype(dtype, copy=False)
+
+
+def _wide(dtype: np.dtype) -> np.dtype:
+    """The dtype in which sums of `dtype` are taken."""
+    return np.dtype("float32") if dtype == np.float16 else dtype
 
 
 def scale_all(arrays: list[np.ndarray], factor: np.ndarray) -> None:

@@ -6,12 +6,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
+from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.select import where
 from tinycnn.tensor import Tensor
 
@@ -59,16 +62,17 @@ class CrossEntropy(Function):
         dim, classes = self.class_dim, x.shape[self.class_dim]
         target = wrap(self.target).unsqueeze(dim)
         counts = target != self.ignore_index
-        index = target * counts
+        index, x = target * counts, where(counts, x, 0.0)  # whatever an ignored row holds adds nothing
         w = wrap(self.xp.ones(classes, x.dtype) if self.weight is None else self.weight)
         counted = w[index] * counts
         of_class = (classes, *[1] * (x.ndim - dim - 1))
         is_target = index == wrap(self.xp.arange(classes)).reshape(*of_class)
         u = u if u.ndim == 0 else u.unsqueeze(dim)
         if self.reduction == "mean":
-            u = u / counted.sum()
+            u = u / where(counts.any(), counted.sum(), 1.0)
         near, far = counted * (1 - self.smoothing), counts * (self.smoothing / classes)
-        return u * ((near + far * w.sum()) * x.softmax(dim) - near * is_target - far * w.reshape(*of_class))
+        slope = (near + far * w.sum()) * x.softmax(dim) - near * is_target - far * w.reshape(*of_class)
+        return where(counts, u * slope, 0.0)
 
 
 def cross_entropy(
@@ -99,14 +103,16 @@ def cross_entropy(
         raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
     if target._array.dtype.kind != "f" or target._array.shape != shape:
         _check_target(name, input, target)
+        if weight is not None and weight.requires_grad:
+            raise RuntimeError(f"{name}: the weight gets no gradient with class indices: pass weight.detach()")
         of_class = None if weight is None else weight._array.astype(input.dtype, copy=False)
         return CrossEntropy(target._array, of_class, ignore_index, label_smoothing, reduction, class_dim, name)(input)
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / classes
-    per_class = target * input.log_softmax(class_dim)
+    per_class = target * widened(input).log_softmax(class_dim)
     if weight is not None:
         per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
-    return _reduced(-per_class.sum(class_dim), reduction)
+    return narrowed(_reduced(-per_class.sum(class_dim), reduction), input, target, weight)
 
 
 def nll_loss(
@@ -126,12 +132,13 @@ def nll_loss(
         index = wrap(xp.where(counts & is_class, classes, 0))
         # A class out of range, which is not checked on a GPU, makes the loss nan, as in `cross_entropy`.
         factors = wrap(xp.where(counts, xp.where(is_class, 1.0, math.nan), 0.0).astype(input.dtype))
-    loss = -input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim)
+    loss = -widened(input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim))
     if weight is None and backend.host_reads(classes) and counts.all():
-        return _reduced(loss, reduction)
-    weights = factors if weight is None else weight[index] * factors
-    loss = loss * weights
-    return loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
+        return narrowed(_reduced(loss, reduction), input)
+    weights = widened(factors) if weight is None else widened(weight)[index] * factors
+    loss = where(wrap(counts), loss, 0.0) * weights
+    loss = loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
+    return narrowed(loss, input, weight)
 
 
 def _check_target(name: str, x: Tensor, target: Tensor) -> None:
@@ -162,12 +169,13 @@ def _refuse_class(wrong: int | None, name: str, shape: tuple[int, ...], class_di
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "mse_loss") -> Tensor:
     """(input − target)², its mean, sum or each. Shapes must be equal."""
     difference = _difference(name, input, target, reduction)
-    return _reduced(difference * difference, reduction)
+    return narrowed(_reduced(difference * difference, reduction), input, target)
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "l1_loss") -> Tensor:
     """|input − target|, its mean, sum or each. Shapes must be equal."""
-    return _reduced(_difference(name, input, target, reduction).abs(), reduction)
+    distance = _difference(name, input, target, reduction).abs()
+    return narrowed(_reduced(distance, reduction), input, target)
 
 
 def smooth_l1_loss(
@@ -178,8 +186,33 @@ def smooth_l1_loss(
         raise ValueError(f"{name}: expected beta of at least 0, got {beta}")
     distance = _difference(name, input, target, reduction).abs()
     if beta > 0:
-        distance = where(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta)
-    return _reduced(distance, reduction)
+        is_far = distance >= beta
+        near = where(is_far, beta, distance)  # the slope of the square is not to meet infinity
+        distance = where(is_far, distance - 0.5 * beta, near * near * (0.5 / beta))
+    return narrowed(_reduced(distance, reduction), input, target)
+
+
+class BinaryCrossEntropy(Function):
+    """−(t log p + (1 − t) log(1 − p)), the logarithms at least −100. Backward: u (p − t) / (p (1 − p)), whose divisor
+    is at least 1e-12, as in torch: p = 0 and p = 1 stay finite."""
+
+    saves_inputs = True
+    elementwise = True
+    in_float32 = True
+
+    def forward(self, p: Array, t: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_p, log_q = (self.xp.maximum(self.xp.log(x), -100.0) for x in (p, 1 - p))
+        return -(t * log_p + (1 - t) * log_q)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        p, t = self.inputs
+        need_p, need_t = self.needs_input_grad
+        log_p, log_q = (x.log().clamp(min=-100.0) for x in (p, 1 - p))
+        return (
+            grad_output * (p - t) / (p * (1 - p)).clamp(min=1e-12) if need_p else None,
+            grad_output * (log_q - log_p) if need_t else None,
+        )
 
 
 def binary_cross_entropy(
@@ -196,9 +229,8 @@ def binary_cross_entropy(
             f"{name}: expected probabilities from 0 to 1, got {input._array.min():.4g} to {input._array.max():.4g}; "
             "for scores use binary_cross_entropy_with_logits"
         )
-    # Logarithms limited to −100: input 0 and 1 stay finite.
-    loss = -(target * input.log().clamp(min=-100.0) + (1 - target) * (1 - input).log().clamp(min=-100.0))
-    return _reduced(_weighted(loss, weight, "weight", name), reduction)
+    loss = BinaryCrossEntropy()(widened(input), widened(target))
+    return narrowed(_reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
 
 def binary_cross_entropy_with_logits(
@@ -207,10 +239,11 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:  # fmt: skip
     """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the term of target 1."""
     _difference(name, input, target, reduction)
-    log_p, log_q = logsigmoid(input), logsigmoid(-input)  # of p and of 1 − p
-    positive = _weighted(target * log_p, pos_weight, "pos_weight", name)
-    loss = -(positive + (1 - target) * log_q)
-    return _reduced(_weighted(loss, weight, "weight", name), reduction)
+    x, t = widened(input), widened(target)
+    log_p, log_q = logsigmoid(x), logsigmoid(-x)  # of p and of 1 − p
+    positive = _weighted(t * log_p, pos_weight, "pos_weight", name)
+    loss = -(positive + (1 - t) * log_q)
+    return narrowed(_reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
 
 def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> Tensor:
@@ -228,7 +261,7 @@ def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
     _check_input(name, input, target, reduction, least_dims=0)
     if input.shape != target.shape:
         raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
-    return input - (target.to(input.dtype) if target.dtype.kind == "b" else target)
+    return widened(input) - (target.to(input.dtype) if target.dtype.kind == "b" else target)
 
 
 def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least_dims: int = 1) -> None:

@@ -12,6 +12,7 @@ from tinycnn.backend import Array, DeviceLike
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter
+from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -76,19 +77,19 @@ def batch_norm(
         if count <= 1:
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
         normalize = Normalize((0, *range(2, input.ndim)), eps)
-        y = normalize(input)
+        y = normalize(widened(input))
         unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
         _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
-        return _affine(y, weight, bias, name)
+        return narrowed(_affine(y, weight, bias, name), input)
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed when not training")
-    scale = (running_var + eps) ** -0.5
+    scale = (widened(running_var) + eps) ** -0.5
     if weight is not None:
         scale = scale * weight
     shift = -running_mean * scale
     if bias is not None:
         shift = shift + bias
-    return input * scale.reshape(*per_channel) + shift.reshape(*per_channel)
+    return narrowed(widened(input) * scale.reshape(*per_channel) + shift.reshape(*per_channel), input)
 
 
 def layer_norm(
@@ -104,9 +105,9 @@ def layer_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"layer_norm: expected input (*, {', '.join(map(str, shape))}), got {got}")
     check_shapes("layer_norm", input, shape, weight=weight, bias=bias)
-    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(input)
+    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(widened(input))
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    return narrowed(y if bias is None else y + bias, input)
 
 
 def group_norm(
@@ -125,9 +126,9 @@ def group_norm(
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
     if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
-    grouped = input.reshape(batch, num_groups, channels // num_groups, *spatial)
+    grouped = widened(input).reshape(batch, num_groups, channels // num_groups, *spatial)
     y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
-    return _affine(y, weight, bias, "group_norm")
+    return narrowed(_affine(y, weight, bias, "group_norm"), input)
 
 
 def instance_norm(
@@ -150,10 +151,10 @@ def instance_norm(
         raise ValueError(f"instance_norm: expected more than 1 spatial element when training, got input {input.shape}")
     _check_pair(running_mean, running_var, "instance_norm")
     normalize = Normalize(tuple(range(2, input.ndim)), eps)
-    y = normalize(input)
+    y = normalize(widened(input))
     mean, variance = (x.reshape(input.shape[:2]).mean(axis=0) for x in (normalize.mean, normalize.variance))
     _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
-    return _affine(y, weight, bias, "instance_norm")
+    return narrowed(_affine(y, weight, bias, "instance_norm"), input)
 
 
 def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:

@@ -12,6 +12,7 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.nn.arguments import Size, sizes
 from tinycnn.ops import pad as pad_ops
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.copy import Clone
 from tinycnn.tensor import Tensor
 
@@ -111,13 +112,13 @@ def interpolate(
         if size is not None:
             raise ValueError("interpolate: recompute_scale_factor belongs to scale_factor, not to size")
         scales = (None,) * dims
-    y = input
+    y = input if mode == "nearest" else widened(input)
     for i in range(dims):
         if mode == "nearest":
             y = pad_ops.index_select(y, 2 + i, _nearest(input.shape[2 + i], out[i], scales[i]))
         else:
             y = _linear(y, 2 + i, out[i], scales[i], bool(align_corners))
-    return y
+    return y.to(input.dtype)
 
 
 def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple[int, ...], tuple]:

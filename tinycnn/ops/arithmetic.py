@@ -64,6 +64,17 @@ def as_float(x: Tensor) -> Tensor:
     return x.to(dtypes.get_default_dtype())
 
 
+def widened(x: Tensor) -> Tensor:
+    """float16 as float32, in which what takes several steps is computed, sums above all; another Tensor itself."""
+    return x.float() if x._array.dtype == dtypes.float16 else x
+
+
+def narrowed(y: Tensor, *operands: Any) -> Tensor:
+    """What was computed of `widened` operands, in float16 if all are that have fractions."""
+    of = [x._array.dtype for x in operands if isinstance(x, autograd.Tensor) and x._array.dtype.kind == "f"]
+    return y.half() if y._array.dtype == dtypes.float32 and set(of) == {dtypes.float16} else y
+
+
 def _check_not_boolean(name: str, remedy: str, a: Any, b: Any = None) -> None:
     """Booleans have no negative and no difference (NumPy and torch agree)."""
     Tensor = autograd.Tensor
@@ -141,9 +152,13 @@ class Pow(Function):
         need_a, need_b = self.needs_input_grad
         grad_a = grad_b = None
         if need_a:
-            # d/da a^b = b a^(b-1), which is 0 where b = 0, also at a = 0, where the formula says 0 · inf.
-            exponent = b.where(b != 0, 1) if isinstance(b, autograd.Tensor) else b or 1
-            grad_a = grad_output * (b * a ** (exponent - 1))
+            # d/da a^b = b a^(b-1), and 0 where b = 0, also at a = 0 and for any upstream gradient.
+            if isinstance(b, autograd.Tensor):
+                grad_a = (grad_output * (b * a ** (b.where(b != 0, 1) - 1))).where(b != 0, 0.0)
+            elif b:
+                grad_a = grad_output * (b * a ** (b - 1))
+            else:
+                grad_a = grad_output.masked_fill(wrap(self.xp.ones(grad_output.shape, bool)), 0.0)
         if need_b:
             # d/db a^b = a^b ln a, which tends to 0 as a does, if b is not negative.
             base = a if isinstance(a, autograd.Tensor) else autograd.Tensor(a, b.dtype, b.device)

@@ -15,8 +15,10 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import along
 from tinycnn.ops.pad import index_select
+from tinycnn.ops.select import where
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -110,13 +112,11 @@ def avg_pool(x: Tensor, window: Window, count_include_pad: bool = True, divisor_
     Positions in the padding count unless `count_include_pad` is False; those that ceil_mode adds beyond it never
     do. `divisor_override` divides by itself instead.
     """
-    total = WindowSum(window)(x)
-    if divisor_override is not None:
-        return total * (1.0 / divisor_override)
-    counts = _window_counts(window, count_include_pad)
+    total = WindowSum(window)(widened(x))
+    counts = np.asarray(_window_counts(window, count_include_pad) if divisor_override is None else divisor_override)
     if (counts == counts.flat[0]).all():
-        return total * (1.0 / float(counts.flat[0]))
-    return total * wrap(backend.constant((1.0 / counts).astype(x.dtype), x.device))
+        return (total * (1.0 / float(counts.flat[0]))).to(x.dtype)
+    return (total * wrap(backend.constant((1.0 / counts).astype(total.dtype), x.device))).to(x.dtype)
 
 
 def max_pool_with_indices(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
@@ -166,21 +166,35 @@ def max_unpool(y: Tensor, indices: Tensor, size: tuple[int, ...], name: str) -> 
 # --- adaptive pooling: bins of nearly equal size instead of windows -----------------------------------------
 
 
-def _bins(size: int, count: int) -> list[tuple[int, int]]:
-    """[⌊i·size/count⌋, ⌈(i + 1)·size/count⌉) for each of `count` bins; neighbours may overlap by one."""
-    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+def _equal_bins(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places (count, longest) of the elements of each bin, the last of them repeated in shorter bins, and the bins'
+    lengths. Bin i is [⌊i·size/count⌋, ⌈(i + 1)·size/count⌉); neighbours may overlap by one."""
+    i = np.arange(count)
+    starts, stops = i * size // count, -(-(i + 1) * size // count)
+    lengths = stops - starts
+    return np.minimum(starts[:, None] + np.arange(lengths.max()), stops[:, None] - 1), lengths
 
 
 def adaptive_avg_pool(x: Tensor, output_size: tuple[int, ...]) -> Tensor:
     """x (N, C, *S) to (N, C, *output_size): the mean of each bin, one dimension after the other."""
+    y = widened(x)
     for i, count in enumerate(output_size):
-        size = x.shape[2 + i]
-        averages = np.zeros((size, count))
-        for o, (start, stop) in enumerate(_bins(size, count)):
-            averages[start:stop, o] = 1 / (stop - start)
-        matrix = wrap(backend.constant(averages.astype(x.dtype), x.device))
-        x = (x.transpose(2 + i, -1) @ matrix).transpose(2 + i, -1)
-    return x
+        y = _bin_averages(y, 2 + i, count)
+    return y.to(x.dtype)
+
+
+def _bin_averages(x: Tensor, dim: int, count: int) -> Tensor:
+    """The mean of each of `count` bins along `dim`: of its own elements only, lest an infinity reach others."""
+    size = x.shape[dim]
+    if size % count == 0:
+        return x.unflatten(dim, (count, size // count)).mean(dim + 1)
+    places, lengths = _equal_bins(size, count)
+    longest = places.shape[1]
+    bins = index_select(x, dim, places.reshape(-1)).unflatten(dim, (count, longest))
+    trailing = (1,) * (x.ndim - dim - 1)
+    inside = (np.arange(longest) < lengths[:, None]).reshape(count, longest, *trailing)
+    bins = where(wrap(backend.constant(inside, x.device)), bins, 0.0)
+    return bins.sum(dim + 1) * wrap(backend.constant((1 / lengths).reshape(-1, *trailing).astype(x.dtype), x.device))
 
 
 def adaptive_max_pool(x: Tensor, output_size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -189,11 +203,7 @@ def adaptive_max_pool(x: Tensor, output_size: tuple[int, ...]) -> tuple[Tensor, 
     The bins of one dimension are made equally long by repeating their last element, which changes no maximum.
     """
     d, sizes = len(output_size), x.shape[2:]
-    places = []
-    for size, count in zip(sizes, output_size, strict=True):
-        bins = _bins(size, count)
-        longest = max(stop - start for start, stop in bins)
-        places.append(np.array([[min(start + k, stop - 1) for k in range(longest)] for start, stop in bins]))
+    places = [_equal_bins(size, count)[0] for size, count in zip(sizes, output_size, strict=True)]
     flat_places = np.zeros((1,) * (2 * d), np.int64)  # (O1, K1, O2, K2, ..) of indices into the flattened S
     for i, place in enumerate(places):
         x = index_select(x, 2 + i, place.reshape(-1))

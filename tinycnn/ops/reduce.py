@@ -6,9 +6,12 @@ import builtins
 import math
 from typing import TYPE_CHECKING, overload
 
+import numpy as np
+
 from tinycnn import autograd
 from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array, kernels
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import Gather, ValuesAndIndices
 from tinycnn.ops.select import maximum, minimum, where
 from tinycnn.ops.shape import Dims, Expand, Reshape, ndim_of, normalize_dim, normalize_dims
@@ -86,6 +89,30 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType
     return Mean(dims, keepdim)(input)
 
 
+class Var(Function):
+    """Σ (x − mean)² by n − correction. Backward: 2 (x − mean) · u by n − correction."""
+
+    saves_inputs = True
+    in_float32 = True
+
+    def __init__(self, dims: tuple[int, ...], correction: float, keepdim: bool):
+        self.dims, self.correction, self.keepdim = dims, correction, keepdim
+
+    def forward(self, x: Array) -> Array:
+        reduced, count = self.kernels.reduced, math.prod([x.shape[d] for d in self.dims])
+        degrees = builtins.max(count - self.correction, 0)
+        self.factor = 1.0 / degrees if degrees else math.inf
+        centred = x - reduced("mean", x, self.dims, True)
+        rest = reduced("sum", centred, self.dims, self.keepdim)  # what the mean lost in rounding
+        squares = reduced("sum", centred * centred, self.dims, self.keepdim)
+        return (squares - rest * rest * (1.0 / builtins.max(count, 1))) * self.factor
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        g = keep_dims(grad_output, self.dims, self.keepdim, x.ndim) * (2 * self.factor)
+        return g * (x - mean(x, self.dims, keepdim=True))
+
+
 def var(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
@@ -99,17 +126,15 @@ def var(
         correction = int(unbiased)
     dims = normalize_dims(dim, input, "var", empty_is_all=True)
     check_floating("var", input)
-    centred = input - mean(input, dims, keepdim=True)
-    degrees = builtins.max(math.prod(input._array.shape[d] for d in dims) - correction, 0)
-    total = Sum(dims, keepdim)(centred * centred)
-    return total * (1.0 / degrees if degrees else math.inf)
+    return Var(dims, correction, keepdim)(widened(input)).to(input.dtype)
 
 
 def std(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
     """The standard deviation over `dim`, the square root of `var`; its derivative at 0 is taken to be 0."""
-    return _root(var(input, dim, unbiased, keepdim, correction=correction), 2)
+    x = widened(input) if isinstance(input, autograd.Tensor) else input
+    return _root(var(x, dim, unbiased, keepdim, correction=correction), 2).to(input.dtype)
 
 
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -123,12 +148,12 @@ def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool 
     if not isinstance(p, (int, float)) or not p > 0:
         raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {p!r}")
     if p == math.inf:
-        return amax(absolute(input), dims, keepdim)
+        return _extremum("max", "norm", absolute(input), dims, keepdim, nan_is_equal=True)
     if p == 1:
         return sum(absolute(input), dims, keepdim)
-    if p == 2:
-        return _root(sum(input * input, dims, keepdim), 2)
-    return _root(sum(_root(absolute(input), 1 / p), dims, keepdim), p)
+    x = widened(input)
+    total = sum(x * x if p == 2 else _root(absolute(x), 1 / p), dims, keepdim)
+    return _root(total, p).to(input.dtype)
 
 
 def _root(x: Tensor, p: float) -> Tensor:
@@ -142,22 +167,28 @@ def _root(x: Tensor, p: float) -> Tensor:
 
 
 class Extremum(Function):
-    """The maximum or minimum over dimensions; equal extrema share the gradient evenly."""
+    """The maximum or minimum over dimensions; equal extrema share the gradient evenly.
+
+    As in torch, a nan among the elements gets the gradient if `nan_is_equal`, and else makes all of it nan.
+    """
 
     saves_inputs = True
     saves_output = True
 
-    def __init__(self, method: str, dims: tuple[int, ...], keepdim: bool):
-        self.method, self.dims, self.keepdim = method, dims, keepdim
+    def __init__(self, method: str, dims: tuple[int, ...], keepdim: bool, nan_is_equal: bool = False):
+        self.method, self.dims, self.keepdim, self.nan_is_equal = method, dims, keepdim, nan_is_equal
 
     def forward(self, x: Array) -> Array:
         return self.kernels.reduced(self.method, x, self.dims, self.keepdim)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         (x,) = self.inputs
-        chosen = x == keep_dims(self.output, self.dims, self.keepdim, x.ndim)
+        extremum = keep_dims(self.output, self.dims, self.keepdim, x.ndim)
+        chosen = x == extremum
+        if self.nan_is_equal:
+            chosen = chosen | (x != x) & (extremum != extremum)
         share = keep_dims(grad_output, self.dims, self.keepdim, x.ndim) / chosen.sum(self.dims, keepdim=True)
-        return share * chosen
+        return where(chosen, share, 0.0) if self.nan_is_equal else share * chosen
 
 
 def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
@@ -176,11 +207,11 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     return _extremum("min", "amin", input, dim, keepdim)
 
 
-def _extremum(method: str, name: str, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+def _extremum(method: str, name: str, x: Tensor, dim: Dims, keepdim: bool, nan_is_equal: bool = False) -> Tensor:
     dims = normalize_dims(dim, x, name, empty_is_all=True)
     if math.prod(x._array.shape[d] for d in dims) == 0:
         raise ValueError(f"{name}: no elements to choose from in dimension(s) {dims} of shape {x.shape}")
-    return Extremum(method, dims, keepdim)(x)
+    return Extremum(method, dims, keepdim, nan_is_equal)(x)
 
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -211,7 +242,9 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     """
     if isinstance(dim, autograd.Tensor):
         return maximum(input, dim)
-    return amax(input) if dim is None else _select_along(input, argmax(input, dim, keepdim=True), dim, keepdim)
+    if dim is None:
+        return _extremum("max", "max", input, (), False, nan_is_equal=True)
+    return _select_along(input, argmax(input, dim, keepdim=True), dim, keepdim)
 
 
 @overload
@@ -222,7 +255,9 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     """The smallest element; with `dim`, (values, indices) along it; with a Tensor instead, `minimum` of the two."""
     if isinstance(dim, autograd.Tensor):
         return minimum(input, dim)
-    return amin(input) if dim is None else _select_along(input, argmin(input, dim, keepdim=True), dim, keepdim)
+    if dim is None:
+        return _extremum("min", "min", input, (), False, nan_is_equal=True)
+    return _select_along(input, argmin(input, dim, keepdim=True), dim, keepdim)
 
 
 def _select_along(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
@@ -262,7 +297,7 @@ class Softmax(Function):
 
     def _softmax(self, x: Array, dim: int) -> Array:
         e = self.xp.exp(x - x.max(axis=dim, keepdims=True))  # shifted: never overflows
-        return e / e.sum(axis=dim, keepdims=True)
+        return e / self.kernels.reduced("sum", e, (dim,), True)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         y = self.output
@@ -283,7 +318,7 @@ class LogSoftmax(Function):
 
     def _log_softmax(self, x: Array, dim: int) -> Array:
         shifted = x - x.max(axis=dim, keepdims=True)
-        return shifted - self.xp.log(self.xp.exp(shifted).sum(axis=dim, keepdims=True))
+        return shifted - self.xp.log(self.kernels.reduced("sum", self.xp.exp(shifted), (dim,), True))
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return grad_output - self.output.exp() * grad_output.sum(self.dim, keepdim=True)
@@ -307,14 +342,37 @@ def _along(operator: type[Softmax] | type[LogSoftmax], name: str, x: Tensor, dim
     return operator(dim)(x) if x.numel() else x.clone()
 
 
+class LogSumExp(Function):
+    """log Σ exp(x) over dimensions. Backward: u · exp(x − log Σ exp(x))."""
+
+    saves_inputs = True
+    saves_output = True
+    in_float32 = True
+
+    def __init__(self, dims: tuple[int, ...], keepdim: bool):
+        self.dims, self.keepdim = dims, keepdim
+
+    def forward(self, x: Array) -> Array:
+        xp, reduced = self.xp, self.kernels.reduced
+        largest = reduced("max", x, self.dims, True)
+        largest = xp.where(xp.isfinite(largest), largest, 0).astype(x.dtype)
+        total = reduced("sum", xp.exp(x - largest), self.dims, self.keepdim)  # shifted: never overflows
+        with np.errstate(divide="ignore"):
+            return xp.log(total) + largest.reshape(total.shape)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        y, u = (keep_dims(z, self.dims, self.keepdim, x.ndim) for z in (self.output, grad_output))
+        return u * (x - y).exp()
+
+
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows. TypeError for integers."""
     dims = normalize_dims(dim, input, "logsumexp", empty_is_all=True)
     check_floating("logsumexp", input)
-    largest = amax(input, dims, keepdim=True).detach()
-    largest = where(largest.isfinite(), largest, 0)
-    total = sum((input - largest).exp(), dims, keepdim)
-    return total.log() + largest.reshape(*total.shape)
+    if math.prod(input._array.shape[d] for d in dims) == 0:
+        raise ValueError(f"logsumexp: no elements to sum in dimension(s) {dims} of shape {input.shape}")
+    return LogSumExp(dims, keepdim)(input)
 
 
 def check_floating(name: str, x: Tensor) -> None:

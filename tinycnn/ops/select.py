@@ -28,7 +28,7 @@ class Maximum(Function):
 
     def backward(self, grad_output: Tensor) -> Gradients:
         a, b = self.inputs
-        return _split_at_ties(grad_output, a > b, a == b, self.needs_input_grad)
+        return _to_chosen(grad_output, (a < b, a > b), a == b, self.needs_input_grad)
 
 
 class Minimum(Function):
@@ -42,13 +42,13 @@ class Minimum(Function):
 
     def backward(self, grad_output: Tensor) -> Gradients:
         a, b = self.inputs
-        return _split_at_ties(grad_output, a < b, a == b, self.needs_input_grad)
+        return _to_chosen(grad_output, (a > b, a < b), a == b, self.needs_input_grad)
 
 
-def _split_at_ties(grad_output: Tensor, a_chosen: Tensor, tie: Tensor, needs: Sequence[bool]) -> Gradients:
-    half = grad_output * tie * 0.5
-    to_a = grad_output * a_chosen + half
-    return to_a if needs[0] else None, grad_output - to_a if needs[1] else None
+def _to_chosen(grad_output: Tensor, lost: Sequence[Tensor], tie: Tensor, needs: Sequence[bool]) -> Gradients:
+    """The gradient for each of two operands: none where it has `lost`, half where both are equal."""
+    shared = where(tie, grad_output * 0.5, grad_output)
+    return tuple([where(none, 0.0, shared) if need else None for none, need in zip(lost, needs)])
 
 
 def maximum(input: Operand, other: Operand) -> Tensor:
@@ -86,7 +86,7 @@ class Clamp(Function):
         (x,) = self.inputs
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
-        return grad_output * ((x >= low) & (x <= high))
+        return where((x >= low) & (x <= high), grad_output, 0.0)
 
 
 def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor | None = None) -> Tensor:
@@ -97,8 +97,10 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
     if min is None and max is None:
         raise ValueError("clamp: expected min, max or both, got neither")
     if isinstance(min, autograd.Tensor) or isinstance(max, autograd.Tensor):
-        x = input if min is None else where(input < min, min, input)
-        return x if max is None else where(x > max, max, x)
+        x = input
+        if min is not None:
+            x = where((x < min) | (min != min), min, x)  # a bound that is nan makes the result nan
+        return x if max is None else where((x > max) | (max != max), max, x)
     if isinstance(min, float) or isinstance(max, float):
         input = as_float(input)
     return Clamp(min, max)(input)

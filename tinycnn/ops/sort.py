@@ -27,7 +27,10 @@ class CumSum(Function):
         self.dim = dim
 
     def forward(self, x: Array) -> Array:
-        return x.cumsum(axis=self.dim, dtype=None if x.dtype.kind == "f" else np.int64)
+        if x.dtype.kind != "f":
+            return x.cumsum(axis=self.dim, dtype=np.int64)
+        # The elements are added one after the other: in float64, as torch does, or the error would grow with them.
+        return x.cumsum(axis=self.dim, dtype=np.float64).astype(x.dtype)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return CumSum(self.dim)(grad_output.flip(self.dim)).flip(self.dim)

@@ -10,7 +10,7 @@ import numpy as np
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
-from tinycnn.ops.arithmetic import as_float
+from tinycnn.ops.arithmetic import as_float, isnan
 from tinycnn.ops.select import Masked, where
 
 if TYPE_CHECKING:
@@ -274,8 +274,9 @@ def abs(input: Tensor) -> Tensor:
 
 
 def sign(input: Tensor) -> Tensor:
-    """−1, 0 or 1 for each element: a constant, as its derivative is 0 wherever it exists."""
-    return wrap(backend.elementwise("sign", array_of("sign", input)))
+    """−1, 0 or 1 for each element, 0 of nan: a constant, as its derivative is 0 wherever it exists."""
+    signs = wrap(backend.elementwise("sign", array_of("sign", input)))
+    return where(isnan(input), 0.0, signs) if input._array.dtype.kind == "f" else signs
 
 
 def floor(input: Tensor) -> Tensor:

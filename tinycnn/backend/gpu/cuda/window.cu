@@ -103,7 +103,7 @@ extern "C" __global__ void window_sum(T* y, const T* x, Walk walk, Window window
 }
 
 // y[o] = the largest x in the window, `lowest` where all of it is padding, and the tap it lies at: the first of equals.
-// Walks over y: a in y and argmax, b in x. A nan wins, as in torch; argmax may be null.
+// Walks over y: a in y and argmax, b in x. A nan wins, the last of several, as in torch; argmax may be null.
 template <typename Tap>
 __device__ __forceinline__ void max_pool(T* y, Tap* argmax, const T* x, T lowest, const Walk& walk,
                                          const Window& window) {
@@ -113,7 +113,7 @@ __device__ __forceinline__ void max_pool(T* y, Tap* argmax, const T* x, T lowest
         int chosen = -1;
         FOR_EACH_TAP(window, at.position, tap, offset, {
             T value = x[at.b + offset];
-            if (chosen < 0 || !(best >= value)) chosen = tap;
+            if (chosen < 0 || value > best || value != value) chosen = tap;
             if (!(best >= value) && best == best) best = value;
         });
         y[at.a] = best;
