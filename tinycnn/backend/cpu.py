@@ -217,20 +217,16 @@ def sum_over(x: np.ndarray, dims: tuple[int, ...], keepdims: bool) -> np.ndarray
 @lru_cache(maxsize=4096)
 def _axes_of_rows(shape: tuple[int, ...], strides: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
     """Those of `dims`, the outermost in memory first, along which NumPy adds rows; none if they are few together."""
-    inner_first = sorted((d for d in range(len(shape)) if shape[d] > 1), key=lambda d: _distance(strides[d]))
+    inner_first = sorted((d for d in range(len(shape)) if shape[d] > 1), key=lambda d: abs(strides[d]))
+    if inner_first and strides[inner_first[0]] == 0:  # with axes that repeat elements, NumPy's order is another
+        return tuple(d for d in reversed(inner_first) if d in dims)
     pairs = 0  # how many axes are the innermost run of memory, along which NumPy sums in pairs
     for before, d in zip([None, *inner_first], inner_first):
         if d not in dims or (before is not None and strides[d] != strides[before] * shape[before]):
             break
         pairs += 1
-    axes = [d for d in reversed(inner_first[pairs:]) if d in dims]
-    repeated = any(strides[d] == 0 for d in axes)
-    return tuple(axes) if repeated or math.prod(shape[d] for d in axes) > 2 * ROWS else ()
-
-
-def _distance(stride: int) -> float:
-    """How far out in memory an axis lies; one that repeats its elements counts as the outermost."""
-    return abs(stride) or math.inf
+    axes = tuple(d for d in reversed(inner_first[pairs:]) if d in dims)
+    return axes if math.prod(shape[d] for d in axes) > 2 * ROWS else ()
 
 
 def _sum_rows(x: np.ndarray, axis: int) -> np.ndarray:
@@ -249,7 +245,7 @@ def _sum_rows(x: np.ndarray, axis: int) -> np.ndarray:
 def _rows(shape: tuple[int, ...], strides: tuple[int, ...], axis: int) -> tuple[Any, ...]:
     """The order of the axes in memory, its inverse, how many elements lie outside and inside of `axis` in it, and the
     shape in that order without `axis`."""
-    order = tuple(sorted(range(len(shape)), key=lambda d: -_distance(strides[d])))
+    order = tuple(sorted(range(len(shape)), key=lambda d: -abs(strides[d])))
     place = order.index(axis)
     kept = tuple(1 if d == axis else shape[d] for d in order)
     back = tuple(order.index(d) for d in range(len(shape)))
@@ -264,7 +260,8 @@ def _sums_of_rows(x: np.ndarray, axis: int) -> np.ndarray:
     split = x[(*before, slice(whole * ROWS))].reshape(*x.shape[:axis], whole, ROWS, *x.shape[axis + 1 :])  # a view
     np.add.reduce(split, axis=axis + 1, out=sums[(*before, slice(whole))])
     if whole < sums.shape[axis]:
-        np.add.reduce(x[(*before, slice(whole * ROWS, None))], axis=axis, out=sums[(*before, whole)])
+        rest = x[(*before, slice(whole * ROWS, None))]
+        np.add.reduce(rest, axis=axis, keepdims=True, out=sums[(*before, slice(whole, None))])
     return sums
 
 
@@ -288,7 +285,7 @@ def standardize(x: np.ndarray, dims: tuple[int, ...], eps: float) -> tuple[np.nd
     mean = sum_over(x, dims, True) / count
     y = x - mean
     variance = sum_over(np.square(y), dims, True) / count
-    if np.any(np.square(mean) > 1e4 * variance):  # what the mean lost in rounding would count
+    if np.any(np.square(mean) > 16 * variance):  # what the mean lost in rounding would count
         y -= sum_over(y, dims, True) / count
         variance = sum_over(np.square(y), dims, True) / count
     inverse_std = 1 / np.sqrt(variance + eps)

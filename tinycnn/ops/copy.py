@@ -64,7 +64,8 @@ class Cast(Function):
             return super().__call__(*inputs)
 
     def forward(self, x: Array) -> Array:
-        return x.astype(self.dtype)
+        with np.errstate(over="ignore"):  # beyond the largest number lies infinity
+            return x.astype(self.dtype)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return grad_output

@@ -103,9 +103,8 @@ class Var(Function):
         degrees = builtins.max(count - self.correction, 0)
         self.factor = 1.0 / degrees if degrees else math.inf
         centred = x - reduced("mean", x, self.dims, True)
-        rest = reduced("sum", centred, self.dims, self.keepdim)  # what the mean lost in rounding
-        squares = reduced("sum", centred * centred, self.dims, self.keepdim)
-        return (squares - rest * rest * (1.0 / builtins.max(count, 1))) * self.factor
+        centred = centred - reduced("mean", centred, self.dims, True)  # what the mean lost in rounding
+        return reduced("sum", centred * centred, self.dims, self.keepdim) * self.factor
 
     def backward(self, grad_output: Tensor) -> Gradients:
         (x,) = self.inputs

@@ -1,0 +1,175 @@
+"""Infinities and nan reach what torch says they reach, and nothing else: in outputs and in gradients."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tests import layers, nonfinite, operators
+from tests.nonfinite import PLACES, VALUES, kinds
+from tinycnn import Tensor, autograd
+from tinycnn.nn import functional as F
+
+FIXTURE = Path(__file__).parent / "fixtures" / "nonfinite.npz"
+SPOILED = [
+    (case, what, where)
+    for case in [*operators.CASES, *layers.CASES]
+    if isinstance(case, layers.LayerCase) or any(x.dtype.kind == "f" and x.size for x in case.inputs())
+    for what in VALUES
+    for where in PLACES
+]
+each_spoiled = pytest.mark.parametrize("spoiled", SPOILED, ids=lambda spoiled: f"{spoiled[0].name} {spoiled[1:]}")
+
+# Rows whose gradients stay finite where torch's do not, or are another kind of not finite.
+BETTER = {
+    "pow/python_0.5": "(−∞)^-0.5 is 0",
+    "norm/3_at_zeros": "the gradient at 0 is 0",
+    "norm/0.5_at_zeros": "the gradient at 0 is 0",
+    "norm/inf_at_zeros": "only the largest element has a gradient",
+    "norm/inf": "only the largest element has a gradient",
+    "norm/inf_dim": "only the largest element has a gradient",
+    "norm/of_zeros": "the gradient at 0 is 0",
+    "CrossEntropyLoss/all": "an ignored row has gradient 0, whatever it holds",
+    "Hardswish": "0 of −∞",
+}
+# Rows where ∞ − ∞, in another order of the same sum, is nan here and an infinity there, or the reverse.
+ANOTHER_ORDER = (
+    "LayerNorm", "GroupNorm", "GELU", "SiLU", "BCEWithLogitsLoss", "BCELoss", "CrossEntropyLoss/all", "Hardswish",
+)  # fmt: skip
+
+
+def run(spoiled, lib) -> dict[str, np.ndarray]:
+    case, what, where = spoiled
+    spoil = nonfinite.run_layer if isinstance(case, layers.LayerCase) else nonfinite.run
+    with np.errstate(all="ignore"):
+        return {name: kinds(x) for name, x in spoil(case, lib, what, where).items()}
+
+
+def outcome(spoiled, lib) -> dict[str, np.ndarray]:
+    """The kinds by name; nothing if the values are refused, as probabilities outside of [0, 1] are."""
+    try:
+        return run(spoiled, lib)
+    except (ValueError, RuntimeError):
+        return {}
+
+
+def assert_same_kinds(spoiled, expected: dict[str, np.ndarray]) -> None:
+    found, name = outcome(spoiled, tinycnn), spoiled[0].name
+    assert found.keys() == expected.keys()
+    for result, kind in expected.items():
+        assert not (found[result].astype(bool) & ~kind.astype(bool)).any(), f"{result}: not finite where torch is"
+        if name not in BETTER:
+            np.testing.assert_array_equal(found[result].astype(bool), kind.astype(bool), err_msg=result)
+        if name not in BETTER and not result.startswith("second") and not name.startswith(ANOTHER_ORDER):
+            np.testing.assert_array_equal(found[result], kind, err_msg=result)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """What torch gave, by row and result, unpacked from one long array."""
+    with np.load(FIXTURE) as file:
+        layout, values = json.loads(str(file["layout"])), file["values"]
+    position, result = 0, {}
+    for row, shapes in layout.items():
+        result[row] = {}
+        for name, shape in shapes.items():
+            size = int(np.prod(shape))
+            result[row][name] = values[position : position + size].reshape(shape)
+            position += size
+    return result
+
+
+@each_spoiled
+def test_as_recorded(spoiled, recorded):
+    case, what, where = spoiled
+    assert_same_kinds(spoiled, recorded[f"{case.name} {what} {where}"])
+
+
+@pytest.mark.torch
+@each_spoiled
+def test_as_torch(spoiled):
+    import torch
+
+    assert_same_kinds(spoiled, outcome(spoiled, torch))
+
+
+# --- by hand ----------------------------------------------------------------------------------------------
+
+
+def gradient(function, values) -> list:
+    x = Tensor(np.asarray(values, float), requires_grad=True)
+    (g,) = autograd.grad(function(x).sum(), x)
+    return g.tolist()
+
+
+inf, nan = np.inf, np.nan
+
+
+@pytest.mark.parametrize(
+    "function, values, expected",
+    [
+        (lambda x: x.clamp(min=0).sqrt(), [-1e-8, 4], [0, 0.25]),
+        (lambda x: x.maximum(Tensor([0.0, 0.0]).double()).sqrt(), [-1e-8, 4], [0, 0.25]),
+        (lambda x: -(-x).minimum(Tensor([0.0, 0.0]).double()).sqrt(), [1e-8, -4], [nan, 0]),
+        (lambda x: x.max().sqrt(), [-1, 0], [0, inf]),
+        (lambda x: F.adaptive_avg_pool1d(x.reshape(1, 1, 5), 3), [inf, 1, 2, 3, nan], [0.5, 5 / 6, 1 / 3, 5 / 6, 0.5]),
+    ],
+)
+def test_what_is_not_chosen_has_no_gradient(function, values, expected):
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(gradient(function, values), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weight", [None, Tensor([1.0, 2.0, 3.0])])
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+def test_an_ignored_row_adds_nothing_whatever_it_holds(loss, weight, reduction, smoothing):
+    options = {"weight": weight, "reduction": reduction}
+    if loss is F.cross_entropy:
+        options["label_smoothing"] = smoothing
+    rows, target = np.array([[1.0, 2, 3], [nan, 1, 2], [inf, 0, 1]], np.float32), Tensor(np.array([1, -100, -100]))
+    x, alone = Tensor(rows, requires_grad=True), Tensor(rows[:1], requires_grad=True)
+    y, expected = loss(x, target, **options), loss(alone, target[:1], **options)
+    np.testing.assert_allclose(y.sum().item(), expected.sum().item(), rtol=1e-6)
+    (first,) = autograd.grad(y.sum(), x, create_graph=True)
+    (of_alone,) = autograd.grad(expected.sum(), alone, create_graph=True)
+    np.testing.assert_allclose(first.detach().numpy()[:1], of_alone.detach().numpy(), rtol=1e-5, atol=1e-7)
+    assert not first.detach().numpy()[1:].any()
+    if loss is F.cross_entropy:
+        (second,) = autograd.grad((first * first).sum(), x)
+        assert np.isfinite(second.numpy()).all()
+        assert not second.numpy()[1:].any()
+    loss(x, target, **options).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), first.detach().numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_where_all_rows_are_ignored_the_loss_is_nan_and_the_gradient_0(loss, create_graph):
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    y = loss(x, Tensor(np.array([-100, -100])))
+    assert np.isnan(y.item())
+    with np.errstate(all="ignore"):
+        (g,) = autograd.grad(y, x, create_graph=create_graph)
+    assert g.tolist() == [[0.0] * 3] * 2
+
+
+def test_the_place_of_a_nan_in_a_window_is_its_own():
+    for place in range(4):
+        array = np.arange(4.0).reshape(1, 1, 2, 2)
+        array.flat[place] = nan
+        x = Tensor(array, requires_grad=True)
+        y, indices = F.max_pool2d(x, 2, return_indices=True)
+        y.backward(Tensor(np.full((1, 1, 1, 1), 7.0)))
+        assert np.isnan(y.item())
+        assert indices.item() == place
+        assert x.grad.numpy().ravel().tolist() == [7.0 * (i == place) for i in range(4)]
+
+
+def test_a_weight_of_classes_that_asks_for_a_gradient_is_refused():
+    weight = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="cross_entropy: the weight gets no gradient"):
+        F.cross_entropy(Tensor(np.zeros((1, 2), np.float32)), Tensor(np.array([0])), weight)
