@@ -47,8 +47,8 @@ import timing  # noqa: E402
 
 import tinycnn  # noqa: E402
 from tinycnn import backend  # noqa: E402
+from tinycnn._files import write_whole  # noqa: E402
 from tinycnn.data import MNIST  # noqa: E402
-from tinycnn.serialization import write_whole  # noqa: E402
 
 DEVICE = "cuda"
 NETS = {"LeNet-5": (nets.lenet, "SGD"), "wide net": (nets.wide, "Adam")}

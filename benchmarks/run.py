@@ -11,6 +11,8 @@ from pathlib import Path
 
 import timing
 
+from tinycnn._files import write_whole
+
 HERE = Path(__file__).parent
 SCRIPTS = {
     "lenet.py": ("Training and inference of small nets", [1, 2]),
@@ -32,7 +34,8 @@ def main() -> None:
         if rows:
             timing.print_table(rows, title)
         results["rows"] += [row | {"benchmark": script} for row in rows]
-        options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False))  # after each: none is lost
+        # After each, so that none is lost.
+        write_whole(options.json, json.dumps(results, indent=1, ensure_ascii=False).encode())
     print(f"\nwritten to {options.json}")
 
 

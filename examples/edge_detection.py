@@ -9,6 +9,7 @@ Without a path it takes the photograph that comes with scikit-learn.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from program import Parser, UserError, positive, require, run, show, side_by_sid
 
 import tinycnn
 from tinycnn import Tensor, nn
+from tinycnn._files import kind_of, write_whole
 
 # What each kernel answers to: its sum is its answer to a flat area.
 EDGES = {
@@ -66,6 +68,8 @@ def read_photo(path: Path | None, longest: int) -> np.ndarray:
     image = require("PIL.Image", "Pillow")
     if path is None:
         picture = image.fromarray(require("sklearn.datasets", "scikit-learn").load_sample_image("china.jpg"))
+    elif (kind := kind_of(path)) not in ("file", "nothing"):
+        raise UserError(f"{path}: it is a {kind}")
     else:
         try:
             picture = image.open(path).convert("RGB")
@@ -100,10 +104,12 @@ def draw(photo: np.ndarray, maps: dict[str, np.ndarray], path: Path) -> None:
         style = {"signed": {"cmap": "gray", "vmin": -limit, "vmax": limit},
                  "strength": {"cmap": "gray_r", "vmin": 0, "vmax": limit}}  # fmt: skip
         axes.imshow(picture, interpolation="antialiased", **style.get(kind, {}))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
     try:
-        figure.savefig(path, format="png")
+        write_whole(path, buffer.getbuffer())
     except OSError as error:
-        raise UserError(f"--out {path}: {error.strerror or error}") from None
+        raise UserError(f"--out: {error}") from None
 
 
 def detect(options: argparse.Namespace) -> None:

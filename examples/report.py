@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn._extras import how_to_install
+from tinycnn._files import write_whole
 from tinycnn.data.dataset import ArrayDataset
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
@@ -51,7 +53,9 @@ def draw_report(
     left, right = bottom.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
     draw_mistakes(left, probabilities, test_set)
     draw_filters(right, filters[:, 0])
-    figure.savefig(path)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_whole(path, buffer.getbuffer())
 
 
 def draw_curves(axes: Any, history: list[dict[str, Any]], quantity: str, title: str) -> None:

@@ -6,24 +6,28 @@ The settings come from a TOML file in configs/; weights, figures and a picture g
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import platform
+import signal
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from report import draw_report, require_matplotlib
 
 import tinycnn
 from tinycnn import Tensor, backend
+from tinycnn._command import Parser
 from tinycnn._extras import how_to_install
+from tinycnn._files import kind_of, remove, write_whole
 from tinycnn.amp import GradScaler
 from tinycnn.data import MNIST, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
 from tinycnn.data.dataset import ArrayDataset
@@ -192,9 +196,32 @@ def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[ArrayDatase
 # --- what a run leaves behind -----------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def interrupted_later() -> Iterator[None]:
+    """Ctrl-C within the block takes effect at its end."""
+    pressed = []
+    former = signal.getsignal(signal.SIGINT)
+    if not callable(former):  # it is ignored, or nothing of Python's
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
 @dataclass
 class Run:
-    """One training: where it computes, on what, and the folder that keeps its results."""
+    """One training: where it computes, on what, and the folder that keeps its results.
+
+    All that lies in the folder is of one run, whenever that is killed: an earlier run's results are removed before
+    anything of this one is written, and every file is whole. After each epoch metrics.jsonl comes first and
+    weights.safetensors second, so the epoch in the metadata of the weights has its line in the metrics. report.png
+    comes last: it is there if the run was complete.
+    """
 
     recipe: Recipe
     computing: Computing
@@ -202,17 +229,11 @@ class Run:
     test_set: ArrayDataset
     folder: Path
     saved_epoch: int = 0
+    metrics: list[str] = field(default_factory=list)  # the lines of metrics.jsonl
 
     def open_folder(self) -> None:
-        """Makes the folder and begins metrics.jsonl, so that what cannot be written is refused at once."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-            self.metrics = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
-            (self.folder / "report.png").unlink(missing_ok=True)  # an earlier run's
-        except OSError as error:
-            raise OSError(f"--out {self.folder}: cannot write there: {error.strerror or error}") from None
+        """Makes the folder, removes an earlier run's results and begins metrics.jsonl, so that what cannot be written
+        is refused at once."""
         versions = {
             "python": platform.python_version(),
             "tinycnn": tinycnn.__version__,
@@ -220,10 +241,26 @@ class Run:
             "cupy": backend.cupy().__version__ if self.computing.device.type == "cuda" else None,
         }
         computing = {**asdict(self.computing), "device": str(self.computing.device)}
-        self.record(settings=self.recipe.model_dump(), **computing, versions=versions)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):  # before an earlier run's results are lost
+                pass
+            results = [self.folder / name for name in ("report.png", "weights.safetensors", "metrics.jsonl")]
+            for path in results:
+                if (kind := kind_of(path)) not in ("file", "nothing"):
+                    raise OSError(f"{path.name} is a {kind}")
+            for path in results:
+                for unfinished in self.folder.glob(f"{path.name}.{'?' * 12}.part"):  # of a run that was killed
+                    remove(unfinished)
+                remove(path)
+            self.record(settings=self.recipe.model_dump(), **computing, versions=versions)
+        except OSError as error:
+            raise OSError(f"--out {self.folder}: cannot write there: {error.strerror or error}") from None
 
     def record(self, **entries: Any) -> None:
-        print(json.dumps({"dataset": self.train_set.name, **entries}), file=self.metrics, flush=True)
+        """Adds a line to metrics.jsonl."""
+        self.metrics.append(json.dumps({"dataset": self.train_set.name, **entries}))
+        write_whole(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in self.metrics).encode())
 
     def train(self) -> None:
         recipe, name = self.recipe, self.train_set.name
@@ -260,9 +297,10 @@ class Run:
             "seed": str(self.recipe.seed),
             "recipe": self.recipe.model_dump_json(),
         }
-        tinycnn.save(model.state_dict(), self.folder / "weights.safetensors", metadata)
-        self.saved_epoch = figures["epoch"]
-        self.record(**figures)
+        with interrupted_later():
+            self.record(**figures)
+            tinycnn.save(model.state_dict(), self.folder / "weights.safetensors", metadata)
+            self.saved_epoch = figures["epoch"]
 
     def report(self, model: Module, history: list[dict[str, Any]]) -> None:
         probabilities = predict(model, self.test_set, self.computing.device).softmax(1).cpu().numpy()
@@ -282,11 +320,6 @@ class Run:
 # --- the command line -------------------------------------------------------------------------------------
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
-
-
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="train_mnist.py", description="Trains LeNet-5 on MNIST or a data set like it.")
     add = parser.add_argument
@@ -302,7 +335,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--data-root", type=Path, metavar="DIR", help="has MNIST/raw; default: $TINYCNN_DATA, or data")
     add("--dataset", choices=CONFIG_OF, default="auto", help="default: auto, the settings' data set, or the "
         "embedded digits where its files are neither found nor downloaded")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="for the results; default: runs/NAME-OF-THE-SETTINGS")
+    add("--out", type=Path, metavar="DIR", help="for the results, in place of an earlier run's; default: "
+        "runs/NAME-OF-THE-SETTINGS")  # fmt: skip
     return parser.parse_args(arguments)
 
 

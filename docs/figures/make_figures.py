@@ -3,6 +3,7 @@
 explain.png is a photograph of the page of `tinycnn explain`, taken where playwright and Chromium are installed.
 """
 
+import io
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tinycnn._files import write_whole
 from tinycnn.teaching.explain.command import page
 from tinycnn.teaching.explain.figure import HUES, SELECTED
 from tinycnn.teaching.explain.worked import ConvGeometry
@@ -31,7 +33,9 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def save(figure: Figure, name: str) -> None:
-    figure.savefig(FOLDER / name, metadata={"Date": None}, facecolor="white")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="white")
+    write_whole(FOLDER / name, buffer.getbuffer())
 
 
 def cell(
@@ -162,7 +166,7 @@ def photograph() -> None:
         view = browser.new_page(viewport={"width": 1280, "height": 800})
         view.goto(path.as_uri())
         view.keyboard.press("3")
-        view.screenshot(path=FOLDER / "explain.png")
+        write_whole(FOLDER / "explain.png", view.screenshot())
         browser.close()
 
 

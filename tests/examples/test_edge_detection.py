@@ -95,9 +95,9 @@ def test_a_picture_of_ones_own_in_any_format(name, mode, size):
 @pytest.mark.parametrize("arguments, message", [
     (["missing.png"], "missing.png: No such file or directory"),
     (["text.png"], "text.png: not an image"),
-    (["."], ".: Is a directory"),
+    (["."], ".: it is a folder"),
     (["cut.jpg"], "cut.jpg: image file is truncated"),
-    (["good.png", "--out", "none/edges.png"], "--out none/edges.png: No such file or directory"),
+    (["good.png", "--out", "none/edges.png"], "--out: cannot write none/edges.png: No such file or directory"),
 ])  # fmt: skip
 def test_a_user_error_is_one_line(arguments, message):
     Path("text.png").write_text("no image")

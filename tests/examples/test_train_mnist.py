@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,8 +20,10 @@ from recipe import REPOSITORY, read_recipe
 from safetensors import safe_open
 
 import tinycnn
+from tests.crash import killed_at
 from tinycnn import backend, nn
 from tinycnn._extras import how_to_install
+from tinycnn._files import write_whole
 from tinycnn.data import MNIST
 from tinycnn.data.dataset import ArrayDataset
 from tinycnn.models import LeNet5
@@ -185,6 +189,99 @@ def test_prediction_is_in_order_in_eval_mode_and_unrecorded():
     scores = train_mnist.predict(model, test_set, backend.CPU)
     np.testing.assert_array_equal(scores.numpy(), test_set.images.reshape(1203, 6))
     assert not model.training
+
+
+# --- a folder holds one run -------------------------------------------------------------------------------
+
+
+def run_of(folder):
+    """The seed of the run to which everything in a folder belongs; None if it holds nothing."""
+    names = {file.name for file in Path(folder).iterdir() if file.suffix != ".part"}
+    if not names:
+        return None
+    assert names <= {"metrics.jsonl", "weights.safetensors", "report.png"}
+    settings, *epochs = metrics(folder)
+    seed = settings["settings"]["seed"]
+    assert [figures["epoch"] for figures in epochs] == [1, 2][: len(epochs)]
+    assert all(figures["test_accuracy"] == seed + figures["epoch"] / 10 for figures in epochs)
+    if "weights.safetensors" in names:
+        about = metadata(folder)
+        assert (json.loads(about["recipe"]), about["seed"]) == (settings["settings"], str(seed))
+        assert about["accuracy"] == str(epochs[int(about["epoch"]) - 1]["test_accuracy"])
+        (value,) = set(tinycnn.load(Path(folder) / "weights.safetensors")["classifier.5.bias"].tolist())
+        assert value == pytest.approx(float(about["accuracy"]))
+    if "report.png" in names:
+        assert (Path(folder) / "report.png").read_text() == f"seed {seed}"
+        assert about["epoch"] == "2"
+    return seed
+
+
+@pytest.fixture
+def instant(monkeypatch):
+    """Trainings of two epochs that take no time, and leave their seed everywhere."""
+
+    def train(model, train_set, test_set, recipe, computing):
+        for epoch in (1, 2):
+            with tinycnn.no_grad():
+                model.classifier[5].bias.fill_(recipe.seed + epoch / 10)
+            loss = {"train_loss": 1.0, "train_accuracy": 0.5, "test_loss": 1.0, "lr": 0.1}
+            speed = {"seconds": 1.0, "images_per_second": 1.0}
+            yield {"epoch": epoch, **loss, **speed, "test_accuracy": recipe.seed + epoch / 10}
+
+    def draw(path, title, *_, **__):
+        write_whole(path, title[title.index("seed") : -1].encode())
+
+    data = ArrayDataset(np.zeros((3, 1, 32, 32)), [0, 1, 2], classes="0123456789", name="Digits")
+    monkeypatch.setattr(train_mnist, "train", train)
+    monkeypatch.setattr(train_mnist, "draw_report", draw)
+    monkeypatch.setattr(train_mnist, "load_data", lambda *_: (data, data))
+    monkeypatch.setattr(train_mnist, "predict", lambda *_: tinycnn.zeros(3, 10))
+
+
+def test_a_folder_that_is_used_again_belongs_to_the_new_run(instant):
+    for seed in (1, 2):
+        assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--seed", str(seed), "--out", "run"]) == 0
+        assert run_of("run") == seed
+        assert len(list(Path("run").iterdir())) == 3
+    Path("run/weights.safetensors.0123456789ab.part").write_bytes(b"of a run that was killed")
+    Path("run/notes.0123456789ab.part").write_bytes(b"of somebody else")
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--seed", "3", "--out", "run"]) == 0
+    assert [file.name for file in Path("run").glob("*.part")] == ["notes.0123456789ab.part"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_killed_at_any_system_call_the_folder_holds_one_run(instant):
+    arguments = [*ONE_EPOCH_OF_DIGITS, "--out", "run"]
+    assert train_mnist.main([*arguments, "--seed", "1"]) == 0
+    shutil.copytree("run", "former")
+    seen = []
+    for dies in itertools.count():
+        shutil.rmtree("run")
+        shutil.copytree("former", "run")
+        status = killed_at(dies, lambda: train_mnist.main([*arguments, "--seed", "2"]))
+        seen.append(run_of("run"))
+        if status == 0:
+            break
+    changes = [seed for i, seed in enumerate(seen) if i == 0 or seed != seen[i - 1]]
+    assert changes == [1, None, 2]
+    assert len(seen) > 60
+
+
+def test_ctrl_c_within_a_save_takes_effect_after_it(instant, monkeypatch, capsys):
+    """Weights and metrics are of one epoch, and the message tells which."""
+    record = train_mnist.Run.record
+
+    def interrupted_record(run, **entries):
+        if entries.get("epoch") == 2:
+            signal.raise_signal(signal.SIGINT)
+        record(run, **entries)
+
+    monkeypatch.setattr(train_mnist.Run, "record", interrupted_record)
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--seed", "4", "--out", "run"]) == 130
+    assert capsys.readouterr().err == "train_mnist.py: interrupted; run keeps epoch 2\n"
+    assert (run_of("run"), metadata("run")["epoch"]) == (4, "2")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # --- data that is not there -------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path, capsys):
     (["--kernel", "x"], "invalid int value"),
     (["--figure", "conv.gif"], "figure: expected a name that ends in .png, .svg, .pdf"),
     (["--out", "no/such/folder/page.html"], "cannot write no/such/folder/page.html"),
-    (["--out", "."], ". is a folder"),
+    (["--out", "."], "cannot write .: it is a folder"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, names):
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinycnn._command import Parser
 from tinycnn._extras import how_to_install
-from tinycnn.serialization import write_whole
+from tinycnn._files import write_whole
 from tinycnn.teaching.explain.worked import LIMITS, ConvGeometry, PoolGeometry, numbers, worked_conv, worked_pool
 
 PAIRS = ("input", "kernel", "stride", "padding", "dilation")
@@ -75,9 +75,7 @@ def _figure(geometry: ConvGeometry, seed: int, extension: str) -> bytes:
 
 
 def _write(path: str, content: bytes) -> None:
-    """Writes a file atomically and prints its name. OSError for a folder."""
-    if os.path.isdir(path):
-        raise OSError(f"{path} is a folder")
+    """Writes a file atomically and prints its name."""
     write_whole(path, content)
     print(path)
 

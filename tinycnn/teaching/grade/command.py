@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinycnn._command import Parser
+from tinycnn._files import write_whole
 from tinycnn.teaching.grade import report
 from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
 from tinycnn.teaching.grade.steps import STEPS
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None:
         results = report.gradescope(all_graded, time.perf_counter() - started)
         try:
-            options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_whole(options.json, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
         except OSError as error:
-            parser.error(f"--json: cannot write {options.json}: {error.strerror}")
+            parser.error(f"--json: {error}")
     return int(any(check.problem for graded in all_graded for check in graded.checks))

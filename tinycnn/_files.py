@@ -1,0 +1,115 @@
+"""Files: written whole or not at all, and told apart from what only looks like one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable
+
+StrPath = str | os.PathLike
+
+_KINDS = {
+    stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device", stat.S_IFBLK: "device",
+}  # fmt: skip
+
+
+def checked_path(called: str, argument: str, path: StrPath) -> str:
+    """`path` as a str. TypeError, naming `called` and `argument`, if it is none, ValueError for a null character."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{called}: expected {argument} as a str or os.PathLike, got {path!r} ({type(path).__name__})")
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError(f"{called}: expected {argument} without a null character, got {text!r}")
+    return text
+
+
+def kind_of(path: StrPath) -> str:
+    """What a path leads to: "file", "folder", "FIFO", "socket", "device", or "nothing" that can be seen.
+
+    To open a FIFO may wait for ever, so it is asked for before a file is read.
+    """
+    try:
+        return _KINDS.get(stat.S_IFMT(os.stat(path).st_mode), "special file")
+    except OSError:
+        return "nothing"
+
+
+def write_whole(path: StrPath, *parts: bytes | memoryview) -> None:
+    """Makes `path` a file of these bytes, atomically and durably.
+
+    Whoever opens it, at any time and after a crash, finds the former content or the new one, never a mixture. The
+    bytes go to a temporary file in the same folder, which then takes the name. It gets the permissions of the former
+    file, or those that the umask leaves a new one. A symbolic link stays, and what it leads to is replaced.
+
+    Raises OSError, naming the file, if it cannot be written. The former file is then untouched and the temporary one
+    removed, unless only the folder could not be brought to the disk: then the new file is there.
+    """
+    try:
+        mode = _permissions(path)
+        target = os.path.realpath(path)
+        folder, name = os.path.split(target)
+        temporary = os.path.join(folder, f"{name[:40]}.{os.urandom(6).hex()}.part")
+        try:
+            _write_new(temporary, parts, mode)
+            os.replace(temporary, target)
+        except BaseException:  # Ctrl-C too
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _sync(folder)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def remove(path: StrPath) -> None:
+    """Removes a file, if it is there, before anything that is written later reaches the disk. OSError if it cannot."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    _sync(os.path.dirname(os.path.abspath(path)))
+
+
+def _permissions(path: StrPath) -> int | None:
+    """Those of the file at `path`, None if there is nothing. OSError for a folder, a FIFO or the like."""
+    try:
+        found = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found):
+        raise OSError(f"it is a {_KINDS.get(stat.S_IFMT(found), 'special file')}")
+    return stat.S_IMODE(found)
+
+
+def _write_new(path: str, parts: Iterable[bytes | memoryview], mode: int | None) -> None:
+    """Makes a file of these bytes, which are on the disk when this returns."""
+    # The kernel applies the umask. To read it, a process would have to change it, for all of its threads.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        if mode is not None:
+            os.chmod(path, mode)
+        for part in parts:
+            left = memoryview(part)
+            while left:  # one call writes 2 GiB at most
+                left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: str) -> None:
+    """Brings the names in a folder to the disk, where the system can: Windows and some network disks cannot."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):
+            raise
+    finally:
+        os.close(descriptor)
