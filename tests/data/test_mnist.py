@@ -1,11 +1,16 @@
 """MNIST: the IDX format, the checks, the downloads (from a server in this process) and the real files."""
 
+import errno
 import gzip
 import hashlib
 import http.server
+import itertools
+import os
 import re
+import subprocess
 import sys
 import threading
+import tracemalloc
 import types
 
 import numpy as np
@@ -13,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.crash import watch
 from tinycnn._extras import how_to_install
 from tinycnn.data import MNIST, DownloadError, FashionMNIST, read_idx
 
@@ -82,6 +88,7 @@ def test_read_idx(tmp_path, arrays, name, suffix):
 
 IMAGES = idx_bytes(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
 PACKED = gzip.compress(IMAGES)
+NOISE = idx_bytes(np.random.default_rng(0).integers(0, 256, (9, 30, 40), np.uint8))
 MAGIC = r"the magic number 0x00000801 \(labels\) or 0x00000803 \(images\), got "
 
 
@@ -102,7 +109,13 @@ MAGIC = r"the magic number 0x00000801 \(labels\) or 0x00000803 \(images\), got "
         (PACKED[:-12], r"an intact gzip file, got a damaged one \(.+\)"),
         (PACKED[:15], r"an intact gzip file, got a damaged one \(.+\)"),
         (PACKED[:-6] + b"\0" + PACKED[-5:], r"an intact gzip file, got a damaged one \(CRC check failed.*\)"),
-        (PACKED[:12] + b"\xff" * 9 + PACKED[21:], r"an intact gzip file, got a damaged one \(.+\)"),
+        (PACKED[:12] + b"\xff" * 9 + PACKED[21:], MAGIC + "00 07 ff ff"),
+        (gzip.compress(NOISE)[:-400] + bytes(400), r"an intact gzip file, got a damaged one \(.+\)"),
+        (gzip.compress(IMAGES + b"\0\0"), r"40 bytes for shape \(2, 3, 4\), got 41 \(trailing bytes\)"),
+        (gzip.compress(IMAGES[:-5]), r"40 bytes for shape \(2, 3, 4\), got 35 \(truncated\)"),
+        (gzip.compress(IMAGES[:10]), "a header of 16 bytes, got a file of 10"),
+        (gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), r"79228162458924105385300197391 bytes for .*\(truncated\)"),
+        (b"\0\0\x08\x03" + bytes(4) + b"\xff" * 8, r"sizes of an array, got shape \(0, 4294967295, 4294967295\)"),
     ],
 )
 def test_read_idx_refuses(tmp_path, content, problem):
@@ -116,6 +129,83 @@ def test_read_idx_refuses(tmp_path, content, problem):
 def test_read_idx_refuses_a_folder(tmp_path):
     with pytest.raises(ValueError, match="expected an IDX file, got a folder; remove it or name the file "):
         read_idx(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has none of these")
+@pytest.mark.timeout(10)
+def test_read_idx_refuses_what_is_no_file_and_does_not_wait_for_it(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path / "fifo", "FIFO"), (os.devnull, "device")):
+        with pytest.raises(ValueError, match=rf"^{path}: expected an IDX file, got a {kind}; remove it$"):
+            read_idx(path)
+
+
+@pytest.mark.parametrize("path, error, message", [
+    (3, TypeError, "read_idx: expected path as a str or os.PathLike, got 3 (int)"),
+    ("a\0", ValueError, r"read_idx: expected path without a null character, got 'a\x00'"),
+])  # fmt: skip
+def test_read_idx_of_no_path(path, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        read_idx(path)
+
+
+def peak_of(function):
+    """The most memory that Python and NumPy had at a time within `function`, beyond what they had before."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "announced", [(2, 3, 4), (2**31, 2**31, 2**31), (60, 1000, 1000)], ids=["less", "more than can be", "more"]
+)
+def test_a_gzip_bomb_is_read_no_further_than_it_announces(tmp_path, announced):
+    path = tmp_path / "bomb"
+    header = IMAGES[:4] + b"".join(size.to_bytes(4, "big") for size in announced)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header)
+        for _ in range(50):
+            file.write(bytes(2**20))
+    unpacked = 16 + 50 * 2**20
+
+    def refused():
+        with pytest.raises(ValueError, match=r"expected \d+ bytes for shape .*\((truncated|trailing bytes)\)"):
+            read_idx(path)
+
+    assert peak_of(refused) < (1.3 * unpacked if announced[0] == 60 else 2**20)
+
+
+def test_mnists_files_are_not_read_if_they_announce_more(tmp_path, raw, contents):
+    write_all(raw, contents)
+    with gzip.open(raw / f"{NAMES[2]}.gz", "wb", compresslevel=1) as file:
+        file.write(IMAGES[:4] + b"".join(size.to_bytes(4, "big") for size in (100, 1000, 1000)))
+        for _ in range(100):
+            file.write(bytes(10**6))
+    (raw / NAMES[2]).unlink()
+
+    def refused():
+        with pytest.raises(ValueError, match="expected 67,108,864 bytes at most, got a header that announces 100,000,016"):
+            MNIST(tmp_path, train=False)
+
+    assert peak_of(refused) < 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process as Linux does")
+def test_without_memory_the_size_is_named(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.write(IMAGES[:4] + b"".join(size.to_bytes(4, "big") for size in (4000, 1000, 1000)))
+        file.truncate(16 + 4 * 10**9)  # a file with a hole: it takes no space
+    code = (
+        "import resource, sys; from tinycnn.data import read_idx\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9, 2 * 10**9))\n"
+        "try: read_idx(sys.argv[1])\nexcept MemoryError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.stdout == f"{path}: not enough memory for 4,000,000,016 bytes, shape (4000, 1000, 1000)\n"
 
 
 def test_read_idx_of_nothing(tmp_path):
@@ -348,6 +438,48 @@ def test_an_unwritable_folder_is_a_download_error(tmp_path, server):
     (tmp_path / "MNIST").write_text("a file where the folder should be")
     with pytest.raises(DownloadError, match="could not download"):
         MNIST(tmp_path, download=True)
+
+
+@pytest.mark.parametrize("flag", ["train", "download"])
+@pytest.mark.parametrize("value", ["test", 1, 0, None])
+def test_flags_are_true_or_false(tmp_path, flag, value):
+    message = rf"^MNIST\({flag}\): expected True or False, got {value!r} \({type(value).__name__}\)$"
+    with pytest.raises(TypeError, match=message):
+        MNIST(tmp_path, **{flag: value})
+
+
+@pytest.mark.parametrize("root", [0, b"data", ["data"]])
+def test_root_is_a_path(root):
+    with pytest.raises(TypeError, match="^FashionMNIST: expected root as a str or os.PathLike, got "):
+        FashionMNIST(root)
+
+
+@pytest.mark.parametrize("normalize", [0, 1, "yes", (0.5,), (1, 2, 3), np.ones(2)])
+def test_normalize_is_a_flag_or_a_pair(tmp_path, raw, contents, normalize):
+    write_all(raw, contents)
+    with pytest.raises(TypeError, match=r"^MNIST: expected normalize as \(mean, std\), got "):
+        MNIST(tmp_path, normalize=normalize)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+def test_a_failure_at_any_system_call_leaves_no_rubbish_beside_the_data(tmp_path, server, code, monkeypatch):
+    def fail(name):
+        raise OSError(code, os.strerror(code))
+
+    for fails in itertools.count():
+        watched = watch(monkeypatch, fails, fail)
+        try:
+            MNIST(tmp_path, download=True)
+        except DownloadError as error:
+            assert os.strerror(code) in str(error)
+        found = files_in(tmp_path)
+        assert set(found) <= {f"{name}.gz" for name in NAMES[:2]}
+        for name in found:
+            assert (tmp_path / "MNIST" / "raw" / name).read_bytes() == server.files[f"/one/{name}"]
+            (tmp_path / "MNIST" / "raw" / name).unlink()
+        if fails >= len(watched.calls):
+            break
+    assert (fails > 16, len(found)) == (True, 2)
 
 
 def fake_torchvision(monkeypatch, mnist):

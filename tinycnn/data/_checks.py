@@ -12,3 +12,10 @@ def checked_int(argument: str, value: Any, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{argument}: expected an int of at least {minimum}, got {value!r}")
     return int(value)
+
+
+def checked_flag(argument: str, value: Any) -> bool:
+    """`value` as a bool. TypeError, naming `argument`, unless it is True or False: "test" would count as True."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument}: expected True or False, got {value!r} ({type(value).__name__})")
+    return bool(value)

@@ -9,22 +9,28 @@ import importlib
 import math
 import os
 import re
+import tempfile
 import threading
 import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinycnn._extras import how_to_install
+from tinycnn._files import StrPath, checked_path, kind_of, write_whole
+from tinycnn.data._checks import checked_flag
 from tinycnn.data.dataset import ArrayDataset
 from tinycnn.data.transforms import PerChannel
 
 # The first four bytes of an IDX file: 0, 0, the element type (8: unsigned byte), the number of dimensions.
 _MAGIC_OF_LABELS = 0x00000801
 _MAGIC_OF_IMAGES = 0x00000803
+
+_LARGEST = 2**26  # bytes; the largest file of MNIST and of Fashion-MNIST has 47,040,016
+_EXPANSION = 1032  # a byte of gzip is at most so many bytes (https://zlib.net/zlib_tech.html)
 
 _PATIENCE = 4  # seconds to wait for a mirror's first response
 
@@ -66,19 +72,22 @@ class MNIST(ArrayDataset):
     }
 
     def __init__(
-        self, root: str | os.PathLike | None = None, train: bool = True,
+        self, root: StrPath | None = None, train: bool = True,
         transform: Callable[[np.ndarray], np.ndarray] | None = None, *, download: bool = False,
         normalize: bool | tuple[PerChannel, PerChannel] | None = True,
     ):  # fmt: skip
-        self.root = Path(root or os.environ.get("TINYCNN_DATA") or "data").expanduser()
-        part = "train" if train else "t10k"
+        own = type(self).__name__
+        root = (os.environ.get("TINYCNN_DATA") or "data") if root is None else checked_path(own, "root", root)
+        self.root = Path(root).expanduser()
+        part = "train" if checked_flag(f"{own}(train)", train) else "t10k"
         names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-        self._require(names, download)
+        self._require(names, checked_flag(f"{own}(download)", download))
         images, labels = (self._read(name) for name in names)
         if len(images) != len(labels):
             raise ValueError(f"{self._path(names[1])}: expected {len(images)} labels, got {len(labels)}")
-        statistics = self.mean_and_std if normalize is True else normalize or None
-        super().__init__(images[:, None], labels, transform, self.class_names, type(self).__name__, statistics)
+        if isinstance(normalize, bool):
+            normalize = self.mean_and_std if normalize else None
+        super().__init__(images[:, None], labels, transform, self.class_names, own, normalize)
 
     @property
     def raw_folder(self) -> Path:
@@ -106,8 +115,7 @@ class MNIST(ArrayDataset):
         The checksum is that of the decompressed bytes: those of a .gz depend on the compressor.
         """
         path = self._path(name)
-        content = _read_bytes(path)
-        array = _parse_idx(content, path)
+        content, array = _read(str(path), _LARGEST)
         expected, _ = self.checksums[name]
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != expected:
@@ -143,47 +151,75 @@ class FashionMNIST(MNIST):
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def read_idx(path: str | os.PathLike) -> np.ndarray:
+def read_idx(path: StrPath) -> np.ndarray:
     """The read-only uint8 array in an IDX file, plain or gzip: labels (N,) or images (N, H, W).
 
-    Raises FileNotFoundError for a missing file and ValueError, with the defect, for a damaged or other one.
+    Raises FileNotFoundError for a missing file, ValueError, with the defect, for a damaged or other one, and
+    MemoryError, with the size, where memory is too small for what is announced and there.
     """
-    return _parse_idx(_read_bytes(Path(path)), path)
+    return _read(checked_path("read_idx", "path", path))[1]
 
 
-def _read_bytes(path: Path) -> bytes:
-    """The content of a file, decompressed if its first bytes are those of gzip."""
-    if path.is_dir():
-        raise ValueError(f"{path}: expected an IDX file, got a folder; remove it or name the file within")
-    content = path.read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
-        return content
+def _read(path: str, most: int | None = None) -> tuple[bytearray, np.ndarray]:
+    """The content of an IDX file, decompressed if its first bytes are those of gzip, and the array in it.
+
+    The header comes first, and nothing is read beyond what it announces: a few MB of gzip may hold many GB.
+
+    Args:
+        most: ValueError if more bytes are announced. Default None.
+    """
+    if (kind := kind_of(path)) not in ("file", "nothing"):
+        remedy = "remove it or name the file within" if kind == "folder" else "remove it"
+        raise ValueError(f"{path}: expected an IDX file, got a {kind}; {remedy}")
+    with open(path, "rb") as raw:
+        size = os.fstat(raw.fileno()).st_size
+        is_packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file: Any = gzip.GzipFile(fileobj=raw) if is_packed else raw
+        try:
+            content, shape = _read_header(file, path)
+            expected = len(content) + math.prod(shape)
+            if most is not None and expected > most:
+                raise _bad_file(path, f"{most:,} bytes at most, got a header that announces {expected:,}")
+            found = size * _EXPANSION if is_packed else size  # at most
+            if expected <= found:
+                offset = len(content)
+                while len(content) <= expected and (piece := file.read(min(2**20, expected + 1 - len(content)))):
+                    content += piece
+                if is_packed or len(content) <= expected:
+                    found = len(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _bad_file(path, f"an intact gzip file, got a damaged one ({error})") from error
+        except MemoryError:
+            raise MemoryError(f"{path}: not enough memory for {expected:,} bytes, shape {shape}") from None
+    if found != expected:
+        verdict = "truncated" if found < expected else "trailing bytes"
+        raise _bad_file(path, f"{expected} bytes for shape {shape}, got {found} ({verdict})")
+    array = np.frombuffer(content, np.uint8, offset=offset)
+    array.flags.writeable = False
     try:
-        return gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _bad_file(path, f"an intact gzip file, got a damaged one ({error})") from error
+        return content, array.reshape(shape)
+    except ValueError:  # no elements, as one size is 0, and another is too large
+        raise _bad_file(path, f"sizes of an array, got shape {shape}") from None
 
 
-def _parse_idx(content: bytes, path: str | os.PathLike) -> np.ndarray:
+def _read_header(file: Any, path: str) -> tuple[bytearray, tuple[int, ...]]:
+    """The first bytes of an IDX file, and the shape that they announce."""
+    content = bytearray(file.read(4))
     if not content:
         raise _bad_file(path, "an IDX file, got an empty one")
-    magic = int.from_bytes(content[:4], "big")
+    magic = int.from_bytes(content, "big")
     if magic not in (_MAGIC_OF_LABELS, _MAGIC_OF_IMAGES):
         raise _bad_file(
             path,
             f"the magic number {_MAGIC_OF_LABELS:#010x} (labels) or {_MAGIC_OF_IMAGES:#010x} (images), "
-            f"got {content[:4].hex(' ')}",
+            f"got {content.hex(' ')}",
         )
-    ndim = magic & 0xFF
-    header = 4 + 4 * ndim
-    if len(content) < header:
-        raise _bad_file(path, f"a header of {header} bytes, got a file of {len(content)}")
-    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
-    expected = header + math.prod(shape)
-    if len(content) != expected:
-        verdict = "truncated" if len(content) < expected else "trailing bytes"
-        raise _bad_file(path, f"{expected} bytes for shape {shape}, got {len(content)} ({verdict})")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    length = 4 + 4 * (magic & 0xFF)
+    content += file.read(length - 4)
+    if len(content) < length:
+        raise _bad_file(path, f"a header of {length} bytes, got a file of {len(content)}")
+    return content, tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, length, 4))
 
 
 def _bad_file(path: str | os.PathLike, problem: str) -> ValueError:
@@ -196,14 +232,16 @@ def _bad_file(path: str | os.PathLike, problem: str) -> ValueError:
 def _download(dataset: MNIST, missing: list[str]) -> None:
     """Downloads the `missing` files into `dataset.raw_folder`, with pooch or, without it, with torchvision.
 
-    Raises DownloadError if every mirror fails, ImportError if neither library is installed.
+    Raises DownloadError if every mirror fails or a file cannot be written, ImportError if neither library is installed.
     """
+    download = _download_with_torchvision if _is_missing("pooch") else _download_with_pooch
     try:
-        importlib.import_module("pooch")
-    except ImportError:
-        reasons = _download_with_torchvision(dataset)
-    else:
-        reasons = _download_with_pooch(dataset, missing)
+        dataset.raw_folder.mkdir(parents=True, exist_ok=True)
+        # Elsewhere at first: what a download leaves that is killed must not lie beside the data.
+        with tempfile.TemporaryDirectory(prefix="tinycnn-") as folder:
+            reasons = download(dataset, missing, Path(folder))
+    except OSError as error:
+        reasons = [str(error)]
     if reasons:
         raise DownloadError(
             f"{type(dataset).__name__}: could not download {_gz_names(missing)}: {'; '.join(reasons)}; "
@@ -211,7 +249,15 @@ def _download(dataset: MNIST, missing: list[str]) -> None:
         )
 
 
-def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
+def _is_missing(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return True
+    return False
+
+
+def _download_with_pooch(dataset: MNIST, missing: list[str], folder: Path) -> list[str]:
     """Tries the mirrors in turn for each file. Returns the reasons if every mirror failed for one of them."""
     import pooch
 
@@ -225,15 +271,19 @@ def _download_with_pooch(dataset: MNIST, missing: list[str]) -> list[str]:
                 reasons.append(f"{mirror}: no answer within {_PATIENCE} seconds")
                 continue
             try:
-                # Atomic: downloads to a temporary name, verifies the checksum, then renames.
-                url, checksum = f"{mirror}{name}.gz", f"md5:{gz_md5}"
-                pooch.retrieve(url, checksum, f"{name}.gz", dataset.raw_folder, downloader=downloader)
+                pooch.retrieve(f"{mirror}{name}.gz", f"md5:{gz_md5}", f"{name}.gz", folder, downloader=downloader)
                 break
             except (OSError, ValueError) as error:  # OSError: connection or server; ValueError: checksum
                 reasons.append(f"{mirror}: {_one_line(error)}")
         else:
             return reasons
+        _keep(dataset, folder / f"{name}.gz")
     return []
+
+
+def _keep(dataset: MNIST, file: Path) -> None:
+    """Puts a file that was downloaded into `dataset.raw_folder`. OSError if it cannot."""
+    write_whole(dataset.raw_folder / file.name, file.read_bytes())
 
 
 def _is_silent(url: str) -> bool:
@@ -254,7 +304,7 @@ def _is_silent(url: str) -> bool:
     return question.is_alive()
 
 
-def _download_with_torchvision(dataset: MNIST) -> list[str]:
+def _download_with_torchvision(dataset: MNIST, missing: list[str], folder: Path) -> list[str]:
     name = type(dataset).__name__
     try:
         torchvision = importlib.import_module("torchvision")
@@ -263,9 +313,12 @@ def _download_with_torchvision(dataset: MNIST) -> list[str]:
             f"{name}: downloading needs pooch, which is not installed: {how_to_install('examples')}"
         ) from None
     try:
-        getattr(torchvision.datasets, dataset.folder)(dataset.root, download=True)
+        getattr(torchvision.datasets, dataset.folder)(folder, download=True)
     except (OSError, RuntimeError) as error:
         return [f"torchvision: {_one_line(error)}"]
+    for file in missing:
+        plain = folder / dataset.folder / "raw" / file
+        _keep(dataset, plain if plain.exists() else plain.with_name(f"{file}.gz"))
     return []
 
 
