@@ -76,9 +76,15 @@ def test_the_split_is_fixed(parts):
     np.testing.assert_array_equal(Digits(train=False).images, parts[1].images)
 
 
-@pytest.mark.parametrize("scale", [0, -2, 1.5])
+@pytest.mark.parametrize("train", ["test", 1, None])
+def test_train_is_true_or_false(train):
+    with pytest.raises(TypeError, match=rf"^Digits\(train\): expected True or False, got {train!r} "):
+        Digits(train)
+
+
+@pytest.mark.parametrize("scale", [0, -2, 1.5, 1001, 10**30])
 def test_refuses_other_scales(scale):
-    with pytest.raises(ValueError, match=rf"^Digits\(scale\): expected an int of at least 1, got {scale}$"):
+    with pytest.raises(ValueError, match=rf"^Digits\(scale\): expected an int from 1 to 1000, got {scale}$"):
         Digits(scale=scale)
 
 

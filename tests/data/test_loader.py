@@ -2,6 +2,7 @@
 
 import math
 import time
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -124,6 +125,81 @@ def test_a_batch_is_cheap():
     assert min(durations) < 0.3e-3
 
 
+# --- exceptions of the data set -------------------------------------------------------------------------------
+
+
+class Faulty:
+    """Item i is i; the items in `faults` raise."""
+
+    def __init__(self, faults, error=KeyError):
+        self.faults, self.error = faults, error
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        if index in self.faults:
+            raise self.error(f"item {index}")
+        return index
+
+
+def outcomes(iterator, failures=(KeyError, RuntimeError)):
+    """The batches of an iterator, and the types of the exceptions in between."""
+    found = []
+    while True:
+        try:
+            found.append(next(iterator).tolist())
+        except StopIteration:
+            return found
+        except failures as error:
+            found.append(type(error))
+
+
+@pytest.mark.parametrize("where", ["dataset", "transform", "collate_fn"])
+def test_after_an_exception_the_epoch_goes_on(where):
+    faulty = Faulty({2, 5})
+    if where == "dataset":
+        loader = DataLoader(faulty, 2)
+    elif where == "collate_fn":
+        loader = DataLoader(range(10), 2, collate_fn=lambda samples: tinycnn.tensor([faulty[i] for i in samples]))
+    else:
+        dataset = ArrayDataset(np.arange(10.0).reshape(10, 1, 1, 1), np.arange(10))
+        dataset.transform = lambda images: np.array([faulty[i] for i in images.ravel()], np.float32)
+        loader = Images(DataLoader(dataset, 2))
+    assert outcomes(iter(loader)) == [[0, 1], KeyError, KeyError, [6, 7], [8, 9]]
+
+
+class Images:
+    """The images alone of a loader."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        return map(itemgetter(0), iter(self.loader))
+
+
+def test_stop_iteration_does_not_end_the_epoch_in_silence():
+    iterator = iter(DataLoader(Faulty({4}, StopIteration), 2))
+    assert outcomes(iterator) == [[0, 1], [2, 3], RuntimeError, [6, 7], [8, 9]]
+
+
+def test_an_epoch_keeps_its_batch_size():
+    loader = DataLoader(Faulty({}), 5)
+    iterator = iter(loader)
+    loader.batch_size = 2
+    assert outcomes(iterator) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+@pytest.mark.torch
+def test_exceptions_as_in_torchs_loader():
+    import torch
+
+    for faults in ({0}, {9}, {2, 5}, set(range(10))):
+        theirs = iter(torch.utils.data.DataLoader(Faulty(faults), 3))
+        assert outcomes(iter(DataLoader(Faulty(faults), 3))) == outcomes(theirs)
+
+
 # --- collating --------------------------------------------------------------------------------------------
 
 
@@ -155,6 +231,25 @@ def test_collate_leaves_the_samples_alone():
     batch = default_collate([sample])
     batch._array[:] = 0
     assert sample.numpy().tolist() == [1, 2]
+
+
+def test_collate_takes_keys_in_any_order_and_tuples_for_lists():
+    batch = default_collate([{"a": 1, "b": [2, 3]}, {"b": (4, 5), "a": 6}])
+    assert {key: np.array([x.tolist() for x in value]).tolist() if key == "b" else value.tolist()
+            for key, value in batch.items()} == {"a": [1, 6], "b": [[2, 4], [3, 5]]}  # fmt: skip
+
+
+def test_collate_promotes_as_torch_does():
+    assert default_collate([1, 2.5]).dtype == np.float32
+    assert default_collate([tinycnn.tensor([1]), tinycnn.tensor([2.5])]).dtype == np.float32
+    assert default_collate([np.ones(1), np.ones(1, np.float32)]).dtype == np.float64
+
+
+def test_gradients_flow_through_a_batch_of_tensors():
+    x = tinycnn.ones(2, requires_grad=True)
+    (batch,) = DataLoader([x, x, 2 * x], 3)
+    batch.sum().backward()
+    assert x.grad.tolist() == [4, 4]
 
 
 @pytest.mark.parametrize("mode, channels", [("L", 1), ("RGB", 3), ("RGBA", 4)])
@@ -210,6 +305,32 @@ def test_refuses_seed():
         DataLoader(array_dataset(3), seed=-1)
 
 
+@pytest.mark.parametrize("flag", ["shuffle", "drop_last"])
+@pytest.mark.parametrize("value", ["no", 1, 0, None, [False]])
+def test_flags_are_true_or_false(flag, value):
+    with pytest.raises(TypeError, match=rf"^DataLoader\({flag}\): expected True or False, got "):
+        DataLoader(array_dataset(3), **{flag: value})
+
+
+def test_refuses_a_collate_fn_that_cannot_be_called():
+    with pytest.raises(TypeError, match=r"^DataLoader\(collate_fn\): expected a function or None, got 'list'$"):
+        DataLoader(array_dataset(3), collate_fn="list")
+
+
+@pytest.mark.parametrize("epoch", [-1, 0.5, None])
+def test_refuses_an_epoch(epoch):
+    loader = DataLoader(array_dataset(3), shuffle=True, seed=0)
+    loader.epoch = epoch
+    with pytest.raises(ValueError, match=rf"^DataLoader\.epoch: expected an int of at least 0, got {epoch}$"):
+        iter(loader)
+
+
+@pytest.mark.parametrize("samples", [[], None, "ab", 3])
+def test_refuses_what_is_no_list_of_samples(samples):
+    with pytest.raises(TypeError, match="^default_collate: expected a list of at least one sample, got "):
+        default_collate(samples)
+
+
 def test_refuses_an_empty_dataset():
     with pytest.raises(ValueError, match="^DataLoader: the dataset is empty$"):
         DataLoader(Subset(array_dataset(3), []))
@@ -234,6 +355,12 @@ def test_refuses_items_of_different_structure():
         default_collate([(1, 2), (1, 2, 3)])
     with pytest.raises(ValueError, match=r"different keys: item 4 has \('a',\), item 9 has \('b',\);"):
         default_collate([{"a": 1}, {"b": 1}], [4, 9])
+    with pytest.raises(ValueError, match="different types: item 0 has dict, item 1 has int;"):
+        default_collate([{"a": 1}, 3])
+    with pytest.raises(ValueError, match="different types: item 0 has tuple, item 1 has Tensor;"):
+        default_collate([(1, 2), tinycnn.ones(2)])
+    with pytest.raises(TypeError, match=r"cannot make a tensor of a tuple \(item 1\)|cannot make a tensor of a list"):
+        default_collate([1, [None, 2]])
 
 
 def test_refuses_other_types():

@@ -1,5 +1,7 @@
 """Transforms against their definitions, written as loops over images."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,6 +67,53 @@ def test_normalize_with_numbers_and_its_background(images):
 def test_normalize_refuses(mean, std, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         Normalize(mean, std)
+
+
+@pytest.mark.parametrize("mean, std, error, message", [
+    ("a", 1, TypeError, r"Normalize\(mean\): expected an array of numbers, got a str of <U1"),
+    ("0.5", 1, TypeError, r"Normalize\(mean\): expected an array of numbers, got a str of <U3"),
+    (None, 1, TypeError, r"Normalize\(mean\): expected an array of numbers, got a NoneType of object"),
+    (0, 1j, TypeError, r"Normalize\(std\): expected an array of numbers, got a complex of complex128"),
+    (0, [[1], [1, 2]], TypeError, r"Normalize\(std\): expected an array of numbers, got a list: "),
+    (1e40, 1, ValueError, r"Normalize: expected mean to be finite, a number or one per channel, got 1e\+40"),
+    ([0, 0], [1, 1, 1], ValueError, "Normalize: expected as many mean as std, got 2 and 3"),
+])  # fmt: skip
+def test_normalize_refuses_other_types(mean, std, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        Normalize(mean, std)
+
+
+@pytest.mark.parametrize("transform, name", [
+    (Normalize(0.5, 1), r"Normalize\(mean=0.5, std=1.0\)"), (RandomShift(1), r"RandomShift\(pixels=1, fill=0.0\)"),
+])  # fmt: skip
+@pytest.mark.parametrize("images, error, got", [
+    (None, TypeError, "images as an array (N, C, H, W), got NoneType"),
+    ([[[[1.0]]]], TypeError, "images as an array (N, C, H, W), got list"),
+    (tinycnn.ones(1, 1, 4, 4), TypeError, "images as an array (N, C, H, W), got Tensor"),
+    (np.ones((4, 4)), ValueError, "images (N, C, H, W), got shape (4, 4)"),
+])  # fmt: skip
+def test_what_are_no_images(transform, name, images, error, got):
+    with pytest.raises(error, match=f"^{name}: expected {re.escape(got)}$"):
+        transform(images)
+
+
+def test_compose_names_a_transform_that_returns_nothing(images):
+    with pytest.raises(TypeError, match="^Compose: expected <function .*> to return images, got None$"):
+        Compose([lambda x: None, Normalize(0, 1)])(images)
+    with pytest.raises(TypeError, match="^Compose: expected a list of transforms, got <function "):
+        Compose(lambda x: x)
+
+
+@pytest.mark.parametrize("arguments, error, message", [
+    ({"fill": "black"}, TypeError, r"RandomShift\(fill\): expected an array of numbers, got a str of <U5"),
+    ({"fill": None}, TypeError, r"RandomShift\(fill\): expected an array of numbers, got a NoneType of object"),
+    ({"seed": -1}, ValueError, r"RandomShift\(seed\): expected an int of at least 0, got -1"),
+    ({"seed": "x"}, ValueError, r"RandomShift\(seed\): expected an int of at least 0, got 'x'"),
+    ({"seed": 0.5}, ValueError, r"RandomShift\(seed\): expected an int of at least 0, got 0.5"),
+])  # fmt: skip
+def test_random_shift_refuses_other_types(arguments, error, message):
+    with pytest.raises(error, match=f"^{message}$"):
+        RandomShift(1, **arguments)
 
 
 def test_normalize_refuses_other_channels(images):

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from tinycnn import backend
+from tinycnn.backend import Array
 
 
-def checked_int(argument: str, value: Any, minimum: int) -> int:
-    """`value` as an int. ValueError, naming `argument`, if it is no integer or less than `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise ValueError(f"{argument}: expected an int of at least {minimum}, got {value!r}")
+def checked_int(argument: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an int. ValueError, naming `argument`, if it is no integer or outside of the limits."""
+    is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_int or value < minimum or (maximum is not None and value > maximum):
+        limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise ValueError(f"{argument}: expected an int {limits}, got {value!r}")
     return int(value)
 
 
@@ -19,3 +25,31 @@ def checked_flag(argument: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{argument}: expected True or False, got {value!r} ({type(value).__name__})")
     return bool(value)
+
+
+def checked_function(argument: str, value: Any) -> Any:
+    """`value`. TypeError, naming `argument`, unless it is None or can be called."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{argument}: expected a function or None, got {value!r}")
+    return value
+
+
+def as_numbers(argument: str, value: ArrayLike) -> np.ndarray:
+    """`value` as an array, sharing memory if it is one. TypeError, naming `argument`, if it is not of real numbers or
+    has no shape."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:  # sequences of different lengths; what refuses to be an array
+        raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__}: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__} of {array.dtype}")
+    return array
+
+
+def checked_images(owner: object, images: Any) -> Array:
+    """`images`. TypeError, naming `owner`, unless it is an array, ValueError unless it is (N, C, H, W)."""
+    if not isinstance(images, np.ndarray) and not backend.is_gpu_array(images):
+        raise TypeError(f"{owner}: expected images as an array (N, C, H, W), got {type(images).__name__}")
+    if images.ndim != 4:
+        raise ValueError(f"{owner}: expected images (N, C, H, W), got shape {images.shape}")
+    return images

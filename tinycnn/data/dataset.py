@@ -14,16 +14,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from operator import index as as_index
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinycnn import backend
+from tinycnn import backend, creation
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
+from tinycnn.data._checks import as_numbers, checked_function, checked_int
 from tinycnn.data.transforms import Normalize, PerChannel
 from tinycnn.tensor import Tensor
+
+Transform = Callable[[backend.Array], backend.Array]
 
 
 class Indexable(Protocol):
@@ -59,36 +62,79 @@ def device_of_batches(dataset: Indexable) -> backend.Device:
     return found if isinstance(found, backend.Device) else backend.CPU
 
 
+def checked_dataset(owner: str, dataset: Any) -> Indexable:
+    """`dataset`. TypeError, naming `owner`, unless it has a length and items."""
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise TypeError(f"{owner}: expected a dataset with __len__ and __getitem__, got a {type(dataset).__name__}")
+    return dataset
+
+
+def checked_index(owner: str, index: SupportsIndex, N: int) -> int:
+    """`index` as an int from 0. TypeError, naming `owner`, for what is none, IndexError outside of −N to N − 1."""
+    try:
+        place = as_index(index)
+    except TypeError:
+        place = None
+    if place is None or isinstance(index, bool):
+        raise TypeError(f"{owner}: expected an integer as index, got {index!r} ({type(index).__name__})")
+    if not -N <= place < N:
+        raise IndexError(f"{owner}: expected indices within 0..{N - 1}, got {place}")
+    return place % N
+
+
 def indices_beside(array: backend.Array, indices: ArrayLike | backend.Array, name: str) -> backend.Array:
     """`indices` as an array on the device of `array`, which becomes CuPy's current device if it is a GPU.
 
-    CuPy does not check the bounds of indices, so those from the host are checked here: IndexError, naming `name`.
+    Those from the host are checked: TypeError or IndexError, naming `name`. CuPy does not check bounds, and to read
+    indices from a GPU would make the host wait.
     """
     target = backend.device_of(array)
     xp = backend.module_of(target)
-    if target == backend.CPU or isinstance(indices, xp.ndarray):
-        return xp.asarray(indices)
-    indices, N = np.asarray(indices), len(array)
-    outside = indices[(indices < -N) | (indices >= N)]
+    if target != backend.CPU and isinstance(indices, xp.ndarray):
+        return indices
+    given, N = as_numbers(name, indices), len(array)
+    given = given if given.size else given.astype(np.int64)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected a sequence of integer indices, got shape {given.shape} of {given.dtype}")
+    outside = given[(given < -N) | (given >= N)]
     if outside.size:
         raise IndexError(f"{name}: expected indices within 0..{N - 1}, got {outside[0]}")
-    return backend.to_device(indices if indices.size else indices.astype(np.int64), target)
+    return backend.to_device(given.astype(np.int64, copy=False), target)
 
 
 def get_items(dataset: Indexable, indices: backend.Array) -> list | tuple:
-    """The items `indices` of a data set: a finished batch (a tuple) if it makes one, else a list of samples."""
+    """The items `indices` of a data set: a finished batch (a tuple) if it makes one, else a list of samples.
+
+    Raises TypeError for something else, ValueError for another number of samples.
+    """
     fetch = getattr(dataset, "__getitems__", None)
-    return fetch(indices) if fetch is not None else [dataset[i] for i in indices.tolist()]
+    if fetch is None:
+        return [dataset[i] for i in indices.tolist()]
+    items = fetch(indices)
+    called = f"{type(dataset).__name__}.__getitems__"
+    if not isinstance(items, (list, tuple)):
+        raise TypeError(f"{called}: expected a list of samples or a tuple of Tensors, got {type(items).__name__}")
+    if isinstance(items, list) and len(items) != len(indices):
+        raise ValueError(f"{called}: expected {len(indices)} samples, one an index, got {len(items)}")
+    return items
 
 
 class TensorDataset(Dataset):
     """Item i is the tuple of entry i of each of `tensors`: Tensors or arrays (N, ...), whose memory is shared.
 
-    Raises ValueError without tensors, or if their first dimensions or devices differ.
+    An item is a view of the tensors, a batch a copy; gradients flow through both. A change in place of an item, of a
+    tensor or of an array is a change of the others, and `backward` refuses to use what has changed since the forward
+    pass.
+
+    Raises ValueError without tensors, or if their first dimensions or devices differ, TypeError for what are no
+    numbers.
     """
 
     def __init__(self, *tensors: Tensor | ArrayLike):
-        self.tensors = tuple(t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in tensors)
+        self.tensors = tuple(
+            t if isinstance(t, Tensor) else creation.from_numpy(as_numbers(f"TensorDataset: tensors[{i}]", t))
+            for i, t in enumerate(tensors)
+        )
         shapes = [tuple(t.shape) for t in self.tensors]
         if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) > 1:
             raise ValueError(f"TensorDataset: expected tensors of equal first dimension, got shapes {shapes}")
@@ -114,11 +160,12 @@ class TensorDataset(Dataset):
         return self.tensors[0].shape[0]
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(wrap(t._array[as_index(index)]) for t in self.tensors)
+        place = checked_index("TensorDataset", index, len(self))
+        return tuple(t[place] for t in self.tensors)
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> tuple[Tensor, ...]:
         places = indices_beside(self.tensors[0]._array, indices, "TensorDataset")
-        return tuple(wrap(t._array[places]) for t in self.tensors)
+        return tuple(t[wrap(places)] for t in self.tensors)
 
 
 class ArrayDataset(Dataset):
@@ -129,8 +176,8 @@ class ArrayDataset(Dataset):
     Args:
         images: (N, C, H, W); uint8 is scaled to [0, 1], floating point is kept as it is (float32 shares memory).
         targets: (N,), integers.
-        transform: maps the float32 array (N, C, H, W) of a fetched batch, on the data set's device, to another one.
-            Default None.
+        transform: maps the float32 array (N, C, H, W) of a fetched batch, on the data set's device, to a new one of N
+            images. Default None.
         classes: the names of the classes; targets must then be in [0, len(classes)). Default None.
         name: the name of the data set in `repr` and error messages. Default "ArrayDataset".
         normalize: (mean, std) of the scaled images, numbers or one per channel. All images are normalised once, here;
@@ -141,23 +188,28 @@ class ArrayDataset(Dataset):
         targets: (N,) int64.
         background: the normalised value of black (0), with which `RandomShift` fills the border.
 
-    Raises ValueError for wrong shapes or targets out of range, TypeError for wrong dtypes.
+    Raises ValueError for wrong shapes or targets out of range, TypeError for wrong dtypes or arguments; when items are
+    fetched, both for what the transform returns.
     """
 
     # Images are stored N-first although layers compute batch-innermost: gathering 64 random images of 1×28×28 out of
     # 60,000 takes 0.05 ms this way and 0.38 ms from (H, C, W, N). Converting one batch takes another 0.03 ms.
 
     def __init__(
-        self, images: ArrayLike, targets: ArrayLike,
-        transform: Callable[[backend.Array], backend.Array] | None = None, classes: Sequence[str] | None = None,
-        name: str = "ArrayDataset", normalize: tuple[PerChannel, PerChannel] | None = None,
+        self, images: ArrayLike, targets: ArrayLike, transform: Transform | None = None,
+        classes: Sequence[str] | None = None, name: str = "ArrayDataset",
+        normalize: tuple[PerChannel, PerChannel] | None = None,
     ):  # fmt: skip
         self.name = name
         self.transform = transform
+        if classes is not None and not isinstance(classes, Sequence):
+            raise TypeError(f"{name}: expected classes as a sequence of names, got {type(classes).__name__}")
+        if normalize is not None and not (isinstance(normalize, (tuple, list)) and len(normalize) == 2):
+            raise TypeError(f"{name}: expected normalize as (mean, std), got {normalize!r}")
         self.classes = None if classes is None else tuple(classes)
-        images = np.asarray(images)
+        images = as_numbers(f"{name}: images", images)
         self.images = self._checked_images(images)
-        self.targets = self._checked_targets(np.asarray(targets))
+        self.targets = self._checked_targets(as_numbers(f"{name}: targets", targets))
         self.normalize = None if normalize is None else Normalize(*normalize)
         self.background: Any = 0.0
         if self.normalize is not None:
@@ -165,6 +217,15 @@ class ArrayDataset(Dataset):
             out = None if np.may_share_memory(self.images, images) else self.images
             self.images = self.normalize(self.images, out=out)
             self.background = self.normalize.background
+
+    @property
+    def transform(self) -> Transform | None:
+        """What is applied to each batch, or None. It may be set; TypeError for what cannot be called."""
+        return self._transform
+
+    @transform.setter
+    def transform(self, transform: Transform | None) -> None:
+        self._transform = checked_function(f"{self.name}(transform)", transform)
 
     def _checked_images(self, images: np.ndarray) -> np.ndarray:
         if images.ndim != 4:
@@ -207,16 +268,28 @@ class ArrayDataset(Dataset):
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        images, targets = self.__getitems__([as_index(index)])
+        images, targets = self.__getitems__([checked_index(self.name, index, len(self))])
         return wrap(images._array[0]), int(targets._array[0])
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> tuple[Tensor, Tensor]:
         """The batch of these items: (Tensor (N, C, H, W) float32, Tensor (N,) int64)."""
         places = indices_beside(self.images, indices, self.name)
         images = self.images[places]
-        if self.transform is not None:
-            images = self.transform(images)
+        if self._transform is not None:
+            images = self._transformed(images)
         return wrap(images), wrap(self.targets[places])
+
+    def _transformed(self, images: backend.Array) -> backend.Array:
+        """What the transform makes of `images`, checked: as many, in an array of numbers on the same device."""
+        assert self._transform is not None
+        N, result = len(images), self._transform(images)
+        expected = f"{self.name}: expected the transform to return an array of {N} images"
+        if not isinstance(result, type(images)) or result.dtype.kind not in "biuf":
+            of = f" of {result.dtype}" if hasattr(result, "dtype") else ""
+            raise TypeError(f"{expected}, got {type(result).__name__}{of}")
+        if result.shape[:1] != (N,):
+            raise ValueError(f"{expected}, got shape {result.shape}")
+        return result
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.images.shape[1:]))
@@ -234,12 +307,13 @@ class Subset(Dataset):
 
     To have several subsets on a GPU, move the data set and then split it: `to` of a subset copies the whole data set.
 
-    Raises ValueError for indices that are not integers or are outside the data set.
+    Raises ValueError for indices that are not integers or are outside the data set, TypeError for what is no data set
+    or no sequence of numbers.
     """
 
     def __init__(self, dataset: Indexable, indices: Sequence[int] | np.ndarray):
-        self.dataset = dataset
-        indices = np.asarray(indices)
+        self.dataset = checked_dataset("Subset", dataset)
+        indices = as_numbers("Subset(indices)", indices)
         indices = indices if indices.size else indices.astype(np.int64)
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             found = f"shape {indices.shape} of {indices.dtype}"
@@ -247,8 +321,8 @@ class Subset(Dataset):
         outside = indices[(indices < 0) | (indices >= len(dataset))]
         if outside.size:
             raise ValueError(f"Subset: expected indices within 0..{len(dataset) - 1}, got {outside[0]}")
-        self.indices = indices
-        self._places = backend.to_device(indices, device_of_batches(dataset))
+        self.indices = indices.astype(np.int64)  # a copy: a later change by the caller would be checked by nobody
+        self._places = backend.to_device(self.indices, device_of_batches(dataset))
 
     def to(self, device: DeviceLike) -> Subset:
         """The same items of the data set on `device`. TypeError if the data set is not a `Dataset`."""
@@ -266,7 +340,7 @@ class Subset(Dataset):
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[as_index(index)])]
+        return self.dataset[int(self.indices[checked_index("Subset", index, len(self))])]
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> list | tuple:
         return get_items(self.dataset, self._places[indices_beside(self._places, indices, "Subset")])
@@ -281,22 +355,28 @@ def random_split(dataset: Indexable, lengths: Sequence[float], seed: int | None 
         seed: makes the split reproducible. None (default) draws from the library's random state
             (`tinycnn.manual_seed`).
 
-    Raises ValueError for lengths that do not add up or are negative.
+    Raises ValueError for lengths that do not add up or are negative, TypeError for what are no numbers.
     """
-    N = len(dataset)
-    sizes = _sizes_of_fractions(lengths, N) if any(isinstance(n, float) for n in lengths) else list(lengths)
+    N = len(checked_dataset("random_split", dataset))
+    given = as_numbers("random_split(lengths)", lengths)
+    if given.ndim != 1 or given.dtype.kind == "b":
+        raise TypeError(f"random_split: expected lengths as a sequence of numbers, got {lengths!r}")
+    sizes = _sizes_of_fractions(given.tolist(), N) if given.dtype.kind == "f" else given.tolist()
     if sum(sizes) != N or min(sizes, default=0) < 0:
         raise ValueError(
             f"random_split: expected lengths that add up to {N}, or fractions that add up to 1, got {list(lengths)}"
         )
+    if seed is not None:
+        seed = checked_int("random_split(seed)", seed, minimum=0)
     generator = backend.random_generator() if seed is None else np.random.default_rng(seed)
     ends = np.cumsum(sizes)[:-1].astype(int)
     return [Subset(dataset, part) for part in np.split(generator.permutation(N), ends)]
 
 
 def _sizes_of_fractions(fractions: Sequence[float], total: int) -> list[int]:
-    if abs(sum(fractions) - 1) > 1e-6:
-        return []  # the caller reports that it does not add up
+    """Whole numbers near the shares of `total`; none, which do not add up, for what are no shares of 1."""
+    if min(fractions, default=-1) < 0 or not abs(sum(fractions) - 1) <= 1e-6:
+        return []
     sizes = [int(fraction * total) for fraction in fractions]
     for i in range(total - sum(sizes)):
         sizes[i % len(sizes)] += 1

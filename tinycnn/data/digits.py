@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinycnn._extras import how_to_install
-from tinycnn.data._checks import checked_int
+from tinycnn.data._checks import checked_flag, checked_int
 from tinycnn.data.dataset import ArrayDataset
 
 
@@ -20,14 +20,15 @@ class Digits(ArrayDataset):
     Args:
         train: the training part (default) or the test part.
         transform: as for `ArrayDataset`.
-        scale: factor of the bilinear enlargement. Default 4, to 32×32, the input of LeNet-5.
+        scale: factor of the bilinear enlargement, from 1 to 1000. Default 4, to 32×32, the input of LeNet-5.
 
-    Raises ImportError without scikit-learn, ValueError for a scale that is not a positive int.
+    Raises ImportError without scikit-learn, ValueError for another scale, TypeError for another `train`.
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998; its test part.
     """
 
     def __init__(self, train: bool = True, transform: Callable[[np.ndarray], np.ndarray] | None = None, scale: int = 4):
-        scale = checked_int("Digits(scale)", scale, minimum=1)
+        scale = checked_int("Digits(scale)", scale, minimum=1, maximum=1000)
+        train = checked_flag("Digits(train)", train)
         try:
             from sklearn.datasets import load_digits
             from sklearn.model_selection import train_test_split

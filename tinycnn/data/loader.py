@@ -10,8 +10,9 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
-from tinycnn.data._checks import checked_int
-from tinycnn.data.dataset import Indexable, device_of_batches, get_items
+from tinycnn.data._checks import checked_flag, checked_function, checked_int
+from tinycnn.data.dataset import Indexable, checked_dataset, device_of_batches, get_items
+from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor
 
 
@@ -32,25 +33,25 @@ class DataLoader:
 
     Attribute `epoch`: the number of epochs begun; set it to repeat or resume the sequence of orders.
 
+    An exception of the data set comes out of the iterator, which then goes on with the next batch, as torch's does.
+    StopIteration becomes a RuntimeError: it would end the epoch in silence.
+
     Raises ValueError for a batch size below 1, a negative seed or an empty data set, TypeError for a data set without
-    the two methods.
+    the two methods, a flag that is not True or False, or a `collate_fn` that cannot be called.
     """
 
     def __init__(
         self, dataset: Indexable, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
         seed: int | None = None, collate_fn: Callable[[list], Any] | None = None,
     ):  # fmt: skip
-        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-            found = type(dataset).__name__
-            raise TypeError(f"DataLoader: expected a dataset with __len__ and __getitem__, got a {found}")
+        self.dataset = checked_dataset("DataLoader", dataset)
         if len(dataset) == 0:
             raise ValueError("DataLoader: the dataset is empty")
-        self.dataset = dataset
         self.batch_size = checked_int("DataLoader(batch_size)", batch_size, minimum=1)
-        self.shuffle = shuffle
-        self.drop_last = drop_last
+        self.shuffle = checked_flag("DataLoader(shuffle)", shuffle)
+        self.drop_last = checked_flag("DataLoader(drop_last)", drop_last)
         self.seed = None if seed is None else checked_int("DataLoader(seed)", seed, minimum=0)
-        self.collate_fn = collate_fn
+        self.collate_fn = checked_function("DataLoader(collate_fn)", collate_fn)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -60,10 +61,14 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         # Not a generator function: the order is drawn and the epoch counted now, not at the first batch.
-        order = self._order()
+        order, size = self._order(), self.batch_size
         self.epoch += 1
-        starts = range(0, len(self) * self.batch_size, self.batch_size)
-        return (self._batch(order[start : start + self.batch_size]) for start in starts)
+
+        def batch(start: int) -> Any:
+            return self._batch(order[start : start + size])
+
+        # Nor a generator expression, which an exception would end.
+        return map(batch, range(0, len(self) * size, size))
 
     def _order(self) -> Array:
         N = len(self.dataset)
@@ -72,12 +77,16 @@ class DataLoader:
             return backend.module_of(device).arange(N)
         if self.seed is None:
             return backend.random_generator(device).permutation(N)
-        return backend.to_device(np.random.default_rng([self.seed, self.epoch]).permutation(N), device)
+        epoch = checked_int("DataLoader.epoch", self.epoch, minimum=0)
+        return backend.to_device(np.random.default_rng([self.seed, epoch]).permutation(N), device)
 
     def _batch(self, indices: Array) -> Any:
-        if self.collate_fn is not None:
-            return self.collate_fn([self.dataset[i] for i in indices.tolist()])
-        items = get_items(self.dataset, indices)
+        try:
+            if self.collate_fn is not None:
+                return self.collate_fn([self.dataset[i] for i in indices.tolist()])
+            items = get_items(self.dataset, indices)
+        except StopIteration as error:
+            raise RuntimeError("DataLoader: the dataset or collate_fn raised StopIteration") from error
         return default_collate(items, indices.tolist()) if isinstance(items, list) else items
 
 
@@ -91,20 +100,36 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
     Args:
         indices: the samples' indices in the data set, for error messages. Default 0, 1, 2, …
 
+    Gradients flow through to samples that are Tensors. Numbers and Tensors of different dtypes are promoted.
+
     Raises ValueError for samples of different shapes, devices or structure, TypeError for other types.
     """
+    if not isinstance(samples, (list, tuple)) or not samples:
+        raise TypeError(f"default_collate: expected a list of at least one sample, got {samples!r}")
     indices = list(range(len(samples))) if indices is None else indices
     first = samples[0]
     if isinstance(first, dict):
-        _require_equal("keys", [tuple(sample) for sample in samples], indices)
+        _require_alike("types", samples, dict, indices)
+        found = [tuple(first if sample.keys() == first.keys() else sample) for sample in samples]
+        _require_equal("keys", found, indices)
         return {key: default_collate([sample[key] for sample in samples], indices) for key in first}
     if isinstance(first, (tuple, list)):
+        _require_alike("types", samples, (tuple, list), indices)
         _require_equal("lengths", [len(sample) for sample in samples], indices)
         return tuple(default_collate(list(field), indices) for field in zip(*samples, strict=True))
     arrays = [_as_array(sample, i) for sample, i in zip(samples, indices, strict=True)]
     _require_equal("shapes", [array.shape for array in arrays], indices)
     _require_equal("devices", [backend.device_of(array) for array in arrays], indices)
+    recorded = any(isinstance(sample, Tensor) and sample.requires_grad for sample in samples)
+    if recorded or len({array.dtype for array in arrays}) > 1:
+        return stack([x if isinstance(x, Tensor) else wrap(a) for x, a in zip(samples, arrays, strict=True)])
     return wrap(backend.module_of(backend.device_of(arrays[0])).stack(arrays))
+
+
+def _require_alike(what: str, samples: list, kinds: type | tuple[type, ...], indices: list[int]) -> None:
+    """ValueError unless all samples are of these kinds, as the first one is."""
+    first = type(samples[0]).__name__
+    _require_equal(what, [first if isinstance(s, kinds) else type(s).__name__ for s in samples], indices)
 
 
 def _as_array(sample: Any, index: int) -> Any:

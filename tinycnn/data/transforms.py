@@ -11,15 +11,17 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.data._checks import checked_int
+from tinycnn.data._checks import as_numbers, checked_images, checked_int
 
 PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
 
 
 class Compose:
-    """Applies `transforms` one after the other. TypeError for one that cannot be called."""
+    """Applies `transforms` one after the other. TypeError for one that cannot be called or returns None."""
 
     def __init__(self, transforms: Sequence[Callable[[Array], Array]]):
+        if not isinstance(transforms, (list, tuple)):
+            raise TypeError(f"Compose: expected a list of transforms, got {transforms!r}")
         for transform in transforms:
             if not callable(transform):
                 raise TypeError(f"Compose: expected transforms that can be called, got {transform!r}")
@@ -28,6 +30,8 @@ class Compose:
     def __call__(self, images: Array) -> Array:
         for transform in self.transforms:
             images = transform(images)
+            if images is None:
+                raise TypeError(f"Compose: expected {transform!r} to return images, got None")
         return images
 
     def __repr__(self) -> str:
@@ -38,8 +42,8 @@ class Normalize:
     """(images − mean) / std; mean and std are numbers or sequences with one number per channel.
 
     Attribute `background`: the value of black (0) after it, a number or an array (C, 1, 1).
-    Raises ValueError for a mean that is not finite, a std that is not positive and finite, and, when called, for images
-    with another number of channels.
+    Raises TypeError for what are no numbers, ValueError for a mean that is not finite, a std that is not positive and
+    finite, and, when called, for images with another number of channels.
     """
 
     def __init__(self, mean: PerChannel, std: PerChannel):
@@ -47,17 +51,21 @@ class Normalize:
         self.std = self._per_channel("std", std)
         if not np.all(self.std > 0):
             raise ValueError(f"Normalize: expected std greater than 0, got {std}")
+        if self.mean.ndim and self.std.ndim and len(self.mean) != len(self.std):
+            raise ValueError(f"Normalize: expected as many mean as std, got {len(self.mean)} and {len(self.std)}")
         self.background = -self.mean / self.std
 
     @staticmethod
     def _per_channel(name: str, value: PerChannel) -> np.ndarray:
-        array = np.asarray(value, np.float32)
+        with np.errstate(over="ignore"):  # a number beyond float32 is reported as infinite
+            array = as_numbers(f"Normalize({name})", value).astype(np.float32)
         if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
             raise ValueError(f"Normalize: expected {name} to be finite, a number or one per channel, got {value}")
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
     def __call__(self, images: Array, out: Array | None = None) -> Array:
         """The normalised images, written to the array `out` (which may be `images`) if it is given."""
+        checked_images(self, images)
         for statistic in (self.mean, self.std):
             if statistic.ndim and len(statistic) != images.shape[1]:
                 raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
@@ -81,17 +89,20 @@ class RandomShift:
         seed: an int or a numpy.random.Generator, for the same shifts on every device. None (default) draws from the
             library's random state (`tinycnn.manual_seed`) of the images' device.
 
-    Raises ValueError if `pixels` is not an int of at least 0 and, when called, if it is too large for the images or
-    `fill` has another number of channels.
+    Raises ValueError if `pixels` or `seed` is not an int of at least 0 and, when called, if `pixels` is too large for
+    the images or `fill` has another number of channels; TypeError if `fill` is no number.
     """
 
     def __init__(self, pixels: int, fill: float | np.ndarray = 0.0, seed: int | np.random.Generator | None = None):
         self.pixels = checked_int("RandomShift(pixels)", pixels, minimum=0)
+        as_numbers("RandomShift(fill)", fill)
         self.fill = fill
-        self.generator = None if seed is None else np.random.default_rng(seed)
+        if not isinstance(seed, (np.random.Generator, type(None))):
+            seed = np.random.default_rng(checked_int("RandomShift(seed)", seed, minimum=0))
+        self.generator = seed
 
     def __call__(self, images: Array) -> Array:
-        N, C, H, W = images.shape
+        N, C, H, W = checked_images(self, images).shape
         p = self.pixels
         if p >= min(H, W):
             raise ValueError(f"{self}: expected images larger than {p} pixels, got {H}×{W}")
