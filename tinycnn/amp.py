@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import backend
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["GradScaler", "autocast"]
 
 _OPTIONS = ("growth_factor", "backoff_factor", "growth_interval")
+
+
+def _is_number(value: Any, kind: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _check_options(owner: str, growth_factor: Any, backoff_factor: Any, growth_interval: Any, **scale: Any) -> None:
+    """ValueError for options outside of their limits; `scale` is one, by the name that it has for the caller."""
+    for name, value in scale.items():
+        if not _is_number(value) or not value > 0:
+            raise ValueError(f"{owner}: expected {name} above 0, got {value!r}")
+    if not _is_number(growth_factor) or not growth_factor > 1:
+        raise ValueError(f"{owner}: expected growth_factor above 1, got {growth_factor!r}")
+    if not _is_number(backoff_factor) or not 0 < backoff_factor < 1:
+        raise ValueError(f"{owner}: expected backoff_factor between 0 and 1, got {backoff_factor!r}")
+    if not _is_number(growth_interval, int) or growth_interval < 1:
+        raise ValueError(f"{owner}: expected growth_interval as an int of at least 1, got {growth_interval!r}")
 
 
 class GradScaler:
@@ -52,14 +70,9 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ):
-        if not init_scale > 0:
-            raise ValueError(f"GradScaler: expected init_scale above 0, got {init_scale!r}")
-        if not growth_factor > 1:
-            raise ValueError(f"GradScaler: expected growth_factor above 1, got {growth_factor!r}")
-        if not 0 < backoff_factor < 1:
-            raise ValueError(f"GradScaler: expected backoff_factor between 0 and 1, got {backoff_factor!r}")
-        if isinstance(growth_interval, bool) or not isinstance(growth_interval, int) or growth_interval < 1:
-            raise ValueError(f"GradScaler: expected growth_interval as an int of at least 1, got {growth_interval!r}")
+        _check_options("GradScaler", growth_factor, backoff_factor, growth_interval, init_scale=init_scale)
+        if not isinstance(enabled, bool):
+            raise ValueError(f"GradScaler: expected enabled as True or False, got {enabled!r}")
         self.growth_factor, self.backoff_factor, self.growth_interval = growth_factor, backoff_factor, growth_interval
         self.enabled = enabled
         if not enabled:
@@ -137,16 +150,24 @@ class GradScaler:
         return {"scale": float(self._scale), **options, "good_steps": int(self._good_steps)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned. If an entry is missing, raises ValueError and changes nothing."""
+        """Restores what `state_dict` returned. If an entry is missing or out of its limits, raises ValueError and
+        changes nothing."""
         if not self.enabled:
             return
-        if missing := [name for name in ("scale", *_OPTIONS, "good_steps") if name not in state_dict]:
-            raise ValueError(f"GradScaler.load_state_dict: expected {missing[0]!r}, got {list(state_dict)}")
+        owner, names = "GradScaler.load_state_dict", ("scale", *_OPTIONS, "good_steps")
+        if not isinstance(state_dict, dict):
+            raise ValueError(f"{owner}: expected a dict, got {type(state_dict).__name__}")
+        if missing := [name for name in names if name not in state_dict]:
+            raise ValueError(f"{owner}: expected {missing[0]!r}, got {list(state_dict)}")
+        options, good_steps = {name: state_dict[name] for name in _OPTIONS}, state_dict["good_steps"]
+        _check_options(owner, **options, scale=state_dict["scale"])
+        if not _is_number(good_steps, int) or not 0 <= good_steps < 2**31:
+            raise ValueError(f"{owner}: expected good_steps as an int of at least 0, got {good_steps!r}")
         for name in _OPTIONS:
-            setattr(self, name, state_dict[name])
+            setattr(self, name, options[name])
         self._scale[...] = state_dict["scale"]
         self._inverse[...] = 1 / self._scale
-        self._good_steps[...] = state_dict["good_steps"]
+        self._good_steps[...] = good_steps
 
     def _look_for_infinity(self, optimizer: Optimizer) -> list[Tensor]:
         """The gradients of the optimizer. Sets the flag if one is infinite or nan."""

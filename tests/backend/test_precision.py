@@ -173,6 +173,19 @@ class TestGradScaler:
         with pytest.raises(ValueError, match="expected 'scale'"):
             other.load_state_dict({})
 
+    @pytest.mark.parametrize("name, value", [
+        ("scale", 0.0), ("scale", float("inf")), ("scale", "large"), ("growth_factor", 1), ("backoff_factor", None),
+        ("growth_interval", 2.5), ("good_steps", -1), ("good_steps", 2**40), ("good_steps", 0.5),
+    ])  # fmt: skip
+    def test_a_bad_state_is_refused_and_nothing_is_loaded(self, name, value):
+        scaler, other = tinycnn.amp.GradScaler("cpu"), tinycnn.amp.GradScaler("cpu", 8.0, 3.0, 0.25, 7)
+        before = scaler.state_dict()
+        with pytest.raises(ValueError, match=rf"^GradScaler.load_state_dict: expected {name} .*, got {value!r}$"):
+            scaler.load_state_dict({**other.state_dict(), name: value})
+        with pytest.raises(ValueError, match=r"^GradScaler.load_state_dict: expected a dict, got int$"):
+            scaler.load_state_dict(3)
+        assert scaler.state_dict() == before
+
 
 def test_one_autocast_in_two_threads():
     """Each thread has its own nesting."""

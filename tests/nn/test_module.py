@@ -1,6 +1,7 @@
 """Module: parameters, buffers and submodules as attributes, state, modes, hooks, printing; and the containers."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -279,6 +280,36 @@ def test_load_state_dict_lists_every_problem_and_changes_nothing():
         np.testing.assert_array_equal(value.numpy(), before[key], err_msg=key)
 
 
+@pytest.mark.parametrize("key", list(STATE))
+def test_load_state_dict_looks_for_read_only_memory_before_it_writes(key):
+    block = Block()
+    before = {name: value.numpy().copy() for name, value in block.state_dict().items()}
+    block.state_dict()[key]._array.flags.writeable = False
+    tensors = {**dict(block.named_parameters()), **dict(block.named_buffers())}
+    tensors[key]._array.flags.writeable = False
+    with pytest.raises(ValueError, match=f"^Block.load_state_dict: read-only memory: {key}$"):
+        block.load_state_dict({name: np.full(shape, 9.0) for name, shape in STATE.items()})
+    for name, value in block.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name], err_msg=name)
+
+
+def test_load_state_dict_casts_everything_before_it_writes(monkeypatch):
+    block = Block()
+    before = {name: value.numpy().copy() for name, value in block.state_dict().items()}
+    casts, to = itertools.count(), Tensor.to
+
+    def out_of_memory(tensor, *targets, **options):
+        if next(casts) == 3:
+            raise MemoryError("3 TiB")
+        return to(tensor, *targets, **options)
+
+    monkeypatch.setattr(Tensor, "to", out_of_memory)
+    with pytest.raises(MemoryError, match="3 TiB"):
+        block.load_state_dict({name: np.full(shape, 9.0) for name, shape in STATE.items()})
+    for name, value in block.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name], err_msg=name)
+
+
 def test_load_state_dict_that_is_not_strict():
     block = Block()
     result = block.load_state_dict({"scale": Tensor(np.full(4, 2.0)), "else": Tensor(1.0)}, strict=False)
@@ -292,6 +323,10 @@ def test_load_state_dict_of_something_else():
         Block().load_state_dict(Block())
     with pytest.raises(TypeError, match="Block.load_state_dict: expected a Tensor or an array as 'scale', got str"):
         Block().load_state_dict({"scale": "large"}, strict=False)
+    with pytest.raises(TypeError, match="Block.load_state_dict: expected a Tensor or an array of numbers as 'scale': "):
+        Block().load_state_dict({"scale": np.array(["a"] * 4)}, strict=False)
+    with pytest.raises(TypeError, match="Block.load_state_dict: expected strict as True or False, got 'no'"):
+        Block().load_state_dict({}, strict="no")
 
 
 # --- hooks ------------------------------------------------------------------------------------------------

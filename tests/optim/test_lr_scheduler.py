@@ -271,6 +271,36 @@ def test_state_of_another_scheduler_is_refused():
     assert scheduler.step_size == 2
 
 
+@pytest.mark.parametrize("name, entry, value, message", [
+    ("StepLR", "last_epoch", "3", "expected last_epoch as number, got str"),
+    ("StepLR", "gamma", None, "expected gamma as number, got NoneType"),
+    ("StepLR", "_last_lr", 0.1, "expected _last_lr as list of number, got number"),
+    ("StepLR", "base_lrs", [0.1], "expected base_lrs of 2 groups, got 1"),
+    ("StepLR", "base_lrs", [0.1, "a"], "expected base_lrs as list of number, got list of number and str"),
+    ("MultiStepLR", "milestones", 5, "expected milestones as list of number, got number"),
+    ("LambdaLR", "lr_lambdas", [{}], "expected lr_lambdas of 2 groups, got 1"),
+    ("LambdaLR", "lr_lambdas", [{}, 3], "expected lr_lambdas as list of dict, got list of number and dict"),
+    ("OneCycleLR", "cycle_momentum", 1, "expected cycle_momentum as bool, got number"),
+    ("ReduceLROnPlateau", "min_lrs", [], "expected min_lrs of 2 groups, got 0"),
+    ("SequentialLR", "schedulers", 3, "expected schedulers as list of dict, got number"),
+])  # fmt: skip
+def test_values_of_another_kind_are_refused_and_nothing_is_loaded(name, entry, value, message):
+    scheduler = SCHEDULERS[name](sgd(0.2, 0.4))
+    before = copy.deepcopy(scheduler.state_dict())
+    other = SCHEDULERS[name](sgd(0.2, 0.4))
+    other.step(*((1.0,) if name == "ReduceLROnPlateau" else ()))
+    with pytest.raises(ValueError, match=rf"^{name}\.load_state_dict: {message}$"):
+        scheduler.load_state_dict({**copy.deepcopy(other.state_dict()), entry: value})
+    assert scheduler.state_dict() == before
+
+
+def test_milestones_may_be_more_or_none():
+    for milestones in ([], [2, 5]):
+        scheduler = lr_scheduler.MultiStepLR(sgd(0.1), [3])
+        scheduler.load_state_dict(lr_scheduler.MultiStepLR(sgd(0.1), milestones).state_dict())
+        assert scheduler.milestones == milestones
+
+
 def test_sequential_loads_all_parts_or_none():
     def sequence(*parts):
         optimizer = sgd()
@@ -369,7 +399,7 @@ CYCLE = {"max_lr": 1, "total_steps": 5}
 BAD = [
     ("StepLR", {"step_size": 0}, ValueError, "step_size of at least 1, got 0"),
     ("StepLR", {"step_size": 2.5}, TypeError, "step_size as an int, got 2.5 (float)"),
-    ("StepLR", {"step_size": 2, "gamma": "x"}, TypeError, "gamma as a number, got 'x' (str)"),
+    ("StepLR", {"step_size": 2, "gamma": "x"}, TypeError, "gamma as number, got 'x' (str)"),
     ("StepLR", {"step_size": 2, "gamma": -1}, ValueError, "gamma of at least 0, got -1"),
     ("StepLR", {"step_size": 2, "last_epoch": -2}, ValueError, "last_epoch of at least -1, got -2"),
     ("MultiStepLR", {"milestones": 3}, TypeError, "milestones as a list of ints, got 3"),
@@ -400,7 +430,7 @@ BAD = [
     ("OneCycleLR", {**CYCLE, "anneal_strategy": "sin"}, ValueError, "anneal_strategy as 'cos' or 'linear', got 'sin'"),
     ("OneCycleLR", {**CYCLE, "cycle_momentum": 1}, TypeError, "cycle_momentum as True or False, got 1 (int)"),
     ("OneCycleLR", {**CYCLE, "base_momentum": -1}, ValueError, "base_momentum of at least 0, got -1"),
-    ("OneCycleLR", {**CYCLE, "max_momentum": "x"}, TypeError, "max_momentum as a number, got 'x' (str)"),
+    ("OneCycleLR", {**CYCLE, "max_momentum": "x"}, TypeError, "max_momentum as number, got 'x' (str)"),
     ("OneCycleLR", {**CYCLE, "div_factor": 0}, ValueError, "div_factor above 0, got 0"),
     ("OneCycleLR", {**CYCLE, "final_div_factor": 0}, ValueError, "final_div_factor above 0, got 0"),
     ("OneCycleLR", {**CYCLE, "three_phase": 1}, TypeError, "three_phase as True or False, got 1 (int)"),

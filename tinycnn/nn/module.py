@@ -221,10 +221,12 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copies values (Tensors or arrays) into the parameters and buffers of the same names.
 
-        Returns (missing keys, unexpected keys). ValueError, with nothing changed, where shapes differ or, if
-        `strict`, where keys do; the message lists all of them.
+        Returns (missing keys, unexpected keys). ValueError, with nothing changed, where shapes differ, where memory is
+        read-only or, if `strict`, where keys differ; the message lists all of them.
         """
         name, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
+        if not isinstance(strict, bool):
+            raise TypeError(f"{name}: expected strict as True or False, got {strict!r}")
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"{name}: expected a mapping of names to tensors, got {type(state_dict).__name__}")
         missing = [key for key in own if key not in state_dict]
@@ -233,19 +235,26 @@ class Module:
         for key, value in values.items():
             if not hasattr(value, "shape"):
                 raise TypeError(f"{name}: expected a Tensor or an array as {key!r}, got {type(value).__name__}")
-        values = {key: v if isinstance(v, Tensor) else Tensor(v) for key, v in values.items()}
+            if not isinstance(value, Tensor):
+                try:
+                    values[key] = Tensor(value)
+                except (TypeError, ValueError) as error:
+                    raise TypeError(f"{name}: expected a Tensor or an array of numbers as {key!r}: {error}") from None
         mis_shaped = [
             f"{key} (expected {own[key].shape}, got {value.shape})"
             for key, value in values.items()
             if value.shape != own[key].shape
         ]
-        problems = [("wrong shapes", mis_shaped)]
+        read_only = [key for key in values if not backend.is_writeable(own[key]._array)]
+        problems = [("wrong shapes", mis_shaped), ("read-only memory", read_only)]
         if strict:
             problems = [("missing keys", missing), ("unexpected keys", unexpected), *problems]
         if any(listed for _, listed in problems):
             listed = "; ".join(f"{what}: {', '.join(listed)}" for what, listed in problems if listed)
             raise ValueError(f"{name}: {listed}")
-        for key, value in values.items():
+        # Moved and cast first: what can still fail, for want of memory, fails before the first write.
+        ready = {key: value.to(device=own[key].device, dtype=own[key].dtype) for key, value in values.items()}
+        for key, value in ready.items():
             own[key].copy_(value)
         return IncompatibleKeys(missing, unexpected)
 

@@ -18,6 +18,7 @@ import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 from typing import Any, SupportsFloat, TypeVar
 
 from tinycnn.optim._checks import Check, Integer, Number, check_choice, check_flag, check_not_negative, check_share
@@ -112,7 +113,8 @@ class LRScheduler:
         Args:
             state_dict: what `state_dict()` returned.
 
-        Raises ValueError, and changes nothing, for the state of another scheduler or number of groups.
+        Raises ValueError, and changes nothing, for the state of another scheduler or number of groups, or for values of
+        another kind.
         """
         self._check_state(state_dict)
         self._restore(state_dict)
@@ -122,13 +124,30 @@ class LRScheduler:
         if not isinstance(state_dict, dict) or set(state_dict) != set(expected):
             keys = sorted(state_dict) if isinstance(state_dict, dict) else type(state_dict).__name__
             raise ValueError(f"{self._name}.load_state_dict: expected the keys {sorted(expected)}, got {keys}")
-        count, got = len(self.optimizer.param_groups), len(state_dict["_last_lr"])
-        if got != count:
-            raise ValueError(f"{self._name}.load_state_dict: expected lr of {count} groups, got {got}")
+        owner, count = f"{self._name}.load_state_dict", len(self.optimizer.param_groups)
+        for name, own in expected.items():
+            wanted, got = _kind(own), _kind(state_dict[name])
+            both_lists = wanted.startswith("list") and got.startswith("list")
+            if wanted != got and not (both_lists and "list" in (wanted, got)):
+                raise ValueError(f"{owner}: expected {name} as {wanted}, got {got}")
+        for name, words in _PER_GROUP.items():
+            if name in expected and (given := len(state_dict[name])) != count:
+                raise ValueError(f"{owner}: expected {words} of {count} groups, got {given}")
 
     def _restore(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():
             setattr(self, name, list(value) if isinstance(value, list) else value)
+
+
+# Entries of a state_dict that are lists with a value for each group, and their names in errors.
+_PER_GROUP = {"_last_lr": "lr", "base_lrs": "base_lrs", "lr_lambdas": "lr_lambdas", "min_lrs": "min_lrs"}
+
+
+def _kind(value: Any) -> str:
+    """What a value of a state_dict is; an int may stand for a float, and an empty list is one of anything."""
+    if isinstance(value, (list, tuple)):
+        return "list of " + " and ".join(sorted({_kind(each) for each in value})) if value else "list"
+    return "number" if isinstance(value, Real) and not isinstance(value, bool) else type(value).__name__
 
 
 def _check_function(owner: str, name: str, value: T) -> T:

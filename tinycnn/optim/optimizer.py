@@ -223,6 +223,8 @@ class Optimizer:
             got = list(state_dict) if isinstance(state_dict, dict) else type(state_dict).__name__
             raise ValueError(f"{owner}: expected a dict with the keys 'state' and 'param_groups', got {got}")
         saved_groups = copy.deepcopy(state_dict["param_groups"])
+        if not _is_list_of(saved_groups, dict):
+            raise ValueError(f"{owner}: expected param_groups as a list of dicts, got {saved_groups!r:.60}")
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(f"{owner}: expected {len(self.param_groups)} parameter groups, got {len(saved_groups)}")
         for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
@@ -231,16 +233,25 @@ class Optimizer:
                     f"{owner}: expected {missing[0]!r} in param_groups[{i}], got {list(saved)}: "
                     "was it saved by another optimizer?"
                 )
+            if not _is_list_of(saved["params"], int):
+                got = saved["params"]
+                raise ValueError(f"{owner}: expected indices of parameters in param_groups[{i}], got {got!r}")
             count, given = len(group["params"]), len(saved["params"])
             if given != count:
                 raise ValueError(f"{owner}: expected {count} parameters in param_groups[{i}], got {given}")
             self._check_options(saved)
         saved_indices = [index for saved in saved_groups for index in saved["params"]]
+        if len(set(saved_indices)) < len(saved_indices):
+            raise ValueError(f"{owner}: expected every parameter once in param_groups, got {saved_indices}")
         params = dict(zip(saved_indices, self._params(), strict=True))
+        if not isinstance(state_dict["state"], dict):
+            raise ValueError(f"{owner}: expected state as a dict, got {type(state_dict['state']).__name__}")
         state = {}
         for index, saved_state in state_dict["state"].items():
             if index not in params:
                 raise ValueError(f"{owner}: state[{index!r}] belongs to no parameter of the groups")
+            if not isinstance(saved_state, dict):
+                raise ValueError(f"{owner}: expected state[{index}] as a dict, got {type(saved_state).__name__}")
             state[params[index]] = {
                 name: _loaded(f"{owner}: expected state[{index}][{name!r}]", name, value, params[index])
                 for name, value in saved_state.items()
@@ -260,10 +271,17 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(each, kind) for each in value)
+
+
 def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
     """A copy of a saved `value` that fits `param`."""
-    if name == "step":
-        return int(value)
+    if name == "step":  # a Tensor, as torch keeps it, or a number
+        number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or number < 0 or number != number // 1:
+            raise ValueError(f"{expected} as a whole number of at least 0, got {value!r}")
+        return int(number)
     if not isinstance(value, Tensor):
         return copy.deepcopy(value)
     if value.shape != param.shape:
