@@ -5,6 +5,9 @@ PYTHON ?= python3
 ARGS ?=
 # The extra of setup.cfg that fits the GPU's driver.
 CUDA ?= cuda13x
+# Of `make mutants`: how many; which, a random draw if it is empty.
+COUNT ?= 120
+SEED ?=
 
 VENV := .venv
 # A second environment, so that `make test` proves that the library does without torch.
@@ -13,11 +16,11 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-emulated test-gpu test-torch lint package bench coursework-release clean
+.PHONY: help train test test-emulated test-gpu test-torch lint mutants package bench coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'Variables: PYTHON=python3.12 (the interpreter to start from), ARGS="..." (passed on), CUDA=cuda12x (test-gpu)'
+	@echo 'Variables: PYTHON=python3.12 (the interpreter to start from), ARGS="..." (passed on), CUDA=cuda12x (test-gpu), COUNT=120 SEED=1 (mutants)'
 
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
@@ -45,6 +48,9 @@ test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+mutants: $(VENV)/.installed-mutation  ## count the random mutants of the core that the tests kill (an hour)
+	$(VENV)/bin/python tools/mutants.py --count $(COUNT) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 package: $(VENV)/.installed-dev  ## build the wheel and the source archive in dist/
 	$(VENV)/bin/python -m build

@@ -62,6 +62,16 @@ def test_comparison_detects_planted_bug(case, expected, monkeypatch):
         compare_with_recorded(case, expected)
 
 
+PLATEAUS = json.loads((record_optim.HERE / "optim_plateaus.json").read_text())
+
+
+@pytest.mark.parametrize("options, expected", list(zip(record_optim.PLATEAUS, PLATEAUS, strict=True)), ids=str)
+def test_recorded_plateaus_of_torch(options, expected):
+    *rates, best = record_optim.plateau(Tensor, optim, options)
+    np.testing.assert_allclose(rates, expected[:-1], rtol=1e-12)
+    assert best == expected[-1]
+
+
 # --- live torch -------------------------------------------------------------------------------------------
 
 

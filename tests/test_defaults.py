@@ -1,0 +1,76 @@
+"""Default values: those of torch, wherever torch has the parameter, and a list of the others."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tinycnn
+from tests.defaults import defaults, public
+
+RECORDED = json.loads((Path(__file__).parent / "fixtures" / "defaults.json").read_text(encoding="utf-8"))
+# Other defaults than torch's; with the parameters that torch does not have, or does not show, all that are not None.
+OWN = {
+    "Tensor": {"requires_grad": False},
+    "arange": {"requires_grad": False},
+    "autocast": {"device_type": "cuda", "dtype": "bfloat16"},
+    "empty_like": {"requires_grad": False},
+    "eye": {"requires_grad": False},
+    "full": {"requires_grad": False},
+    "full_like": {"requires_grad": False},
+    "gradcheck": {"seed": 0},
+    "gradgradcheck": {"seed": 0},
+    "linspace": {"requires_grad": False},
+    "ones_like": {"requires_grad": False},
+    "randint": {"dtype": None},
+    "relu": {"inplace": False},
+    "std": {"unbiased": None, "correction": 1},
+    "summary": {"show": True},
+    "var": {"unbiased": None, "correction": 1},
+    "zeros_like": {"requires_grad": False},
+    "Tensor.cuda": {"index": 0},
+    "Tensor.relu": {"inplace": False},
+    "Tensor.std": {"unbiased": None, "correction": 1},
+    "Tensor.var": {"unbiased": None, "correction": 1},
+    "amp.autocast": {"device_type": "cuda", "dtype": "bfloat16"},
+    "data.ArrayDataset": {"name": "ArrayDataset"},
+    "data.DataLoader": {"shuffle": False},
+    "data.Digits": {"train": True, "scale": 4},
+    "data.FashionMNIST": {"train": True, "download": False, "normalize": True},
+    "data.MNIST": {"train": True, "download": False, "normalize": True},
+    "data.RandomShift": {"fill": 0.0},
+    "nn.Module.cuda": {"index": 0},
+    "nn.Module.state_dict": {"prefix": ""},
+    "nn.functional.batch_norm": {"name": "batch_norm"},
+    "nn.functional.binary_cross_entropy": {"name": "binary_cross_entropy"},
+    "nn.functional.binary_cross_entropy_with_logits": {"name": "binary_cross_entropy_with_logits"},
+    "nn.functional.cross_entropy": {"name": "cross_entropy"},
+    "nn.functional.l1_loss": {"name": "l1_loss"},
+    "nn.functional.mse_loss": {"name": "mse_loss"},
+    "nn.functional.nll_loss": {"name": "nll_loss"},
+    "nn.functional.smooth_l1_loss": {"name": "smooth_l1_loss"},
+    "optim.clip_grad_norm_": {"norm_type": 2.0, "error_if_nonfinite": False},
+}
+FOUND = {
+    f"{place}.{name}".removeprefix("."): found for place, name, value in public(tinycnn) if (found := defaults(value))
+}
+
+
+def same(a, b):
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+
+def test_all_that_torch_has_is_compared():
+    assert set(RECORDED) == {name for name in FOUND if name in RECORDED}, "run tests/fixtures/record_defaults.py"
+    assert len(RECORDED) > 200
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_default_values(name):
+    recorded = RECORDED.get(name, {})
+    other = {
+        parameter: value
+        for parameter, value in FOUND[name].items()
+        if not any(same(value, torchs) for torchs in recorded.get(parameter, [None]))
+    }
+    assert other == OWN.get(name, {})

@@ -1,0 +1,182 @@
+"""Random mutants of the core, each against the tests: `make mutants COUNT=120 SEED=7`.
+
+cosmic-ray makes the mutants (an operator swapped, a constant off by one, a condition turned round, ...) and runs the
+tests; this program draws them, gives each process a copy of the tree, and lists the survivors. Settings:
+[tool.mutants] of pyproject.toml. The exit status is 0 if at least `threshold` of the mutants were killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import itertools
+import multiprocessing
+import os
+import random
+import re
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_and_test, mutate_code
+from cosmic_ray.testing import run_tests
+from cosmic_ray.work_item import MutationSpec, TestOutcome
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutants"]
+MEMORY = 8 << 30  # bytes that a mutant may take; a size that is squared must not take the machine down
+TIMEOUT = 900  # seconds for all the tests of a mutant
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=60"]
+
+
+# --- drawing ----------------------------------------------------------------------------------------------
+
+
+class _WithoutAnnotations(ast.NodeTransformer):
+    def visit(self, node: ast.AST) -> ast.AST:
+        for field in ("annotation", "returns"):
+            if getattr(node, field, None) is not None:
+                setattr(node, field, ast.Constant(None))
+        return self.generic_visit(node)
+
+
+def _meaning(code: str) -> str:
+    return ast.dump(_WithoutAnnotations().visit(ast.parse(code)))
+
+
+def _changes(before: str, mutant: MutationSpec) -> bool:
+    """Whether the mutant is a program, and another one than before. `int | None` in an annotation is not run."""
+    try:
+        after = _meaning(mutate_code(before, plugins.get_operator(mutant.operator_name)(), mutant.occurrence))
+    except SyntaxError:
+        return False
+    return after != _meaning(before)
+
+
+def _places(paths: list[Path]) -> list[list[MutationSpec]]:
+    """The mutants of each place in the source that has any."""
+    wanted = re.compile("|".join(SETTINGS["operators"]))
+    names = [name for name in plugins.operator_names() if wanted.fullmatch(name.removeprefix("core/"))]
+    operators = {name: plugins.get_operator(name)() for name in names}
+    unobservable = re.compile("|".join(SETTINGS["unobservable"]))
+    places = defaultdict(list)
+    for path in paths:
+        code = path.read_text(encoding="utf-8")
+        lines, nodes = code.splitlines(), list(ast_nodes(get_ast(code)))
+        for name, operator in operators.items():
+            positions = itertools.chain.from_iterable(operator.mutation_positions(node) for node in nodes)
+            for occurrence, (start, end) in enumerate(positions):
+                if not unobservable.search(lines[start[0] - 1]):
+                    where = path.relative_to(REPOSITORY)
+                    places[where, start].append(MutationSpec(where, name, occurrence, start, end))
+    return list(places.values())
+
+
+def draw(paths: list[Path], count: int, seed: int) -> Iterator[MutationSpec]:
+    """Up to `count` mutants at different places, each place as likely as another."""
+    rng = random.Random(seed)
+    places = _places(paths)
+    mutants = (rng.choice(mutants) for mutants in rng.sample(places, len(places)))
+    return itertools.islice(
+        (m for m in mutants if _changes((REPOSITORY / m.module_path).read_text(encoding="utf-8"), m)), count
+    )
+
+
+# --- running ----------------------------------------------------------------------------------------------
+
+
+def _command(mirrored: list[str]) -> str:
+    """The tests that mirror the module first, for these kill most mutants; then all, then those of the GPU."""
+    every = [*PYTEST, *SETTINGS["pytest"]]
+    stages = [shlex.join(every)]
+    if mirrored:
+        stages.insert(0, shlex.join([*every, *mirrored]))
+    if shutil.which("g++"):
+        stages.append("TINYCNN_EMULATE_GPU=1 " + shlex.join([*every, "-m", "gpu"]))
+    return shlex.join(["sh", "-c", " && ".join(stages)])
+
+
+def _mirrored(module: Path) -> list[str]:
+    folder = Path("tests", *module.parts[1:-1])
+    own = folder / f"test_{module.name}"
+    found = [own] if own.is_file() else []
+    found += [folder] if folder != Path("tests") else []
+    return [*map(str, dict.fromkeys(found)), "tests/test_operators.py"]
+
+
+def _start_in_a_copy(scratch: str) -> None:
+    """Gives this process a copy of the working tree to run in."""
+    copy = Path(tempfile.mkdtemp(dir=scratch))
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, copy / name)
+    os.chdir(copy)
+    # CI: the examples of hypothesis are the same in every run.
+    os.environ.update(PYTHONPATH=str(copy), CI="true", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _run_unchanged(_: None) -> tuple[TestOutcome, str]:
+    return run_tests(_command([]), TIMEOUT)
+
+
+def _run(mutant: MutationSpec) -> tuple[MutationSpec, bool, str, float]:
+    started = time.monotonic()
+    result = mutate_and_test([mutant], _command(_mirrored(mutant.module_path)), TIMEOUT)
+    if result.test_outcome is TestOutcome.INCOMPETENT:
+        raise RuntimeError(f"{mutant}: {result.output}")
+    return mutant, result.is_killed, result.diff, time.monotonic() - started
+
+
+def _changed_lines(diff: str) -> str:
+    return "\n".join(line for line in diff.splitlines() if re.match(r"[-+](?![-+]{2})", line))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=120, help="how many mutants (120)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the draw; random by default")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once (one a core)")
+    parser.add_argument("modules", nargs="*", default=SETTINGS["modules"], help="files or folders to mutate (the core)")
+    options = parser.parse_args()
+
+    given = [REPOSITORY / name for name in options.modules]
+    paths = sorted({file for path in given for file in ([path] if path.is_file() else path.rglob("*.py"))})
+    mutants = list(draw(paths, options.count, options.seed))
+    print(f"{len(mutants)} mutants of {len(paths)} files, --seed {options.seed}", flush=True)
+    survivors = []
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        multiprocessing.get_context("spawn").Pool(options.jobs, _start_in_a_copy, [scratch]) as pool,
+    ):
+        outcome, output = pool.apply(_run_unchanged, [None])
+        if outcome is not TestOutcome.SURVIVED:
+            sys.exit(f"{output}\nThe tests fail without any mutant")
+        for mutant, killed, diff, seconds in pool.imap_unordered(_run, mutants):
+            where = f"{mutant.module_path}:{mutant.start_pos[0]}"
+            name = mutant.operator_name.removeprefix("core/")
+            print(f"{'killed' if killed else 'SURVIVED':8} {seconds:5.0f} s  {where:36} {name}", flush=True)
+            if not killed:
+                survivors.append(f"{where}\n{_changed_lines(diff)}")
+                print(_changed_lines(diff), flush=True)
+    print("\nSurvivors:", *sorted(survivors), sep="\n")
+    share = 1 - len(survivors) / max(len(mutants), 1)
+    print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants killed: {share:.1%}; --seed {options.seed}")
+    return share < SETTINGS["threshold"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
