@@ -1,0 +1,673 @@
+"""Makes random programs: what may stand in one, and how often.
+
+A function marked `operator` returns the text of one statement over the tensors that there are, or None where it finds
+none that fit. What it makes is executed with torch at once, so that the next one knows shapes and values. A few
+statements are wrong on purpose, or by chance: both libraries must then raise.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from math import inf, nan, prod
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.fuzz.program import DTYPES, FLOATS, LAYOUTS, Leaf, Program, Statement, leaf
+from tests.fuzz.run import Interpreter
+
+MAX_ELEMENTS = 2000
+MAX_DIMS = 6
+
+Operator = Callable[["Generator"], "str | None"]
+OPERATORS: list[Operator] = []
+WEIGHTS: list[float] = []
+
+
+def operator(weight: float) -> Callable[[Operator], Operator]:
+    def add(make: Operator) -> Operator:
+        OPERATORS.append(make)
+        WEIGHTS.append(weight)
+        return make
+
+    return add
+
+
+class Generator:
+    """A program that grows, executed with torch."""
+
+    def __init__(self, seed: int, dtype: str | None = None):
+        self.rng = random.Random(seed)
+        self.dtype = dtype or self.rng.choices(["float64", "float32", "float16", "mixed"], [4, 3, 2, 2])[0]
+        self.program: list[Statement] = []
+        self.torch = Interpreter(torch)
+        self.count = 0
+        self.raised = 0
+        self.leaves: set[int] = set()  # the memory of leaves, whose order is the same in both libraries
+
+    # --- choices ---------------------------------------------------------------------------------------------
+
+    def chance(self, p: float) -> bool:
+        return self.rng.random() < p
+
+    def pick(self, *options: Any) -> Any:
+        return self.rng.choice(options[0] if len(options) == 1 else options)
+
+    def size(self) -> int:
+        return self.rng.choices([0, 1, 2, 3, 4, 5, 7], [3, 12, 25, 25, 15, 8, 3])[0]
+
+    def shape(self, ndim: int | None = None) -> tuple[int, ...]:
+        ndim = self.rng.choices(range(6), [8, 20, 30, 20, 20, 4])[0] if ndim is None else ndim
+        return tuple(self.size() for _ in range(ndim))
+
+    def number(self) -> str:
+        return self.pick("0", "1", "2", "3", "(-1)", "(-2)", "0.5", "1.5", "(-0.75)", "True", "inf", "nan") \
+            if self.chance(0.15) else self.pick("2", "3", "(-1)", "0.5", "1.5", "(-0.75)")  # fmt: skip
+
+    def flag(self) -> str:
+        return self.pick("True", "False")
+
+    def options(self, p: float = 0.4, **values: Any) -> str:
+        """Keyword arguments, each with probability `p`."""
+        return "".join(f", {name}={value}" for name, value in values.items() if self.chance(p))
+
+    # --- tensors ---------------------------------------------------------------------------------------------
+
+    def value(self, name: str) -> torch.Tensor:
+        return eval(name, self.torch.names)
+
+    def names(self, fits: Callable[[torch.Tensor], bool] = lambda x: True) -> list[str]:
+        """The tensors that fit, the oldest first."""
+        listed = self.torch.tensors([name for name in self.torch.names if name[0] == "x"])
+        return [name for name, x in listed if x is not None and fits(x)]
+
+    def existing(self, fits: Callable[[torch.Tensor], bool] = lambda x: True) -> str | None:
+        return self.newest(self.names(fits))
+
+    def newest(self, names: list[str]) -> str | None:
+        """One of the names: the newer, the likelier."""
+        return self.rng.choices(names, range(1, len(names) + 1))[0] if names else None
+
+    def tensor(self, ndim: Any = None, kinds: str = "fib", largest: float = inf) -> str:
+        """A tensor of a number of dimensions and kind of dtype (f, i, b): one that there is, or a new leaf."""
+        dims = (ndim,) if isinstance(ndim, int) else ndim
+
+        def fits(x: torch.Tensor) -> bool:
+            return (dims is None or x.ndim in dims) and kind(x) in kinds and (
+                largest == inf or x.numel() == 0 or bool(x.detach().double().abs().max() <= largest)
+            )  # fmt: skip
+
+        found = self.existing(fits) if self.chance(0.85) else None
+        dtype = None if "f" in kinds else self.pick("int64", "int32", "uint8") if "i" in kinds else "bool"
+        return found or self.leaf(self.shape(None if dims is None else self.pick(list(dims))), dtype)
+
+    def floating(self, ndim: Any = None, largest: float = 1e4) -> str:
+        return self.tensor(ndim, "f", largest)
+
+    def leaf(
+        self, shape: tuple[int, ...], dtype: str | None = None, low: float | None = None, high: float | None = None,
+        requires_grad: bool | None = None,
+    ) -> str:  # fmt: skip
+        """A new leaf; of values in [low, high], or of any."""
+        if dtype is None:
+            main = self.pick(FLOATS) if self.dtype == "mixed" else self.dtype
+            dtype = self.pick(DTYPES) if low is None and self.chance(0.3 if self.dtype == "mixed" else 0.1) else main
+        layout = self.rng.choices(LAYOUTS, [5, 2, 3, 2, 1])[0]
+        drawn = tuple(shape) if layout != "expanded" or not shape else (min(1, *shape[:1]), *shape[1:])
+        values = np.array([self._draw(dtype, low, high) for _ in range(prod(drawn))], dtype).reshape(drawn)
+        if dtype in FLOATS and low is None and values.size:
+            if self.chance(0.25):
+                values = np.round(values * 2) / 2  # many are equal, some 0
+            if self.chance(0.08):
+                values.flat[self.rng.randrange(values.size)] = self.pick(inf, -inf, nan, -0.0, 3e4)
+        requires = dtype in FLOATS and (self.chance(0.6) if requires_grad is None else requires_grad)
+        values = np.broadcast_to(values, shape)
+        return self.add(leaf(self.new_name(), Leaf(np.array(values), layout, requires)))
+
+    def _draw(self, dtype: str, low: float | None, high: float | None) -> Any:
+        if dtype == "bool":
+            return self.chance(0.5)
+        if dtype in FLOATS:
+            return round(self.rng.gauss(0, 1.5) if low is None else self.rng.uniform(low, high or 0), 3)
+        low, high = (0 if dtype == "uint8" else -4, 6) if low is None else (low, high)
+        return self.rng.randint(int(low), int(high or 0))
+
+    def like(self, x: str, low: float | None = None, high: float | None = None, **options: Any) -> str:
+        """A new leaf of the shape and dtype of another tensor."""
+        value = self.value(x)
+        return self.leaf(tuple(value.shape), dtype_of(value), low, high, **options)
+
+    def broadcasting(self, x: str) -> str:
+        """A tensor whose shape broadcasts with that of `x`."""
+        shape = tuple(self.value(x).shape)
+
+        def fits(y: torch.Tensor) -> bool:
+            return all(a == b or 1 in (a, b) for a, b in zip(shape[::-1], tuple(y.shape)[::-1]))
+
+        found = self.existing(fits) if self.chance(0.6) else None
+        if found is None:
+            kept = shape[self.rng.randrange(len(shape) + 1) if self.chance(0.4) else 0 :]
+            found = self.leaf(tuple(1 if self.chance(0.25) else size for size in kept))
+        return found
+
+    def dim(self, x: str) -> int:
+        ndim = self.value(x).ndim
+        if self.chance(0.01):
+            return self.pick(ndim, -ndim - 1)  # out of range
+        return self.rng.randrange(-ndim, ndim) if ndim else self.pick(0, -1)
+
+    def dims(self, x: str, several: bool = True) -> str:
+        ndim = self.value(x).ndim
+        if several and ndim and self.chance(0.3):
+            chosen = self.rng.sample(range(ndim), self.rng.randint(1, ndim))
+            return str(tuple(d - ndim if self.chance(0.3) else d for d in chosen))
+        return str(self.dim(x))
+
+    def index_literal(self, low: int, high: int, shape: tuple[int, ...], dtype: str = "lib.int64") -> str:
+        values = np.array([self.rng.randrange(low, max(high, low + 1)) for _ in range(prod(shape))], int)
+        return f"lib.tensor({values.reshape(shape).tolist()}, dtype={dtype})"
+
+    def shares_memory(self, x: str, y: str) -> bool:
+        return memory(self.value(x)) == memory(self.value(y))
+
+    def may_view(self, x: str, code: str) -> str:
+        """The result of an operator that is a view or a copy after the memory order of `x`, which is ours unless `x`
+        is a leaf or a view of one: a copy, then."""
+        return code if memory(self.value(x)) in self.leaves else f"{code}.clone()"
+
+    # --- the program -------------------------------------------------------------------------------------------
+
+    def new_name(self) -> str:
+        self.count += 1
+        return f"x{self.count - 1}"
+
+    def add(self, statement: Statement) -> str:
+        """Executes a statement; keeps it unless it raises once too often or makes something too large."""
+        step = self.torch.execute(statement)
+        large = any(x is not None and (x.array.size > MAX_ELEMENTS or x.array.ndim > MAX_DIMS or x.dtype not in DTYPES)
+                    for x in step.tensors.values())  # fmt: skip
+        if large or (step.error is not None and (self.raised or self.chance(0.7))):
+            self.torch.names.pop(statement.target, None)
+            return statement.target
+        self.raised += step.error is not None
+        self.program.append(statement)
+        if statement.leaf:
+            self.leaves.add(memory(self.value(statement.target)))
+        return statement.target
+
+    def operate(self, make: Operator) -> None:
+        code = make(self)
+        if code is not None:
+            self.add(Statement(code, self.new_name(), no_grad=self.chance(0.04)))
+
+
+def memory(x: torch.Tensor) -> int:
+    return x.untyped_storage()._cdata
+
+
+def kind(x: torch.Tensor) -> str:
+    return "f" if x.is_floating_point() else "b" if x.dtype == torch.bool else "i"
+
+
+def dtype_of(x: torch.Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def generate(seed: int, dtype: str | None = None) -> Program:
+    """The program of a seed: the same on every machine."""
+    g = Generator(seed, dtype)
+    for _ in range(g.rng.randint(2, 9)):
+        g.operate(g.rng.choices(OPERATORS, WEIGHTS)[0])
+        if g.chance(0.12):
+            change(g)
+    for _ in range(g.rng.choices([0, 1, 2, 3], [1, 4, 4, 2])[0]):
+        if g.chance(0.25):
+            change(g)
+        differentiate(g)
+        if g.chance(0.3):
+            g.operate(g.rng.choices(OPERATORS, WEIGHTS)[0])
+    return tuple(g.program)
+
+
+def differentiate(g: Generator) -> None:
+    """A backward pass, or gradients as tensors, which later statements use: second-order gradients."""
+    leaves = {s.target for s in g.program if s.leaf}
+    names = [name for name in g.names(lambda x: x.requires_grad) if name not in leaves or g.chance(0.1)]
+    y = g.newest(names)
+    if y is None:
+        return
+    passing = g.chance(0.5)
+    upstream = "" if g.value(y).numel() == 1 and g.chance(0.5) else g.like(y, requires_grad=False)
+    if passing:
+        g.add(Statement(f"{y}.backward({upstream}{g.options(0.4, retain_graph=True)})".replace("(, ", "(")))
+        return
+    names = g.names(lambda x: x.requires_grad)
+    inputs = g.rng.sample(names, min(len(names), g.rng.randint(1, 3)))
+    upstream = f", [{upstream}]" if upstream else ""
+    options = g.options(0.6, create_graph=True) + g.options(0.2, retain_graph=g.flag()) + g.options(0.9, allow_unused=True)
+    g.add(Statement(f"lib.autograd.grad([{y}], [{', '.join(inputs)}]{upstream}{options})", g.new_name()))
+
+
+def change(g: Generator) -> None:
+    """A change in place, of a tensor, a view or a gradient."""
+    x = g.existing(lambda x: x.numel() == x.untyped_storage().nbytes() // x.element_size() or g.chance(0.7))
+    if x is None:
+        return
+    value = g.value(x)
+    no_grad = value.requires_grad and not g.chance(0.02) or g.chance(0.3)
+    other = g.pick(g.number(), g.broadcasting(x))
+    if other[0] == "x":
+        if g.value(other).requires_grad:
+            no_grad = True
+        if g.shares_memory(x, other):
+            other = f"{other}.clone()"
+    code = g.pick(
+        f"{x}.add_({other}{g.options(0.3, alpha=g.number())})", f"{x}.sub_({other})", f"{x}.mul_({other})",
+        f"{x}.div_({other})", f"{x}.zero_()", f"{x}.fill_({g.number()})",
+        f"{x}.copy_({other if other[0] == 'x' else g.like(x, requires_grad=False)})", f"{x}[...] = {other}",
+        f"{x} {g.pick('+', '-', '*', '/')}= {other}" if not value.requires_grad else f"{x}.zero_()",
+        f"{x}[{index(g, value.shape, assigned=True)}] = {g.number()}",
+        f"{x}[{index(g, value.shape, assigned=True)}].{g.pick('add_(1)', 'mul_(2)', 'fill_(3)', 'zero_()')}",
+    )  # fmt: skip
+    g.add(Statement(code, no_grad=no_grad))
+
+
+def index(g: Generator, shape: tuple[int, ...], assigned: bool = False) -> str:
+    """An index of every kind. Where it is assigned to, without repeated elements, whose order torch leaves open."""
+    parts, left = [], list(shape)
+    fancy = 0
+    while left and len(parts) < 4 and not (parts and g.chance(0.3)):
+        size = left[0]
+        what = g.rng.choices(["int", "slice", "None", "list", "tensor", "mask", "masks", "bool", "0-d"],
+                             [6, 8, 2, 2, 3, 2, 1, 0.4, 0.6])[0]  # fmt: skip
+        if what == "None":
+            parts.append("None")
+            continue
+        if what == "bool":
+            parts.append(g.flag())
+            continue
+        left.pop(0)
+        if what in ("int", "0-d"):
+            i = g.rng.randrange(-size, size) if size and not g.chance(0.01) else size
+            parts.append(str(i) if what == "int" else f"lib.tensor({i})")
+        elif what == "slice":
+            start, stop = (g.pick("", g.rng.randint(-size - 1, size + 1)) for _ in range(2))
+            parts.append(f"{start}:{stop}" + g.pick("", "", ":1", ":2", ":3"))
+        elif what in ("mask", "masks"):
+            sizes = (size, left.pop(0)) if what == "masks" and left else (size,)
+            values = np.array([g.chance(0.5) for _ in range(prod(sizes))], bool).reshape(sizes)
+            dtype = g.pick("bool", "bool", "bool", "lib.uint8")
+            parts.append(f"lib.tensor({values.tolist()}, dtype={dtype})" if values.size else "...")
+        elif size and assigned:
+            parts.append(str(g.rng.sample(range(size), g.rng.randint(1, size))))
+        elif size:
+            count = g.pick((), (1,), (2,), (3,), (2, 1), (0,)) if what == "tensor" else (g.rng.randint(1, 3),)
+            literal = g.index_literal(-size, size, count, g.pick("lib.int64", "lib.int64", "lib.int32"))
+            parts.append(literal if what == "tensor" else literal[len("lib.tensor(") : literal.index(", dtype")])
+        else:
+            parts.append(":")
+        fancy += what not in ("int", "slice")
+        if assigned and fancy:
+            break
+    if g.chance(0.15) and not any("..." in part for part in parts):
+        parts.insert(g.rng.randint(0, len(parts)), "...")
+    return ", ".join(parts) or "..."
+
+
+# --- operators: element by element --------------------------------------------------------------------------
+
+
+@operator(10)
+def arithmetic(g: Generator) -> str:
+    x = g.tensor()
+    other = g.number() if g.chance(0.25) else g.broadcasting(x)
+    if g.chance(0.2):
+        method = g.pick("add", "sub")
+        return f"{x}.{method}({other}{g.options(0.5, alpha=g.number())})"
+    a, b = (x, other) if g.chance(0.6) else (other, x)
+    sign = g.rng.choices(["+", "-", "*", "/", "**", "%", "//"], [4, 4, 5, 4, 2, 1, 1])[0]
+    return f"({a} // {b}).detach()" if sign == "//" else f"({a} {sign} {b})"
+
+
+@operator(2)
+def comparison(g: Generator) -> str:
+    x = g.tensor()
+    if g.chance(0.2):
+        return f"lib.{g.pick('isnan', 'isinf', 'isfinite')}({x})"
+    if g.chance(0.15):
+        return f"{x}.isclose({g.like(x)}{g.options(rtol=0.1, atol=0.5, equal_nan=True)})"
+    return f"({x} {g.pick('==', '!=', '<', '<=', '>', '>=')} {g.number() if g.chance(0.3) else g.broadcasting(x)})"
+
+
+@operator(1)
+def bits(g: Generator) -> str:
+    x = g.tensor(kinds="ib")
+    if g.chance(0.25):
+        return f"(~{x})"
+    return f"({x} {g.pick('&', '|', '^')} {g.pick('True', '3') if g.chance(0.3) else g.broadcasting(x)})"
+
+
+@operator(8)
+def unary(g: Generator) -> str:
+    if g.chance(0.1):  # constants in tinycnn: docs/design.md, "Step functions"
+        return f"{g.tensor()}.{g.pick('sign', 'floor', 'ceil', 'round')}().detach()"
+    x = g.tensor(largest=20 if g.chance(0.7) else inf)
+    name = g.pick("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "neg")
+    return f"lib.{name}({x})" if g.chance(0.3) or name == "erf" else f"{x}.{name}()"
+
+
+@operator(5)
+def activation(g: Generator) -> str:
+    x = g.floating() if g.chance(0.9) else g.tensor()
+    inplace = ", inplace=True" if not g.value(x).requires_grad and g.chance(0.1) else ""
+    return g.pick(
+        f"F.relu({x}{inplace})", f"F.leaky_relu({x}, {g.pick('0.1', '-0.5', '2')}{inplace})", f"F.silu({x}{inplace})",
+        f"F.elu({x}, {g.pick('1.0', '0.5')}{inplace})", f"F.gelu({x}{g.options(approximate=repr('tanh'))})",
+        f"F.hardswish({x}{inplace})", f"F.logsigmoid({x})", f"F.sigmoid({x})", f"F.tanh({x})",
+        f"F.softplus({x}{g.options(beta=g.pick('2', '0.5'), threshold=g.pick('20', '1'))})",
+        f"F.dropout({x}, 0.5, training=False)", f"F.{g.pick('dropout1d', 'dropout2d')}({x}, 0.5, False)",
+        f"F.dropout({x}, {g.pick('0.0', '1.0')}, training=True)",
+    )  # fmt: skip
+
+
+@operator(6)
+def selection(g: Generator) -> str:
+    x = g.tensor()
+    y = g.number() if g.chance(0.2) else g.broadcasting(x)
+    mask = g.leaf(tuple(1 if g.chance(0.2) else size for size in g.value(x).shape), "bool")
+    bounds = [g.number() if g.chance(0.6) else g.broadcasting(x) for _ in range(2)]
+    return g.pick(
+        f"lib.where({mask}, {x}, {y})", f"{x}.where({mask}, {y})", f"lib.maximum({x}, {g.broadcasting(x)})",
+        f"lib.minimum({g.broadcasting(x)}, {x})", f"{x}.masked_fill({mask}, {g.number()})",
+        f"{x}.clamp(min={bounds[0]})", f"{x}.clamp({bounds[0]}, {bounds[1]})", f"{x}.clamp(max={bounds[0]})",
+        f"{x}.{g.pick('max', 'min')}({g.broadcasting(x)})",
+    )  # fmt: skip
+
+
+# --- operators: along dimensions ----------------------------------------------------------------------------
+
+
+@operator(8)
+def reduction(g: Generator) -> str:
+    x = g.tensor()
+    name = g.pick("sum", "sum", "mean", "mean", "var", "std", "amax", "amin", "all", "any", "norm", "logsumexp")
+    keepdim = g.options(0.3, keepdim=g.flag())
+    if name == "logsumexp":
+        return f"{x}.logsumexp({g.dims(x)}{keepdim})"
+    if g.chance(0.3):
+        return f"{x}.{name}()"
+    if name == "norm":
+        return f"{x}.norm({g.pick('2', '1', '3', 'inf', '0.5', repr('fro'))}, dim={g.dims(x)}{keepdim})"
+    if name in ("var", "std"):
+        keepdim += g.options(0.4, correction=g.pick(0, 1, 2))
+    if name in ("sum", "mean"):
+        keepdim += g.options(0.1, dtype=g.pick("lib.float64", "lib.float32"))
+    return f"{x}.{name}({g.dims(x)}{keepdim})"
+
+
+@operator(4)
+def extremum(g: Generator) -> str:
+    x = g.tensor()
+    name = g.pick("max", "min", "argmax", "argmin")
+    return f"{x}.{name}({'' if g.chance(0.2) else g.dims(x, several=False) + g.options(0.3, keepdim=g.flag())})"
+
+
+@operator(4)
+def along(g: Generator) -> str | None:
+    x = g.floating() if g.chance(0.8) else g.tensor()
+    dim, value = g.dim(x), g.value(x)
+    name = g.pick("softmax", "log_softmax", "cumsum", "sort", "argsort", "topk")
+    if name in ("softmax", "log_softmax", "cumsum"):
+        return f"{x}.{name}({dim})" if g.chance(0.7) or name == "cumsum" else f"F.{name}({x}, {dim})"
+    if value.unique().numel() != value.numel():
+        return None  # of equal elements torch does not say which comes first
+    if name == "topk":
+        size = value.shape[dim] if -value.ndim <= dim < value.ndim else 1
+        return f"{x}.topk({g.rng.randint(0, size)}, {dim}{g.options(largest=g.flag())})"
+    return f"{x}.{name}({dim}{g.options(descending=g.flag())})"
+
+
+# --- operators: shapes --------------------------------------------------------------------------------------
+
+
+@operator(10)
+def reshaping(g: Generator) -> str | None:
+    x = g.tensor()
+    value = g.value(x)
+    ndim, shape = value.ndim, tuple(value.shape)
+    order = g.rng.sample(range(ndim), ndim)
+    d = g.dim(x)
+    splits = [k for k in range(1, 8) if value.numel() % k == 0]
+    sizes = (g.pick(splits), -1) if value.numel() else (0, g.size())
+    factors = [k for k in range(1, 8) if ndim and -ndim <= d < ndim and shape[d] % k == 0]
+    return g.pick(
+        g.may_view(x, f"{x}.{g.pick('reshape', 'view')}({g.pick(sizes, sizes[::-1], (-1,))})"),
+        g.may_view(x, f"{x}.flatten({g.pick('', g.rng.randrange(max(ndim, 1)))})"),
+        g.may_view(x, f"{x}.unflatten({d}, {(g.pick(factors), -1)})") if factors else None,
+        g.may_view(x, f"{x}.contiguous()"),
+        f"{x}.squeeze({g.pick('', d, g.dims(x))})", f"{x}.unsqueeze({g.rng.randint(-ndim - 1, ndim)})",
+        f"{x}.permute({tuple(order)})", f"{x}.transpose({g.dim(x)}, {g.dim(x)})",
+        f"{x}.t()" if ndim <= 2 or g.chance(0.1) else f"{x}.transpose(0, -1)",
+        f"{x}.flip({g.dims(x)})", f"{x}.detach()", f"{x}.clone()",
+    )  # fmt: skip
+
+
+@operator(6)
+def sizing(g: Generator) -> str | None:
+    x = g.tensor()
+    value = g.value(x)
+    ndim = value.ndim
+    grown = tuple(g.pick(2, 3, -1) if size == 1 else g.pick(size, -1) for size in value.shape)
+    kept = tuple(1 if g.chance(0.4) else size for size in value.shape)[g.rng.randint(0, ndim) if g.chance(0.3) else 0 :]
+    return g.pick(
+        f"{x}.expand({g.pick((), (2,), (1, 3)) + grown})", f"{x}.expand_as({g.broadcasting(x)})",
+        f"{x}.repeat({tuple(g.pick(1, 1, 2, 2, 0) for _ in range(ndim + g.pick(0, 0, 1)))})",
+        f"{x}.sum_to_size({kept})", f"{x}.{g.pick('tril', 'triu')}({g.rng.randint(-2, 2)})",
+        f"{x}.split({g.pick(1, 2, 3)}, {g.dim(x)})", f"{x}.chunk({g.pick(1, 2, 3)}, {g.dim(x)})",
+        f"lib.{g.pick('zeros', 'ones')}_like({x})", f"lib.full_like({x}, {g.number()})",
+    )  # fmt: skip
+
+
+@operator(3)
+def joining(g: Generator) -> str:
+    x = g.tensor(ndim=range(5))
+    shape = tuple(g.value(x).shape)
+    same = g.existing(lambda y: tuple(y.shape) == shape)
+    y = g.pick(x, same, g.leaf(shape)) or x
+    d = g.dim(x)
+    if g.chance(0.3) and shape and -len(shape) <= d < len(shape):
+        other = list(shape)
+        other[d] = g.size()
+        y = g.leaf(tuple(other))
+        return f"lib.cat([{x}, {y}], {d})"
+    return f"lib.{g.pick('cat', 'stack')}([{x}, {y}], {d})"
+
+
+@operator(3)
+def casting(g: Generator) -> str:
+    x = g.tensor(largest=100)
+    dtype = g.pick(*DTYPES)
+    return f"{x}.to({'bool' if dtype == 'bool' else f'lib.{dtype}'})"
+
+
+@operator(10)
+def indexing(g: Generator) -> str:
+    x = g.tensor(ndim=range(1, 6)) if g.chance(0.95) else g.tensor()
+    return f"{x}[{index(g, tuple(g.value(x).shape))}]"
+
+
+@operator(2)
+def gathering(g: Generator) -> str:
+    if g.chance(0.2):
+        return f"F.one_hot({g.leaf(g.shape(g.pick(0, 1, 2)), 'int64', 0, 3)}, {g.pick(-1, 4, 5)})"
+    x = g.tensor(ndim=range(4))
+    shape, d = tuple(g.value(x).shape), g.dim(x)
+    size = shape[d] if shape and -len(shape) <= d < len(shape) else 1
+    places = tuple(g.rng.randint(1, 3) if i == d % max(len(shape), 1) else g.rng.randint(0, s) if g.chance(0.2) else s
+                   for i, s in enumerate(shape))  # fmt: skip
+    return f"{x}.gather({d}, {g.leaf(places, 'int64', 0, max(size - 1, 0))})"
+
+
+# --- operators of networks ----------------------------------------------------------------------------------
+
+
+@operator(6)
+def product(g: Generator) -> str:
+    x = g.tensor(ndim=range(5)) if g.chance(0.1) else g.floating(ndim=range(1, 5), largest=100)
+    value = g.value(x)
+    dtype = dtype_of(value)
+    inner = value.shape[-1] if value.ndim else 1
+    if g.chance(0.3):
+        weight = g.leaf((g.pick(1, 2, 4), inner), dtype)
+        bias = f", {g.leaf(tuple(g.value(weight).shape[:1]), dtype)}" if g.chance(0.6) else ""
+        return f"F.linear({x}, {weight}{bias})"
+    batch = tuple(1 if g.chance(0.3) else size for size in value.shape[:-2]) if g.chance(0.5) else ()
+    y = g.leaf(g.pick((inner,), (*batch, inner, g.size()), (*batch, inner, 3)), dtype)
+    if g.chance(0.3):
+        x, y = f"{y}.transpose(0, -1)", f"{x}.transpose(0, -1)"
+    return f"({x} @ {y})" if g.chance(0.6) else f"lib.matmul({x}, {y})"
+
+
+def images(g: Generator, dims: int, unbatched: bool = True) -> str:
+    """(N, C, ...) or (C, ...) with `dims` spatial dimensions."""
+    ndim = dims + 2 - (unbatched and g.chance(0.15))
+    found = g.existing(lambda x: x.ndim == ndim and x.is_floating_point()) if g.chance(0.6) else None
+    spatial = [g.rng.randint(2, 7 if dims < 3 else 4) for _ in range(dims)]
+    return found or g.leaf((*(g.pick(1, 2, 3) for _ in range(ndim - dims)), *spatial), requires_grad=g.chance(0.7))
+
+
+def sizes(g: Generator, dims: int, *options: int) -> Any:
+    """One of the options, or one for each spatial dimension."""
+    return tuple(g.pick(*options) for _ in range(dims)) if g.chance(0.3) else g.pick(*options)
+
+
+@operator(6)
+def convolution(g: Generator) -> str:
+    dims = g.rng.choices([1, 2, 3], [3, 5, 1])[0]
+    x = images(g, dims)
+    value = g.value(x)
+    channels = value.shape[-dims - 1]
+    transposed = g.chance(0.35)
+    groups = g.pick([k for k in (1, 1, 2, 3) if channels % k == 0])
+    outputs = groups * g.pick(1, 2)
+    kernel = tuple(g.pick(1, 2, 3) for _ in range(dims))
+    first, second = (channels, outputs // groups) if transposed else (outputs, channels // groups)
+    weight = g.leaf((first, second, *kernel), dtype_of(value))
+    bias = g.leaf((outputs,), dtype_of(value)) if g.chance(0.5) else "None"
+    options = g.options(0.4, stride=sizes(g, dims, 1, 2, 3), dilation=sizes(g, dims, 1, 2), groups=groups)
+    if groups > 1 and "groups" not in options:
+        options += f", groups={groups}"
+    if transposed:
+        options += g.options(0.4, padding=sizes(g, dims, 0, 1), output_padding=sizes(g, dims, 0, 1))
+        return f"F.conv_transpose{dims}d({x}, {weight}, {bias}{options})"
+    padding = g.pick(sizes(g, dims, 0, 1, 2), repr("valid"), repr("same") if "stride" not in options else 1)
+    return f"F.conv{dims}d({x}, {weight}, {bias}{options}{g.options(0.6, padding=padding)})"
+
+
+@operator(5)
+def pooling(g: Generator) -> str:
+    dims = g.rng.choices([1, 2, 3], [3, 5, 1])[0]
+    x = images(g, dims) if g.chance(0.9) else g.tensor(ndim=dims + 2)
+    what = g.pick("max", "avg", "adaptive_max", "adaptive_avg", "unpool")
+    if what.startswith("adaptive"):
+        size = tuple(g.pick(1, 2, 3) for _ in range(dims)) if dims == 1 or g.chance(0.5) else g.pick(1, 2, 3)
+        return f"F.{what}_pool{dims}d({x}, {size}{', return_indices=True' if what[-3:] == 'max' and g.chance(.3) else ''})"
+    kernel = sizes(g, dims, 1, 2, 3)
+    options = g.options(0.4, stride=sizes(g, dims, 1, 2, 3), padding=sizes(g, dims, 0, 1))
+    if what == "unpool":
+        return f"F.max_unpool{dims}d(*F.max_pool{dims}d({x}, {g.pick(1, 2)}, return_indices=True), 2)"
+    options += g.options(0.3, ceil_mode=g.flag())
+    if what == "avg":
+        return f"F.avg_pool{dims}d({x}, {kernel}{options}{g.options(0.3, count_include_pad=g.flag())})"
+    # torch reads memory that is not its own where a dilated window lies wholly in the padding.
+    if min(g.value(x).shape[-dims:], default=0) >= 2:
+        options += g.options(0.3, dilation=sizes(g, dims, 1, 2))
+    return f"F.max_pool{dims}d({x}, {kernel}{options}{g.options(0.3, return_indices=True)})"
+
+
+@operator(4)
+def normalisation(g: Generator) -> str:
+    x = images(g, g.pick(0, 1, 2), unbatched=False) if g.chance(0.8) else g.floating(ndim=range(1, 5))
+    value = g.value(x)
+    dtype = dtype_of(value)
+    channels = (value.shape[1],) if value.ndim > 1 else (1,)
+    weight, bias = (g.leaf(channels, dtype) if g.chance(0.5) else "None" for _ in range(2))
+    eps = g.options(0.2, eps=0.1)
+    what = g.pick("batch", "batch", "layer", "group", "instance")
+    if what in ("batch", "instance"):
+        mean, var = "None", "None"
+        if g.chance(0.5):
+            mean = g.leaf(channels, dtype, -1, 1, requires_grad=False)
+            var = g.leaf(channels, dtype, 0.5, 2, requires_grad=False)
+        flag = g.pick("True", "False")
+        return f"F.{what}_norm({x}, {mean}, {var}, {weight}, {bias}, {flag}{g.options(0.3, momentum=0.3)}{eps})"
+    if what == "group":
+        groups = g.pick([k for k in (1, 2, 3) if channels[0] % k == 0])
+        return f"F.group_norm({x}, {groups}, {weight}, {bias}{eps})"
+    last = tuple(value.shape)[-g.rng.randint(1, min(value.ndim, 2)) :]
+    weight, bias = (g.leaf(last, dtype) if g.chance(0.5) else "None" for _ in range(2))
+    return f"F.layer_norm({x}, {last}, {weight}, {bias}{eps})"
+
+
+@operator(5)
+def loss(g: Generator) -> str:
+    reduction = g.options(0.6, reduction=repr(g.pick("mean", "sum", "none")))
+    if g.chance(0.5):
+        x = g.floating(ndim=range(4))
+        y = g.like(x) if g.chance(0.9) else g.broadcasting(x)
+        name = g.pick("mse_loss", "l1_loss", "smooth_l1_loss", "binary_cross_entropy", "with_logits")
+        if name == "smooth_l1_loss":
+            return f"F.smooth_l1_loss({x}, {y}{reduction}{g.options(0.4, beta=g.pick('0.5', '2.0', '0.0'))})"
+        if name in ("mse_loss", "l1_loss"):
+            return f"F.{name}({x}, {y}{reduction})"
+        target = g.like(x, 0, 1, requires_grad=g.chance(0.2))
+        weight = f", {g.like(x, 0, 2, requires_grad=False)}" if g.chance(0.3) else ""
+        if name == "binary_cross_entropy":
+            return f"F.binary_cross_entropy({x}.sigmoid(), {target}{weight}{reduction})"
+        positive = g.options(0.3, pos_weight=g.like(x, 0.5, 2, requires_grad=False))
+        return f"F.binary_cross_entropy_with_logits({x}, {target}{weight}{reduction}{positive})"
+    x = g.floating(ndim=range(1, 5))
+    shape, dtype = tuple(g.value(x).shape), dtype_of(g.value(x))
+    classes = shape[min(1, len(shape) - 1)]
+    places = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    name = g.pick("cross_entropy", "cross_entropy", "nll_loss")
+    weight = f", {g.leaf((classes,), dtype, 0.1, 2, requires_grad=g.chance(0.05))}" if g.chance(0.3) else ""
+    if name == "cross_entropy":
+        reduction += g.options(0.25, label_smoothing="0.1")
+        if g.chance(0.25):
+            return f"F.cross_entropy({x}, {g.like(x, 0, 1)}{weight}{reduction})"
+    target = g.leaf(places, "int64" if g.chance(0.9) else "uint8", 0, max(classes - 1, 0))
+    ignored = g.options(0.3, ignore_index=g.pick(0, 1))
+    return f"F.{name}({x}, {target}{weight}{reduction}{ignored})"
+
+
+@operator(4)
+def resizing(g: Generator) -> str | None:
+    dims = g.rng.choices([1, 2, 3], [3, 5, 1])[0]
+    x = images(g, dims, unbatched=False) if g.chance(0.9) else g.tensor(ndim=dims + 2)
+    shape = tuple(g.value(x).shape)
+    if g.chance(0.35):
+        count = g.rng.randint(1, dims)
+        mode = g.pick("constant", "constant", "reflect", "replicate", "circular")
+        low = -1 if mode == "constant" and g.chance(0.2) else 0
+        amounts = tuple(g.rng.randint(low, 2) for _ in range(2 * (count if mode == "constant" else dims)))
+        value = g.options(0.5, value=g.number()) if mode == "constant" else ""
+        return f"F.pad({x}, {amounts}, {mode!r}{value})"
+    if g.chance(0.5):
+        mode = g.pick("nearest", ["linear", "bilinear", "trilinear"][dims - 1])
+        how = f"size={sizes(g, dims, 1, 2, 3, 5)}" if g.chance(0.6) else f"scale_factor={g.pick('2', '0.5', '1.7')}"
+        align = g.options(0.5, align_corners=g.flag()) if mode != "nearest" else ""
+        return f"F.interpolate({x}, {how}, mode={mode!r}{align})"
+    if dims != 2:
+        return None
+    factor = g.pick(1, 2)
+    kernel = tuple(g.pick(1, 2) for _ in range(2))
+    folded = g.leaf((shape[0], 2 * kernel[0] * kernel[1], (4 - kernel[0]) * (5 - kernel[1])), dtype_of(g.value(x)))
+    options = g.options(0.3, dilation=g.pick(1, 2), padding=g.pick(0, 1), stride=g.pick(1, 2))
+    return g.pick(
+        f"F.pixel_shuffle({g.leaf((shape[0], 2 * factor**2, 2, 3))}, {factor})",
+        f"F.pixel_unshuffle({g.leaf((shape[0], 2, 2 * factor, 3 * factor))}, {factor})",
+        f"F.unfold({x}, {kernel}{options})", f"F.fold({folded}, (3, 4), {kernel})",
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Runs a program with one library, statement by statement, and notes what can be seen."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import inf, nan
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.fuzz.program import Program, Statement
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+
+
+class Float64:
+    """torch, with float64 for every floating-point dtype: what the values would be without rounding."""
+
+    float16 = float32 = torch.float64
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
+FLOAT64 = Float64()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A tensor as a user sees it."""
+
+    array: np.ndarray
+    dtype: str
+    requires_grad: bool
+
+
+@dataclass
+class Step:
+    """What one statement did: it raised, or left these tensors. "d x3" is the gradient that reached x3."""
+
+    error: Exception | None = None
+    tensors: dict[str, Seen | None] = field(default_factory=dict)
+
+
+Trace = list[Step]
+
+
+@functools.lru_cache(4096)
+def compiled(source: str) -> CodeType:
+    return compile(source, "<program>", "exec")
+
+
+def seen(tensor: Any) -> Seen:
+    array = np.array(tensor.detach().numpy())
+    return Seen(array, str(tensor.dtype).removeprefix("torch."), tensor.requires_grad)
+
+
+class Interpreter:
+    """Executes statements with `lib`.
+
+    With `follow`, the trace of the same program with tinycnn, torch goes on after each statement with tinycnn's values
+    in place of its own, and in a backward pass with tinycnn's gradients: so each operator and each step backwards is
+    compared for the same inputs, bit for bit, and differences of rounding neither add up nor decide a comparison.
+    """
+
+    def __init__(self, lib: Any, follow: Trace | None = None, watch: bool = False):
+        self.lib, self.follow, self.watch = lib, follow, watch
+        self.names: dict[str, Any] = {"lib": lib, "F": lib.nn.functional, "inf": inf, "nan": nan}
+        self.trace: Trace = []
+
+    def execute(self, statement: Statement) -> Step:
+        step = Step()
+        self.trace.append(step)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # NumPy's of overflow, torch's of .grad
+                exec(compiled(statement.source), self.names)
+        except Exception as error:
+            step.error = error
+            self.names.pop(statement.target, None)
+            return step
+        # A change in place may show in any tensor, a backward pass in any gradient.
+        names = [statement.target] if statement.target else [n for n in self.names if n[0] == "x"]
+        for name, tensor in self.tensors(names):
+            step.tensors[name] = None if tensor is None else seen(tensor)
+            if tensor is not None and statement.target and self.watch and tensor.requires_grad:
+                tensor.register_hook(functools.partial(self._gradient, name))
+        self._follow()
+        return step
+
+    def tensors(self, names: list[str]) -> Iterator[tuple[str, Any]]:
+        """Every tensor that the names give, by the expression for it."""
+        for name in names:
+            value = self.names.get(name)
+            pairs = enumerate(value) if isinstance(value, (tuple, list)) else [(None, value)]
+            for i, tensor in pairs:
+                label = name if i is None else f"{name}[{i}]"
+                yield label, tensor
+                grad = getattr(tensor, "grad", None)
+                if grad is not None:
+                    yield f"{label}.grad", grad
+
+    def _gradient(self, name: str, gradient: Any) -> Any:
+        """A hook: notes the gradient of a tensor, and goes on with tinycnn's."""
+        if gradient is None:  # torch, where nothing reaches the tensor
+            return None
+        step = self.trace[-1]
+        step.tensors[f"d {name}"] = seen(gradient)
+        other = self._other(f"d {name}", gradient)
+        if other is None:
+            return None
+        difference = torch.from_numpy(other).to(gradient.dtype) - gradient.detach()
+        return gradient + difference.nan_to_num(0, 0, 0)
+
+    def _other(self, name: str, tensor: Any) -> np.ndarray | None:
+        """tinycnn's values of a tensor, if they are of the same shape and differ in a bit."""
+        if self.follow is None or (other := self.follow[len(self.trace) - 1].tensors.get(name)) is None:
+            return None
+        mine = tensor.detach().numpy()
+        if mine.shape != other.array.shape or np.array_equal(mine, other.array, equal_nan=mine.dtype.kind == "f"):
+            return None
+        return other.array
+
+    def _follow(self) -> None:
+        for name, tensor in self.tensors([n for n in self.names if n[0] == "x"]):
+            if tensor is not None and (other := self._other(name, tensor)) is not None:
+                with contextlib.suppress(RuntimeError):  # an expanded tensor: what it repeats has been set
+                    tensor.data.copy_(torch.from_numpy(other))
+
+
+def run(program: Program, lib: Any, follow: Trace | None = None, watch: bool = False,
+        around: Callable[[], Any] = contextlib.nullcontext) -> Trace:  # fmt: skip
+    """The trace of a program. `watch` notes the gradient of every tensor in every backward pass."""
+    interpreter = Interpreter(lib, follow, watch)
+    default = torch.get_default_dtype()
+    try:
+        if lib is FLOAT64:
+            torch.set_default_dtype(torch.float64)
+        with around():
+            for statement in program:
+                interpreter.execute(statement)
+    finally:
+        torch.set_default_dtype(default)
+    return interpreter.trace
