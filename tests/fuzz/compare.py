@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,12 @@ class Difference:
     name: str  # the tensor
     ours: Any
     theirs: Any
+    overlaps: bool = False  # whether what a statement changes in place repeats elements in memory
+    empty: bool = False  # whether the result has no elements
+
+    @property
+    def in_backward(self) -> bool:
+        return self.is_gradient or ".grad(" in self.statement.code
 
     @property
     def dtype(self) -> str:
@@ -76,27 +82,48 @@ class Known:
     applies: Callable[[Difference], bool]
 
 
-def _message(error: Any, *patterns: str) -> bool:
-    return isinstance(error, Exception) and any(re.search(pattern, str(error)) for pattern in patterns)
+def raises(message: str, by: str = "tinycnn") -> Callable[[Difference], bool]:
+    """Whether one library raised this error, and the other none."""
+
+    def applies(difference: Difference) -> bool:
+        error, other = difference.ours, difference.theirs
+        if by == "torch":
+            error, other = other, error
+        return difference.kind == "raises" and other is None and bool(re.search(message, str(error)))
+
+    return applies
 
 
-def _raises(difference: Difference, ours: str | None = None, theirs: str | None = None) -> bool:
-    """Whether one library raised an error of this message and the other did not."""
-    return difference.kind == "raises" and (
-        _message(difference.ours, ours) if ours is not None else _message(difference.theirs, theirs or "")
-    )
+def _constant(difference: Difference) -> bool:
+    """Whether a gradient is constant in tinycnn, and for torch depends on its inputs by a factor of 0."""
+    ours, theirs = difference.ours, difference.theirs
+    if difference.kind == "requires_grad":
+        return difference.in_backward and not ours.requires_grad
+    return difference.kind == "missing" and difference.in_backward and ours is None and not theirs.array.any()
 
 
 KNOWN = (
     Known(
         "`view` copies where torch refuses",
-        lambda d: _raises(d, theirs="view size is not compatible with input tensor's size and stride"),
+        raises("view size is not compatible with input tensor's size and stride", by="torch"),
     ),
-    Known(
-        "The mean of a loss over an empty batch raises an error, where torch returns nan.",
-        lambda d: _raises(d, ours="mean of no (elements|targets)|empty batch"),
-    ),
-)
+    Known("A change in place of an expanded tensor is an error; torch lets some pass.",
+          lambda d: d.overlaps and raises("an expanded tensor repeats its elements")(d)),
+    Known("A change in place of a part that `split` or `chunk` gave",
+          raises("This view is the output of a function that returns multiple views", by="torch")),
+    Known("An operator may keep another of its tensors for the backward pass than torch's",
+          raises("was changed in place after the forward pass")),
+    Known("Step functions (`sign`, `floor`, `ceil`, `round`, `//`) give constants.", _constant),
+    Known("torch gives them a gradient of zeros, or none.", raises("this tensor needs no gradient|has requires_grad=False")),
+    Known("Losses refuse a target of another shape than the input's; torch broadcasts some, with a warning.",
+          raises("expected a target of the input's shape")),
+    Known("The mean of a loss over an empty batch raises an error, where torch returns nan.",
+          raises("mean of no (elements|targets)|empty batch")),
+    Known("Operators that torch lacks for float16 or booleans on a CPU are there.",
+          raises("not implemented for '(Half|Bool)'", by="torch")),
+    Known("An index out of range is an error where the result is empty, too.",
+          lambda d: raises("index .* is out of bounds")(d) and d.empty),
+)  # fmt: skip
 
 
 # --- comparing --------------------------------------------------------------------------------------------
@@ -115,22 +142,28 @@ def differences(program: Program, watch: bool = False) -> Iterator[Difference]:
     for each in found:
         if _is_refusal(each) and _right_where_torch_refuses(program, each, ours, watch):
             return
-        if any(known.applies(each) for known in KNOWN):
-            return
-        yield each
+        if not any(known.applies(each) for known in KNOWN):
+            yield each
 
 
-def _is_refusal(difference: Difference) -> bool:
-    """Whether torch refuses a backward pass for a change in place, and tinycnn does not."""
-    return _raises(difference, theirs="modified by an inplace operation")
+# torch refuses a backward pass, because of a change in place or because what it needs is freed; tinycnn does not.
+_is_refusal = raises("modified by an inplace operation|backward through the graph a second time", by="torch")
 
 
 def _right_where_torch_refuses(program: Program, refusal: Difference, ours: Trace, watch: bool) -> bool:
     """Whether tinycnn's gradients are those of the values before the change: it need not refuse, then."""
-    upto = program[: refusal.index + 1]
-    theirs = run(upto, torch, ours, watch, torch.autograd.graph.allow_mutation_on_saved_tensors)
-    exact = run(upto, FLOAT64, ours, watch, torch.autograd.graph.allow_mutation_on_saved_tensors)
-    return not list(_compared(upto, ours, theirs, exact))
+    program = tuple(_retaining(statement) for statement in program[: refusal.index + 1])
+    around = torch.autograd.graph.allow_mutation_on_saved_tensors
+    theirs, exact = (run(program, lib, ours, watch, around) for lib in (torch, FLOAT64))
+    return not list(_compared(program, ours, theirs, exact))
+
+
+def _retaining(statement: Statement) -> Statement:
+    """The same backward pass, after which everything is kept."""
+    if ".backward(" not in statement.code and ".grad(" not in statement.code:
+        return statement
+    code = re.sub(r", retain_graph=\w+", "", statement.code)
+    return replace(statement, code=f"{code[:-1]}, retain_graph=True)".replace("(, ", "("))
 
 
 def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None) -> Iterator[Difference]:
@@ -141,7 +174,8 @@ def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None)
             yield Difference("error", index, statement, statement.target, a.error, b.error)
             return
         if (a.error is None) != (b.error is None):
-            yield Difference("raises", index, statement, statement.target, a.error, b.error)
+            empty = any(x is not None and x.array.size == 0 for x in b.tensors.values())
+            yield Difference("raises", index, statement, statement.target, a.error, b.error, b.overlaps, empty)
             return
         for seen in a.tensors.values():
             if seen is not None and seen.array.dtype.kind == "f":
@@ -154,7 +188,7 @@ def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None)
             kind = _kind(x, y, scale, exact and exact[index].tensors.get(name))
             if kind:
                 yield Difference(kind, index, statement, name, x, y)
-                if kind != "value":
+                if kind not in ("value", "requires_grad"):
                     return
 
 

@@ -131,8 +131,8 @@ class Generator:
             return self.chance(0.5)
         if dtype in FLOATS:
             return round(self.rng.gauss(0, 1.5) if low is None else self.rng.uniform(low, high or 0), 3)
-        low, high = (0 if dtype == "uint8" else -4, 6) if low is None else (low, high)
-        return self.rng.randint(int(low), int(high or 0))
+        low, high = (-4, 6) if low is None else (low, high)
+        return self.rng.randint(max(int(low), 0) if dtype == "uint8" else int(low), int(high or 0))
 
     def like(self, x: str, low: float | None = None, high: float | None = None, **options: Any) -> str:
         """A new leaf of the shape and dtype of another tensor."""
@@ -200,7 +200,8 @@ class Generator:
     def operate(self, make: Operator) -> None:
         code = make(self)
         if code is not None:
-            self.add(Statement(code, self.new_name(), no_grad=self.chance(0.04)))
+            # Not views: torch's, made under no_grad from a leaf, require a gradient that goes nowhere.
+            self.add(Statement(code, self.new_name(), no_grad=code[0] == "(" and self.chance(0.1)))
 
 
 def memory(x: torch.Tensor) -> int:
@@ -241,18 +242,20 @@ def differentiate(g: Generator) -> None:
     passing = g.chance(0.5)
     upstream = "" if g.value(y).numel() == 1 and g.chance(0.5) else g.like(y, requires_grad=False)
     if passing:
-        g.add(Statement(f"{y}.backward({upstream}{g.options(0.4, retain_graph=True)})".replace("(, ", "(")))
+        g.add(Statement(f"{y}.backward({upstream and upstream + '.clone()'}{g.options(0.4, retain_graph=True)})".replace("(, ", "(")))
         return
     names = g.names(lambda x: x.requires_grad)
     inputs = g.rng.sample(names, min(len(names), g.rng.randint(1, 3)))
-    upstream = f", [{upstream}]" if upstream else ""
+    upstream = f", [{upstream}.clone()]" if upstream else ""
     options = g.options(0.6, create_graph=True) + g.options(0.2, retain_graph=g.flag()) + g.options(0.9, allow_unused=True)
     g.add(Statement(f"lib.autograd.grad([{y}], [{', '.join(inputs)}]{upstream}{options})", g.new_name()))
 
 
 def change(g: Generator) -> None:
     """A change in place, of a tensor, a view or a gradient."""
-    x = g.existing(lambda x: x.numel() == x.untyped_storage().nbytes() // x.element_size() or g.chance(0.7))
+    # What grad() returns may share memory with what it was given, or with each other: which does, is a library's own.
+    own = {memory(x) for s in g.program if ".grad(" in s.code for _, x in g.torch.tensors([s.target]) if x is not None}
+    x = g.existing(lambda x: memory(x) not in own)
     if x is None:
         return
     value = g.value(x)
@@ -593,7 +596,8 @@ def normalisation(g: Generator) -> str:
     value = g.value(x)
     dtype = dtype_of(value)
     channels = (value.shape[1],) if value.ndim > 1 else (1,)
-    weight, bias = (g.leaf(channels, dtype) if g.chance(0.5) else "None" for _ in range(2))
+    # Finite: of an infinite weight, whether the mean is subtracted before or after decides between inf and nan.
+    weight, bias = (g.leaf(channels, dtype, -2, 2) if g.chance(0.5) else "None" for _ in range(2))
     eps = g.options(0.2, eps=0.1)
     what = g.pick("batch", "batch", "layer", "group", "instance")
     if what in ("batch", "instance"):
@@ -607,7 +611,7 @@ def normalisation(g: Generator) -> str:
         groups = g.pick([k for k in (1, 2, 3) if channels[0] % k == 0])
         return f"F.group_norm({x}, {groups}, {weight}, {bias}{eps})"
     last = tuple(value.shape)[-g.rng.randint(1, min(value.ndim, 2)) :]
-    weight, bias = (g.leaf(last, dtype) if g.chance(0.5) else "None" for _ in range(2))
+    weight, bias = (g.leaf(last, dtype, -2, 2) if g.chance(0.5) else "None" for _ in range(2))
     return f"F.layer_norm({x}, {last}, {weight}, {bias}{eps})"
 
 

@@ -11,8 +11,8 @@ FLOATS = ("float64", "float32", "float16")
 DTYPES = (*FLOATS, "int64", "int32", "uint8", "bool")
 LAYOUTS = ("row-major", "column-major", "batch innermost", "sliced", "expanded")
 
-# A tensor of a program: a name, or an item of what a statement returned as a tuple. With .grad where it has one.
-TENSOR = re.compile(r"\bx\d+\b(?:\[\d+\](?=\W|$))?")
+# A tensor of a program: a name, or an item of what a statement returned as a tuple; or the gradient of one.
+TENSOR = re.compile(r"x\d+(\[\d+\])?(\.grad)?")
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.fuzz.program import Program, Statement
+from tests.fuzz.program import TENSOR, Program, Statement
 
 torch.set_num_threads(1)
-warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
 
 
 class Float64:
@@ -47,6 +46,7 @@ class Step:
 
     error: Exception | None = None
     tensors: dict[str, Seen | None] = field(default_factory=dict)
+    overlaps: bool = False  # whether what it changes in place repeats elements in memory
 
 
 Trace = list[Step]
@@ -58,8 +58,9 @@ def compiled(source: str) -> CodeType:
 
 
 def seen(tensor: Any) -> Seen:
-    array = np.array(tensor.detach().numpy())
-    return Seen(array, str(tensor.dtype).removeprefix("torch."), tensor.requires_grad)
+    """By way of a list: an array that tinycnn hands out is watched for changes, which could hide one not counted."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return Seen(np.array(tensor.tolist(), dtype).reshape(tuple(tensor.shape)), dtype, tensor.requires_grad)
 
 
 class Interpreter:
@@ -73,11 +74,16 @@ class Interpreter:
     def __init__(self, lib: Any, follow: Trace | None = None, watch: bool = False):
         self.lib, self.follow, self.watch = lib, follow, watch
         self.names: dict[str, Any] = {"lib": lib, "F": lib.nn.functional, "inf": inf, "nan": nan}
+        self.leaves: set[str] = set()
         self.trace: Trace = []
 
     def execute(self, statement: Statement) -> Step:
         step = Step()
         self.trace.append(step)
+        if self.lib is torch and not statement.target and (changed := TENSOR.match(statement.code)):
+            with contextlib.suppress(Exception):
+                x = eval(changed[0], self.names)
+                step.overlaps = any(size > 1 and stride == 0 for size, stride in zip(x.shape, x.stride()))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # NumPy's of overflow, torch's of .grad
@@ -86,6 +92,8 @@ class Interpreter:
             step.error = error
             self.names.pop(statement.target, None)
             return step
+        if statement.leaf:
+            self.leaves.add(statement.target)
         # A change in place may show in any tensor, a backward pass in any gradient.
         names = [statement.target] if statement.target else [n for n in self.names if n[0] == "x"]
         for name, tensor in self.tensors(names):
@@ -103,9 +111,9 @@ class Interpreter:
             for i, tensor in pairs:
                 label = name if i is None else f"{name}[{i}]"
                 yield label, tensor
-                grad = getattr(tensor, "grad", None)
-                if grad is not None:
-                    yield f"{label}.grad", grad
+                # Whether other names are this very tensor, not a view of it, is a library's own.
+                if label in self.leaves and tensor.grad is not None:
+                    yield f"{label}.grad", tensor.grad
 
     def _gradient(self, name: str, gradient: Any) -> Any:
         """A hook: notes the gradient of a tensor, and goes on with tinycnn's."""
@@ -123,7 +131,7 @@ class Interpreter:
         """tinycnn's values of a tensor, if they are of the same shape and differ in a bit."""
         if self.follow is None or (other := self.follow[len(self.trace) - 1].tensors.get(name)) is None:
             return None
-        mine = tensor.detach().numpy()
+        mine = tensor.detach().numpy(force=True)
         if mine.shape != other.array.shape or np.array_equal(mine, other.array, equal_nan=mine.dtype.kind == "f"):
             return None
         return other.array
