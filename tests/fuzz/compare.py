@@ -19,7 +19,7 @@ TOLERANCE = {"float64": 1e-10, "float32": 3e-6, "float16": 3e-3}
 # In a dtype with fewer bits, tinycnn's error may be this many times torch's: both against float64.
 ERROR_RATIO = 4
 # What tinycnn may raise. Anything else comes from NumPy or Python, and says nothing to the user.
-ERRORS = (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError)
+ERRORS = (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError, ZeroDivisionError)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Difference:
     ours: Any
     theirs: Any
     overlaps: bool = False  # whether what a statement changes in place repeats elements in memory
-    empty: bool = False  # whether the result has no elements
+    empty: bool = False  # whether torch's result has no elements
+    changed: bool = False  # whether an earlier statement changed something in place
 
     @property
     def in_backward(self) -> bool:
@@ -45,7 +46,7 @@ class Difference:
 
     @property
     def is_gradient(self) -> bool:
-        return self.name.startswith("d ") or self.name.endswith(".grad")
+        return is_gradient(self.name)
 
     @property
     def signature(self) -> tuple[str, str]:
@@ -102,25 +103,40 @@ def _constant(difference: Difference) -> bool:
     return difference.kind == "missing" and difference.in_backward and ours is None and not theirs.array.any()
 
 
+def _forgotten(difference: Difference) -> bool:
+    """Whether torch has given a view that was changed in place a new history, so that no gradient reaches it."""
+    return difference.kind == "missing" and difference.theirs is None and difference.in_backward and difference.changed
+
+
+def _lacks_kernel(difference: Difference) -> bool:
+    averages = re.search("avg|linear'|bicubic", difference.statement.code)
+    types = "Half|Bool" if averages else r"\w+"
+    return raises(f"not implemented for '({types})'", by="torch")(difference)
+
+
 KNOWN = (
-    Known(
-        "`view` copies where torch refuses",
-        raises("view size is not compatible with input tensor's size and stride", by="torch"),
-    ),
+    Known("`view` copies where torch refuses",
+          raises("view size is not compatible with input tensor's size and stride", by="torch")),
+    Known("A change in place is not recorded: where gradients are recorded, it is an error.",
+          raises("a change in place is not recorded for gradients")),
     Known("A change in place of an expanded tensor is an error; torch lets some pass.",
           lambda d: d.overlaps and raises("an expanded tensor repeats its elements")(d)),
-    Known("A change in place of a part that `split` or `chunk` gave",
+    Known("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history when it is",
           raises("This view is the output of a function that returns multiple views", by="torch")),
+    Known("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history when it is",
+          _forgotten),
     Known("An operator may keep another of its tensors for the backward pass than torch's",
-          raises("was changed in place after the forward pass")),
+          raises("was changed in place after the forward pass|a second time: what it saved was freed")),
     Known("Step functions (`sign`, `floor`, `ceil`, `round`, `//`) give constants.", _constant),
-    Known("torch gives them a gradient of zeros, or none.", raises("this tensor needs no gradient|has requires_grad=False")),
+    Known("torch gives them a gradient of zeros, or none.",
+          raises("this tensor needs no gradient|has requires_grad=False")),
     Known("Losses refuse a target of another shape than the input's; torch broadcasts some, with a warning.",
           raises("expected a target of the input's shape")),
     Known("The mean of a loss over an empty batch raises an error, where torch returns nan.",
           raises("mean of no (elements|targets)|empty batch")),
-    Known("Operators that torch lacks for float16 or booleans on a CPU are there.",
-          raises("not implemented for '(Half|Bool)'", by="torch")),
+    Known("Some operators torch has on a CPU for fewer dtypes, or without a gradient.", _lacks_kernel),
+    Known("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",
+          raises(r"derivative for .* is not implemented", by="torch")),
     Known("An index out of range is an error where the result is empty, too.",
           lambda d: raises("index .* is out of bounds")(d) and d.empty),
 )  # fmt: skip
@@ -139,9 +155,13 @@ def differences(program: Program, watch: bool = False) -> Iterator[Difference]:
     found = list(_compared(program, ours, theirs, None))
     if any(each.kind == "value" and each.dtype in FLOATS[1:] for each in found):
         found = list(_compared(program, ours, theirs, run(program, FLOAT64, ours, watch)))
+    constant = False
     for each in found:
         if _is_refusal(each) and _right_where_torch_refuses(program, each, ours, watch):
             return
+        if each.kind == "requires_grad" and constant:
+            continue  # it follows from one that is known
+        constant = constant or _constant(each)
         if not any(known.applies(each) for known in KNOWN):
             yield each
 
@@ -167,7 +187,7 @@ def _retaining(statement: Statement) -> Statement:
 
 
 def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None) -> Iterator[Difference]:
-    scale = 1.0
+    scale, changed = 1.0, False
     for index, statement in enumerate(program):
         a, b = ours[index], theirs[index]
         if a.error is not None and not isinstance(a.error, ERRORS):
@@ -185,14 +205,15 @@ def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None)
             if name.startswith("d ") and not (name in a.tensors and name in b.tensors):
                 continue  # one library passes zeros on, the other nothing: leaves show what is lost
             x, y = a.tensors.get(name), b.tensors.get(name)
-            kind = _kind(x, y, scale, exact and exact[index].tensors.get(name))
-            if kind:
-                yield Difference(kind, index, statement, name, x, y)
+            kind = _kind(name, x, y, scale, exact and exact[index].tensors.get(name))
+            if kind and (kind != "requires_grad" or statement.target):
+                yield Difference(kind, index, statement, name, x, y, changed=changed)
                 if kind not in ("value", "requires_grad"):
                     return
+        changed = changed or not statement.target
 
 
-def _kind(x: Seen | None, y: Seen | None, scale: float, exact: Seen | None) -> str:
+def _kind(name: str, x: Seen | None, y: Seen | None, scale: float, exact: Seen | None) -> str:
     if x is None or y is None:
         return "" if x is y else "missing"
     if x.array.shape != y.array.shape:
@@ -201,7 +222,18 @@ def _kind(x: Seen | None, y: Seen | None, scale: float, exact: Seen | None) -> s
         return "dtype"
     if x.requires_grad != y.requires_grad:
         return "requires_grad"
+    if is_gradient(name):
+        # Which of the two a gradient is where its terms are infinite depends on the order in which they are added.
+        x, y = (replace(each, array=_without_signs(each.array)) for each in (x, y))
     return "" if _agree(x.array, y.array, scale, exact) else "value"
+
+
+def is_gradient(name: str) -> bool:
+    return name.startswith("d ") or name.endswith(".grad")
+
+
+def _without_signs(array: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(array), array, np.nan).astype(array.dtype)
 
 
 def _agree(ours: np.ndarray, theirs: np.ndarray, scale: float, exact: Seen | None) -> bool:

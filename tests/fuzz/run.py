@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -80,9 +81,10 @@ class Interpreter:
     def execute(self, statement: Statement) -> Step:
         step = Step()
         self.trace.append(step)
-        if self.lib is torch and not statement.target and (changed := TENSOR.match(statement.code)):
+        if self.lib is torch and not statement.target and (changed := re.match(r"x\d+", statement.code)):
             with contextlib.suppress(Exception):
-                x = eval(changed[0], self.names)
+                x = self.names[changed[0]]
+                x = eval(TENSOR.match(statement.code)[0], self.names) if isinstance(x, tuple) else x
                 step.overlaps = any(size > 1 and stride == 0 for size, stride in zip(x.shape, x.stride()))
         try:
             with warnings.catch_warnings():
