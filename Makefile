@@ -16,7 +16,7 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-emulated test-gpu test-torch lint mutants package bench coursework-release clean
+.PHONY: help train test test-emulated test-gpu test-torch fuzz mutants lint package bench coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ test-gpu: $(VENV)/.installed-test,$(CUDA)  ## the same on a real GPU
 
 test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live comparisons with PyTorch
 	$(VENV_TORCH)/bin/python -m pytest $(ARGS)
+
+fuzz: $(VENV_TORCH)/.installed-test,torch  ## run 1,000 random programs and compare with PyTorch (ARGS="--help")
+	$(VENV_TORCH)/bin/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -18,7 +18,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--programs", type=int, default=1000, help="how many; default 1000")
     parser.add_argument("--seed", type=int, default=0, help="of the first program; the next have the next seeds")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this time")
-    parser.add_argument("--dtype", choices=["float64", "float32", "float16", "mixed"], help="of most tensors; default all")
+    parser.add_argument("--dtype", choices=["float64", "float32", "float16", "mixed"], help="of most tensors")
     parser.add_argument("--show", type=int, default=10, help="minimise and print so many differences; default 10")
     return parser.parse_args(arguments)
 

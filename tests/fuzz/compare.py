@@ -35,14 +35,12 @@ class Difference:
     overlaps: bool = False  # whether what a statement changes in place repeats elements in memory
     empty: bool = False  # whether torch's result has no elements
     changed: bool = False  # whether an earlier statement changed something in place
+    precision: str = ""  # of the coarsest tensor that it was computed from
+    renamed: bool = False  # whether one library returned an input itself, and the other a view of it
 
     @property
     def in_backward(self) -> bool:
         return self.is_gradient or ".grad(" in self.statement.code
-
-    @property
-    def dtype(self) -> str:
-        return self.theirs.dtype if isinstance(self.theirs, Seen) else ""
 
     @property
     def is_gradient(self) -> bool:
@@ -105,7 +103,13 @@ def _constant(difference: Difference) -> bool:
 
 def _forgotten(difference: Difference) -> bool:
     """Whether torch has given a view that was changed in place a new history, so that no gradient reaches it."""
-    return difference.kind == "missing" and difference.theirs is None and difference.in_backward and difference.changed
+    lost = difference.theirs is None if difference.kind == "missing" else difference.kind == "requires_grad"
+    return lost and difference.in_backward and difference.changed
+
+
+def _infinite_logit(difference: Difference) -> bool:
+    wrong = difference.kind == "value" and difference.statement.operator == "binary_cross_entropy_with_logits"
+    return wrong and not np.isnan(difference.ours.array).any()
 
 
 def _lacks_kernel(difference: Difference) -> bool:
@@ -121,10 +125,12 @@ KNOWN = (
           raises("a change in place is not recorded for gradients")),
     Known("A change in place of an expanded tensor is an error; torch lets some pass.",
           lambda d: d.overlaps and raises("an expanded tensor repeats its elements")(d)),
-    Known("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history when it is",
+    Known("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history",
           raises("This view is the output of a function that returns multiple views", by="torch")),
-    Known("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history when it is",
+    Known("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history",
           _forgotten),
+    Known("Where nothing is to do, some operators return their input itself where torch's return a view",
+          lambda d: d.kind == "missing" and d.in_backward and d.renamed),
     Known("An operator may keep another of its tensors for the backward pass than torch's",
           raises("was changed in place after the forward pass|a second time: what it saved was freed")),
     Known("Step functions (`sign`, `floor`, `ceil`, `round`, `//`) give constants.", _constant),
@@ -136,7 +142,10 @@ KNOWN = (
           raises("mean of no (elements|targets)|empty batch")),
     Known("Some operators torch has on a CPU for fewer dtypes, or without a gradient.", _lacks_kernel),
     Known("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",
-          raises(r"derivative for .* is not implemented", by="torch")),
+          raises("derivative for .* is not implemented|tensor does not have a device", by="torch")),
+    Known("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",
+          raises("does not support bool|Boolean inputs not supported", by="torch")),
+    Known("The loss of an infinite logit is infinite or 0, where torch's is nan.", _infinite_logit),
     Known("An index out of range is an error where the result is empty, too.",
           lambda d: raises("index .* is out of bounds")(d) and d.empty),
 )  # fmt: skip
@@ -153,7 +162,7 @@ def differences(program: Program, watch: bool = False) -> Iterator[Difference]:
     ours = run(program, tinycnn, watch=watch)
     theirs = run(program, torch, ours, watch)
     found = list(_compared(program, ours, theirs, None))
-    if any(each.kind == "value" and each.dtype in FLOATS[1:] for each in found):
+    if any(each.kind == "value" and each.precision != "float64" for each in found):
         found = list(_compared(program, ours, theirs, run(program, FLOAT64, ours, watch)))
     constant = False
     for each in found:
@@ -175,19 +184,20 @@ def _right_where_torch_refuses(program: Program, refusal: Difference, ours: Trac
     program = tuple(_retaining(statement) for statement in program[: refusal.index + 1])
     around = torch.autograd.graph.allow_mutation_on_saved_tensors
     theirs, exact = (run(program, lib, ours, watch, around) for lib in (torch, FLOAT64))
-    return not list(_compared(program, ours, theirs, exact))
+    return all(each.kind == "requires_grad" for each in _compared(program, ours, theirs, exact))
 
 
 def _retaining(statement: Statement) -> Statement:
     """The same backward pass, after which everything is kept."""
     if ".backward(" not in statement.code and ".grad(" not in statement.code:
         return statement
-    code = re.sub(r", retain_graph=\w+", "", statement.code)
+    code = re.sub(r"(, )?retain_graph=\w+", "", statement.code)
     return replace(statement, code=f"{code[:-1]}, retain_graph=True)".replace("(, ", "("))
 
 
 def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None) -> Iterator[Difference]:
-    scale, changed = 1.0, False
+    scale, changed, renamed = 1.0, False, False
+    coarsest: dict[str, int] = {}  # of each name, which of FLOATS
     for index, statement in enumerate(program):
         a, b = ours[index], theirs[index]
         if a.error is not None and not isinstance(a.error, ERRORS):
@@ -201,19 +211,28 @@ def _compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None)
             if seen is not None and seen.array.dtype.kind == "f":
                 finite = np.abs(seen.array[np.isfinite(seen.array)])
                 scale = max(scale, float(finite.max(initial=0)))
+        for name, seen in a.tensors.items():
+            if seen is not None and seen.dtype in FLOATS:
+                root = name.removeprefix("d ").split("[")[0].split(".")[0]
+                coarsest[root] = max(coarsest.get(root, 0), FLOATS.index(seen.dtype))
+        forward = statement.target and ".grad(" not in statement.code
+        names = {statement.target, *statement.uses} if forward else coarsest.keys()
+        precision = FLOATS[max((coarsest.get(name, 0) for name in names), default=0)]
         for name in sorted(a.tensors.keys() | b.tensors.keys(), key=lambda name: name.startswith("x")):
             if name.startswith("d ") and not (name in a.tensors and name in b.tensors):
                 continue  # one library passes zeros on, the other nothing: leaves show what is lost
             x, y = a.tensors.get(name), b.tensors.get(name)
-            kind = _kind(name, x, y, scale, exact and exact[index].tensors.get(name))
+            gradient = is_gradient(name) or ".grad(" in statement.code
+            kind = _kind(gradient, x, y, precision, scale, exact and exact[index].tensors.get(name))
             if kind and (kind != "requires_grad" or statement.target):
-                yield Difference(kind, index, statement, name, x, y, changed=changed)
+                yield Difference(kind, index, statement, name, x, y, False, False, changed, precision, renamed)
                 if kind not in ("value", "requires_grad"):
                     return
-        changed = changed or not statement.target
+        changed, renamed = changed or not statement.target, renamed or a.same != b.same
 
 
-def _kind(name: str, x: Seen | None, y: Seen | None, scale: float, exact: Seen | None) -> str:
+def _kind(gradient: bool, x: Seen | None, y: Seen | None, precision: str, scale: float,
+          exact: Seen | None) -> str:  # fmt: skip
     if x is None or y is None:
         return "" if x is y else "missing"
     if x.array.shape != y.array.shape:
@@ -222,10 +241,10 @@ def _kind(name: str, x: Seen | None, y: Seen | None, scale: float, exact: Seen |
         return "dtype"
     if x.requires_grad != y.requires_grad:
         return "requires_grad"
-    if is_gradient(name):
+    if gradient:
         # Which of the two a gradient is where its terms are infinite depends on the order in which they are added.
         x, y = (replace(each, array=_without_signs(each.array)) for each in (x, y))
-    return "" if _agree(x.array, y.array, scale, exact) else "value"
+    return "" if _agree(x.array, y.array, TOLERANCE[precision], scale, exact) else "value"
 
 
 def is_gradient(name: str) -> bool:
@@ -236,10 +255,9 @@ def _without_signs(array: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(array), array, np.nan).astype(array.dtype)
 
 
-def _agree(ours: np.ndarray, theirs: np.ndarray, scale: float, exact: Seen | None) -> bool:
+def _agree(ours: np.ndarray, theirs: np.ndarray, tolerance: float, scale: float, exact: Seen | None) -> bool:
     if ours.dtype.kind != "f":
         return np.array_equal(ours, theirs)
-    tolerance = TOLERANCE[ours.dtype.name]
     with np.errstate(invalid="ignore", over="ignore"):
         close = _close(ours, theirs, tolerance, scale)
         if exact is None or close.all() or exact.array.shape != ours.shape:

@@ -60,7 +60,10 @@ class Generator:
 
     def shape(self, ndim: int | None = None) -> tuple[int, ...]:
         ndim = self.rng.choices(range(6), [8, 20, 30, 20, 20, 4])[0] if ndim is None else ndim
-        return tuple(self.size() for _ in range(ndim))
+        sizes = [self.size() for _ in range(ndim)]
+        while prod(sizes) > MAX_ELEMENTS // 4:
+            sizes[sizes.index(max(sizes))] = 1
+        return tuple(sizes)
 
     def number(self) -> str:
         return self.pick("0", "1", "2", "3", "(-1)", "(-2)", "0.5", "1.5", "(-0.75)", "True", "inf", "nan") \
@@ -186,7 +189,7 @@ class Generator:
     def add(self, statement: Statement) -> str:
         """Executes a statement; keeps it unless it raises once too often or makes something too large."""
         step = self.torch.execute(statement)
-        large = any(x is not None and (x.array.size > MAX_ELEMENTS or x.array.ndim > MAX_DIMS or x.dtype not in DTYPES)
+        large = not statement.leaf and any(x is not None and (x.array.size > MAX_ELEMENTS or x.array.ndim > MAX_DIMS or x.dtype not in DTYPES)
                     for x in step.tensors.values())  # fmt: skip
         if large or (step.error is not None and (self.raised or self.chance(0.7))):
             self.torch.names.pop(statement.target, None)
@@ -239,15 +242,16 @@ def differentiate(g: Generator) -> None:
     y = g.newest(names)
     if y is None:
         return
-    passing = g.chance(0.5)
-    upstream = "" if g.value(y).numel() == 1 and g.chance(0.5) else g.like(y, requires_grad=False)
-    if passing:
-        g.add(Statement(f"{y}.backward({upstream and upstream + '.clone()'}{g.options(0.4, retain_graph=True)})".replace("(, ", "(")))
+    upstream = "" if g.value(y).numel() == 1 and g.chance(0.5) else f"{g.like(y, requires_grad=False)}.clone()"
+    if g.chance(0.5):
+        arguments = [upstream] * bool(upstream) + ["retain_graph=True"] * g.chance(0.4)
+        g.add(Statement(f"{y}.backward({', '.join(arguments)})"))
         return
     names = g.names(lambda x: x.requires_grad)
     inputs = g.rng.sample(names, min(len(names), g.rng.randint(1, 3)))
-    upstream = f", [{upstream}.clone()]" if upstream else ""
-    options = g.options(0.6, create_graph=True) + g.options(0.2, retain_graph=g.flag()) + g.options(0.9, allow_unused=True)
+    upstream = f", [{upstream}]" if upstream else ""
+    options = g.options(0.6, create_graph=True) + g.options(0.2, retain_graph=g.flag())
+    options += g.options(0.9, allow_unused=True)
     g.add(Statement(f"lib.autograd.grad([{y}], [{', '.join(inputs)}]{upstream}{options})", g.new_name()))
 
 
@@ -259,7 +263,7 @@ def change(g: Generator) -> None:
     if x is None:
         return
     value = g.value(x)
-    no_grad = value.requires_grad and not g.chance(0.02) or g.chance(0.3)
+    no_grad = g.chance(0.98 if value.requires_grad else 0.3)
     other = g.pick(g.number(), g.broadcasting(x))
     if other[0] == "x":
         if g.value(other).requires_grad:
@@ -314,8 +318,8 @@ def index(g: Generator, shape: tuple[int, ...], assigned: bool = False) -> str:
         fancy += what not in ("int", "slice")
         if assigned and fancy:
             break
-    if g.chance(0.15) and not any("..." in part for part in parts):
-        parts.insert(g.rng.randint(0, len(parts)), "...")
+    if g.chance(0.15) and "..." not in parts:
+        parts.insert(g.pick(0, len(parts)) if all(":" in part for part in parts) else len(parts), "...")
     return ", ".join(parts) or "..."
 
 
@@ -364,11 +368,10 @@ def unary(g: Generator) -> str:
 @operator(5)
 def activation(g: Generator) -> str:
     x = g.floating() if g.chance(0.9) else g.tensor()
-    inplace = ", inplace=True" if not g.value(x).requires_grad and g.chance(0.1) else ""
     return g.pick(
-        f"F.relu({x}{inplace})", f"F.leaky_relu({x}, {g.pick('0.1', '-0.5', '2')}{inplace})", f"F.silu({x}{inplace})",
-        f"F.elu({x}, {g.pick('1.0', '0.5')}{inplace})", f"F.gelu({x}{g.options(approximate=repr('tanh'))})",
-        f"F.hardswish({x}{inplace})", f"F.logsigmoid({x})", f"F.sigmoid({x})", f"F.tanh({x})",
+        f"F.relu({x})", f"F.leaky_relu({x}, {g.pick('0.1', '-0.5', '2')})", f"F.silu({x})",
+        f"F.elu({x}, {g.pick('1.0', '0.5')})", f"F.gelu({x}{g.options(approximate=repr('tanh'))})",
+        f"F.hardswish({x})", f"F.logsigmoid({x})", f"F.sigmoid({x})", f"F.tanh({x})",
         f"F.softplus({x}{g.options(beta=g.pick('2', '0.5'), threshold=g.pick('20', '1'))})",
         f"F.dropout({x}, 0.5, training=False)", f"F.{g.pick('dropout1d', 'dropout2d')}({x}, 0.5, False)",
         f"F.dropout({x}, {g.pick('0.0', '1.0')}, training=True)",
@@ -518,7 +521,7 @@ def gathering(g: Generator) -> str:
 
 @operator(6)
 def product(g: Generator) -> str:
-    x = g.tensor(ndim=range(5)) if g.chance(0.1) else g.floating(ndim=range(1, 5), largest=100)
+    x = g.tensor(range(5), "fi") if g.chance(0.1) else g.floating(range(1, 5), largest=100)
     value = g.value(x)
     dtype = dtype_of(value)
     inner = value.shape[-1] if value.ndim else 1
@@ -576,7 +579,7 @@ def pooling(g: Generator) -> str:
     what = g.pick("max", "avg", "adaptive_max", "adaptive_avg", "unpool")
     if what.startswith("adaptive"):
         size = tuple(g.pick(1, 2, 3) for _ in range(dims)) if dims == 1 or g.chance(0.5) else g.pick(1, 2, 3)
-        return f"F.{what}_pool{dims}d({x}, {size}{', return_indices=True' if what[-3:] == 'max' and g.chance(.3) else ''})"
+        return f"F.{what}_pool{dims}d({x}, {size}{g.options(0.3, return_indices=True) if what[-3:] == 'max' else ''})"
     kernel = sizes(g, dims, 1, 2, 3)
     options = g.options(0.4, stride=sizes(g, dims, 1, 2, 3), padding=sizes(g, dims, 0, 1))
     if what == "unpool":

@@ -100,24 +100,21 @@ def _simpler_leaves(statement: Statement) -> Iterator[Statement]:
     own = statement.leaf
     assert own is not None
     values = own.values
-    options = []
     if own.layout != "row-major":
-        options.append(replace(own, layout="row-major"))
+        yield leaf(statement.target, replace(own, layout="row-major"))
     if own.requires_grad:
-        options.append(replace(own, requires_grad=False))
+        yield leaf(statement.target, replace(own, requires_grad=False))
+    arrays = []
     if values.dtype.name in FLOATS[1:]:
-        options.append(replace(own, values=values.astype("float64")))
+        arrays.append(values.astype("float64"))
     for axis, size in enumerate(values.shape):
-        for smaller in {1, size // 2, size - 1} - {size, -1}:
-            options.append(replace(own, values=values.take(range(min(smaller, size)), axis)))
-    if values.dtype.kind == "f":
+        arrays += [values.take(range(smaller), axis) for smaller in {1, size // 2, size - 1} if 0 <= smaller < size]
+    if values.dtype.kind == "f" and not (values == 1).all():
         whole = np.round(np.nan_to_num(values, nan=1, posinf=1, neginf=1))
         special = np.where(np.isfinite(values), 1, values).astype(values.dtype)
-        for simple in (np.ones_like(values), whole, special):
-            if not np.array_equal(values, simple, equal_nan=True) and not (values == 1).all():
-                options.append(replace(own, values=simple))
-    for option in options:
-        yield leaf(statement.target, option)
+        arrays += [x for x in (np.ones_like(values), whole, special) if not np.array_equal(x, values, equal_nan=True)]
+    for array in arrays:
+        yield leaf(statement.target, replace(own, values=array))
 
 
 def _shorter_code(statement: Statement) -> Iterator[Statement]:

@@ -48,20 +48,22 @@ class Step:
     error: Exception | None = None
     tensors: dict[str, Seen | None] = field(default_factory=dict)
     overlaps: bool = False  # whether what it changes in place repeats elements in memory
+    same: tuple[str, ...] = ()  # other names of the very tensor that it returned
 
 
 Trace = list[Step]
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(256)
 def compiled(source: str) -> CodeType:
     return compile(source, "<program>", "exec")
 
 
 def seen(tensor: Any) -> Seen:
-    """By way of a list: an array that tinycnn hands out is watched for changes, which could hide one not counted."""
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return Seen(np.array(tensor.tolist(), dtype).reshape(tuple(tensor.shape)), dtype, tensor.requires_grad)
+    """tinycnn's by way of a list: an array handed out is watched for changes, which would hide one not counted."""
+    dtype, shape = str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
+    values = tensor.numpy(force=True) if isinstance(tensor, torch.Tensor) else tensor.tolist()
+    return Seen(np.array(values, dtype).reshape(shape), dtype, tensor.requires_grad)
 
 
 class Interpreter:
@@ -102,6 +104,8 @@ class Interpreter:
             step.tensors[name] = None if tensor is None else seen(tensor)
             if tensor is not None and statement.target and self.watch and tensor.requires_grad:
                 tensor.register_hook(functools.partial(self._gradient, name))
+        value = self.names.get(statement.target)
+        step.same = tuple(name for name, other in self.names.items() if other is value and name != statement.target)
         self._follow()
         return step
 
@@ -134,7 +138,7 @@ class Interpreter:
         if self.follow is None or (other := self.follow[len(self.trace) - 1].tensors.get(name)) is None:
             return None
         mine = tensor.detach().numpy(force=True)
-        if mine.shape != other.array.shape or np.array_equal(mine, other.array, equal_nan=mine.dtype.kind == "f"):
+        if mine.shape != other.array.shape or mine.tobytes() == other.array.tobytes():
             return None
         return other.array
 
