@@ -189,8 +189,8 @@ class Generator:
     def add(self, statement: Statement) -> str:
         """Executes a statement; keeps it unless it raises once too often or makes something too large."""
         step = self.torch.execute(statement)
-        large = not statement.leaf and any(x is not None and (x.array.size > MAX_ELEMENTS or x.array.ndim > MAX_DIMS or x.dtype not in DTYPES)
-                    for x in step.tensors.values())  # fmt: skip
+        made = [x for x in step.tensors.values() if x is not None] if not statement.leaf else []
+        large = any(x.array.size > MAX_ELEMENTS or x.array.ndim > MAX_DIMS or x.dtype not in DTYPES for x in made)
         if large or (step.error is not None and (self.raised or self.chance(0.7))):
             self.torch.names.pop(statement.target, None)
             return statement.target

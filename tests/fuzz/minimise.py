@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -118,19 +119,20 @@ def _simpler_leaves(statement: Statement) -> Iterator[Statement]:
 
 
 def _shorter_code(statement: Statement) -> Iterator[Statement]:
-    """Without one keyword argument, or without a suffix."""
+    """Without one keyword argument, one item of a list, or a suffix."""
     if statement.no_grad:
         yield replace(statement, no_grad=False)
     for suffix in (".clone()", ".detach()"):
         if re.fullmatch(r".+" + re.escape(suffix), statement.code):
             yield replace(statement, code=statement.code.removesuffix(suffix))
-    try:
-        calls = [node for node in ast.walk(ast.parse(statement.code)) if isinstance(node, ast.Call)]
-    except SyntaxError:
-        return
-    for i, call in enumerate(calls):
-        for j in range(len(call.keywords)):
-            tree = ast.parse(statement.code)
-            own = [node for node in ast.walk(tree) if isinstance(node, ast.Call)][i]
-            del own.keywords[j]
-            yield replace(statement, code=ast.unparse(tree))
+    with contextlib.suppress(SyntaxError):  # of an assignment, which is no expression
+        for i, node in enumerate(ast.walk(ast.parse(statement.code, mode="eval"))):
+            for j in range(len(_parts(node)) if _parts(node)[1:] or isinstance(node, ast.Call) else 0):
+                tree = ast.parse(statement.code, mode="eval")
+                del _parts(list(ast.walk(tree))[i])[j]
+                yield replace(statement, code=ast.unparse(tree))
+
+
+def _parts(node: ast.AST) -> list:
+    """What can be left out of a call, its keyword arguments, and of a list."""
+    return node.keywords if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.List) else []
