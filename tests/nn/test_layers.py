@@ -74,6 +74,62 @@ def test_float32_in_float32_out(case):
     assert {p.grad.dtype for p in module.parameters()} <= {np.dtype(np.float32)}
 
 
+def gradients_with_changes(case, after="", place=0, by_method=True):
+    """Gradients, and their gradients, where the input, target, parameter or buffer of number `place` is overwritten
+    after the pass of that name, by a method or from outside. None if there are not so many."""
+    rng = np.random.default_rng(2)
+    module = case.build(nn).double()
+    arrays = [rng.uniform(0.2, 0.8, case.input), *[sampler(rng) for sampler in case.others]]
+    inputs = [tinycnn.from_numpy(array) for array in arrays]
+    inputs[0].requires_grad_()
+    leaves = [inputs[0], *module.parameters()]
+
+    def change():
+        tensors = [*inputs, *module.parameters(), *module.buffers()]
+        if by_method:
+            with tinycnn.no_grad():
+                tensors[place].mul_(0) if tensors[place].dtype.kind in "iu" else tensors[place].copy_(0.123)
+        elif place < len(arrays):
+            arrays[place][...] = 0
+        else:
+            tensors[place].detach().numpy()[...] = 0
+
+    if place >= len(inputs) + len(list(module.parameters())) + len(list(module.buffers())):
+        return None
+    for parameter in module.parameters():
+        parameter._array[...] = rng.uniform(0.2, 0.8, parameter.shape)
+    y = module(*inputs)
+    upstream = Tensor(rng.standard_normal(y.shape), requires_grad=True)
+    if after == "forward":
+        change()
+    first = tinycnn.autograd.grad(y, leaves, upstream, create_graph=True)
+    weights = [Tensor(rng.standard_normal(g.shape)) for g in first]
+    if after == "backward":
+        change()
+    total = sum((g * w).sum() for g, w in zip(first, weights))
+    second = tinycnn.autograd.grad(total, [*leaves, upstream], allow_unused=True)
+    return [None if g is None else g.numpy() for g in (*(g.detach() for g in first), *second)]
+
+
+@pytest.mark.parametrize("by_method", [True, False], ids=["method", "outside"])
+@pytest.mark.parametrize("after", ["forward", "backward"])
+@each_case
+def test_what_a_layer_keeps_does_not_change_unseen(case, after, by_method):
+    expected = gradients_with_changes(case)
+    for place in range(100):
+        try:
+            found = gradients_with_changes(case, after, place, by_method)
+        except RuntimeError as error:
+            if "was changed in place" not in str(error):
+                raise
+            continue
+        if found is None:
+            break
+        for a, b in zip(found, expected, strict=True):
+            if a is not None or b is not None:
+                np.testing.assert_allclose(a, b, err_msg=f"number {place}")
+
+
 @each_case
 def test_forward_changes_no_input(case):
     rng = np.random.default_rng(1)

@@ -35,35 +35,32 @@ class CrossEntropy(Function):
     saves_inputs = True
     in_float32 = True
 
-    def __init__(
-        self, target: Array, weight: Array | None, ignore_index: int, smoothing: float, reduction: str, class_dim: int,
-        caller: str,
-    ):  # fmt: skip
-        self.target, self.weight, self.ignore_index = target, weight, ignore_index
-        self.smoothing, self.reduction, self.class_dim, self.caller = smoothing, reduction, class_dim, caller
+    def __init__(self, ignore_index: int, smoothing: float, reduction: str, class_dim: int, caller: str):
+        self.ignore_index, self.smoothing, self.reduction = ignore_index, smoothing, reduction
+        self.class_dim, self.caller = class_dim, caller
 
-    def forward(self, x: Array) -> Array:
-        wrong = self.kernels.wrong_class(self.target, x.shape[self.class_dim], self.ignore_index)
+    def forward(self, x: Array, target: Array, weight: Array | None) -> Array:
+        wrong = self.kernels.wrong_class(target, x.shape[self.class_dim], self.ignore_index)
         _refuse_class(wrong, self.caller, x.shape, self.class_dim)
         options = (self.ignore_index, self.smoothing, self.reduction, self.class_dim)
-        loss, self.saved = self.kernels.cross_entropy(x, self.target, self.weight, *options)
+        loss, self.saved = self.kernels.cross_entropy(x, target, weight, *options)
         return loss
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        (x,) = self.inputs
+        x, target, weight = self.inputs
         if is_grad_enabled():
-            return self._differentiable(grad_output, x)
-        u = grad_output._array
-        g = self.kernels.cross_entropy_backward(u, x._array, self.saved, self.weight, self.class_dim)
-        return wrap(g)
+            return self._differentiable(grad_output, x, target, weight), None, None
+        u, of_class = grad_output._array, None if weight is None else weight._array
+        g = self.kernels.cross_entropy_backward(u, x._array, self.saved, of_class, self.class_dim)
+        return wrap(g), None, None
 
-    def _differentiable(self, u: Tensor, x: Tensor) -> Tensor:
+    def _differentiable(self, u: Tensor, x: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """The gradient in public operators, which can be differentiated again."""
         dim, classes = self.class_dim, x.shape[self.class_dim]
-        target = wrap(self.target).unsqueeze(dim)
+        target = target.unsqueeze(dim)
         counts = target != self.ignore_index
         index, x = target * counts, where(counts, x, 0.0)  # whatever an ignored row holds adds nothing
-        w = wrap(self.xp.ones(classes, x.dtype) if self.weight is None else self.weight)
+        w = wrap(self.xp.ones(classes, x.dtype)) if weight is None else weight
         counted = w[index] * counts
         of_class = (classes, *[1] * (x.ndim - dim - 1))
         is_target = index == wrap(self.xp.arange(classes)).reshape(*of_class)
@@ -105,8 +102,9 @@ def cross_entropy(
         _check_target(name, input, target)
         if weight is not None and weight.requires_grad:
             raise RuntimeError(f"{name}: the weight gets no gradient with class indices: pass weight.detach()")
-        of_class = None if weight is None else weight._array.astype(input.dtype, copy=False)
-        return CrossEntropy(target._array, of_class, ignore_index, label_smoothing, reduction, class_dim, name)(input)
+        if weight is not None and weight.dtype != input.dtype:
+            weight = weight.to(input.dtype)
+        return CrossEntropy(ignore_index, label_smoothing, reduction, class_dim, name)(input, target, weight)
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / classes
     per_class = target * widened(input).log_softmax(class_dim)
