@@ -14,6 +14,7 @@ import pytest
 
 import tinycnn
 from tinycnn import Function, Tensor, autograd, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinycnn.models import LeNet5
 
 
 def leaf(*shape: int, seed: int = 0) -> Tensor:
@@ -186,7 +187,43 @@ def test_backward_accumulates():
     first = x.grad
     (x * 3.0).sum().backward()
     assert x.grad.tolist() == [5.0] * 3
-    assert first.tolist() == [2.0] * 3
+    assert x.grad is first, "added in place, as in torch"
+    (x * x * 1.5).sum().backward(create_graph=True)
+    assert x.grad is not first
+    (x * 3.0).sum().backward()
+    assert first.tolist() == [5.0] * 3, "what is recorded is not changed in place"
+
+
+def test_grad_has_memory_of_its_own():
+    """Whatever an operator returns as a gradient, changing .grad changes nothing else."""
+
+    class Returns(Function):
+        saves_inputs = True
+
+        def forward(self, x, y):
+            return x + y
+
+        def backward(self, grad_output):
+            x, y = self.inputs
+            return x, y.detach()
+
+    x, y, upstream = leaf(3), leaf(3, seed=1), Tensor(np.ones(3))
+    before = [x.tolist(), y.tolist(), upstream.tolist()]
+    for function in (Returns(), Tensor.add, lambda x, y: x.reshape(3, 1).reshape(3) + y[:]):
+        x.grad = y.grad = None
+        function(x, y).backward(upstream)
+        x.grad.mul_(0.0)
+        y.grad.mul_(0.5)
+        assert [x.tolist(), y.tolist(), upstream.tolist()] == before
+        assert (y.grad != 0).all()
+
+
+def test_gradients_of_a_step_are_not_copied(monkeypatch):
+    model = LeNet5()
+    copies, clone = [], Tensor.clone
+    monkeypatch.setattr(Tensor, "clone", lambda x: copies.append(x.shape) or clone(x))
+    model(tinycnn.randn(2, 1, 28, 28)).sum().backward()
+    assert copies == []
 
 
 def test_second_backward_needs_retain_graph():
@@ -574,7 +611,7 @@ def test_no_gradient_is_lost_among_threads():
 
 
 def test_no_gradient_is_lost_to_what_comes_in_between():
-    """A hook stands for a signal handler: it runs its own backward pass between the sum and its assignment."""
+    """An addition stands for a signal handler: it runs a backward pass of its own before its sum is assigned."""
     x, inner = leaf(3), []
 
     class Interrupting(Function):
@@ -585,14 +622,15 @@ def test_no_gradient_is_lost_to_what_comes_in_between():
                     (x * 10.0).sum().backward()
             return a + b
 
-    (x * 1.0).sum().backward()
+    (x * x).sum().backward(create_graph=True)  # its sum is not made in place
     add = Tensor.__add__
     try:
         Tensor.__add__ = lambda a, b: Interrupting()(a, b)
-        (x * 1.0).sum().backward()
+        (x * x).sum().backward()
     finally:
         Tensor.__add__ = add
-    assert x.grad.tolist() == [52.0] * 3
+    assert len(inner) == 5
+    np.testing.assert_allclose(x.grad.detach().numpy(), 4 * x.detach().numpy() + 50.0)
 
 
 def test_threads_may_ask_one_graph_for_different_gradients():

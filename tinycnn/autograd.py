@@ -643,9 +643,15 @@ def _retain(tensor: Tensor | None, gradient: Tensor) -> None:
 
 
 def _accumulate(tensor: Tensor, gradient: Tensor) -> None:
-    """Adds to `tensor.grad`. What another thread, or a signal handler, adds at the same time is not lost."""
+    """Adds to `tensor.grad`, in place unless it is recorded, as in torch. What another thread, or a signal handler,
+    adds at the same time is not lost."""
     while True:
         old = tensor._grad
+        if old is not None and not (old._requires_grad or gradient._requires_grad) and backend.is_writeable(old._array):
+            with _accumulating, backend.current(old._array):
+                old._array += gradient._array
+            old._changed_in_place()
+            return
         total = gradient if old is None else old + gradient
         with _accumulating:
             if tensor._grad is old:
@@ -722,20 +728,16 @@ def backward(
     keep = create_graph if retain_graph is None else retain_graph
     table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
     leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs))
-    # A gradient may be the very array of another one (both inputs of an addition get the same), a view, or the
-    # caller's own: a leaf gets memory of its own, or changing one .grad would change another.
-    taken = {id(_owner(g._array)) for g in grad_outputs if g is not None}
     with _RECORD if create_graph else _RECORD_NOT:
         for key, leaf in leaves.items():
-            gradient = table.get(key)
-            if gradient is None:
-                continue
-            if leaf._grad is None:
-                owner = id(_owner(gradient._array))
-                if owner in taken or 0 in gradient._array.strides:
-                    gradient = gradient.clone()
-                taken.add(owner)
-            _accumulate(leaf, gradient)
+            if key in table:
+                # A gradient may be the very array of another one (both inputs of an addition get the same), the
+                # caller's own, or one that the graph keeps: what becomes .grad is changed in place. In memory of its
+                # own, the table and the argument hold the Tensor, and it and the argument the array.
+                is_own = sys.getrefcount(table[key]) == sys.getrefcount(_owner(table[key]._array)) == 2
+                if not is_own or 0 in table[key]._array.strides:
+                    table[key] = table[key].clone()
+                _accumulate(leaf, table[key])
 
 
 def _owner(array: Array) -> Array:
