@@ -60,7 +60,7 @@ def given(lib: Any, value: Any) -> Any:
     if isinstance(value, Made):
         return value.make(lib)
     if isinstance(value, DType):
-        return getattr(lib, value.name)
+        return getattr(lib, value.name, np.dtype(value.name))
     return type(value)(given(lib, v) for v in value) if type(value) in (tuple, list) else value
 
 
@@ -312,6 +312,8 @@ for name in ("xavier_uniform_", "xavier_normal_", "orthogonal_"):
     call(INIT + name, kernel_weight, 1.5)
 call(INIT + "trunc_normal_", weight, 0.0, 1.0, -2.0, 2.0)
 call(INIT + "dirac_", kernel_weight, 2)
+call(INIT + "fans", kernel_weight, torch="nn.init._calculate_fan_in_and_fan_out")
+call(INIT + "layer_default_", weight, torch="")
 call(INIT + "sparse_", weight, 0.3, 0.01)
 
 # --- layers: the constructor's arguments, then the inputs ---------------------------------------------------

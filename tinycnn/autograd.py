@@ -373,8 +373,12 @@ class Function:
             return self.forward(*map(_in_float32, arrays)).astype(_FLOAT16)
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
-        """Raises a clearer error than `error`, if the operands lie on several devices or do not broadcast."""
+        """Raises a clearer error than `error`, if the operands lie on several devices, do not broadcast, or hold a
+        number that their dtype cannot."""
         backend.one_device(self._called, arrays)
+        if isinstance(error, OverflowError):
+            kinds = " and ".join(str(x.dtype) for x in arrays if hasattr(x, "dtype"))
+            raise ValueError(f"{self._called}: a number is too large for {kinds}") from None
         if self.elementwise and isinstance(error, (TypeError, ValueError)):
             check_broadcast(self._called, arrays)
 

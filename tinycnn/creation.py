@@ -8,6 +8,7 @@ for integers. Sizes are ints or one sequence of ints; negative ones raise ValueE
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 from tinycnn import backend, dtypes
 from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_number, is_int
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.shape import Sizes, sizes_of
 from tinycnn.tensor import Tensor
@@ -44,7 +46,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
-    shape = sizes_of(sizes)
+    shape = sizes_of(sizes, function)
     if any(size < 0 for size in shape):
         raise ValueError(f"{function}: sizes must not be negative, got {shape}")
     return shape
@@ -52,6 +54,7 @@ def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
 
 def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
     """The result of a function of NumPy or CuPy, as a Tensor."""
+    check_flag(function, "requires_grad", requires_grad)
     make = getattr(backend.module_of(backend.device(device)), function)
     return wrap(make(*arguments, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
 
@@ -71,11 +74,19 @@ def empty(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requ
     return _made("empty", (_shape("empty", size),), dtype, device, requires_grad)
 
 
+def _number(function: str, argument: str, value: Any) -> Any:
+    """A number or a Tensor of one as a Python number."""
+    if isinstance(value, Tensor) and value.ndim == 0:
+        value = value.item()
+    return value if isinstance(value, bool) else check_number(function, argument, value)
+
+
 def full(
     size: Sizes, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """Shape `size`, filled with `fill_value`; by default bool, int64 or the default dtype, after the value's type."""
-    if dtype is None and isinstance(fill_value, (bool, int)):
+    fill_value = _number("full", "fill_value", fill_value)
+    if dtype is None and isinstance(fill_value, int):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
     return _made("full", (_shape("full", (size,)), fill_value), dtype, device, requires_grad)
 
@@ -83,6 +94,7 @@ def full(
 def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *value: float) -> Tensor:
     """With the memory order of `x`, so that operations on the two run at full speed."""
     like = array_of(function, x)
+    check_flag(function, "requires_grad", requires_grad)
     dtype = like.dtype if dtype is None else dtypes.as_dtype(dtype)
     with backend.current(like):
         array = getattr(backend.array_module(like), function)(like, *value, dtype=dtype)
@@ -106,7 +118,7 @@ def empty_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = 
 
 def full_like(input: Tensor, fill_value: float, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
     """`fill_value` in the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
-    return _like("full_like", input, dtype, requires_grad, fill_value)
+    return _like("full_like", input, dtype, requires_grad, _number("full_like", "fill_value", fill_value))
 
 
 def arange(
@@ -119,9 +131,13 @@ def arange(
     that leads away from `end`.
     """
     start, end = (0, start) if end is None else (start, end)
+    for argument, value in (("start", start), ("end", end), ("step", step)):
+        check_number("arange", argument, value)
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
-    if dtype is None and all(isinstance(value, (int, np.integer)) for value in (start, end, step)):
+    if not (end - start) / step <= LARGEST:
+        raise ValueError(f"arange: {start} to {end} in steps of {step} are too many values")
+    if dtype is None and all(is_int(value) for value in (start, end, step)):
         dtype = dtypes.int64
     return _made("arange", (start, end, step), dtype, device, requires_grad)
 
@@ -131,8 +147,9 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` equally spaced values from `start` to `end`, both included. ValueError for negative `steps`."""
-    if steps < 0:
-        raise ValueError(f"linspace: expected at least 0 steps, got {steps}")
+    check_number("linspace", "start", start)
+    check_number("linspace", "end", end)
+    check_count("linspace", "steps", steps)
     return _made("linspace", (start, end, steps), dtype, device, requires_grad)
 
 
@@ -140,20 +157,22 @@ def eye(
     n: int, m: int | None = None, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """(n, m), by default (n, n), with ones on the diagonal and zeros elsewhere."""
-    if n < 0 or (m is not None and m < 0):
-        raise ValueError(f"eye: sizes must not be negative, got {n} and {m}")
-    return _made("eye", (n, m), dtype, device, requires_grad)
+    rows, columns = _shape("eye", (n, n if m is None else m))
+    return _made("eye", (rows, columns), dtype, device, requires_grad)
 
 
 def _drawn(
     function: str, draw: str, sizes: tuple[Sizes, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool
 ) -> Tensor:
     found = dtypes.as_dtype(dtype)
+    check_flag(function, "requires_grad", requires_grad)
     if found.kind != "f":
         raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
     generator = backend.random_generator(backend.device(device))
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
     array = getattr(generator, draw)(_shape(function, sizes), dtype=drawn_as)
+    if draw == "random" and found == dtypes.float16:
+        array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
     return wrap(array.astype(found, copy=False)).requires_grad_(requires_grad)
 
 
@@ -173,19 +192,23 @@ def randint(
 ) -> Tensor:  # fmt: skip
     """Uniform integers in [low, high), int64 by default; `randint(high, size)` starts at 0.
 
-    ValueError unless low < high.
+    ValueError unless low < high and `dtype` holds them.
     """
     if high is None or isinstance(high, Sequence):
         low, high, size = 0, low, size if high is None else high
+    check_int("randint", "low", low)
+    check_int("randint", "high", high)
     if low >= high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
+    found = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    least, largest = dtypes.limits(found)
+    if not (least <= low and high - 1 <= largest):
+        raise ValueError(f"randint: numbers from {low} to {high - 1} do not fit {found}")
     generator = backend.random_generator(backend.device(device))
-    drawn = generator.integers(low, high, _shape("randint", (size,)))
-    return wrap(drawn.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)))
+    return wrap(generator.integers(low, high, _shape("randint", (size,))).astype(found))
 
 
 def randperm(n: int, *, device: DeviceLike = None) -> Tensor:
     """A random permutation of 0, …, n − 1, int64. ValueError for a negative n."""
-    if n < 0:
-        raise ValueError(f"randperm: expected n of at least 0, got {n}")
+    check_count("randperm", "n", n)
     return wrap(backend.random_generator(backend.device(device)).permutation(n))

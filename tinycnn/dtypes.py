@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tinycnn.backend import Array
+from tinycnn.checks import shortened
 
 # What a dtype may be given as: None stands for a default, or for the dtype of the data.
 DTypeLike: TypeAlias = np.dtype | type | str | None
@@ -44,9 +45,11 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
     if dtype is None or dtype is float:
         return _default
     try:
+        if not isinstance(dtype, (np.dtype, type, str)):
+            raise TypeError
         found = np.dtype(dtype)
     except TypeError:
-        raise TypeError(f"dtype: expected the name of a dtype such as 'float32', got {dtype!r}") from None
+        raise TypeError(f"dtype: expected the name of a dtype such as 'float32', got {shortened(dtype)}") from None
     if found.kind not in _RANK:
         raise TypeError(f"dtype: expected a boolean, integer or floating-point type, got {found}")
     return found
@@ -74,3 +77,11 @@ def promote(a: np.dtype, b: np.dtype) -> np.dtype:
 def rank(dtype: np.dtype) -> int:
     """0 for booleans, 1 for integers, 2 for floating point."""
     return _RANK[dtype.kind]
+
+
+def limits(dtype: np.dtype) -> tuple[float, float]:
+    """The smallest and the largest number of a dtype."""
+    if dtype.kind == "b":
+        return 0, 1
+    info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    return info.min, info.max

@@ -500,22 +500,22 @@ class Tensor:
     ge = arithmetic.ge
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]  # an object's == gives a bool
-        return arithmetic.compare("equal", self, other)
+        return arithmetic.compare("eq", self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return arithmetic.compare("not_equal", self, other)
+        return arithmetic.compare("ne", self, other)
 
     def __lt__(self, other: Operand) -> Tensor:
-        return arithmetic.compare("less", self, other)
+        return arithmetic.compare("lt", self, other)
 
     def __le__(self, other: Operand) -> Tensor:
-        return arithmetic.compare("less_equal", self, other)
+        return arithmetic.compare("le", self, other)
 
     def __gt__(self, other: Operand) -> Tensor:
-        return arithmetic.compare("greater", self, other)
+        return arithmetic.compare("gt", self, other)
 
     def __ge__(self, other: Operand) -> Tensor:
-        return arithmetic.compare("greater_equal", self, other)
+        return arithmetic.compare("ge", self, other)
 
     __hash__ = object.__hash__  # by identity: a tensor can be a key, though == compares element by element
 

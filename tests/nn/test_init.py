@@ -193,7 +193,7 @@ def test_fans_and_gains():
 def test_errors():
     with pytest.raises(ValueError, match=r"at least 2 dimensions, got shape \(3,\)"):
         init.kaiming_uniform_(tinycnn.empty(3))
-    with pytest.raises(ValueError, match="kaiming_normal_: expected mode 'fan_in' or 'fan_out', got 'fan_on'"):
+    with pytest.raises(ValueError, match="kaiming_normal_: expected mode as 'fan_in' or 'fan_out', got 'fan_on'"):
         init.kaiming_normal_(tinycnn.empty(3, 3), mode="fan_on")
     for message, call in {
         "trunc_normal_: expected a < b, got a=1.0 and": lambda: init.trunc_normal_(tinycnn.empty(2), a=1.0, b=1.0),

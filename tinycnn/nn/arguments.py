@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinycnn.checks import LARGEST, Integer, is_int, shortened
 from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
@@ -16,21 +17,24 @@ Shape: TypeAlias = tuple[int, ...]
 
 def sizes(value: Any, count: int, name: str, argument: str, least: int = 1) -> tuple[int, ...]:
     """An int, or `count` of them, as a tuple of `count` ints of at least `least`."""
-    given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * count
-    if any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) for v in given):
-        raise TypeError(f"{name}: expected {argument} as an int or {count} ints, got {value!r}")
+    given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else (value,) * count
+    if not all(map(is_int, given)):
+        ints = "an int" if count == 1 else f"an int or {count} ints"
+        raise TypeError(f"{name}: expected {argument} as {ints}, got {shortened(value)}")
     if len(given) == 1:
         given *= count
     if len(given) != count:
-        raise ValueError(f"{name}: expected {argument} as one int or {count}, got {len(given)}: {value!r}")
+        raise ValueError(f"{name}: expected {argument} as one int or {count}, got {len(given)}: {shortened(value)}")
     if any(v < least for v in given):
-        raise ValueError(f"{name}: expected {argument} of at least {least}, got {value!r}")
+        raise ValueError(f"{name}: expected {argument} of at least {least}, got {shortened(value)}")
+    if any(v > LARGEST for v in given):
+        raise ValueError(f"{name}: {argument} is too large: {shortened(value)}")
     return tuple(int(v) for v in given)
 
 
 def size(value: Any, name: str, argument: str, least: int = 1) -> int:
     """An int of at least `least`."""
-    return sizes(value, 1, name, argument, least)[0]
+    return int(Integer(at_least=least)(name, argument, value))
 
 
 def refuse_others(name: str, **given: Any) -> None:
@@ -102,7 +106,7 @@ def check_fits(window: Window, name: str) -> None:
 def check_probability(p: Any, name: str) -> None:
     """ValueError unless 0 <= p <= 1."""
     if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-        raise ValueError(f"{name}: expected p as a probability from 0 to 1, got {p!r}")
+        raise ValueError(f"{name}: expected p as a probability from 0 to 1, got {shortened(p)}")
 
 
 def check_shapes(name: str, input: Tensor, shape: Shape, **parameters: Tensor | None) -> None:

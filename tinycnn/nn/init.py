@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.checks import check_choice, check_not_negative, check_number, check_positive, check_share
+from tinycnn.nn.arguments import refuse_others
 from tinycnn.tensor import Tensor
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
@@ -15,20 +17,38 @@ _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "s
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a layer followed by `nonlinearity`."""
-    if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else param
-        return math.sqrt(2 / (1 + slope**2))
-    if nonlinearity not in _GAINS and not nonlinearity.startswith("conv"):
-        raise ValueError(f"calculate_gain: expected one of {[*_GAINS, 'leaky_relu']}, got {nonlinearity!r}")
-    return _GAINS.get(nonlinearity, 1.0)
+    return _gain("calculate_gain", nonlinearity, param)
+
+
+def _gain(name: str, nonlinearity: str, param: float | None) -> float:
+    if not isinstance(nonlinearity, str) or not nonlinearity.startswith("conv"):
+        check_choice(name, "nonlinearity", nonlinearity, (*_GAINS, "leaky_relu"))
+    if nonlinearity != "leaky_relu":
+        return _GAINS.get(nonlinearity, 1.0)
+    slope = 0.01 if param is None else check_number(name, "the slope of leaky_relu", param)
+    return math.sqrt(2 / (1 + slope**2))
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out): how many inputs one output sees, and how many outputs one input reaches."""
+    return _fans("fans", tensor)
+
+
+def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    refuse_others(name, tensor=tensor)
     if tensor.ndim < 2:
-        raise ValueError(f"fan_in and fan_out need a tensor of at least 2 dimensions, got shape {tensor.shape}")
+        raise ValueError(f"{name}: expected a tensor of at least 2 dimensions, got shape {tensor.shape}")
     receptive_field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * receptive_field, tensor.shape[0] * receptive_field
+
+
+def _check(name: str, tensor: Tensor, is_drawn: bool = True, **numbers: float) -> None:
+    """TypeError unless `tensor` is one, of floating point if its values are drawn, and the rest are numbers."""
+    refuse_others(name, tensor=tensor)
+    if is_drawn and tensor.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {tensor.dtype}")
+    for argument, number in numbers.items():
+        (check_not_negative if argument == "std" else check_number)(name, argument, number)
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
@@ -44,11 +64,26 @@ def _generator(tensor: Tensor) -> Any:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform on [a, b)."""
-    return _write(tensor, _generator(tensor).random(tensor.shape, dtype=_drawn_as(tensor)) * (b - a) + a)
+    _check("uniform_", tensor, a=a, b=b)
+    if not a <= b:
+        raise ValueError(f"uniform_: expected a of at most b, got a={a} and b={b}")
+    return _uniform(tensor, a, b)
+
+
+def _uniform(tensor: Tensor, a: float, b: float) -> Tensor:
+    kind = tensor.dtype.type
+    drawn = (_generator(tensor).random(tensor.shape, dtype=_drawn_as(tensor)) * float(b - a) + a).astype(kind)
+    below = np.nextafter(kind(b), kind(a))  # rounding may have led to b
+    return _write(tensor, backend.module_of(tensor.device).minimum(drawn, below))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal with this mean and standard deviation."""
+    _check("normal_", tensor, mean=mean, std=std)
+    return _normal(tensor, mean, std)
+
+
+def _normal(tensor: Tensor, mean: float, std: float) -> Tensor:
     return _write(tensor, _generator(tensor).standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
 
 
@@ -58,58 +93,63 @@ def _drawn_as(tensor: Tensor) -> Any:
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere."""
+    _check("constant_", tensor, False, val=val)
     return _write(tensor, val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
     """0 everywhere."""
+    _check("zeros_", tensor, False)
     return _write(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """1 everywhere."""
+    _check("ones_", tensor, False)
     return _write(tensor, 1)
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Uniform on ±gain · √(3 / fan). Source: He et al., 2015."""
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
-    return uniform_(tensor, -bound, bound)
+    return _uniform(tensor, -bound, bound)
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Normal with standard deviation gain / √fan. Source: He et al., 2015."""
-    return normal_(tensor, 0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
+    return _normal(tensor, 0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
 
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
-    fan = fans(tensor)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
+    _check(name, tensor)
+    check_choice(name, "mode", mode, ("fan_in", "fan_out"))
+    fan, gain = _fans(name, tensor)[mode == "fan_out"], _gain(name, nonlinearity, a)
+    return gain / math.sqrt(fan) if fan else 0.0
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Uniform on ±gain · √(6 / (fan_in + fan_out)). Source: Glorot and Bengio, 2010."""
-    bound = math.sqrt(3) * _xavier_std(tensor, gain)
-    return uniform_(tensor, -bound, bound)
+    bound = math.sqrt(3) * _xavier_std("xavier_uniform_", tensor, gain)
+    return _uniform(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with standard deviation gain · √(2 / (fan_in + fan_out)). Source: Glorot and Bengio, 2010."""
-    return normal_(tensor, 0, _xavier_std(tensor, gain))
+    return _normal(tensor, 0, _xavier_std("xavier_normal_", tensor, gain))
 
 
-def _xavier_std(tensor: Tensor, gain: float) -> float:
-    both = sum(fans(tensor))
+def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
+    _check(name, tensor, gain=gain)
+    both = sum(_fans(name, tensor))
     return gain * math.sqrt(2 / both) if both else 0.0
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Normal, but drawn again where it falls outside of [a, b]."""
+    _check("trunc_normal_", tensor, mean=mean, std=std, a=a, b=b)
     if not a < b:
         raise ValueError(f"trunc_normal_: expected a < b, got a={a} and b={b}")
-    if not (a - 3 * std < mean < b + 3 * std):
+    if not (math.isfinite(std) and a - 3 * std < mean < b + 3 * std):
         raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
     xp, generator = backend.module_of(tensor.device), _generator(tensor)
     values = xp.asarray(generator.standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
@@ -126,6 +166,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
     The Q of a normal matrix's QR decomposition, with signs that make it uniform. Source: Saxe et al., 2013.
     """
+    _check("orthogonal_", tensor, gain=gain)
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: expected at least 2 dimensions, got shape {tensor.shape}")
     if tensor.numel() == 0:
@@ -142,6 +183,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
+    _check("eye_", tensor, False)
     if tensor.ndim != 2:
         raise ValueError(f"eye_: expected a matrix, got shape {tensor.shape}")
     return _write(tensor, backend.module_of(tensor.device).eye(*tensor.shape))
@@ -149,9 +191,11 @@ def eye_(tensor: Tensor) -> Tensor:
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """A convolution that passes channel i of each group on as output i of the group: the kernel's centre is 1."""
+    _check("dirac_", tensor, False)
     if tensor.ndim not in (3, 4, 5):
         raise ValueError(f"dirac_: expected a convolution's weight of 3, 4 or 5 dimensions, got shape {tensor.shape}")
-    if groups < 1 or tensor.shape[0] % groups:
+    check_positive("dirac_", "groups", groups)
+    if tensor.shape[0] % groups:
         raise ValueError(f"dirac_: groups={groups} does not divide the {tensor.shape[0]} output channels")
     _write(tensor, 0)
     per_group = tensor.shape[0] // groups
@@ -164,9 +208,11 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
     """Normal, with the share `sparsity` of each column set to 0. Source: Martens, 2010."""
+    _check("sparse_", tensor, std=std)
+    check_share("sparse_", "sparsity", sparsity)
     if tensor.ndim != 2:
         raise ValueError(f"sparse_: expected a matrix, got shape {tensor.shape}")
-    normal_(tensor, 0, std)
+    _normal(tensor, 0, std)
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     order = _generator(tensor).random((rows, columns)).argsort(axis=0)  # a random permutation of each column's rows
@@ -179,4 +225,4 @@ def layer_default_(weight: Tensor, bias: Tensor | None) -> None:
     kaiming_uniform_(weight, a=math.sqrt(5))
     if bias is not None and fans(weight)[0] > 0:
         bound = 1 / math.sqrt(fans(weight)[0])
-        uniform_(bias, -bound, bound)
+        _uniform(bias, -bound, bound)

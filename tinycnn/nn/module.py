@@ -51,10 +51,14 @@ class Module:
         training: True after `train()`, False after `eval()`; Dropout and BatchNorm behave accordingly.
     """
 
+    _is_layer = False  # one of the framework's own that holds no others
     training: bool
     _parameters: dict[str, Any]
     _buffers: dict[str, Any]
     _modules: dict[str, Any]
+
+    def __init_subclass__(cls) -> None:
+        cls._is_layer = cls.__module__.startswith("tinycnn.nn.") and cls.__module__ != "tinycnn.nn.container"
 
     def __init__(self) -> None:
         # Not through our own __setattr__, which looks into these.
@@ -69,7 +73,11 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
-            return self.forward(*inputs, **options)
+            try:
+                return self.forward(*inputs, **options)
+            except (TypeError, ValueError, RuntimeError, IndexError) as error:
+                self._name_in(error)
+                raise
         for hook in list(self._forward_pre_hooks.values()):  # a hook may remove itself
             replaced = hook(self, inputs)
             if replaced is not None:
@@ -81,6 +89,14 @@ class Module:
             if replaced is not None:
                 output = replaced
         return report.watch_output(output) if report else output
+
+    def _name_in(self, error: Exception) -> None:
+        """Lets an error of a function that this layer calls begin with the layer's name."""
+        name = type(self).__name__
+        if self._is_layer and type(error) in (TypeError, ValueError, RuntimeError, IndexError):
+            message = str(error)
+            if not message.startswith(name):
+                error.args = (f"{name}: {message}",)
 
     # --- attributes ---------------------------------------------------------------------------------------
 

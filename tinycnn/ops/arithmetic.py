@@ -13,6 +13,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
+from tinycnn.checks import check_flag, check_not_negative, check_number
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -202,13 +203,19 @@ class Neg(Function):
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input + alpha · other, element by element."""
-    return Add()(*operands("add", input, other if alpha == 1 else mul(other, alpha)))
+    return Add()(*operands("add", input, other if alpha.__class__ is int and alpha == 1 else _times("add", other, alpha)))
 
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input − alpha · other, element by element. TypeError for booleans."""
     _check_not_boolean("sub", "use a ^ b", input, other)
-    return Sub()(*operands("sub", input, other if alpha == 1 else mul(other, alpha)))
+    return Sub()(*operands("sub", input, other if alpha.__class__ is int and alpha == 1 else _times("sub", other, alpha)))
+
+
+def _times(name: str, other: Operand, alpha: float) -> Operand:
+    """other · alpha; what is no operand is left for the operator to refuse."""
+    check_number(name, "alpha", alpha)
+    return mul(other, alpha) if isinstance(other, (autograd.Tensor, np.ndarray, np.generic, int, float)) else other
 
 
 def mul(input: Operand, other: Operand) -> Tensor:
@@ -265,25 +272,32 @@ def neg(input: Tensor) -> Tensor:
 # --- comparisons and logic: no gradients, so no operator classes --------------------------------------------
 
 
+_FUNCTIONS = {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+}  # fmt: skip
+
+
 def compare(name: str, a: Tensor, b: Any) -> Tensor:
-    """A boolean Tensor, by NumPy's function `name`; NotImplemented for what cannot be compared, so that
+    """A boolean Tensor, by the comparison `name`; NotImplemented for what cannot be compared, so that
     `tensor == "text"` is False."""
     if not isinstance(b, (autograd.Tensor, bool, int, float, np.ndarray, np.generic)):
         return NotImplemented
     a, b = operands(name, a, b)
     try:
-        return wrap(backend.elementwise(name, a._array, getattr(b, "_array", b)))
+        return wrap(backend.elementwise(_FUNCTIONS[name], a._array, getattr(b, "_array", b)))
     except (TypeError, ValueError):
         _check_together(name, a, b)
         raise
+    except OverflowError:
+        raise ValueError(f"{name}: a number is too large for {a.dtype}") from None
 
 
-def _compared(called: str, name: str, a: Tensor, b: Any) -> Tensor:
+def _compared(name: str, a: Tensor, b: Any) -> Tensor:
     """`compare`, or TypeError for what cannot be compared."""
-    array_of(called, a)
+    array_of(name, a)
     result = compare(name, a, b)
     if result is NotImplemented:
-        raise TypeError(f"{called}: expected a Tensor, an array or a number, got {type(b).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, an array or a number, got {type(b).__name__}")
     return result
 
 
@@ -296,32 +310,32 @@ def _check_together(name: str, *given: Any) -> None:
 
 def eq(input: Tensor, other: Operand) -> Tensor:
     """input == other, element by element: a boolean Tensor."""
-    return _compared("eq", "equal", input, other)
+    return _compared("eq", input, other)
 
 
 def ne(input: Tensor, other: Operand) -> Tensor:
     """input != other, element by element: a boolean Tensor."""
-    return _compared("ne", "not_equal", input, other)
+    return _compared("ne", input, other)
 
 
 def lt(input: Tensor, other: Operand) -> Tensor:
     """input < other, element by element: a boolean Tensor."""
-    return _compared("lt", "less", input, other)
+    return _compared("lt", input, other)
 
 
 def le(input: Tensor, other: Operand) -> Tensor:
     """input <= other, element by element: a boolean Tensor."""
-    return _compared("le", "less_equal", input, other)
+    return _compared("le", input, other)
 
 
 def gt(input: Tensor, other: Operand) -> Tensor:
     """input > other, element by element: a boolean Tensor."""
-    return _compared("gt", "greater", input, other)
+    return _compared("gt", input, other)
 
 
 def ge(input: Tensor, other: Operand) -> Tensor:
     """input >= other, element by element: a boolean Tensor."""
-    return _compared("ge", "greater_equal", input, other)
+    return _compared("ge", input, other)
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
@@ -329,52 +343,61 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
 
     nan is close to nan with `equal_nan` only. TypeError unless both have one dtype.
     """
-    if array_of("isclose", input).dtype != array_of("isclose", other).dtype:
-        raise TypeError(f"isclose: expected two Tensors of one dtype, got {input.dtype} and {other.dtype}")
-    _check_together("isclose", input, other)
+    return _isclose("isclose", input, other, rtol, atol, equal_nan)
+
+
+def _isclose(name: str, input: Tensor, other: Tensor, rtol: float, atol: float, equal_nan: bool) -> Tensor:
+    if array_of(name, input).dtype != array_of(name, other).dtype:
+        raise TypeError(f"{name}: expected two Tensors of one dtype, got {input.dtype} and {other.dtype}")
+    check_not_negative(name, "rtol", rtol)
+    check_not_negative(name, "atol", atol)
+    check_flag(name, "equal_nan", equal_nan)
+    _check_together(name, input, other)
     return wrap(backend.elementwise("isclose", input._array, other._array, rtol, atol, equal_nan))
 
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether all elements are close: see `isclose`."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+    return bool(_isclose("allclose", input, other, rtol, atol, equal_nan).all())
 
 
-def _logical(symbol: str, function: str, *given: Any) -> Tensor:
-    """NumPy's bitwise `function` of boolean or integer operands."""
+def _logical(name: str, *given: Any) -> Tensor:
+    """NumPy's function `name` of boolean or integer operands."""
     for x in given:
         if not isinstance(x, (bool, int)) and getattr(getattr(x, "dtype", None), "kind", "O") not in "bui":
             got = x.dtype if hasattr(x, "dtype") else type(x).__name__
-            raise TypeError(f"'{symbol}': expected boolean or integer tensors, got {got}")
+            raise TypeError(f"{name}: expected boolean or integer tensors, got {got}")
     if not any(isinstance(x, autograd.Tensor) for x in given):
-        raise TypeError(f"'{symbol}': expected a Tensor, got {' and '.join(type(x).__name__ for x in given)}")
+        raise TypeError(f"{name}: expected a Tensor, got {' and '.join(type(x).__name__ for x in given)}")
     if len(given) == 2:
-        given = operands(f"'{symbol}'", *given)
+        given = operands(name, *given)
     try:
-        return wrap(backend.elementwise(function, *[getattr(x, "_array", x) for x in given]))
+        return wrap(backend.elementwise(name, *[getattr(x, "_array", x) for x in given]))
     except (TypeError, ValueError):
-        _check_together(f"'{symbol}'", *given)
+        _check_together(name, *given)
         raise
+    except OverflowError:
+        raise ValueError(f"{name}: a number is too large for {given[0].dtype}") from None
 
 
 def bitwise_not(input: Tensor) -> Tensor:
     """~input: the logical negation of booleans, the complement of integers."""
-    return _logical("~", "invert", input)
+    return _logical("bitwise_not", input)
 
 
 def bitwise_and(input: Tensor, other: Operand) -> Tensor:
     """input & other of booleans or integers, element by element."""
-    return _logical("&", "bitwise_and", input, other)
+    return _logical("bitwise_and", input, other)
 
 
 def bitwise_or(input: Tensor, other: Operand) -> Tensor:
     """input | other of booleans or integers, element by element."""
-    return _logical("|", "bitwise_or", input, other)
+    return _logical("bitwise_or", input, other)
 
 
 def bitwise_xor(input: Tensor, other: Operand) -> Tensor:
     """input ^ other of booleans or integers, element by element."""
-    return _logical("^", "bitwise_xor", input, other)
+    return _logical("bitwise_xor", input, other)
 
 
 def isnan(input: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from tinycnn import autograd
-from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array, kernels
+from tinycnn.checks import check_flag, check_number, shortened
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import Gather, ValuesAndIndices
 from tinycnn.ops.select import maximum, minimum, where
-from tinycnn.ops.shape import Dims, Expand, Reshape, ndim_of, normalize_dim, normalize_dims
+from tinycnn.ops.shape import Dims, Expand, Reshape, normalize_dim, normalize_dims
 from tinycnn.ops.unary import abs as absolute
 from tinycnn.ops.unary import sqrt
 
@@ -75,16 +76,17 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeL
 
     `keepdim` leaves the reduced dimensions with size 1; with `dtype`, elements are converted first.
     """
-    if dtype is not None:
-        input = input.to(dtype)
-    return Sum(normalize_dims(dim, input, "sum", empty_is_all=True), keepdim)(input)
+    dims = normalize_dims(dim, input, "sum", True, keepdim)
+    if dtype is None:
+        return Sum(dims, keepdim)(input)
+    return Sum(dims, keepdim)(input.to(dtype)).to(dtype)  # which is another one for booleans and small integers
 
 
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """The mean over `dim` (an int, several, or None for all); nan of no elements. TypeError for integers."""
+    dims = normalize_dims(dim, input, "mean", True, keepdim)
     if dtype is not None:
         input = input.to(dtype)
-    dims = normalize_dims(dim, input, "mean", empty_is_all=True)
     check_floating("mean", input)
     return Mean(dims, keepdim)(input)
 
@@ -119,12 +121,17 @@ def var(
 
     `unbiased=False` is correction=0, `unbiased=True` correction=1. TypeError for integers.
     """
+    return _var("var", input, dim, unbiased, keepdim, correction)
+
+
+def _var(name: str, input: Tensor, dim: Dims, unbiased: bool | None, keepdim: bool, correction: float) -> Tensor:
     if isinstance(dim, bool):  # x.var(False): torch's short form, without dimensions
         dim, unbiased = None, dim
     if unbiased is not None:
-        correction = int(unbiased)
-    dims = normalize_dims(dim, input, "var", empty_is_all=True)
-    check_floating("var", input)
+        correction = int(check_flag(name, "unbiased", unbiased))
+    check_number(name, "correction", correction)
+    dims = normalize_dims(dim, input, name, True, keepdim)
+    check_floating(name, input)
     return Var(dims, correction, keepdim)(widened(input)).to(input.dtype)
 
 
@@ -133,7 +140,7 @@ def std(
 ) -> Tensor:
     """The standard deviation over `dim`, the square root of `var`; its derivative at 0 is taken to be 0."""
     x = widened(input) if isinstance(input, autograd.Tensor) else input
-    return _root(var(x, dim, unbiased, keepdim, correction=correction), 2).to(input.dtype)
+    return _root(_var("std", x, dim, unbiased, keepdim, correction), 2).to(input.dtype)
 
 
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -141,11 +148,12 @@ def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool 
 
     ValueError unless p > 0; TypeError for integers.
     """
-    dims = normalize_dims(dim, input, "norm", empty_is_all=True)
+    dims = normalize_dims(dim, input, "norm", True, keepdim)
     check_floating("norm", input)
-    p = 2 if p == "fro" else p
-    if not isinstance(p, (int, float)) or not p > 0:
-        raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {p!r}")
+    p = 2 if isinstance(p, str) and p == "fro" else p
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not p > 0:
+        raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {shortened(p)}")
+    check_number("norm", "p", p)
     if p == math.inf:
         return _extremum("max", "norm", absolute(input), dims, keepdim, nan_is_equal=True)
     if p == 1:
@@ -207,7 +215,7 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
 
 
 def _extremum(method: str, name: str, x: Tensor, dim: Dims, keepdim: bool, nan_is_equal: bool = False) -> Tensor:
-    dims = normalize_dims(dim, x, name, empty_is_all=True)
+    dims = normalize_dims(dim, x, name, True, keepdim)
     if math.prod(x._array.shape[d] for d in dims) == 0:
         raise ValueError(f"{name}: no elements to choose from in dimension(s) {dims} of shape {x.shape}")
     return Extremum(method, dims, keepdim, nan_is_equal)(x)
@@ -223,11 +231,15 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _arg("argmin", input, dim, keepdim)
 
 
-def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    axis = None if ndim_of(x, method) == 0 or dim is None else normalize_dim(dim, x, method)
-    if (x.numel() if axis is None else x.shape[axis]) == 0:
-        raise ValueError(f"{method}: no elements to choose from in shape {x.shape}")
-    return wrap(kernels(x._array).reduced(method, x._array, axis, keepdim))
+def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool, name: str = "") -> Tensor:
+    """The indices of the extrema; errors name `name`, or the method."""
+    name = name or method
+    array_of(name, x)
+    axis = None if dim is None else normalize_dim(dim, x, name)
+    check_flag(name, "keepdim", keepdim)
+    if (x.numel() if axis is None else math.prod(x.shape[axis : axis + 1])) == 0:
+        raise ValueError(f"{name}: no elements to choose from in shape {x.shape}")
+    return wrap(kernels(x._array).reduced(method, x._array, axis if x._array.ndim else None, keepdim))
 
 
 @overload
@@ -241,9 +253,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     """
     if isinstance(dim, autograd.Tensor):
         return maximum(input, dim)
-    if dim is None:
-        return _extremum("max", "max", input, (), False, nan_is_equal=True)
-    return _select_along(input, argmax(input, dim, keepdim=True), dim, keepdim)
+    return _extremum_of("max", input, dim, keepdim)
 
 
 @overload
@@ -254,28 +264,30 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     """The smallest element; with `dim`, (values, indices) along it; with a Tensor instead, `minimum` of the two."""
     if isinstance(dim, autograd.Tensor):
         return minimum(input, dim)
+    return _extremum_of("min", input, dim, keepdim)
+
+
+def _extremum_of(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor | ValuesAndIndices:
+    """`max` or `min`, of all elements or along one dimension."""
     if dim is None:
-        return _extremum("min", "min", input, (), False, nan_is_equal=True)
-    return _select_along(input, argmin(input, dim, keepdim=True), dim, keepdim)
-
-
-def _select_along(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
-    if x.ndim == 0:
+        return _extremum(name, name, x, (), False, nan_is_equal=True)
+    check_flag(name, "keepdim", keepdim)
+    indices, dim = _arg(f"arg{name}", x, dim, True, name), normalize_dim(dim, x, name)
+    if x._array.ndim == 0:
         return ValuesAndIndices(x.clone(), indices)
-    dim = normalize_dim(dim, x, "gather")
     values = Gather(dim)(x, indices)
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether all elements over `dim` (an int, several, or None for all) are true, that is not 0."""
-    dims = normalize_dims(dim, input, "all")
+    dims = normalize_dims(dim, input, "all", False, keepdim)
     return wrap(kernels(input._array).reduced("all", input._array, dims, keepdim))
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element over `dim` (an int, several, or None for all) is true, that is not 0."""
-    dims = normalize_dims(dim, input, "any")
+    dims = normalize_dims(dim, input, "any", False, keepdim)
     return wrap(kernels(input._array).reduced("any", input._array, dims, keepdim))
 
 
@@ -367,7 +379,7 @@ class LogSumExp(Function):
 
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows. TypeError for integers."""
-    dims = normalize_dims(dim, input, "logsumexp", empty_is_all=True)
+    dims = normalize_dims(dim, input, "logsumexp", True, keepdim)
     check_floating("logsumexp", input)
     if math.prod(input._array.shape[d] for d in dims) == 0:
         raise ValueError(f"logsumexp: no elements to sum in dimension(s) {dims} of shape {input.shape}")

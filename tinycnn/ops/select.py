@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinycnn import autograd
 from tinycnn.autograd import Function, Gradients, array_of
 from tinycnn.backend import Array
+from tinycnn.checks import check_number, is_int, shortened
 from tinycnn.ops.arithmetic import Operand, as_float, operands
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
     """
     if min is None and max is None:
         raise ValueError("clamp: expected min, max or both, got neither")
+    array_of("clamp", input)
+    min, max = _bound("min", min), _bound("max", max)
     if isinstance(min, autograd.Tensor) or isinstance(max, autograd.Tensor):
         x = input
         if min is not None:
@@ -104,6 +107,14 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
     if isinstance(min, float) or isinstance(max, float):
         input = as_float(input)
     return Clamp(min, max)(input)
+
+
+def _bound(name: str, value: Any) -> Any:
+    """A bound of `clamp`: a number as one of Python, which promotes no dtype."""
+    if value is None or isinstance(value, autograd.Tensor):
+        return value
+    check_number("clamp", name, value)
+    return int(value) if is_int(value) else float(value)
 
 
 class Where(Function):
@@ -140,7 +151,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
     _check_mask("masked_fill", "mask", mask)
     result = where(mask, value, input)
     if result.dtype != input.dtype:
-        raise TypeError(f"masked_fill: {value!r} is no value for a tensor of dtype {input.dtype}")
+        raise TypeError(f"masked_fill: {shortened(value)} is no value for a tensor of dtype {input.dtype}")
     return result
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
+from tinycnn.checks import LARGEST, check_flag, check_int, check_positive, shortened
 from tinycnn.ops.copy import Clone
 
 if TYPE_CHECKING:
@@ -45,10 +46,14 @@ def ndim_of(x: Tensor, name: str) -> int:
 
 def as_index(dim: Any, name: str) -> int:
     """`dim` as an int; it may be a NumPy integer or a Tensor of one."""
+    if dim.__class__ is int:
+        return dim
     try:
-        return operator.index(dim)
-    except TypeError:
-        raise TypeError(f"{name}: expected an int as dim, got {dim!r}") from None
+        if dim.__class__ is not bool:
+            return operator.index(dim)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{name}: expected an int as dim, got {shortened(dim)}")
 
 
 def dim_of(dim: Any, ndim: int, name: str) -> int:
@@ -57,14 +62,19 @@ def dim_of(dim: Any, ndim: int, name: str) -> int:
     limit = ndim or 1
     if not -limit <= index < limit:
         raise IndexError(
-            f"{name}: dim {index} is out of range for {ndim} dimension(s): expected {-limit} to {limit - 1}"
+            f"{name}: dim {shortened(index)} is out of range for {ndim} dimension(s): expected {-limit} to {limit - 1}"
         )
     return index % limit
 
 
-def normalize_dims(dims: Dims, x: Tensor, name: str, empty_is_all: bool = False) -> tuple[int, ...]:
-    """`dims` of x (an int, a sequence, or None for all) counted from the front, each once."""
+def normalize_dims(
+    dims: Dims, x: Tensor, name: str, empty_is_all: bool = False, keepdim: bool = False
+) -> tuple[int, ...]:
+    """`dims` of x (an int, a sequence, or None for all) counted from the front, each once; refuses a `keepdim` that is
+    no bool."""
     ndim = ndim_of(x, name)
+    if keepdim.__class__ is not bool:
+        check_flag(name, "keepdim", keepdim)
     if dims is None:
         return tuple(range(ndim))
     given = dims if isinstance(dims, (tuple, list)) else (dims,)
@@ -82,14 +92,19 @@ def _dims_of(dims: tuple[int, ...], ndim: int, name: str, empty_is_all: bool) ->
     return found if ndim else ()
 
 
-def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """The arguments of x.reshape(2, 3) or x.reshape((2, 3)) as one tuple of ints."""
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
+def sizes_of(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    """The arguments of x.reshape(2, 3) or x.reshape((2, 3)) as one tuple of ints; errors name `name`."""
+    given = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     try:
-        return tuple(map(operator.index, sizes))
-    except TypeError:
-        raise TypeError(f"expected sizes or dims as ints, got {sizes}") from None
+        if [size for size in given if size.__class__ is not int]:
+            if bool in map(type, given):
+                raise TypeError
+            given = tuple(map(operator.index, given))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected sizes or dims as ints, got {shortened(sizes)}") from None
+    if given and math.prod(map(abs, given)) > LARGEST:
+        raise ValueError(f"{name}: sizes {shortened(given)} are too large")
+    return given
 
 
 # --- views ------------------------------------------------------------------------------------------------
@@ -127,22 +142,25 @@ def reshape(input: Tensor, *sizes: Sizes, shape: Sizes | None = None) -> Tensor:
     Shares memory where it can, and copies where elements cannot be viewed in the new shape. ValueError if the number of
     elements differs.
     """
-    ndim_of(input, "reshape")
-    return Reshape(_inferred(sizes_of(sizes if shape is None else (shape,)), input._array.shape))(input)
+    return _reshaped("reshape", input, sizes_of(sizes if shape is None else (shape,), "reshape"))
+
+
+def _reshaped(name: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return Reshape(_inferred(shape, array_of(name, x).shape, name))(x)
 
 
 @lru_cache(maxsize=1024)
-def _inferred(shape: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:
+def _inferred(shape: tuple[int, ...], old: tuple[int, ...], name: str) -> tuple[int, ...]:
     """`shape`, with a size for its −1, after a check that as many elements fit in. Cached: a network repeats the same
     few in every step."""
     count = math.prod(old)
     if -1 in shape:
         known = -math.prod(shape)
         if shape.count(-1) > 1 or known <= 0 or count % known:
-            raise ValueError(f"reshape: cannot infer the -1 in {shape} for {count} elements of shape {old}")
+            raise ValueError(f"{name}: cannot infer the -1 in {shape} for {count} elements of shape {old}")
         shape = tuple(count // known if size == -1 else size for size in shape)
     if math.prod(shape) != count or (shape and min(shape) < 0):
-        raise ValueError(f"reshape: a tensor of shape {old} ({count} elements) does not fit shape {shape}")
+        raise ValueError(f"{name}: a tensor of shape {old} ({count} elements) does not fit shape {shape}")
     return shape
 
 
@@ -164,7 +182,10 @@ def _flattened(shape: tuple[int, ...], start_dim: int, end_dim: int) -> tuple[in
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension `dim` split into several of these sizes, one of which may be −1."""
     dim = normalize_dim(dim, input, "unflatten")
-    return reshape(input, *input.shape[:dim], *sizes_of((sizes,)), *input.shape[dim + 1 :])
+    if not isinstance(sizes, (tuple, list)) or not sizes:
+        raise TypeError(f"unflatten: expected sizes as a sequence of ints, got {shortened(sizes)}")
+    shape = input._array.shape
+    return _reshaped("unflatten", input, (*shape[:dim], *sizes_of((sizes,), "unflatten"), *shape[dim + 1 :]))
 
 
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
@@ -198,7 +219,7 @@ def permute(input: Tensor, *order: Sizes, dims: Sizes | None = None) -> Tensor:
 
     ValueError unless each dimension is named once.
     """
-    dims = sizes_of(order if dims is None else (dims,))
+    dims = sizes_of(order if dims is None else (dims,), "permute")
     found = normalize_dims(dims, input, "permute")
     if len(found) != input._array.ndim:
         raise ValueError(f"permute: expected {input.ndim} dims for shape {input.shape}, got {dims}")
@@ -239,7 +260,7 @@ class Flip(Function):
 
 def flip(input: Tensor, *axes: Sizes, dims: Sizes | None = None) -> Tensor:
     """A copy with the elements in reverse order along some dimensions, `x.flip(0, 1)` or `flip(x, dims=(0, 1))`."""
-    return Flip(normalize_dims(sizes_of(axes if dims is None else (dims,)), input, "flip"))(input)
+    return Flip(normalize_dims(sizes_of(axes if dims is None else (dims,), "flip"), input, "flip"))(input)
 
 
 class Expand(Function):
@@ -261,7 +282,7 @@ def expand(input: Tensor, *sizes: Sizes) -> Tensor:
     ValueError if another size than 1 would have to grow.
     """
     ndim_of(input, "expand")
-    own, shape = input._array.shape, sizes_of(sizes)
+    own, shape = input._array.shape, sizes_of(sizes, "expand")
     if -1 in shape:
         kept = (-1,) * (len(shape) - len(own)) + own  # a new dimension has no size to keep
         shape = tuple(mine if size == -1 else size for size, mine in zip(shape, kept))
@@ -274,7 +295,7 @@ def expand(input: Tensor, *sizes: Sizes) -> Tensor:
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
-    return expand(input, other.shape)
+    return expand(input, array_of("expand_as", other).shape)
 
 
 class SumToSize(Function):
@@ -295,7 +316,7 @@ class SumToSize(Function):
 def sum_to_size(input: Tensor, *sizes: Sizes) -> Tensor:
     """Sums over the dimensions along which `sizes` would be broadcast to this shape: the adjoint of `expand`."""
     ndim_of(input, "sum_to_size")
-    shape = sizes_of(sizes)
+    shape = sizes_of(sizes, "sum_to_size")
     if shape == input._array.shape:
         return input
     dims = repeated_dims(shape, input._array.shape)
@@ -320,7 +341,8 @@ def repeated_dims(shape: tuple[int, ...], expanded: tuple[int, ...]) -> tuple[in
 def repeat(input: Tensor, *counts: Sizes) -> Tensor:
     """Copies side by side, `counts[d]` along each dimension d; more counts than dimensions add some in front."""
     ndim_of(input, "repeat")
-    times, added = sizes_of(counts), len(sizes_of(counts)) - input._array.ndim
+    times = sizes_of(counts, "repeat")
+    added = len(times) - input._array.ndim
     if added < 0 or min(times, default=0) < 0:
         raise ValueError(
             f"repeat: expected at least {input.ndim} counts of at least 0 for shape {input.shape}, got {times}"
@@ -333,12 +355,12 @@ def repeat(input: Tensor, *counts: Sizes) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices (*, R, C), zeros above the diagonal; diagonal=1 keeps one more, -1 one less."""
-    return _triangle("tril", input, diagonal, True)
+    return _triangle("tril", input, check_int("tril", "diagonal", diagonal), True)
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices (*, R, C), zeros below the diagonal; diagonal=1 keeps one less, -1 one more."""
-    return _triangle("triu", input, diagonal - 1, False)
+    return _triangle("triu", input, check_int("triu", "diagonal", diagonal) - 1, False)
 
 
 def _triangle(name: str, x: Tensor, last: int, keeps: bool) -> Tensor:
@@ -392,7 +414,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     for i, x in enumerate(tensors):
         if x.shape != tensors[0].shape:
             raise ValueError(f"stack: expected equal shapes, tensor 0 has {tensors[0].shape}, tensor {i} {x.shape}")
-    return cat([unsqueeze(x, dim) for x in tensors], dim_of(dim, tensors[0].ndim + 1, "stack"))
+    dim = dim_of(dim, tensors[0].ndim + 1, "stack")
+    return cat([unsqueeze(x, dim) for x in tensors], dim)
 
 
 def _common_type(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -413,13 +436,14 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
     ValueError if the sizes do not add up to that of `dim`.
     """
     dim = normalize_dim(dim, input, "split")
-    total = input.shape[dim]
-    if isinstance(split_size, (int, np.integer)):
-        if split_size <= 0:
-            raise ValueError(f"split: expected a positive split_size, got {split_size}")
+    if input._array.ndim == 0:
+        raise ValueError("split: expected a tensor of at least 1 dimension, got one without dimensions")
+    total = input._array.shape[dim]
+    if not isinstance(split_size, (tuple, list)):
+        split_size = check_positive("split", "split_size", split_size)
         sizes = [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
     else:
-        sizes = list(split_size)
+        sizes = [check_int("split", f"split_size[{i}]", size) for i, size in enumerate(split_size)]
         if min(sizes, default=0) < 0:
             raise ValueError(f"split: sizes must not be negative, got {sizes}")
         if sum(sizes) != total:
@@ -431,7 +455,9 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size along `dim` (the last may be smaller): views."""
-    if chunks <= 0:
-        raise ValueError(f"chunk: expected a positive number of chunks, got {chunks}")
-    size = input.shape[normalize_dim(dim, input, "chunk")]
+    check_positive("chunk", "chunks", chunks)
+    dim = normalize_dim(dim, input, "chunk")
+    if input._array.ndim == 0:
+        raise ValueError("chunk: expected a tensor of at least 1 dimension, got one without dimensions")
+    size = input._array.shape[dim]
     return split(input, max(-(-size // chunks), 1), dim)

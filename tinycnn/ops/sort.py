@@ -9,6 +9,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
+from tinycnn.checks import check_flag, is_int, shortened
 from tinycnn.ops.index import ValuesAndIndices, gather
 from tinycnn.ops.shape import normalize_dim
 
@@ -44,7 +45,12 @@ def cumsum(input: Tensor, dim: int) -> Tensor:
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     """The indices that sort along `dim`; equal elements keep their order."""
-    dim = normalize_dim(dim, input, "argsort")
+    return _argsort("argsort", input, dim, descending)
+
+
+def _argsort(name: str, input: Tensor, dim: int, descending: bool) -> Tensor:
+    dim = normalize_dim(dim, input, name)
+    check_flag(name, "largest" if name == "topk" else "descending", descending)
     array = input._array if input.ndim else input._array.reshape(1)
     xp = backend.array_module(array)
     with backend.current(array):
@@ -61,7 +67,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False) -> ValuesAndInd
 
     The gradient of each value goes to where it came from.
     """
-    indices = argsort(input, dim, descending)
+    indices = _argsort("sort", input, dim, descending)
     return ValuesAndIndices(gather(input, dim, indices), indices)
 
 
@@ -72,9 +78,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True) -> ValuesAn
     """
     dim = normalize_dim(dim, input, "topk")
     size = input.shape[dim] if input.ndim else 1
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= size:
-        raise ValueError(f"topk: expected k as an int from 0 to {size}, the size of dim {dim}, got {k!r}")
-    indices = argsort(input, dim, largest)
+    if not is_int(k) or not 0 <= k <= size:
+        raise ValueError(f"topk: expected k as an int from 0 to {size}, the size of dim {dim}, got {shortened(k)}")
+    indices = _argsort("topk", input, dim, largest)
     if input.ndim:
         indices = indices[(slice(None),) * dim + (slice(k),)]
     return ValuesAndIndices(gather(input, dim, indices), indices)

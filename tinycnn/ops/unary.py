@@ -275,8 +275,11 @@ def abs(input: Tensor) -> Tensor:
 
 def sign(input: Tensor) -> Tensor:
     """−1, 0 or 1 for each element, 0 of nan: a constant, as its derivative is 0 wherever it exists."""
-    signs = wrap(backend.elementwise("sign", array_of("sign", input)))
-    return where(isnan(input), 0.0, signs) if input._array.dtype.kind == "f" else signs
+    x = array_of("sign", input)
+    if x.dtype.kind == "b":
+        return input.clone()
+    signs = wrap(backend.elementwise("sign", x))
+    return where(isnan(input), 0.0, signs) if x.dtype.kind == "f" else signs
 
 
 def floor(input: Tensor) -> Tensor:
@@ -291,11 +294,12 @@ def ceil(input: Tensor) -> Tensor:
 
 def round(input: Tensor) -> Tensor:
     """The integer nearest to each element, in the same dtype; halves round to even."""
-    return _rounded("rint", input)
+    return _rounded("round", input)
 
 
 def _rounded(function: str, x: Tensor) -> Tensor:
     if not isinstance(x, autograd.Tensor) or x.dtype.kind == "b":
         got = "a boolean tensor" if isinstance(x, autograd.Tensor) else type(x).__name__
         raise TypeError(f"{function}: expected numbers, got {got}")
-    return wrap(backend.elementwise(function, x._array)) if x.dtype.kind == "f" else x.clone()
+    name = "rint" if function == "round" else function  # CuPy has no `round` that takes an array alone
+    return wrap(backend.elementwise(name, x._array)) if x.dtype.kind == "f" else x.clone()

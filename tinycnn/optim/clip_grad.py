@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from tinycnn import backend, creation
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array, Device
-from tinycnn.optim._checks import check_flag, check_not_negative, check_number, check_parameters
+from tinycnn.checks import check_flag, check_not_negative, check_number
+from tinycnn.optim._checks import check_parameters
 from tinycnn.tensor import Tensor
 
 

@@ -21,12 +21,21 @@ from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, SupportsFloat, TypeVar
 
-from tinycnn.optim._checks import Check, Integer, Number, check_choice, check_flag, check_not_negative, check_share
+from tinycnn.checks import (
+    Check,
+    Integer,
+    Number,
+    check_choice,
+    check_count,
+    check_flag,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
 from tinycnn.optim.optimizer import Optimizer
 
 T = TypeVar("T")
 Factor = Callable[[int], float]  # of the epoch
-check_count, check_positive = Integer(at_least=0), Integer(at_least=1)
 
 
 class LRScheduler:

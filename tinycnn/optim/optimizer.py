@@ -12,7 +12,8 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array, Device
-from tinycnn.optim._checks import Check, Number, check_parameters, has_order
+from tinycnn.checks import Check, Number
+from tinycnn.optim._checks import check_parameters, has_order
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
