@@ -49,6 +49,13 @@ MEMORY = 4 * 2**30  # bytes that a child may ask for
 OWN = str(Path(tinycnn.__file__).parent)
 EXPECTED = (ValueError, TypeError, RuntimeError, IndexError, ZeroDivisionError, ImportError)
 
+# Methods of these are not called on Tensors: `self` is no argument that is spoilt, and errors may name its class.
+OWNERS = {
+    "Module": ["Sequential"], "Sequential": ["Sequential"], "Optimizer": ["SGD"], "SGD": ["SGD"],
+    "ReduceLROnPlateau": ["ReduceLROnPlateau"],
+}  # fmt: skip
+ALIASES = {"__getitem__": ["index", "indexing"], "__setitem__": ["index", "indexing", "assign"], "Tensor": ["tensor"]}
+
 # --- spoiling an argument -----------------------------------------------------------------------------------
 
 WRONG_TYPES = {
@@ -62,13 +69,6 @@ NUMBERS = {
     "Tensor": Made(lambda lib: lib.ones(())), "Tensors": Made(lambda lib: lib.ones(2)),
     "ints": Made(lambda lib: lib.ones((), dtype=lib.int64)),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Array:
-    """A NumPy array that stays one where a Tensor is expected."""
-
-    array: np.ndarray
 
 
 def foreign(array: np.ndarray) -> Made:
@@ -85,7 +85,9 @@ def foreign(array: np.ndarray) -> Made:
 
 
 def spoilt_tensor(x: np.ndarray) -> dict[str, Any]:
-    found: dict[str, Any] = {"array": Made(lambda lib: x), "foreign": foreign(x), "list": x.tolist(), "int": 1, "float": 0.5}
+    found: dict[str, Any] = {
+        "array": Made(lambda lib: x), "foreign": foreign(x), "list": x.tolist(), "int": 1, "float": 0.5
+    }  # fmt: skip
     for dtype in ("float64", "float16", "int64", "uint8", "bool"):
         found[dtype] = x.astype(dtype)
     found |= {"one dim more": x[None], "one dim behind": x[..., None], "no dims": np.zeros((), x.dtype)}
@@ -140,18 +142,26 @@ class Spoilt:
     argument: str  # its place or name
     label: str  # what it was replaced by
 
+    @property
+    def value(self) -> Any:
+        """What was right."""
+        kind, _, place = self.argument.partition(" ")
+        if kind == "option":
+            return self.call.options[place]
+        return (self.call.arguments if kind == "argument" else self.call.inputs)[int(place)]
+
     def __str__(self) -> str:
         return f"{self.call.name}[{self.argument} = {self.label}]"
 
     def made(self) -> Call:
         """The call with the spoilt argument."""
         kind, _, place = self.argument.partition(" ")
+        value = spoilt(self.value)[self.label]
         if kind == "option":
-            value = spoilt(self.call.options[place])[self.label]
             return replace(self.call, options={**self.call.options, place: value})
         of = "arguments" if kind == "argument" else "inputs"
         values = list(getattr(self.call, of))
-        values[int(place)] = spoilt(values[int(place)])[self.label]
+        values[int(place)] = value
         return replace(self.call, **{of: tuple(values)})
 
 
@@ -160,8 +170,7 @@ def spoilt_calls() -> list[Spoilt]:
     module: another one is Python's business."""
     found = []
     for call in CALLS:
-        is_method = call.name.split(".")[-2:-1] in (["Tensor"], ["Module"], ["Sequential"], ["Optimizer"], ["SGD"],
-                                                    ["ReduceLROnPlateau"])  # fmt: skip
+        is_method = call.name.rpartition(".")[0].rpartition(".")[2] in ("Tensor", *OWNERS)
         for kind, values in (("argument", call.arguments), ("input", call.inputs)):
             for i, value in enumerate(values):
                 is_self = is_method and kind == "argument" and i == 0
@@ -180,8 +189,8 @@ def spoilt_calls() -> list[Spoilt]:
 def raise_lines(path: str) -> frozenset[int]:
     """The lines of a file that belong to `raise` statements."""
     tree = ast.parse("".join(linecache.getlines(path)))
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
-    return frozenset(line for node in found for line in range(node.lineno, (node.end_lineno or node.lineno) + 1) if node.exc)
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc]
+    return frozenset(line for node in found for line in range(node.lineno, (node.end_lineno or 0) + 1))
 
 
 def judged(spoilt_call: Spoilt, error: BaseException) -> str:
@@ -198,9 +207,19 @@ def judged(spoilt_call: Spoilt, error: BaseException) -> str:
         return "clean"  # Python itself refused the arguments
     if not path.startswith(OWN) or not isinstance(error, EXPECTED) or "\n" in message or line not in raise_lines(path):
         return "raw"
-    *owners, name = spoilt_call.call.name.split(".")
-    names = {name.strip("_")} | ({owners[-1]} & {"Tensor"} if name.startswith("__") else set())
-    return "clean" if any(re.search(rf"\b{n}_?\b", message) for n in names) else "unnamed"
+    return "clean" if any(re.search(rf"\b{name}\b", message) for name in names_of(spoilt_call)) else "unnamed"
+
+
+def names_of(spoilt_call: Spoilt) -> list[str]:
+    """The names of which an error should have one: that of the function or layer; of a method also that of the class
+    of `self`; "dtype" or "device" where that was spoilt."""
+    *_, owner, name = ["", *spoilt_call.call.name.split(".")]
+    names, value = [name, *OWNERS.get(owner, ()), *ALIASES.get(name, ())], spoilt_call.value
+    if isinstance(value, DType):
+        names.append("dtype")
+    if isinstance(value, str) and value == "cpu":
+        names.append("device")
+    return names
 
 
 def outcome(spoilt_call: Spoilt, lib: Any) -> tuple[str, str]:

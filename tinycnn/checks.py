@@ -83,7 +83,8 @@ def check_flag(owner: str, name: str, value: bool) -> bool:
 def check_choice(owner: str, name: str, value: str, choices: Sequence[str]) -> str:
     """`value`; ValueError unless it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{owner}: expected {name} as {' or '.join(map(repr, choices))}, got {shortened(value)}")
+        *others, last = map(repr, choices)
+        raise ValueError(f"{owner}: expected {name} as {', '.join(others)} or {last}, got {shortened(value)}")
     return value
 
 

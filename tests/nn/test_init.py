@@ -206,7 +206,7 @@ def test_errors():
     }.items():
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(ValueError, match="calculate_gain: expected one of .*, got 'rleu'"):
+    with pytest.raises(ValueError, match="calculate_gain: expected nonlinearity as .*, got 'rleu'"):
         init.calculate_gain("rleu")
 
 

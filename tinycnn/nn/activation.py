@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tinycnn.checks import check_choice, check_flag, check_number
 from tinycnn.nn.module import Module
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.reduce import log_softmax as log_softmax
@@ -27,20 +28,21 @@ __all__ = [
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where it is positive, negative_slope · x elsewhere. TypeError for integers."""
     check_floating("leaky_relu", input)
+    check_number("leaky_relu", "negative_slope", negative_slope)
     return where(input > 0, input, input * negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, alpha · (eˣ − 1) elsewhere. TypeError for integers. Source: Clevert et al., 2015."""
     check_floating("elu", input)
+    check_number("elu", "alpha", alpha)
     return where(input > 0, input, expm1(clamp(input, max=0.0)) * alpha)  # the clamp: e^x of a large x overflows
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x · Φ(x), Φ the normal distribution function; approximate="tanh" replaces it by
     ½ (1 + tanh(√(2/π) (x + 0.044715 x³))). TypeError for integers. Source: Hendrycks and Gimpel, 2016."""
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+    check_choice("gelu", "approximate", approximate, ("none", "tanh"))
     check_floating("gelu", input)
     if approximate == "tanh":
         inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
@@ -58,6 +60,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     """log(1 + exp(beta · x)) / beta, without overflow; x itself where beta · x > threshold, where both agree to the
     last digit. TypeError for integers."""
     check_floating("softplus", input)
+    check_number("softplus", "beta", beta)
+    check_number("softplus", "threshold", threshold)
     return SoftplusFunction(beta, threshold)(input)
 
 
@@ -82,6 +86,7 @@ class _Activation(Module):
 
     def __init__(self, inplace: bool = False):
         super().__init__()
+        check_flag(type(self).__name__, "inplace", inplace)
         self.inplace = inplace  # accepted as in torch; the input is never overwritten
 
     def extra_repr(self) -> str:

@@ -110,8 +110,11 @@ def check_probability(p: Any, name: str) -> None:
 
 
 def check_shapes(name: str, input: Tensor, shape: Shape, **parameters: Tensor | None) -> None:
-    """ValueError if a weight, a bias or running statistics of this input have another shape than `shape`."""
+    """TypeError for a weight, a bias or running statistics that are no Tensors, ValueError for another shape than
+    `shape`."""
     for argument, x in parameters.items():
+        if x is not None and not isinstance(x, Tensor):
+            refuse_others(name, **{argument: x})
         if x is not None and x.shape != shape:
             raise ValueError(f"{name}: expected {argument} of shape {shape} for input {input.shape}, got {x.shape}")
 

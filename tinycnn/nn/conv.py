@@ -9,6 +9,7 @@ from typing import Any
 
 from tinycnn import creation
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import check_choice, check_flag
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import (
@@ -304,8 +305,10 @@ class _ConvBase(Module):
         for argument, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
                 raise ValueError(f"{name}: groups={groups} does not divide {argument}={channels}")
-        if padding_mode not in PADDING_MODES[: 1 if self.transposes else None]:
-            raise ValueError(f"{name}: expected padding_mode of {PADDING_MODES}, got {padding_mode!r}")
+        if self.transposes and padding_mode != "zeros":
+            raise ValueError(f"{name}: expected padding_mode 'zeros', got {padding_mode!r}")
+        check_choice(name, "padding_mode", padding_mode, PADDING_MODES)
+        check_flag(name, "bias", bias)
         self.kernel_size = sizes(kernel_size, dims, name, "kernel_size")
         self.stride = sizes(stride, dims, name, "stride")
         self.dilation = sizes(dilation, dims, name, "dilation")

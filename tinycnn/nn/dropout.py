@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from tinycnn import backend
 from tinycnn.autograd import wrap
+from tinycnn.checks import check_flag
 from tinycnn.nn.arguments import check_probability
 from tinycnn.nn.module import Module
+from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
@@ -17,9 +19,10 @@ __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""
     check_probability(p, "dropout")
+    _check("dropout", input, training)
     if not training or p == 0:
         return input
-    return input * wrap(_keep_mask("dropout", input._array, p))
+    return input * wrap(_keep_mask(input._array, p))
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -40,18 +43,22 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool) -> Tensor:
     check_probability(p, name)
+    _check(name, input, training)
     if input.ndim not in (dims + 1, dims + 2):
         raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
     if not training or p == 0:
         return input
     xp = backend.module_of(input.device)
     channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
-    return input * wrap(_keep_mask(name, channels, p))
+    return input * wrap(_keep_mask(channels, p))
 
 
-def _keep_mask(name: str, x: backend.Array, p: float) -> backend.Array:
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}")
+def _check(name: str, input: Tensor, training: bool) -> None:
+    check_floating(name, input)
+    check_flag(name, "training", training)
+
+
+def _keep_mask(x: backend.Array, p: float) -> backend.Array:
     return backend.kernels(x).dropout_mask(x, p, backend.random_generator(backend.device_of(x)))
 
 

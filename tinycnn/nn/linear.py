@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from tinycnn import backend, creation
+from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import chosen
+from tinycnn.checks import check_flag, check_int
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import Shape, check_alike, refuse_others, size
@@ -63,16 +64,20 @@ def one_hot(target: Tensor, num_classes: int = -1) -> Tensor:
 
     num_classes defaults to the largest index + 1. ValueError for an index out of range.
     """
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: expected integer class indices, got {target.dtype}")
+    refuse_others("one_hot", target=target)
+    check_int("one_hot", "num_classes", num_classes)
+    if target.dtype != dtypes.int64:
+        raise TypeError(f"one_hot: expected int64 class indices, got {target.dtype}; convert them with .long()")
     classes = target._array
+    if num_classes < -1 or num_classes == 0:
+        raise ValueError(f"one_hot: expected num_classes of at least 1, or -1, got {num_classes}")
     if num_classes == -1:
         if not classes.size:
             raise ValueError(f"one_hot: num_classes cannot be inferred from an empty target {target.shape}")
         num_classes = int(classes.max()) + 1
     if classes.size and (classes.min() < 0 or classes.max() >= num_classes):
         raise ValueError(f"one_hot: indices from {classes.min()} to {classes.max()} for {num_classes} classes")
-    return wrap(backend.array_module(classes).eye(num_classes, dtype=np.int64)[classes])
+    return wrap((classes[..., None] == backend.array_module(classes).arange(num_classes)).astype(np.int64))
 
 
 class Linear(Module):
@@ -89,6 +94,7 @@ class Linear(Module):
         super().__init__()
         self.in_features = size(in_features, "Linear", "in_features", least=0)
         self.out_features = size(out_features, "Linear", "out_features", least=0)
+        check_flag("Linear", "bias", bias)
         self.weight = Parameter(creation.empty(self.out_features, self.in_features, device=device, dtype=dtype))
         offset = Parameter(creation.empty(self.out_features, device=device, dtype=dtype)) if bias else None
         self.register_parameter("bias", offset)

@@ -11,6 +11,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
+from tinycnn.checks import check_choice, check_int, check_not_negative, check_share
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
@@ -91,13 +92,15 @@ def cross_entropy(
     wait: the loss becomes nan.
     """
     _check_input(name, input, target, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: expected label_smoothing from 0 to 1, got {label_smoothing}")
+    if label_smoothing.__class__ is not float or not 0 <= label_smoothing <= 1:
+        check_share(name, "label_smoothing", label_smoothing)
+    if ignore_index.__class__ is not int:
+        check_int(name, "ignore_index", ignore_index)
     shape = input._array.shape
     class_dim = 0 if len(shape) == 1 else 1
     classes = shape[class_dim]
-    if weight is not None and weight.shape != (classes,):
-        raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
+    if weight is not None:
+        _check_weight(name, input, classes, weight)
     if target._array.dtype.kind != "f" or target._array.shape != shape:
         _check_target(name, input, target)
         if weight is not None and weight.requires_grad:
@@ -120,7 +123,10 @@ def nll_loss(
     """−weight[target] · input[target] for log-probabilities (N, C), (N, C, *) or (C); see `cross_entropy`."""
     _check_input(name, input, target, reduction)
     _check_target(name, input, target)
+    check_int(name, "ignore_index", ignore_index)
     classes, class_dim = target._array, 0 if input.ndim == 1 else 1
+    if weight is not None:
+        _check_weight(name, input, input.shape[class_dim], weight)
     wrong = backend.kernels(classes).wrong_class(classes, input.shape[class_dim], ignore_index)
     _refuse_class(wrong, name, input.shape, class_dim)
     xp = backend.array_module(classes)
@@ -137,6 +143,15 @@ def nll_loss(
     loss = where(wrap(counts), loss, 0.0) * weights
     loss = loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
     return narrowed(loss, input, weight)
+
+
+def _check_weight(name: str, input: Tensor, classes: int, weight: Tensor) -> None:
+    """A factor for each class, of the input's dtype."""
+    refuse_others(name, weight=weight)
+    if weight.shape != (classes,):
+        raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
+    if weight.dtype != input.dtype:
+        raise TypeError(f"{name}: input is {input.dtype}, weight is {weight.dtype}: convert one with .to()")
 
 
 def _check_target(name: str, x: Tensor, target: Tensor) -> None:
@@ -180,8 +195,7 @@ def smooth_l1_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0, name: str = "smooth_l1_loss"
 ) -> Tensor:
     """d² / (2·beta) where d = |input − target| is below beta, d − beta / 2 elsewhere. Source: Girshick, 2015."""
-    if beta < 0:
-        raise ValueError(f"{name}: expected beta of at least 0, got {beta}")
+    check_not_negative(name, "beta", beta)
     distance = _difference(name, input, target, reduction).abs()
     if beta > 0:
         is_far = distance >= beta
@@ -248,8 +262,12 @@ def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> 
     """loss · weight, of the loss's shape: a weight of another one would silently count losses several times."""
     if weight is None:
         return loss
-    weighted = loss * weight
-    if weighted.shape != loss.shape:
+    refuse_others(name, **{argument: weight})
+    try:
+        weighted: Tensor | None = loss * weight
+    except ValueError:
+        weighted = None
+    if weighted is None or weighted.shape != loss.shape:
         raise ValueError(f"{name}: expected {argument} to broadcast to shape {loss.shape}, got {weight.shape}")
     return weighted
 
@@ -270,8 +288,8 @@ def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least
         raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
     if x.ndim < least_dims:
         raise ValueError(f"{name}: expected input (N, C), (N, C, *) or (C), got a tensor without dimensions")
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}: expected reduction 'mean', 'sum' or 'none', got {reduction!r}")
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        check_choice(name, "reduction", reduction, REDUCTIONS)
     if reduction == "mean" and x.size == 0:
         raise ValueError(f"{name}: the mean over an empty batch is undefined, got input of shape {x.shape}")
 

@@ -9,10 +9,12 @@ from typing import Any
 from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array, DeviceLike
+from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -69,7 +71,10 @@ def batch_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"{name}: expected input (N, C, *), got {got}")
     channels = input.shape[1]
-    check_shapes(name, input, (channels,), running_mean=running_mean, running_var=running_var)
+    statistics = {"running_mean": running_mean, "running_var": running_var}
+    _check(name, input, (channels,), eps, weight=weight, bias=bias, **statistics)
+    _check_momentum(name, momentum)
+    check_flag(name, "training", training)
     _check_pair(running_mean, running_var, name)
     per_channel = (1, channels, *[1] * (input.ndim - 2))
     if training:
@@ -80,7 +85,7 @@ def batch_norm(
         y = normalize(widened(input))
         unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
         _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
-        return narrowed(_affine(y, weight, bias, name), input)
+        return narrowed(_affine(y, weight, bias), input)
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed when not training")
     scale = (widened(running_var) + eps) ** -0.5
@@ -100,14 +105,22 @@ def layer_norm(
 
     Source: Ba et al., "Layer Normalization", 2016.
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or not isinstance(input, Tensor) or input.shape[-len(shape) :] != shape:
+    shape = _normalized_shape("layer_norm", normalized_shape)
+    if not isinstance(input, Tensor) or input.shape[-len(shape) :] != shape:
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"layer_norm: expected input (*, {', '.join(map(str, shape))}), got {got}")
-    check_shapes("layer_norm", input, shape, weight=weight, bias=bias)
+    _check("layer_norm", input, shape, eps, weight=weight, bias=bias)
     y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(widened(input))
     y = y if weight is None else y * weight
     return narrowed(y if bias is None else y + bias, input)
+
+
+def _normalized_shape(name: str, given: Any) -> tuple[int, ...]:
+    """The last dimensions of an input, given as one size or as several."""
+    shape = given if isinstance(given, (tuple, list)) else (given,)
+    if not shape:
+        raise ValueError(f"{name}: expected normalized_shape of at least one size, got {given!r}")
+    return sizes(shape, len(shape), name, "normalized_shape")
 
 
 def group_norm(
@@ -121,6 +134,7 @@ def group_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"group_norm: expected input (N, C, *), got {got}")
     num_groups = size(num_groups, "group_norm", "num_groups")
+    _check("group_norm", input, input.shape[1:2], eps, weight=weight, bias=bias)
     batch, channels, *spatial = input.shape
     if channels % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
@@ -128,7 +142,7 @@ def group_norm(
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
     grouped = widened(input).reshape(batch, num_groups, channels // num_groups, *spatial)
     y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
-    return narrowed(_affine(y, weight, bias, "group_norm"), input)
+    return narrowed(_affine(y, weight, bias), input)
 
 
 def instance_norm(
@@ -144,17 +158,37 @@ def instance_norm(
     if not isinstance(input, Tensor) or input.ndim < 3:
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"instance_norm: expected input (N, C, *) with at least one spatial dimension, got {got}")
+    check_flag("instance_norm", "use_input_stats", use_input_stats)
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps, name="instance_norm")
     count = math.prod(input.shape[2:])
     if count <= 1:
         raise ValueError(f"instance_norm: expected more than 1 spatial element when training, got input {input.shape}")
+    statistics = {"running_mean": running_mean, "running_var": running_var}
+    _check("instance_norm", input, input.shape[1:2], eps, weight=weight, bias=bias, **statistics)
+    _check_momentum("instance_norm", momentum)
     _check_pair(running_mean, running_var, "instance_norm")
     normalize = Normalize(tuple(range(2, input.ndim)), eps)
     y = normalize(widened(input))
     mean, variance = (x.reshape(input.shape[:2]).mean(axis=0) for x in (normalize.mean, normalize.variance))
     _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
-    return narrowed(_affine(y, weight, bias, "instance_norm"), input)
+    return narrowed(_affine(y, weight, bias), input)
+
+
+def _check(name: str, input: Tensor, shape: tuple[int, ...], eps: float, **parameters: Tensor | None) -> None:
+    """Refuses an input that is not floating-point, and parameters and statistics of another shape or dtype; with
+    float16 they may be float32."""
+    check_floating(name, input)
+    check_not_negative(name, "eps", eps)
+    check_shapes(name, input, shape, **parameters)
+    for argument, x in parameters.items():
+        if x is not None and x.dtype != input.dtype and (input.dtype, x.dtype) != (dtypes.float16, dtypes.float32):
+            raise TypeError(f"{name}: input is {input.dtype}, {argument} is {x.dtype}: convert one with .to()")
+
+
+def _check_momentum(name: str, momentum: Any) -> None:
+    if not backend.is_gpu_array(momentum):  # the average over all batches: see _BatchNorm._momentum
+        check_number(name, "momentum", momentum)
 
 
 def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: str) -> None:
@@ -162,10 +196,9 @@ def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: s
         raise ValueError(f"{name}: expected running_mean and running_var, or neither, got only one of them")
 
 
-def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, name: str) -> Tensor:
+def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """y (N, C, *) · weight (C) + bias (C)."""
-    channels, per_channel = y.shape[1], (1, y.shape[1], *[1] * (y.ndim - 2))
-    check_shapes(name, y, (channels,), weight=weight, bias=bias)
+    per_channel = (1, y.shape[1], *[1] * (y.ndim - 2))
     y = y if weight is None else y * weight.reshape(*per_channel)
     return y if bias is None else y + bias.reshape(*per_channel)
 
@@ -192,7 +225,13 @@ class _RunningNorm(Module):
         track_running_stats: bool = True, device: DeviceLike = None, dtype: DTypeLike = None, *, bias: bool = True,
     ):  # fmt: skip
         super().__init__()
-        self.num_features = size(num_features, type(self).__name__, "num_features")
+        name = type(self).__name__
+        self.num_features = size(num_features, name, "num_features")
+        check_not_negative(name, "eps", eps)
+        if momentum is not None:
+            check_number(name, "momentum", momentum)
+        for flag, value in (("affine", affine), ("track_running_stats", track_running_stats), ("bias", bias)):
+            check_flag(name, flag, value)
         self.eps, self.momentum, self.affine, self.track_running_stats = eps, momentum, affine, track_running_stats
         make: dict[str, Any] = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(creation.ones(num_features, **make)) if affine else None)
@@ -325,8 +364,10 @@ class LayerNorm(Module):
         bias: bool = True, device: DeviceLike = None, dtype: DTypeLike = None,
     ):  # fmt: skip
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.normalized_shape = sizes(shape, len(shape), "LayerNorm", "normalized_shape")
+        shape = self.normalized_shape = _normalized_shape("LayerNorm", normalized_shape)
+        check_not_negative("LayerNorm", "eps", eps)
+        check_flag("LayerNorm", "elementwise_affine", elementwise_affine)
+        check_flag("LayerNorm", "bias", bias)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         make: dict[str, Any] = {"device": device, "dtype": dtype}
         weight, offset = elementwise_affine, elementwise_affine and bias
@@ -354,6 +395,9 @@ class GroupNorm(Module):
         super().__init__()
         self.num_groups = size(num_groups, "GroupNorm", "num_groups")
         self.num_channels = size(num_channels, "GroupNorm", "num_channels")
+        check_not_negative("GroupNorm", "eps", eps)
+        check_flag("GroupNorm", "affine", affine)
+        check_flag("GroupNorm", "bias", bias)
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide num_channels={num_channels}")
         self.eps, self.affine = eps, affine

@@ -10,10 +10,12 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn.autograd import wrap
-from tinycnn.nn.arguments import Size, sizes
+from tinycnn.checks import LARGEST, Number, check_choice, check_flag, check_number, is_int, shortened
+from tinycnn.nn.arguments import Size, refuse_others, sizes
 from tinycnn.ops import pad as pad_ops
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.copy import Clone
+from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
 # --- padding ----------------------------------------------------------------------------------------------
@@ -30,8 +32,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         mode: "constant" (`value`, default 0); "reflect" (mirrored, without the edge element: … c b | a b c …);
             "replicate" (the edge element again: … a a | a b c …); "circular" (wrapped around: … b c | a b c …).
     """
-    if mode not in PADDING_MODES:
-        raise ValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    check_choice("pad", "mode", mode, PADDING_MODES)
+    if value is not None:
+        check_number("pad", "value", value)
     pads = _pad_pairs(input, pad)
     if mode == "constant":
         return pad_ops.pad(input, pads, 0 if value is None else value)
@@ -54,8 +57,10 @@ def _pad_pairs(input: Any, pad: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """(before, after) for each dimension, from torch's flat list that begins with the last dimension."""
     if not isinstance(input, Tensor):
         raise TypeError(f"pad: expected an input Tensor, got {type(input).__name__}")
-    if isinstance(pad, str) or not all(isinstance(p, (int, np.integer)) for p in pad):
-        raise TypeError(f"pad: expected a sequence of ints, got {pad!r}")
+    if not isinstance(pad, (tuple, list)) or not all(map(is_int, pad)):
+        raise TypeError(f"pad: expected a sequence of ints, got {shortened(pad)}")
+    if any(abs(p) > LARGEST for p in pad):
+        raise ValueError(f"pad: amounts are too large: {shortened(pad)}")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"pad: expected pairs for at most {input.ndim} dimensions, got {len(pad)} numbers: {pad}")
     given = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)][::-1]
@@ -102,6 +107,14 @@ def interpolate(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"interpolate: expected input (N, C, L), (N, C, H, W) or (N, C, D, H, W), got {got}")
     dims = input.ndim - 2
+    check_choice("interpolate", "mode", mode, ("nearest", *_LINEAR))
+    for flag, given in (("align_corners", align_corners), ("recompute_scale_factor", recompute_scale_factor)):
+        if given is not None:
+            check_flag("interpolate", flag, given)
+    if 0 in input.shape[1:]:
+        raise ValueError(f"interpolate: expected an input with no empty dimension but N, got {input.shape}")
+    if mode != "nearest":
+        check_floating("interpolate", input)
     if mode != "nearest" and _LINEAR.get(mode) != dims:
         known = ["nearest", *_LINEAR]
         raise ValueError(f"interpolate: mode {mode!r} does not fit input {input.shape}; modes are {known}")
@@ -129,9 +142,13 @@ def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple
     if size is not None:
         return sizes(size, dims, "interpolate", "size"), (None,) * dims
     scales = tuple(scale_factor) if isinstance(scale_factor, Sequence) else (scale_factor,) * dims
-    if len(scales) != dims or any(isinstance(s, str) or s <= 0 for s in scales):
-        raise ValueError(f"interpolate: expected {dims} positive scale factors, got {scale_factor!r}")
+    if len(scales) != dims:
+        raise ValueError(f"interpolate: expected {dims} scale factors, got {shortened(scale_factor)}")
+    for scale in scales:
+        Number(above=0, below=math.inf)("interpolate", "scale_factor", scale)
     out = tuple(math.floor(n * s) for n, s in zip(input_size, scales, strict=True))
+    if max(out) > LARGEST:
+        raise ValueError(f"interpolate: scale_factor {scale_factor} makes {input_size} too large")
     if min(out) < 1:
         raise ValueError(f"interpolate: scale_factor {scale_factor} leaves nothing of size {input_size}")
     return out, scales
@@ -164,6 +181,7 @@ def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: b
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C·r², H, W) to (*, C, H·r, W·r): each r² channels become an r × r block. Source: Shi et al., 2016."""
     r = sizes(upscale_factor, 1, "pixel_shuffle", "upscale_factor")[0]
+    refuse_others("pixel_shuffle", input=input)
     if input.ndim < 3 or input.shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: expected input (*, C·{r * r}, H, W), got {input.shape}")
     *batch, channels, height, width = input.shape
@@ -175,6 +193,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
     r = sizes(downscale_factor, 1, "pixel_unshuffle", "downscale_factor")[0]
+    refuse_others("pixel_unshuffle", input=input)
     if input.ndim < 3 or input.shape[-1] % r or input.shape[-2] % r:
         raise ValueError(f"pixel_unshuffle: expected input (*, C, H·{r}, W·{r}), got {input.shape}")
     *batch, c, height, width = input.shape

@@ -8,6 +8,7 @@ from typing import Any
 from tinycnn.nn import functional as F
 from tinycnn.nn.arguments import Size
 from tinycnn.nn.module import Module
+from tinycnn.ops.shape import flatten, unflatten
 from tinycnn.tensor import Tensor
 
 __all__ = ["Flatten", "Fold", "Identity", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample"]
@@ -21,7 +22,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.flatten(self.start_dim, self.end_dim)
+        return flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -42,10 +43,13 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]):
         super().__init__()
+        if not isinstance(unflattened_size, (tuple, list)):
+            got = type(unflattened_size).__name__
+            raise TypeError(f"Unflatten: expected unflattened_size as a sequence of ints, got {got}")
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.unflatten(self.dim, self.unflattened_size)
+        return unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

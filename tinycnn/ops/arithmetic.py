@@ -203,13 +203,17 @@ class Neg(Function):
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input + alpha · other, element by element."""
-    return Add()(*operands("add", input, other if alpha.__class__ is int and alpha == 1 else _times("add", other, alpha)))
+    if alpha.__class__ is not int or alpha != 1:
+        other = _times("add", other, alpha)
+    return Add()(*operands("add", input, other))
 
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input − alpha · other, element by element. TypeError for booleans."""
     _check_not_boolean("sub", "use a ^ b", input, other)
-    return Sub()(*operands("sub", input, other if alpha.__class__ is int and alpha == 1 else _times("sub", other, alpha)))
+    if alpha.__class__ is not int or alpha != 1:
+        other = _times("sub", other, alpha)
+    return Sub()(*operands("sub", input, other))
 
 
 def _times(name: str, other: Operand, alpha: float) -> Operand:
