@@ -1093,7 +1093,7 @@ def test_errors_of_backward_and_grad():
         (lambda: y.sum().backward(inputs=[x.detach()]), RuntimeError, r"inputs\[0\] of shape \(3,\) has requires_grad"),
         (lambda: grad(y.sum(), x.detach()), RuntimeError, r"inputs\[0\] of shape \(3,\) has requires_grad=False"),
         (lambda: grad(y.sum(), [1.0]), TypeError, r"expected inputs\[0\] as a Tensor, got float"),
-        (lambda: grad(1.0, x), TypeError, "'float' object is not iterable|expected a Tensor, got float"),
+        (lambda: grad(1.0, x), TypeError, "expected outputs as a Tensor or a sequence of them, got float"),
         (lambda: grad((y, y), x, y.detach()), ValueError, "expected 2 grad_outputs, one an output, got 1"),
     ]:
         with pytest.raises(error, match=message):

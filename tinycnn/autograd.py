@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -26,6 +26,7 @@ from numpy import ndarray
 from tinycnn import backend
 from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
+from tinycnn.checks import check_flag
 
 # The one cycle of the package: operators return Tensors, and the methods of Tensor are operators. Imports go one way,
 # from tensor.py to ops/ to this file, and the way back is this one name. To type checkers and editors it is an import.
@@ -115,7 +116,7 @@ class set_grad_enabled(_GradMode):
     """Switches recording on or off: at once when called, for the block as a context manager."""
 
     def __init__(self, mode: bool):
-        self.mode = bool(mode)
+        self.mode = check_flag("set_grad_enabled", "mode", mode)
         self.previous = _mode.recording
         _mode.recording = self.mode
 
@@ -676,7 +677,9 @@ class RemovableHandle:
 
     _keys = itertools.count()
 
-    def __init__(self, hooks: dict[int, Callable], hook: Callable):
+    def __init__(self, hooks: dict[int, Callable], hook: Callable, name: str):
+        if not callable(hook):
+            raise TypeError(f"{name}: expected a function as hook, got {type(hook).__name__}")
         self.hooks, self.key = hooks, next(self._keys)
         hooks[self.key] = hook
 
@@ -725,6 +728,7 @@ def backward(
     outputs: Sequence[Any], grad_outputs: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any
 ) -> None:
     """Adds the gradients of `outputs` to `.grad` of the leaves they were computed from (of `inputs`, if given)."""
+    _check_flags("backward", retain_graph, create_graph=create_graph)
     roots = [_root(y, g, "backward") for y, g in zip(outputs, grad_outputs)]
     if inputs is not None and len(inputs) == 0:
         raise RuntimeError("backward: inputs is empty; leave it out for the gradients of all leaves")
@@ -744,9 +748,25 @@ def backward(
                 _accumulate(leaf, table[key])
 
 
+def _check_flags(caller: str, retain_graph: Any, **flags: Any) -> None:
+    if retain_graph is not None:
+        check_flag(caller, "retain_graph", retain_graph)
+    for name, value in flags.items():
+        check_flag(caller, name, value)
+
+
 def _owner(array: Array) -> Array:
     """The array that owns the memory of `array`."""
     return array if array.base is None else array.base
+
+
+def _sequence(argument: str, given: Any) -> tuple:
+    """A Tensor, or several, as a tuple; its elements are checked later."""
+    if isinstance(given, Tensor):
+        return (given,)
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, dict, set)):
+        raise TypeError(f"grad: expected {argument} as a Tensor or a sequence of them, got {type(given).__name__}")
+    return tuple(given)
 
 
 def grad(
@@ -763,12 +783,11 @@ def grad(
         create_graph: record the computation of the gradients, so that they can be differentiated again.
         allow_unused: None for an input that the outputs do not depend on, instead of an error.
     """
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if grad_outputs is None:
-        grad_outputs = (None,) * len(outputs)
-    elif isinstance(grad_outputs, Tensor):
-        grad_outputs = (grad_outputs,)
+    outputs, inputs = _sequence("outputs", outputs), _sequence("inputs", inputs)
+    grad_outputs = (None,) * len(outputs) if grad_outputs is None else _sequence("grad_outputs", grad_outputs)
+    _check_flags("grad", retain_graph, create_graph=create_graph, allow_unused=allow_unused)
+    if not outputs or not inputs:
+        raise ValueError(f"grad: expected at least one of outputs and inputs, got {len(outputs)} and {len(inputs)}")
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: expected {len(outputs)} grad_outputs, one an output, got {len(grad_outputs)}")
     roots = [_root(y, g, "grad") for y, g in zip(outputs, grad_outputs)]

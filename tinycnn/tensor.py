@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from tinycnn import autograd, backend, dtypes
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import check_flag
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops import arithmetic, copy, index, reduce, select, unary
 from tinycnn.ops import matmul as product
@@ -48,7 +49,7 @@ class Tensor:
         self, data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
     ):
         self._array = _new_array(data, dtype, device)
-        if requires_grad:
+        if check_flag("tensor", "requires_grad", requires_grad):
             self.requires_grad = True
 
     # --- what it is ---------------------------------------------------------------------------------------
@@ -146,6 +147,7 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Sets `requires_grad`, in place; returns the tensor."""
+        check_flag("requires_grad_", "requires_grad", requires_grad)
         self.requires_grad = requires_grad
         return self
 
@@ -214,7 +216,7 @@ class Tensor:
         holder, attribute = (self, "_hooks") if self._node is None else (self._node, "hooks")
         if getattr(holder, attribute) is None:
             setattr(holder, attribute, {})
-        return autograd.RemovableHandle(getattr(holder, attribute), hook)
+        return autograd.RemovableHandle(getattr(holder, attribute), hook, "register_hook")
 
     def _shared_version(self) -> autograd.Version:
         if self._version is None:

@@ -7,12 +7,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinycnn.checks import LARGEST, Integer, is_int, shortened
+from tinycnn.checks import Integer, is_int, shortened
 from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
 Size: TypeAlias = int | Sequence[int]  # one for all spatial dimensions, or one for each
 Shape: TypeAlias = tuple[int, ...]
+
+LARGEST = 2**31 - 1  # of a kernel, stride, padding, dilation or spatial size, as in torch
 
 
 def sizes(value: Any, count: int, name: str, argument: str, least: int = 1) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from tinycnn.nn.module import Module, Parameter
 from tinycnn.nn.resize import pad
 from tinycnn.ops import conv as ops
 from tinycnn.ops import windows
+from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -241,8 +242,10 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
 
     The sizes are ints, or one for each of H and W; `padding` is of zeros on both sides.
     """
-    check_input("unfold", input, 2)
+    check_floating("unfold", input)
     batched = is_batch(input.shape, 2, "unfold")
+    if input.shape[-3] == 0:
+        raise ValueError(f"unfold: expected an input with no empty dimension but N, got {input.shape}")
     window = _unfold_window("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
     columns = windows.im2col(input if batched else input.unsqueeze(0), window)
     return columns if batched else columns.squeeze(0)
@@ -258,6 +261,9 @@ def fold(
     if not isinstance(input, Tensor) or input.ndim not in (2, 3):
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"fold: expected input (N, C·KH·KW, L) or (C·KH·KW, L), got {got}")
+    check_floating("fold", input)
+    if 0 in input.shape[-2:]:
+        raise ValueError(f"fold: expected an input with no empty dimension but N, got {input.shape}")
     columns = input if input.ndim == 3 else input.unsqueeze(0)
     output_size = sizes(output_size, 2, "fold", "output_size")
     window = _unfold_window("fold", output_size, kernel_size, dilation, padding, stride)

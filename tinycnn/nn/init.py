@@ -48,7 +48,7 @@ def _check(name: str, tensor: Tensor, is_drawn: bool = True, **numbers: float) -
     if is_drawn and tensor.dtype.kind != "f":
         raise TypeError(f"{name}: expected a floating-point tensor, got {tensor.dtype}")
     for argument, number in numbers.items():
-        (check_not_negative if argument == "std" else check_number)(name, argument, number)
+        (check_not_negative if argument in ("std", "gain") else check_number)(name, argument, number)
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:

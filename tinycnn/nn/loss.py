@@ -235,12 +235,13 @@ def binary_cross_entropy(
 
     Values outside [0, 1] raise ValueError on a CPU and give nan on a GPU, where a check would make the host wait.
     """
-    _difference(name, input, target, reduction)
-    if input.numel() and backend.host_reads(input._array) and not (input._array.min() >= 0 and input._array.max() <= 1):
-        raise ValueError(
-            f"{name}: expected probabilities from 0 to 1, got {input._array.min():.4g} to {input._array.max():.4g}; "
-            "for scores use binary_cross_entropy_with_logits"
-        )
+    _check_binary(name, input, target, reduction)
+    for argument, x in (("input", input._array), ("target", target._array)):
+        if x.size and backend.host_reads(x) and not (x.min() >= 0 and x.max() <= 1):
+            raise ValueError(
+                f"{name}: expected probabilities from 0 to 1 as {argument}, got {x.min():.4g} to {x.max():.4g}; "
+                "for scores use binary_cross_entropy_with_logits"
+            )
     loss = BinaryCrossEntropy()(widened(input), widened(target))
     return narrowed(_reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
@@ -250,12 +251,19 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None, name: str = "binary_cross_entropy_with_logits",
 ) -> Tensor:  # fmt: skip
     """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the term of target 1."""
-    _difference(name, input, target, reduction)
+    _check_binary(name, input, target, reduction)
     x, t = widened(input), widened(target)
     log_p, log_q = logsigmoid(x), logsigmoid(-x)  # of p and of 1 − p
     positive = _weighted(t * log_p, pos_weight, "pos_weight", name)
     loss = -(positive + (1 - t) * log_q)
     return narrowed(_reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
+
+
+def _check_binary(name: str, input: Tensor, target: Tensor, reduction: str) -> None:
+    """Input and target of one shape and one floating-point dtype."""
+    _difference(name, input, target, reduction)
+    if input.dtype != target.dtype:
+        raise TypeError(f"{name}: input is {input.dtype}, target is {target.dtype}: convert one with .to()")
 
 
 def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> Tensor:

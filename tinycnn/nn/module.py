@@ -10,10 +10,14 @@ from numpy.typing import ArrayLike
 from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import Function, RemovableHandle, Version, no_grad
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import check_flag
 from tinycnn.dtypes import DTypeLike
 from tinycnn.tensor import Tensor
 
 __all__ = ["Module", "Parameter"]
+
+
+_FLOATS = ("float16", "float32", "float64")
 
 
 class Parameter(Tensor):
@@ -21,6 +25,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = True):
         source = data if isinstance(data, Tensor) else Tensor(data)
+        check_flag("Parameter", "requires_grad", requires_grad)
         self._array = source._array
         self._version = source._shared_version()
         self.requires_grad = requires_grad
@@ -276,6 +281,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         """Sets `training`, here and in all modules below; returns the module."""
+        check_flag(f"{type(self).__name__}.train", "mode", mode)
         for module in self.modules():
             object.__setattr__(module, "training", mode)
         return self
@@ -286,12 +292,14 @@ class Module:
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
         """Sets `requires_grad` of all parameters: False freezes them. Returns the module."""
+        check_flag(f"{type(self).__name__}.requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients of all parameters: sets them to None, or to zeros."""
+        check_flag(f"{type(self).__name__}.zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
@@ -300,6 +308,9 @@ class Module:
 
     def apply(self, function: Callable[[Module], Any]) -> Module:
         """Calls `function` on every module below this one, then on this one."""
+        if not callable(function):
+            name = type(self).__name__
+            raise TypeError(f"{name}.apply: expected a function of a Module, got {type(function).__name__}")
         for module in self.children():
             module.apply(function)
         function(self)
@@ -309,7 +320,7 @@ class Module:
         """Moves parameters and buffers to a device, and the floating-point ones to a dtype, in place:
         `to("cuda:0")`, `to(float64)`, `to("cpu", float64)`."""
         for target in targets:
-            if isinstance(target, (backend.Device, str)) and target not in ("float16", "float32", "float64"):
+            if target is None or (isinstance(target, (backend.Device, str)) and target not in _FLOATS):
                 device = target
             else:
                 dtype = target
@@ -351,16 +362,16 @@ class Module:
 
     def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Calls `hook(module, inputs)` before each forward; what it returns, unless None, replaces the inputs."""
-        return RemovableHandle(self._forward_pre_hooks, hook)
+        return RemovableHandle(self._forward_pre_hooks, hook, "register_forward_pre_hook")
 
     def register_forward_hook(self, hook: Callable) -> RemovableHandle:
         """Calls `hook(module, inputs, output)` after each forward; what it returns, if not None, is the output then."""
-        return RemovableHandle(self._forward_hooks, hook)
+        return RemovableHandle(self._forward_hooks, hook, "register_forward_hook")
 
     def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:
         """Calls `hook(module, grad_input, grad_output)`, two tuples, when the gradients of the module's inputs are
         complete; what it returns, unless None, replaces them."""
-        return RemovableHandle(self._backward_hooks, hook)
+        return RemovableHandle(self._backward_hooks, hook, "register_full_backward_hook")
 
     # --- printing -----------------------------------------------------------------------------------------
 

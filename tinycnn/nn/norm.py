@@ -77,6 +77,8 @@ def batch_norm(
     check_flag(name, "training", training)
     _check_pair(running_mean, running_var, name)
     per_channel = (1, channels, *[1] * (input.ndim - 2))
+    if training and not eps > 0:
+        raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
     if training:
         count = input.numel() // max(channels, 1)
         if count <= 1:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from tinycnn import dtypes
+from tinycnn.checks import check_flag, check_int, shortened
 from tinycnn.nn.arguments import Shape, Size, cacheable, check_fits, check_input, is_batch, sizes
 from tinycnn.nn.module import Module
 from tinycnn.ops import pool as ops
+from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
@@ -29,7 +32,7 @@ def _window(
     """The input as a batch, the checked window, and whether it was a batch."""
     if not isinstance(input, Tensor):
         check_input(name, input, dims)
-    arguments = (dims, name, input._array.shape, kernel_size, stride, padding, dilation, bool(ceil_mode))
+    arguments = (dims, name, input._array.shape, kernel_size, stride, padding, dilation, ceil_mode)
     try:
         window, batched = _pool_geometry(*arguments)
     except TypeError:  # also of an argument that the cache cannot take
@@ -43,7 +46,10 @@ def _pool_geometry(
 ) -> tuple[Window, bool]:
     """The checked window, and whether the input is a batch; cached: a network repeats the same
     few in every step."""
+    check_flag(name, "ceil_mode", ceil_mode)
     batched = is_batch(x, dims, name)
+    if x[-dims - 1] == 0:
+        raise ValueError(f"{name}: expected an input with no empty dimension but N, got {x}")
     kernel = sizes(kernel_size, dims, name, "kernel_size")
     pads = sizes(padding, dims, name, "padding", least=0)
     if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
@@ -63,6 +69,10 @@ def _max_pool(
 ) -> Any:  # fmt: skip
     """Max pooling over `dims` spatial dimensions; errors name `name`."""
     x, window, batched = _window(dims, name, input, kernel_size, stride, padding, dilation, ceil_mode)
+    if x._array.dtype.kind == "b":
+        raise TypeError(f"{name}: not defined for booleans; convert them with .to()")
+    if return_indices.__class__ is not bool:
+        check_flag(name, "return_indices", return_indices)
     if not return_indices:
         y = ops.max_pool(x, window)
         return y if batched else y.squeeze(0)
@@ -75,9 +85,11 @@ def _avg_pool(
     kernel_size: Any, stride: Any, padding: Any,
 ) -> Tensor:  # fmt: skip
     """Average pooling over `dims` spatial dimensions; errors name `name`."""
-    if divisor_override == 0:
+    if divisor_override is not None and check_int(name, "divisor_override", divisor_override) == 0:
         raise ValueError(f"{name}: expected a divisor_override other than 0")
+    check_flag(name, "count_include_pad", count_include_pad)
     x, window, batched = _window(dims, name, input, kernel_size, stride, padding, 1, ceil_mode)
+    check_floating(name, x)
     y = ops.avg_pool(x, window, count_include_pad, divisor_override)
     return y if batched else y.squeeze(0)
 
@@ -195,22 +207,30 @@ def _max_unpool(
     output_size: Sequence[int] | None,
 ) -> Tensor:  # fmt: skip
     """The inverse of max pooling over `dims` spatial dimensions; errors name `name`."""
-    check_input(name, input, dims)
+    check_floating(name, input)
     batched = is_batch(input.shape, dims, name)
-    if not isinstance(indices, Tensor) or indices.dtype.kind not in "iu" or indices.shape != input.shape:
+    if not isinstance(indices, Tensor) or indices.dtype != dtypes.int64 or indices.shape != input.shape:
         got = f"{indices.dtype} {indices.shape}" if isinstance(indices, Tensor) else type(indices).__name__
-        raise ValueError(f"{name}: expected integer indices of the input's shape {input.shape}, got {got}")
+        raise ValueError(f"{name}: expected int64 indices of the input's shape {input.shape}, got {got}")
     kernel = sizes(kernel_size, dims, name, "kernel_size")
     step = kernel if stride is None else sizes(stride, dims, name, "stride")
     pads = sizes(padding, dims, name, "padding", least=0)
     pooled = input.shape[-dims:]
     smallest = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(pooled, step, pads, kernel, strict=True))
-    size = smallest if output_size is None else sizes(tuple(output_size)[-dims:], dims, name, "output_size")
+    size = smallest if output_size is None else _spatial(name, output_size, dims)
     if any(abs(n - m) >= s for n, m, s in zip(size, smallest, step, strict=True)):
         raise ValueError(f"{name}: output_size {size} is not within stride {step} of {smallest}")
     if batched:
         return ops.max_unpool(input, indices, size, name)
     return ops.max_unpool(input.unsqueeze(0), indices.unsqueeze(0), size, name).squeeze(0)
+
+
+def _spatial(name: str, output_size: Any, dims: int) -> Shape:
+    """The spatial size, given alone or as the end of a whole shape."""
+    if not isinstance(output_size, (tuple, list)) or len(output_size) not in (dims, dims + 1, dims + 2):
+        got = shortened(output_size)
+        raise ValueError(f"{name}: expected output_size as {dims} sizes or as a whole shape, got {got}")
+    return sizes(output_size[-dims:], dims, name, "output_size")
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
@@ -248,6 +268,7 @@ def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices
 
 def _adaptive_avg_pool(dims: int, name: str, input: Tensor, output_size: Any) -> Tensor:
     """Adaptive average pooling over `dims` spatial dimensions; errors name `name`."""
+    check_floating(name, input)
     size, batched = _adaptive_size(dims, name, input, output_size)
     y = ops.adaptive_avg_pool(input if batched else input.unsqueeze(0), size)
     return y if batched else y.squeeze(0)
@@ -255,6 +276,8 @@ def _adaptive_avg_pool(dims: int, name: str, input: Tensor, output_size: Any) ->
 
 def _adaptive_max_pool(dims: int, name: str, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     """Adaptive max pooling over `dims` spatial dimensions; errors name `name`."""
+    check_floating(name, input)
+    check_flag(name, "return_indices", return_indices)
     size, batched = _adaptive_size(dims, name, input, output_size)
     y, indices = ops.adaptive_max_pool(input if batched else input.unsqueeze(0), size)
     if not batched:
@@ -286,8 +309,11 @@ class _PoolNd(Module):
     stride: Any
     padding: Any
 
-    def _set_window(self, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1) -> None:
+    def _set_window(
+        self, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size, ceil_mode: bool
+    ) -> None:
         name, dims = type(self).__name__, self.dims
+        check_flag(name, "ceil_mode", ceil_mode)
         sizes(kernel_size, dims, name, "kernel_size")
         sizes(padding, dims, name, "padding", least=0)
         sizes(dilation, dims, name, "dilation")
@@ -303,7 +329,7 @@ class _MaxPoolNd(_PoolNd):
         return_indices: bool = False, ceil_mode: bool = False,
     ):  # fmt: skip
         super().__init__()
-        self._set_window(kernel_size, stride, padding, dilation)
+        self._set_window(kernel_size, stride, padding, dilation, ceil_mode)
         (self.dilation,) = cacheable(dilation)
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
@@ -347,7 +373,7 @@ class _AvgPoolNd(_PoolNd):
         count_include_pad: bool = True, divisor_override: int | None = None,
     ):  # fmt: skip
         super().__init__()
-        self._set_window(kernel_size, stride, padding)
+        self._set_window(kernel_size, stride, padding, 1, ceil_mode)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 

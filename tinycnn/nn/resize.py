@@ -12,6 +12,7 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.checks import LARGEST, Number, check_choice, check_flag, check_number, is_int, shortened
 from tinycnn.nn.arguments import Size, refuse_others, sizes
+from tinycnn.nn.arguments import size as size_of
 from tinycnn.ops import pad as pad_ops
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.copy import Clone
@@ -36,6 +37,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if value is not None:
         check_number("pad", "value", value)
     pads = _pad_pairs(input, pad)
+    if mode != "constant" and input.ndim and input.shape[1:].count(0):
+        raise ValueError(f"pad: mode {mode!r} expects an input with no empty dimension but N, got {input.shape}")
     if mode == "constant":
         return pad_ops.pad(input, pads, 0 if value is None else value)
     if value:
@@ -141,7 +144,7 @@ def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple
         raise ValueError("interpolate: expected either size or scale_factor")
     if size is not None:
         return sizes(size, dims, "interpolate", "size"), (None,) * dims
-    scales = tuple(scale_factor) if isinstance(scale_factor, Sequence) else (scale_factor,) * dims
+    scales = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * dims
     if len(scales) != dims:
         raise ValueError(f"interpolate: expected {dims} scale factors, got {shortened(scale_factor)}")
     for scale in scales:
@@ -180,7 +183,7 @@ def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: b
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C·r², H, W) to (*, C, H·r, W·r): each r² channels become an r × r block. Source: Shi et al., 2016."""
-    r = sizes(upscale_factor, 1, "pixel_shuffle", "upscale_factor")[0]
+    r = size_of(upscale_factor, "pixel_shuffle", "upscale_factor")
     refuse_others("pixel_shuffle", input=input)
     if input.ndim < 3 or input.shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: expected input (*, C·{r * r}, H, W), got {input.shape}")
@@ -192,7 +195,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
-    r = sizes(downscale_factor, 1, "pixel_unshuffle", "downscale_factor")[0]
+    r = size_of(downscale_factor, "pixel_unshuffle", "downscale_factor")
     refuse_others("pixel_unshuffle", input=input)
     if input.ndim < 3 or input.shape[-1] % r or input.shape[-2] % r:
         raise ValueError(f"pixel_unshuffle: expected input (*, C, H·{r}, W·{r}), got {input.shape}")

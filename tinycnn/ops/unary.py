@@ -198,6 +198,8 @@ class Relu(Function):
     elementwise = True
 
     def forward(self, x: Array) -> Array:
+        if x.dtype.kind == "b":
+            raise TypeError("relu: not defined for booleans")
         return self.kernels.relu(x)
 
     def backward(self, grad_output: Tensor) -> Gradients:
@@ -258,6 +260,8 @@ class Abs(Function):
     elementwise = True
 
     def forward(self, x: Array) -> Array:
+        if x.dtype.kind == "b":
+            raise TypeError("abs: not defined for booleans")
         return self.xp.abs(x)
 
     def backward(self, grad_output: Tensor) -> Gradients:
