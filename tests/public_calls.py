@@ -1,9 +1,9 @@
 """The table of public calls: for every public function, method and class one call that is right.
 
-A row is `call(name, *arguments, **options)`. `name` is the path below `tinycnn`, and below `torch` unless `torch=` gives
-another one ("" where torch has no such thing). Arguments are values for both libraries: a NumPy array becomes a Tensor,
-`Made(function)` is made by `function(lib)`, `DType` names a dtype. Of a class, `inputs=` are what its object is then
-called with, and `then=` is what is done with the result.
+A row is `call(name, *arguments, **options)`. `name` is the path below `tinycnn`, and below `torch` unless `torch=`
+gives another one ("" where torch has no such thing). Arguments are values for both libraries: a NumPy array becomes a
+Tensor, `Made(function)` is made by `function(lib)`, `DType` names a dtype. Of a class, `inputs=` are what its object is
+then called with, and `then=` is what is done with the result.
 
 `tests/bad_input.py` spoils one argument of a row after the other; a test fails where a public name has no row.
 """
@@ -189,8 +189,8 @@ call("Tensor.expand_as", real(2, 1), real(2, 3))
 call("Tensor.sum_to_size", real(2, 3), 2, 1)
 call("Tensor.repeat", real(2, 3), 2, 1)
 call("Tensor.contiguous", real(2, 3))
-for key in (0, -1, (1, 2), slice(0, 2), (slice(None), slice(1, 3)), whole(2, below=2), mask(3, 4), (whole(2), slice(0, 2)),
-            (None, Ellipsis, 1), [0, 2], (mask(3), 1)):  # fmt: skip
+for key in (0, -1, (1, 2), slice(0, 2), (slice(None), slice(1, 3)), whole(2, below=2), mask(3, 4), (None, Ellipsis, 1),
+            (whole(2), slice(0, 2)), [0, 2], (mask(3), 1)):  # fmt: skip
     call("Tensor.__getitem__", real(3, 4), key)
 call("Tensor.__setitem__", real(3, 4), 1, real(4))
 call("Tensor.__setitem__", real(3, 4), (slice(0, 2), 1), 0.5)
@@ -325,7 +325,8 @@ for d in (1, 2, 3):
     call(f"nn.ConvTranspose{d}d", 4, 6, kernel, 2, 1, 1, 2, True, 1, inputs=(x,))
     call(f"nn.MaxPool{d}d", 3, 2, 1, 1, False, False, inputs=(x,))
     call(f"nn.AvgPool{d}d", 3, 2, 1, False, True, inputs=(x,))
-    call(f"nn.MaxUnpool{d}d", 2, 2, 0, inputs=(real(1, 2, *(2,) * d), np.arange(2**d).reshape((1, 1) + (2,) * d).repeat(2, 1)))
+    places = np.arange(2**d).reshape(1, 1, *[2] * d).repeat(2, 1)
+    call(f"nn.MaxUnpool{d}d", 2, 2, 0, inputs=(real(1, 2, *[2] * d), places))
     call(f"nn.AdaptiveAvgPool{d}d", (2,) * d, inputs=(x,))
     call(f"nn.AdaptiveMaxPool{d}d", 2, inputs=(x,))
     call(f"nn.BatchNorm{d}d", 4, 1e-5, 0.1, True, True, inputs=(x,))
@@ -408,7 +409,8 @@ def step(lib: Any, optimizer: Any) -> None:
 
 params = Made(parameters)
 sgd = Made(lambda lib: lib.optim.SGD(parameters(lib), lr=0.1, momentum=0.9))
-call("optim.SGD", params, lr=0.1, momentum=0.9, dampening=0.0, weight_decay=1e-4, nesterov=True, maximize=False, then=step)
+call("optim.SGD", params, lr=0.1, momentum=0.9, dampening=0.0, weight_decay=1e-4, nesterov=True, maximize=False,
+     then=step)  # fmt: skip
 for name in ("Adam", "AdamW"):
     call(f"optim.{name}", params, lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=1e-4, amsgrad=True, maximize=False,
          then=step)  # fmt: skip
@@ -431,12 +433,13 @@ call(S + "ExponentialLR", sgd, 0.9, then=step)
 call(S + "LinearLR", sgd, 0.5, 1.0, 4, then=step)
 call(S + "CosineAnnealingLR", sgd, 5, 0.01, then=step)
 call(S + "OneCycleLR", sgd, 0.5, total_steps=10, pct_start=0.3, anneal_strategy="cos", cycle_momentum=True,
-     base_momentum=0.85, max_momentum=0.95, div_factor=25.0, final_div_factor=1e4, three_phase=False, then=step)  # fmt: skip
+     base_momentum=0.85, max_momentum=0.95, div_factor=25.0, final_div_factor=1e4, three_phase=False,
+     then=step)  # fmt: skip
 call(S + "OneCycleLR", sgd, 0.5, epochs=3, steps_per_epoch=4)
 call(S + "ReduceLROnPlateau", sgd, "min", 0.5, 3, 1e-4, "rel", 1, 0.001, 1e-8, then=lambda lib, s: s.step(0.5))
 call(S + "ReduceLROnPlateau.step", Made(lambda lib: lib.optim.lr_scheduler.ReduceLROnPlateau(sgd.make(lib))), 0.5)
-call(S + "SequentialLR", Made(lambda lib: _optimizer(lib)), [Made(lambda lib: _schedule(lib)), Made(lambda lib: _schedule(lib))],
-     [2])  # fmt: skip
+schedule = Made(lambda lib: _schedule(lib))
+call(S + "SequentialLR", Made(lambda lib: _optimizer(lib)), [schedule, schedule], [2])
 
 
 def _optimizer(lib: Any) -> Any:

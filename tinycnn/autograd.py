@@ -786,8 +786,8 @@ def grad(
     outputs, inputs = _sequence("outputs", outputs), _sequence("inputs", inputs)
     grad_outputs = (None,) * len(outputs) if grad_outputs is None else _sequence("grad_outputs", grad_outputs)
     _check_flags("grad", retain_graph, create_graph=create_graph, allow_unused=allow_unused)
-    if not outputs or not inputs:
-        raise ValueError(f"grad: expected at least one of outputs and inputs, got {len(outputs)} and {len(inputs)}")
+    if outputs and not inputs:
+        raise ValueError("grad: expected at least one of inputs, got none")
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: expected {len(outputs)} grad_outputs, one an output, got {len(grad_outputs)}")
     roots = [_root(y, g, "grad") for y, g in zip(outputs, grad_outputs)]

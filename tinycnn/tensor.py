@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from tinycnn import autograd, backend, dtypes
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import check_flag
+from tinycnn.checks import check_flag, shortened
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops import arithmetic, copy, index, reduce, select, unary
 from tinycnn.ops import matmul as product
@@ -239,14 +239,14 @@ class Tensor:
                 "a change in place is not recorded for gradients: compute a new tensor (y = x + 1, where, cat), "
                 "or do it under no_grad()"
             )
-        if value is None or isinstance(value, str):
-            raise TypeError(f"cannot assign {value!r} to elements of a tensor")
         array = value
         if isinstance(value, Tensor):
             array = value._array
             backend.one_device("assignment", [self._array, array])
         elif isinstance(value, (np.ndarray, list, tuple)):
-            array = backend.to_device(np.asarray(value), self.device)
+            array = backend.to_device(_numbers(value), self.device)
+        elif not isinstance(value, (bool, int, float, np.number, np.bool_)) and not backend.is_gpu_array(value):
+            raise TypeError(f"cannot assign {shortened(value)} to elements of a tensor")
         if not backend.is_writeable(self._array):
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
         if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
@@ -260,6 +260,8 @@ class Tensor:
                 target[last] = array
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
+        except OverflowError:
+            raise ValueError(f"cannot assign {shortened(value)} to elements of dtype {self.dtype}") from None
         except ValueError:
             raise ValueError(
                 f"cannot assign a value of shape {getattr(array, 'shape', ())} to a tensor region of shape "
@@ -269,7 +271,11 @@ class Tensor:
         return self
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._assign(value, *index.index_steps(key, self._array))
+        try:
+            steps = index.index_steps(key, self._array)
+        except IndexError as error:
+            raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
+        self._assign(value, *steps)
 
     def copy_(self, source: Operand) -> Tensor:
         """Overwrites the values with those of `source`, which is cast, moved and broadcast."""
@@ -646,7 +652,7 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
     except (ValueError, TypeError) as error:
         raise type(error)(f"tensor: cannot make an array of {type(data).__name__}: {error}") from None
     if array.dtype.kind not in "buif":
-        raise TypeError(f"tensor: expected numbers, got {_shortened(data)} (dtype {array.dtype})")
+        raise TypeError(f"tensor: expected numbers, got {shortened(data)} (dtype {array.dtype})")
     # Python floats have no dtype of their own, arrays have.
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         dtype = dtypes.get_default_dtype()
@@ -655,9 +661,15 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
     return backend.to_device(array, backend.device(device))
 
 
-def _shortened(data: Any) -> str:
-    text = repr(data)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _numbers(value: Any) -> np.ndarray:
+    """Numbers to be assigned, as an array."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):
+        array = None
+    if array is None or array.dtype.kind not in "buif":
+        raise TypeError(f"cannot assign {shortened(value)} to elements of a tensor")
+    return array
 
 
 autograd.Tensor = Tensor  # type: ignore[misc]  # ties the knot: see there

@@ -9,6 +9,7 @@ import numpy as np
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
+from tinycnn.checks import shortened
 from tinycnn.ops.shape import normalize_dim
 
 if TYPE_CHECKING:
@@ -102,45 +103,97 @@ def _may_repeat(index: Any) -> bool:
 
 
 def index_steps(index: Any, x: Array) -> tuple:
-    """An index as indices of arrays, to be applied one after the other.
+    """An index, with torch's meaning, as indices of arrays to be applied one after the other.
 
-    Two where integers and arrays come together: torch takes the integers first, NumPy would count them among the
-    arrays, which may move dimensions.
+    The first takes ints and slices, and adds dimensions: one of size 1 for None and for a boolean. The second takes
+    arrays, of which a boolean is one too: [0] for True, [] for False. In one step, NumPy would count ints among the
+    arrays and an Ellipsis as something between them, which moves dimensions.
     """
-    parts = [_array_part(part, x) for part in (index if isinstance(index, tuple) else (index,))]
-    is_int = [type(part) is int for part in parts]
-    is_array = [hasattr(part, "dtype") for part in parts]
-    if not (True in is_int and True in is_array):
+    if index.__class__ is int or index.__class__ is slice:
+        return ((_part(index, x),),)
+    parts = [_part(part, x) for part in (index if isinstance(index, tuple) or _lists_parts(index) else (index,))]
+    if not [part for part in parts if part is True or part is False or hasattr(part, "dtype")]:
         return (tuple(parts),)
-    first: list[Any] = []
-    for part, array in zip(parts, is_array):
-        masked = part.ndim if array and part.dtype.kind == "b" else 1
-        first += [slice(None)] * masked if array else [part]
-    then = [
-        part if array or part is ... else slice(None) for part, array in zip(parts, is_array) if type(part) is not int
-    ]
-    return tuple(first), tuple(then)
+    taken = [_dims_taken(part) for part in parts]  # by each part
+    others = x.ndim - sum(taken)
+    if others < 0:
+        raise IndexError(f"too many indices: {sum(taken)} for {x.ndim} dimension(s)")
+    first, then, dim = [], [], 0
+    for part, count in zip(parts, taken):
+        if part is ...:
+            count, others = others, 0
+            first += [slice(None)] * count
+            then += [slice(None)] * count
+        elif part is True or part is False:
+            first.append(None)
+            then.append(backend.to_device(np.arange(int(part)), backend.device_of(x)))
+        elif hasattr(part, "dtype"):
+            if part.dtype.kind == "b" and part.shape != x.shape[dim : dim + count]:
+                raise IndexError(f"a mask of shape {part.shape} for dimensions of sizes {x.shape[dim : dim + count]}")
+            first += [slice(None)] * count
+            then.append(part)
+        else:
+            first.append(part)
+            then += [] if part.__class__ is int else [slice(None)]
+        dim += count
+    return (tuple(then),) if first == [slice(None)] * len(first) else (tuple(first), tuple(then))
 
 
-def _array_part(part: Any, x: Array) -> Any:
-    """One part of an index as arrays understand it: Tensors and lists become arrays, single integers ints."""
+def _lists_parts(index: Any) -> bool:
+    """Whether a list is meant as a tuple, as in torch: if it holds more than numbers."""
+    kinds = (autograd.Tensor, np.ndarray, slice, list, tuple, type(None), type(...))
+    return isinstance(index, list) and any(isinstance(part, kinds) for part in index)
+
+
+def _dims_taken(part: Any) -> int:
+    """The number of dimensions that a part of an index stands for."""
+    if part is None or part is ... or part is True or part is False:
+        return 0
+    return part.ndim if hasattr(part, "dtype") and part.dtype.kind == "b" else 1
+
+
+def _part(part: Any, x: Array) -> Any:
+    """One part of an index: an int, slice, None, Ellipsis or bool, or an array of ints or booleans."""
+    if part.__class__ is int or part is None or part is ... or isinstance(part, bool):
+        return part
+    if isinstance(part, slice):
+        return _checked_slice(part)
     if isinstance(part, autograd.Tensor):
         part = part._array
-    elif isinstance(part, (list, range)):
-        part = np.array(part, dtype=None if len(part) else np.int64)
-    if not hasattr(part, "dtype"):
-        return part
-    if part.dtype.kind not in "bui":
-        raise IndexError(f"an index must be of integers or booleans, got {part.dtype}")
+    elif isinstance(part, (list, tuple, range)):
+        part = _array_of(part)
+    if not hasattr(part, "dtype") or part.dtype.kind not in "bui":
+        got = part.dtype if hasattr(part, "dtype") else shortened(part)
+        raise IndexError(f"expected ints, slices, None, ... and arrays of integers or booleans, got {got}")
+    if part.dtype == np.uint8 and not isinstance(part, np.generic):
+        part = part != 0  # a mask, as in torch
     if part.ndim == 0:
         return part.item()
     return backend.to_device(part, backend.device_of(x))
 
 
-def getitem(input: Tensor, index: Any) -> Tensor:
-    """input[index], with ints, slices, None, ..., and arrays, lists or Tensors of integers or booleans, as in NumPy.
+def _array_of(part: list | tuple | range) -> np.ndarray:
+    try:
+        array = np.array(part)
+    except ValueError:
+        raise IndexError(f"expected lists of one length, got {shortened(part)}") from None
+    return array if array.size else array.astype(np.int64)
 
-    Ints and slices give a view, arrays a copy. IndexError if an index is out of range.
+
+def _checked_slice(part: slice) -> slice:
+    bounds = part.start, part.stop, part.step
+    if any(bound is not None and not hasattr(bound, "__index__") for bound in bounds):
+        raise IndexError(f"expected the bounds of a slice as ints, got {shortened(part)}")
+    if part.step == 0:
+        raise IndexError("expected the step of a slice other than 0")
+    return part
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """input[index], with ints, slices, None, ..., booleans, and arrays, lists or Tensors of integers or booleans.
+
+    They mean what they mean in torch: uint8 is a mask, True and False add a dimension of size 1 or 0, ints beside arrays
+    are taken first. Ints and slices give a view, arrays a copy. IndexError if an index is out of range.
     """
     result = input
     try:
@@ -159,8 +212,9 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     from the other end.
     """
     dim = normalize_dim(dim, input, "gather")
-    if getattr(index, "dtype", np.dtype("O")).kind not in "iu":
-        raise TypeError(f"gather: expected a Tensor of integers as index, got {getattr(index, 'dtype', index)}")
+    if not isinstance(index, autograd.Tensor) or index.dtype not in (np.int32, np.int64):
+        got = index.dtype if isinstance(index, autograd.Tensor) else type(index).__name__
+        raise TypeError(f"gather: expected a Tensor of integers, int32 or int64, as index, got {got}")
     if input.ndim == index.ndim == 0:  # a single number is a vector of one element
         return gather(input.unsqueeze(0), 0, index.unsqueeze(0)).squeeze(0)
     sizes = zip(index.shape, input.shape)
