@@ -15,8 +15,8 @@ def parts_for(rng: random.Random, lib) -> list:
     parts, dim = [], 0
     while dim < len(SHAPE) and rng.random() < 0.85:
         size = SHAPE[dim]
-        kind = rng.choice(["int", "slice", "list", "ints", "mask", "None", "True", "False", "0-d", "uint8", "matrix mask",
-                           "grid", "bool 0-d"])  # fmt: skip
+        kind = rng.choice(["int", "slice", "list", "ints", "mask", "None", "True", "False", "0-d", "uint8", "grid",
+                           "matrix mask", "bool 0-d"])  # fmt: skip
         dim += {"None": 0, "True": 0, "False": 0, "bool 0-d": 0, "matrix mask": 2}.get(kind, 1)
         if kind == "matrix mask" and dim > len(SHAPE):
             break
@@ -24,7 +24,8 @@ def parts_for(rng: random.Random, lib) -> list:
         flags = [rng.random() < 0.6 for _ in range(size)]
         matrix = [[rng.random() < 0.5 for _ in range(SHAPE[min(dim - 1, 3)])] for _ in range(SHAPE[max(dim - 2, 0)])]
         parts.append({
-            "int": values[0], "slice": slice(rng.choice([None, 0, 1, -1]), rng.choice([None, 2, -1]), rng.choice([None, 2])),
+            "int": values[0],
+            "slice": slice(rng.choice([None, 0, 1, -1]), rng.choice([None, 2, -1]), rng.choice([None, 2])),
             "list": values, "ints": lib.tensor(values), "mask": lib.tensor(flags), "None": None, "True": True,
             "False": False, "0-d": lib.tensor(values[0]), "uint8": lib.tensor([int(f) for f in flags], dtype=lib.uint8),
             "matrix mask": lib.tensor(matrix), "grid": lib.tensor([values, values[::-1]]),

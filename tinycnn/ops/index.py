@@ -118,7 +118,9 @@ def index_steps(index: Any, x: Array) -> tuple:
     others = x.ndim - sum(taken)
     if others < 0:
         raise IndexError(f"too many indices: {sum(taken)} for {x.ndim} dimension(s)")
-    first, then, dim = [], [], 0
+    first: list[Any] = []
+    then: list[Any] = []
+    dim = 0
     for part, count in zip(parts, taken):
         if part is ...:
             count, others = others, 0
@@ -192,8 +194,8 @@ def _checked_slice(part: slice) -> slice:
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index], with ints, slices, None, ..., booleans, and arrays, lists or Tensors of integers or booleans.
 
-    They mean what they mean in torch: uint8 is a mask, True and False add a dimension of size 1 or 0, ints beside arrays
-    are taken first. Ints and slices give a view, arrays a copy. IndexError if an index is out of range.
+    They mean what they mean in torch: uint8 is a mask, True and False add a dimension of size 1 or 0, ints beside
+    arrays are taken first. Ints and slices give a view, arrays a copy. IndexError if an index is out of range.
     """
     result = input
     try:

@@ -440,8 +440,8 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
         raise ValueError("split: expected a tensor of at least 1 dimension, got one without dimensions")
     total = input._array.shape[dim]
     if not isinstance(split_size, (tuple, list)):
-        split_size = check_positive("split", "split_size", split_size)
-        sizes = [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
+        step = int(check_positive("split", "split_size", split_size))  # type: ignore[arg-type]  # an int
+        sizes = [min(step, total - start) for start in range(0, total, step)] or [0]
     else:
         sizes = [check_int("split", f"split_size[{i}]", size) for i, size in enumerate(split_size)]
         if min(sizes, default=0) < 0:
