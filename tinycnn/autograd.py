@@ -728,7 +728,7 @@ def backward(
     outputs: Sequence[Any], grad_outputs: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any
 ) -> None:
     """Adds the gradients of `outputs` to `.grad` of the leaves they were computed from (of `inputs`, if given)."""
-    _check_flags("backward", retain_graph, create_graph=create_graph)
+    _check_flags("backward", retain_graph=retain_graph, create_graph=create_graph)
     roots = [_root(y, g, "backward") for y, g in zip(outputs, grad_outputs)]
     if inputs is not None and len(inputs) == 0:
         raise RuntimeError("backward: inputs is empty; leave it out for the gradients of all leaves")
@@ -748,11 +748,10 @@ def backward(
                 _accumulate(leaf, table[key])
 
 
-def _check_flags(caller: str, retain_graph: Any, **flags: Any) -> None:
-    if retain_graph is not None:
-        check_flag(caller, "retain_graph", retain_graph)
+def _check_flags(caller: str, **flags: Any) -> None:
     for name, value in flags.items():
-        check_flag(caller, name, value)
+        if value.__class__ is not bool and (value is not None or name != "retain_graph"):
+            check_flag(caller, name, value)
 
 
 def _owner(array: Array) -> Array:
@@ -785,7 +784,7 @@ def grad(
     """
     outputs, inputs = _sequence("outputs", outputs), _sequence("inputs", inputs)
     grad_outputs = (None,) * len(outputs) if grad_outputs is None else _sequence("grad_outputs", grad_outputs)
-    _check_flags("grad", retain_graph, create_graph=create_graph, allow_unused=allow_unused)
+    _check_flags("grad", retain_graph=retain_graph, create_graph=create_graph, allow_unused=allow_unused)
     if outputs and not inputs:
         raise ValueError("grad: expected at least one of inputs, got none")
     if len(grad_outputs) != len(outputs):

@@ -74,7 +74,7 @@ def test_narrow_same_and_wide_convolution():
     ((5, 3, 2), {"padding": "same"}, r"padding='same' needs stride 1, got stride \(2,\)"),
     (((5, 5), (3, 3, 3)), {}, "kernel_size as one int or 2, got 3"),
     ((5, 3, 0), {}, "stride of at least 1, got 0"),
-    ((5, 2.0), {}, "kernel_size as an int or 1 ints, got 2.0"),
+    ((5, 2.0), {}, "kernel_size as an int, got 2.0"),
     ((5, 3), {"transposed": True, "output_padding": 1}, "output_padding smaller than stride"),
     ((1, 1), {"transposed": True, "padding": 1}, r"give an output of \(-1,\)"),
 ])  # fmt: skip
