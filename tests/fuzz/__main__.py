@@ -7,9 +7,10 @@ import collections
 import sys
 import time
 
-from tests.fuzz.compare import Difference
+from tests.fuzz.compare import first_difference
+from tests.fuzz.difference import Difference
 from tests.fuzz.grammar import generate
-from tests.fuzz.minimise import first_difference, minimise
+from tests.fuzz.minimise import minimise
 from tests.fuzz.program import Program, script
 
 

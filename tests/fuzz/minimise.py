@@ -11,15 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 import tinycnn
-from tests.fuzz.compare import Difference, differences
+from tests.fuzz.compare import first_difference
+from tests.fuzz.difference import Difference
 from tests.fuzz.program import FLOATS, Leaf, Program, Statement, leaf
 from tests.fuzz.run import run
 
 MAX_TRIES = 600
-
-
-def first_difference(program: Program, watch: bool = False) -> Difference | None:
-    return next(differences(program, watch), None)
 
 
 def minimise(program: Program, difference: Difference, watch: bool = False) -> tuple[Program, Difference]:

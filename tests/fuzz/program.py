@@ -79,6 +79,10 @@ class Statement:
         return called[1] if called else signs[0] if signs else "[...]" if "[" in code else code.strip("()")[0]
 
     @property
+    def differentiates(self) -> bool:
+        return ".backward(" in self.code or ".autograd.grad(" in self.code
+
+    @property
     def uses(self) -> set[str]:
         """The names that the statement reads."""
         return set() if self.leaf else set(re.findall(r"\bx\d+\b", self.code))

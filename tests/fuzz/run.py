@@ -40,6 +40,17 @@ class Seen:
     dtype: str
     requires_grad: bool
 
+    @property
+    def magnitude(self) -> float:
+        """Of the largest finite number."""
+        if self.array.dtype.kind != "f":
+            return 0.0
+        return float(abs(self.array[np.isfinite(self.array)]).max(initial=0))
+
+    def __str__(self) -> str:
+        values = np.array2string(self.array, separator=", ", threshold=30).replace("\n", "")
+        return f"{values}, {self.dtype}, shape {self.array.shape}, requires_grad={self.requires_grad}"
+
 
 @dataclass
 class Step:
@@ -47,8 +58,8 @@ class Step:
 
     error: Exception | None = None
     tensors: dict[str, Seen | None] = field(default_factory=dict)
-    overlaps: bool = False  # whether what it changes in place repeats elements in memory
     same: tuple[str, ...] = ()  # other names of the very tensor that it returned
+    facts: set[str] = field(default_factory=set)  # see `Difference`
 
 
 Trace = list[Step]
@@ -83,11 +94,7 @@ class Interpreter:
     def execute(self, statement: Statement) -> Step:
         step = Step()
         self.trace.append(step)
-        if self.lib is torch and not statement.target and (changed := re.match(r"x\d+", statement.code)):
-            with contextlib.suppress(Exception):
-                x = self.names[changed[0]]
-                x = eval(TENSOR.match(statement.code)[0], self.names) if isinstance(x, tuple) else x
-                step.overlaps = any(size > 1 and stride == 0 for size, stride in zip(x.shape, x.stride()))
+        step.facts |= {"repeats"} if self._repeats(statement) else set()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # NumPy's of overflow, torch's of .grad
@@ -106,8 +113,19 @@ class Interpreter:
                 tensor.register_hook(functools.partial(self._gradient, name))
         value = self.names.get(statement.target)
         step.same = tuple(name for name, other in self.names.items() if other is value and name != statement.target)
+        step.facts |= {"empty"} if any(x is not None and x.array.size == 0 for x in step.tensors.values()) else set()
         self._follow()
         return step
+
+    def _repeats(self, statement: Statement) -> bool:
+        """Whether torch's tensor that a statement is about to change in place repeats its elements in memory."""
+        changed = re.match(r"x\d+", statement.code)
+        if self.lib is not torch or statement.target or changed is None or changed[0] not in self.names:
+            return False
+        x = self.names[changed[0]]
+        if isinstance(x, tuple):
+            x = eval(TENSOR.match(statement.code)[0], self.names)
+        return x is not None and any(size > 1 and stride == 0 for size, stride in zip(x.shape, x.stride()))
 
     def tensors(self, names: list[str]) -> Iterator[tuple[str, Any]]:
         """Every tensor that the names give, by the expression for it."""

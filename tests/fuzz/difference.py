@@ -1,0 +1,126 @@
+"""What a difference between the libraries is, and the table of those that are meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tests.fuzz.program import Statement
+from tests.fuzz.run import Seen
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`kind` is raises, error (one that says nothing to a user), missing, shape, dtype, requires_grad or value.
+
+    Of `facts`, "repeats" says that what the statement changes in place repeats its elements in memory; "empty" that the
+    result has no elements; "hollow" that an operand has none in a dimension after the first; "changed" that something
+    was changed in place before; "renamed" that an operator had returned its input itself in one library only.
+    """
+
+    kind: str
+    index: int  # of the statement
+    statement: Statement
+    name: str  # of the tensor
+    ours: Any
+    theirs: Any
+    precision: str  # the coarsest dtype that it was computed from
+    facts: frozenset[str]
+
+    @property
+    def in_backward(self) -> bool:
+        return is_gradient(self.name) or self.statement.differentiates
+
+    @property
+    def signature(self) -> tuple[str, str]:
+        """Differences of one signature are likely to have one cause."""
+        detail = ""
+        if self.kind == "raises":
+            detail = " (torch)" if self.ours is None else f" {type(self.ours).__name__}"
+        if self.kind == "value" and self.in_backward:
+            detail = " of a gradient"
+        return self.kind + detail, self.statement.operator
+
+    def __str__(self) -> str:
+        name = f"the gradient that reaches {self.name[2:]}" if self.name.startswith("d ") else self.name
+        what = {"raises": "one raises", "error": "a raw error"}.get(self.kind, f"{self.kind} of {name}")
+        ours, theirs = (str(x) if isinstance(x, Seen) else repr(x)[:300] for x in (self.ours, self.theirs))
+        return f"{what} after `{self.statement.source}`\n  tinycnn: {ours}\n  torch:   {theirs}"
+
+
+def is_gradient(name: str) -> bool:
+    return name.startswith("d ") or name.endswith(".grad")
+
+
+Condition = Callable[[Difference], bool]
+
+
+def ours_raises(message: str) -> Condition:
+    return lambda d: d.kind == "raises" and d.theirs is None and bool(re.search(message, str(d.ours)))
+
+
+def torch_raises(message: str) -> Condition:
+    return lambda d: d.kind == "raises" and d.ours is None and bool(re.search(message, str(d.theirs)))
+
+
+def constant_gradient(d: Difference) -> bool:
+    """tinycnn's gradient is a constant, or none; torch's depends on the input by a factor of 0, or is 0."""
+    if d.kind == "requires_grad":
+        return d.in_backward and not d.ours.requires_grad
+    return d.kind == "missing" and d.in_backward and d.ours is None and not d.theirs.array.any()
+
+
+def _forgotten_view(d: Difference) -> bool:
+    lost = d.theirs is None if d.kind == "missing" else d.kind == "requires_grad"
+    return lost and d.in_backward and "changed" in d.facts
+
+
+def _infinite_logit(d: Difference) -> bool:
+    loss = d.statement.operator == "binary_cross_entropy_with_logits"
+    return loss and d.kind == "value" and not np.isnan(d.ours.array).any()
+
+
+def _lacks_kernel(d: Difference) -> bool:
+    # Of integers an average is none: both have to refuse it.
+    types = "Half|Bool" if re.search("avg|linear'", d.statement.code) else r"\w+"
+    return torch_raises(f"not implemented for '({types})'|does not support bool|Boolean inputs not supported")(d)
+
+
+def _empty_image(d: Difference) -> bool:
+    return d.kind in ("raises", "shape", "dtype") and d.statement.code.startswith("F.") and "hollow" in d.facts
+
+
+# Every difference that is meant: the sentence of docs/design.md that says so, and what it covers, as little as can be.
+KNOWN: list[tuple[str, Condition]] = [
+    ("`view` copies where torch refuses",
+     torch_raises("view size is not compatible with input tensor's size and stride")),
+    ("A change in place is not recorded: where gradients are recorded, it is an error.",
+     ours_raises("a change in place is not recorded for gradients")),
+    ("A change in place of an expanded tensor is an error; torch lets some pass.",
+     lambda d: "repeats" in d.facts and ours_raises("an expanded tensor repeats its elements")(d)),
+    ("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history",
+     torch_raises("This view is the output of a function that returns multiple views")),
+    ("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history", _forgotten_view),
+    ("Where nothing is to do, some operators return their input itself where torch's return a view",
+     lambda d: d.kind == "missing" and d.in_backward and "renamed" in d.facts),
+    ("An operator may keep another of its tensors for the backward pass than torch's",
+     ours_raises("was changed in place after the forward pass|a second time: what it saved was freed")),
+    ("Step functions (`sign`, `floor`, `ceil`, `round`, `//`) give constants.", constant_gradient),
+    ("torch gives them a gradient of zeros, or none.",
+     ours_raises("this tensor needs no gradient|has requires_grad=False")),
+    ("Losses refuse a target of another shape than the input's; torch broadcasts some, with a warning.",
+     ours_raises("expected a target of the input's shape")),
+    ("The mean of a loss over an empty batch raises an error, where torch returns nan.",
+     ours_raises("mean of no (elements|targets)|empty batch")),
+    ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.", _lacks_kernel),
+    ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",
+     torch_raises("derivative for .* is not implemented|tensor does not have a device|shape '\\[0\\]' is invalid")),
+    ("The loss of an infinite logit is infinite or 0, where torch's is nan.", _infinite_logit),
+    ("An index out of range is an error where the result is empty, too.",
+     lambda d: ours_raises("index .* is out of bounds")(d) and "empty" in d.facts),
+    ("Which images without channels or pixels a layer accepts is not torch's choice in all cases.", _empty_image),
+]  # fmt: skip
