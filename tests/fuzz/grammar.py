@@ -7,6 +7,7 @@ statements are wrong on purpose, or by chance: both libraries must then raise.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from math import inf, nan, prod
@@ -200,11 +201,17 @@ class Generator:
             self.leaves.add(memory(self.value(statement.target)))
         return statement.target
 
-    def operate(self, make: Operator) -> None:
-        code = make(self)
-        if code is not None:
-            # Not views: torch's, made under no_grad from a leaf, require a gradient that goes nowhere.
-            self.add(Statement(code, self.new_name(), no_grad=code[0] == "(" and self.chance(0.1)))
+    def make(self, statement: Callable[[Generator], Any]) -> None:
+        """Adds what an operator, `change` or `differentiate` makes."""
+        # torch refuses even to look at a part of a split that was changed in place.
+        with contextlib.suppress(RuntimeError):
+            code = statement(self)
+            if code is not None:
+                # Not views: torch's, made under no_grad from a leaf, require a gradient that goes nowhere.
+                self.add(Statement(code, self.new_name(), no_grad=code[0] == "(" and self.chance(0.1)))
+
+    def any_operator(self) -> None:
+        self.make(self.rng.choices(OPERATORS, WEIGHTS)[0])
 
 
 def memory(x: torch.Tensor) -> int:
@@ -223,15 +230,15 @@ def generate(seed: int, dtype: str | None = None) -> Program:
     """The program of a seed: the same on every machine."""
     g = Generator(seed, dtype)
     for _ in range(g.rng.randint(2, 9)):
-        g.operate(g.rng.choices(OPERATORS, WEIGHTS)[0])
+        g.any_operator()
         if g.chance(0.12):
-            change(g)
+            g.make(change)
     for _ in range(g.rng.choices([0, 1, 2, 3], [1, 4, 4, 2])[0]):
         if g.chance(0.25):
-            change(g)
-        differentiate(g)
+            g.make(change)
+        g.make(differentiate)
         if g.chance(0.3):
-            g.operate(g.rng.choices(OPERATORS, WEIGHTS)[0])
+            g.any_operator()
     return tuple(g.program)
 
 
