@@ -337,9 +337,9 @@ def test_removing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path, error, message", [
-    (3, TypeError, "expected path as a str or os.PathLike, got 3 (int)"),
-    (None, TypeError, "expected path as a str or os.PathLike, got None (NoneType)"),
-    (b"a", TypeError, "expected path as a str or os.PathLike, got b'a' (bytes)"),
+    (3, TypeError, "expected path as a str or os.PathLike, got int"),
+    (None, TypeError, "expected path as a str or os.PathLike, got NoneType"),
+    (b"a", TypeError, "expected path as a str or os.PathLike, got bytes"),
     ("a\0b", ValueError, r"expected path without a null character, got 'a\x00b'"),
 ])  # fmt: skip
 def test_what_is_no_path(path, error, message):

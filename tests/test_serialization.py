@@ -1,14 +1,22 @@
 """Saving and loading: round trips, files that are complete or untouched, and files that are not what they should be."""
 
+import json
 import os
+import re
 import stat
+import subprocess
+import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
 
 import tinycnn
-from tinycnn import Tensor, nn
+from tinycnn import Tensor, nn, serialization
 from tinycnn.models import LeNet5
 
 
@@ -78,8 +86,6 @@ def test_equal_states_give_equal_files(tmp_path):
 
 
 def test_other_libraries_read_it(tmp_path):
-    from safetensors import safe_open
-
     tinycnn.save(state(), tmp_path / "a", {"epoch": "3", "accuracy": "0.99"})
     with safe_open(tmp_path / "a", "numpy") as file:
         assert file.metadata() == {"epoch": "3", "accuracy": "0.99"}
@@ -129,6 +135,86 @@ def test_what_is_no_tensor_is_refused_before_anything_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("state_dict, metadata, error, message", [
+    (None, None, TypeError, "expected state_dict as a mapping, got NoneType"),
+    ([Tensor(1.0)], None, TypeError, "expected state_dict as a mapping, got list"),
+    (Tensor(1.0), None, TypeError, "expected state_dict as a mapping, got Tensor"),
+    (nn.Linear(1, 1), None, TypeError, "expected state_dict as a mapping, got Linear"),
+    ({1: Tensor(1.0)}, None, TypeError, r"expected strings as names in state_dict, got 1 \(int\)"),
+    ({"a": np.ones(2)}, None, TypeError, "expected Tensors, 'a' is ndarray"),
+    ({"a": None}, None, TypeError, "expected Tensors, 'a' is NoneType"),
+    ({"__metadata__": Tensor(1.0)}, None, ValueError, "'__metadata__' is the format's name for the metadata: "),
+    ({"\ud800": Tensor(1.0)}, None, ValueError, "expected names and metadata of Unicode characters, got "),
+    ({}, {"a": "\udfff"}, ValueError, "expected names and metadata of Unicode characters, got "),
+    ({}, "abc", TypeError, "expected metadata as a mapping, got str"),
+    ({}, 3, TypeError, "expected metadata as a mapping, got int"),
+    ({}, {1: "a"}, TypeError, r"expected strings as names in metadata, got 1 \(int\)"),
+    ({}, {"a": "x" * 10**8}, ValueError, r"names and metadata take 100,000,0\d\d bytes, more than 100,000,000"),
+])  # fmt: skip
+def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path, state_dict, metadata, error, message):
+    with pytest.raises(error, match=f"^save: {message}"):
+        tinycnn.save(state_dict, tmp_path / "a", metadata)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", [lambda path: tinycnn.save({}, path), tinycnn.load], ids=["save", "load"])
+@pytest.mark.parametrize("path", [None, 1, b"a", ["a"]])
+def test_a_path_is_one(call, path):
+    with pytest.raises(TypeError, match="^(save|load): expected path as a str or os.PathLike, got "):
+        call(path)
+    with pytest.raises(ValueError, match="^(save|load): expected path without a null character, got "):
+        call("a\0b")
+
+
+def test_any_names_and_metadata(tmp_path):
+    names = ["", "a.b", "ä\n\"\\", "😀", "\0"]
+    tinycnn.save({name: Tensor(float(i)) for i, name in enumerate(names)}, tmp_path / "a", dict.fromkeys(names, "ü\0"))
+    assert {name: x.item() for name, x in tinycnn.load(tmp_path / "a").items()} == {n: i for i, n in enumerate(names)}
+    with safe_open(tmp_path / "a", "numpy") as file:
+        assert file.metadata() == dict.fromkeys(names, "ü\0")
+
+
+def test_every_dtype_and_both_orders_of_bytes(tmp_path):
+    saved, rng = {}, np.random.default_rng(0)
+    for name in serialization._NAMES:
+        for order in "<>":
+            array = rng.integers(0, 2 if name == "bool" else 100, (2, 3)).astype(np.dtype(name).newbyteorder(order))
+            saved[f"{name}{order}"] = tinycnn.from_numpy(array)
+    tinycnn.save(saved, tmp_path / "a")
+    loaded = tinycnn.load(tmp_path / "a")
+    for key, x in loaded.items():
+        assert x.dtype == np.dtype(key[:-1])
+        np.testing.assert_array_equal(x.numpy(), saved[key].numpy())
+
+
+def test_the_file_is_that_of_the_formats_own_library(tmp_path):
+    from safetensors.numpy import save
+
+    arrays = {key: np.ascontiguousarray(x.numpy()).reshape(x.shape) for key, x in state().items()}
+    tinycnn.save(state(), tmp_path / "a", {"epoch": "3"})
+    ours, theirs = (tmp_path / "a").read_bytes(), save(arrays, {"epoch": "3"})
+    starts = [8 + int.from_bytes(data[:8], "little") for data in (ours, theirs)]
+    header, other = (json.loads(data[8:start]) for data, start in zip((ours, theirs), starts))
+    assert len(ours) == len(theirs)
+    assert header.keys() == other.keys()
+    assert all(header[key] == other[key] or header[key]["data_offsets"] != other[key]["data_offsets"] for key in other)
+    assert starts[0] % 8 == 0
+    for key, array in arrays.items():
+        assert header[key]["data_offsets"][0] % array.itemsize == 0  # aligned
+
+
+def test_saving_takes_little_memory(tmp_path):
+    """Arrays that lie as the format wants them are written from where they are."""
+    weights = {"w": tinycnn.zeros(1_000_000)}
+    tinycnn.save({}, tmp_path / "a")
+    tracemalloc.start()
+    try:
+        tinycnn.save(weights, tmp_path / "a")
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(OSError, match=r"save: cannot write .*missing.*: No such file or directory"):
         tinycnn.save(state(), tmp_path / "missing" / "a")
@@ -173,6 +259,107 @@ def test_no_file(tmp_path):
         tinycnn.load(tmp_path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has none of these")
+@pytest.mark.timeout(10)
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path / "fifo", "FIFO"), (os.devnull, "device"), (tmp_path, "folder")):
+        with pytest.raises(FileNotFoundError, match=rf"^load: no file {path}: it is a {kind}$"):
+            tinycnn.load(path)
+
+
+@pytest.mark.parametrize("device", ["tpu", 3, ["cpu"]])
+def test_a_device_that_there_is_not(tmp_path, device):
+    tinycnn.save(state(), tmp_path / "a")
+    with pytest.raises((ValueError, TypeError), match="^device: expected "):
+        tinycnn.load(tmp_path / "a", device)
+
+
+def file_of(path, data=b"", **header):
+    """A file with this header, whatever it says."""
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+@pytest.mark.parametrize("dtype, shape, size, message", [
+    ("C64", [1], 8, "expected a dtype of .*, 'w' is C64"),
+    ("F8_E4M3", [2], 2, "expected a dtype of .*, 'w' is F8_E4M3"),
+    ("F4", [2], 1, "expected a dtype of .*, 'w' is F4"),
+    ("F32", [2**62, 4], 8, "overflow computing buffer size"),
+    ("F32", [2**63, 0], 0, "Maximum allowed dimension exceeded"),
+    ("F32", [0, 2**62], 0, "array is too big"),
+    ("F32", [-1], 4, "invalid value: integer `-1`"),
+    ("F32", [1] * 70, 4, "maximum supported dimension"),
+    ("F32", [10**9], 4, "."),
+])  # fmt: skip
+def test_headers_that_announce_what_cannot_be(tmp_path, dtype, shape, size, message):
+    path = file_of(tmp_path / "a", bytes(size), w={"dtype": dtype, "shape": shape, "data_offsets": [0, size]})
+    with pytest.raises(ValueError, match=rf"^load: {path} is not a readable safetensors file: .*{message}") as raised:
+        tinycnn.load(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_booleans_of_any_byte_are_true_or_false(tmp_path):
+    path = file_of(tmp_path / "a", b"\0\1\2\xff", w={"dtype": "BOOL", "shape": [4], "data_offsets": [0, 4]})
+    (loaded,) = tinycnn.load(path).values()
+    assert loaded.dtype == bool
+    assert loaded.numpy().view(np.uint8).tolist() == [0, 1, 1, 1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A file, and its content."""
+    path = tmp_path_factory.mktemp("damaged") / "file"
+    tinycnn.save(state(), path, {"epoch": "3"})
+    return path, path.read_bytes()
+
+
+@given(data=st.data())
+def test_any_damage_is_an_error_of_one_line_or_another_state(whole, data):
+    path, content = whole[0], bytearray(whole[1])
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        outcome = tinycnn.load(path)
+    except ValueError as error:
+        outcome = str(error)
+    if isinstance(outcome, str):
+        assert re.match(rf"load: {re.escape(str(path))} is not a readable safetensors file: [^\n]+\Z", outcome)
+    else:
+        assert all(isinstance(x, Tensor) for x in outcome.values())
+
+
+LITTLE_MEMORY = """
+import resource, sys, tinycnn, safetensors, safetensors.numpy
+if sys.argv[2] == "save":
+    weights = {"w": tinycnn.zeros(25_000_000), "t": tinycnn.zeros(5000, 5000).T}
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 5 * 10**7, used + 5 * 10**7))
+try:
+    tinycnn.save(weights, sys.argv[1]) if sys.argv[2] == "save" else tinycnn.load(sys.argv[1])
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process as Linux does")
+@pytest.mark.parametrize("what, message", [
+    ("load", r"^load: not enough memory for the 100,000,\d{3} bytes of .*large$"),
+    ("save", r"^Unable to allocate 95.4 MiB for an array with shape \(5000, 5000\)"),
+])  # fmt: skip
+def test_without_memory_the_size_is_named(tmp_path, what, message):
+    if what == "load":
+        file_of(tmp_path / "large", w={"dtype": "F32", "shape": [25_000_000], "data_offsets": [0, 100_000_000]})
+        with (tmp_path / "large").open("ab") as file:  # a file with a hole: it takes no space
+            file.truncate(file.tell() + 100_000_000)
+    command = [sys.executable, "-c", LITTLE_MEMORY, tmp_path / "large", what]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(message, done.stdout)
+
+
 @pytest.mark.parametrize("damage", [
     lambda data: data[:-1],
     lambda data: data[: len(data) // 2],
@@ -195,8 +382,6 @@ def test_damaged_files(tmp_path, damage):
 
 def test_dtypes_we_do_not_have(tmp_path):
     """bfloat16 is torch's; NumPy has none."""
-    header = b'{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
-    header += b" " * (-len(header) % 8)
-    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0\0\0")
+    file_of(tmp_path / "a", bytes(4), w={"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]})
     with pytest.raises(ValueError, match="load: .*bfloat16"):
         tinycnn.load(tmp_path / "a")

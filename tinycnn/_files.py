@@ -19,7 +19,7 @@ _KINDS = {
 def checked_path(called: str, argument: str, path: StrPath) -> str:
     """`path` as a str. TypeError, naming `called` and `argument`, if it is none, ValueError for a null character."""
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{called}: expected {argument} as a str or os.PathLike, got {path!r} ({type(path).__name__})")
+        raise TypeError(f"{called}: expected {argument} as a str or os.PathLike, got {type(path).__name__}")
     text = os.fsdecode(path)
     if "\0" in text:
         raise ValueError(f"{called}: expected {argument} without a null character, got {text!r}")

@@ -78,7 +78,7 @@ def test_the_split_is_fixed(parts):
 
 @pytest.mark.parametrize("train", ["test", 1, None])
 def test_train_is_true_or_false(train):
-    with pytest.raises(TypeError, match=rf"^Digits\(train\): expected True or False, got {train!r} "):
+    with pytest.raises(TypeError, match=rf"^Digits: expected train as True or False, got {train!r} "):
         Digits(train)
 
 

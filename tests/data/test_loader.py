@@ -308,7 +308,7 @@ def test_refuses_seed():
 @pytest.mark.parametrize("flag", ["shuffle", "drop_last"])
 @pytest.mark.parametrize("value", ["no", 1, 0, None, [False]])
 def test_flags_are_true_or_false(flag, value):
-    with pytest.raises(TypeError, match=rf"^DataLoader\({flag}\): expected True or False, got "):
+    with pytest.raises(TypeError, match=f"^DataLoader: expected {flag} as True or False, got "):
         DataLoader(array_dataset(3), **{flag: value})
 
 

@@ -142,7 +142,7 @@ def test_read_idx_refuses_what_is_no_file_and_does_not_wait_for_it(tmp_path):
 
 
 @pytest.mark.parametrize("path, error, message", [
-    (3, TypeError, "read_idx: expected path as a str or os.PathLike, got 3 (int)"),
+    (3, TypeError, "read_idx: expected path as a str or os.PathLike, got int"),
     ("a\0", ValueError, r"read_idx: expected path without a null character, got 'a\x00'"),
 ])  # fmt: skip
 def test_read_idx_of_no_path(path, error, message):
@@ -446,7 +446,7 @@ def test_an_unwritable_folder_is_a_download_error(tmp_path, server):
 @pytest.mark.parametrize("flag", ["train", "download"])
 @pytest.mark.parametrize("value", ["test", 1, 0, None])
 def test_flags_are_true_or_false(tmp_path, flag, value):
-    message = rf"^MNIST\({flag}\): expected True or False, got {value!r} \({type(value).__name__}\)$"
+    message = rf"^MNIST: expected {flag} as True or False, got {value!r} \({type(value).__name__}\)$"
     with pytest.raises(TypeError, match=message):
         MNIST(tmp_path, **{flag: value})
 
@@ -471,7 +471,7 @@ def test_a_failure_at_any_system_call_leaves_no_rubbish_beside_the_data(tmp_path
 
     for fails in itertools.count():
         watched = watch(monkeypatch, fails, fail)
-        with contextlib.suppress(DownloadError):
+        with contextlib.suppress(OSError):
             MNIST(tmp_path, download=True)
         found = files_in(tmp_path)
         assert set(found) <= {f"{name}.gz" for name in NAMES[:2]}

@@ -11,26 +11,32 @@ from tinycnn import backend
 from tinycnn.backend import Array
 
 
+def shortened(value: Any) -> str:
+    """`repr(value)` in one line of at most 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def checked_int(argument: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """`value` as an int. ValueError, naming `argument`, if it is no integer or outside of the limits."""
     is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_int or value < minimum or (maximum is not None and value > maximum):
         limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-        raise ValueError(f"{argument}: expected an int {limits}, got {value!r}")
+        raise ValueError(f"{argument}: expected an int {limits}, got {shortened(value)}")
     return int(value)
 
 
-def checked_flag(argument: str, value: Any) -> bool:
-    """`value` as a bool. TypeError, naming `argument`, unless it is True or False: "test" would count as True."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{argument}: expected True or False, got {value!r} ({type(value).__name__})")
-    return bool(value)
+def check_flag(owner: str, name: str, value: bool) -> bool:
+    """`value`; TypeError unless it is True or False: "test" would count as True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{owner}: expected {name} as True or False, got {shortened(value)} ({type(value).__name__})")
+    return value
 
 
 def checked_function(argument: str, value: Any) -> Any:
     """`value`. TypeError, naming `argument`, unless it is None or can be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{argument}: expected a function or None, got {value!r}")
+        raise TypeError(f"{argument}: expected a function or None, got {shortened(value)}")
     return value
 
 
@@ -39,7 +45,7 @@ def as_numbers(argument: str, value: ArrayLike) -> np.ndarray:
     has no shape."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:  # sequences of different lengths; what refuses to be an array
+    except (TypeError, ValueError, RuntimeError) as error:  # lists of different lengths; a Tensor with a gradient
         raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__}: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__} of {array.dtype}")

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from tinycnn import backend, creation
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
-from tinycnn.data._checks import as_numbers, checked_function, checked_int
+from tinycnn.data._checks import as_numbers, checked_function, checked_int, shortened
 from tinycnn.data.transforms import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 
@@ -66,6 +66,10 @@ def checked_dataset(owner: str, dataset: Any) -> Indexable:
     """`dataset`. TypeError, naming `owner`, unless it has a length and items."""
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise TypeError(f"{owner}: expected a dataset with __len__ and __getitem__, got a {type(dataset).__name__}")
+    try:
+        len(dataset)
+    except TypeError as error:
+        raise TypeError(f"{owner}: expected a dataset with a length, got a {type(dataset).__name__}: {error}") from None
     return dataset
 
 
@@ -76,7 +80,7 @@ def checked_index(owner: str, index: SupportsIndex, N: int) -> int:
     except TypeError:
         place = None
     if place is None or isinstance(index, bool):
-        raise TypeError(f"{owner}: expected an integer as index, got {index!r} ({type(index).__name__})")
+        raise TypeError(f"{owner}: expected an integer as index, got {shortened(index)} ({type(index).__name__})")
     if not -N <= place < N:
         raise IndexError(f"{owner}: expected indices within 0..{N - 1}, got {place}")
     return place % N
@@ -205,7 +209,7 @@ class ArrayDataset(Dataset):
         if classes is not None and not isinstance(classes, Sequence):
             raise TypeError(f"{name}: expected classes as a sequence of names, got {type(classes).__name__}")
         if normalize is not None and not (isinstance(normalize, (tuple, list)) and len(normalize) == 2):
-            raise TypeError(f"{name}: expected normalize as (mean, std), got {normalize!r}")
+            raise TypeError(f"{name}: expected normalize as (mean, std), got {shortened(normalize)}")
         self.classes = None if classes is None else tuple(classes)
         images = as_numbers(f"{name}: images", images)
         self.images = self._checked_images(images)
@@ -360,12 +364,11 @@ def random_split(dataset: Indexable, lengths: Sequence[float], seed: int | None 
     N = len(checked_dataset("random_split", dataset))
     given = as_numbers("random_split(lengths)", lengths)
     if given.ndim != 1 or given.dtype.kind == "b":
-        raise TypeError(f"random_split: expected lengths as a sequence of numbers, got {lengths!r}")
+        raise TypeError(f"random_split: expected lengths as a sequence of numbers, got {shortened(lengths)}")
     sizes = _sizes_of_fractions(given.tolist(), N) if given.dtype.kind == "f" else given.tolist()
     if sum(sizes) != N or min(sizes, default=0) < 0:
-        raise ValueError(
-            f"random_split: expected lengths that add up to {N}, or fractions that add up to 1, got {list(lengths)}"
-        )
+        wanted = f"lengths that add up to {N}, or fractions that add up to 1"
+        raise ValueError(f"random_split: expected {wanted}, got {shortened(lengths)}")
     if seed is not None:
         seed = checked_int("random_split(seed)", seed, minimum=0)
     generator = backend.random_generator() if seed is None else np.random.default_rng(seed)

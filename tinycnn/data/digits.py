@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinycnn._extras import how_to_install
-from tinycnn.data._checks import checked_flag, checked_int
+from tinycnn.data._checks import check_flag, checked_int
 from tinycnn.data.dataset import ArrayDataset
 
 
@@ -28,7 +28,7 @@ class Digits(ArrayDataset):
 
     def __init__(self, train: bool = True, transform: Callable[[np.ndarray], np.ndarray] | None = None, scale: int = 4):
         scale = checked_int("Digits(scale)", scale, minimum=1, maximum=1000)
-        train = checked_flag("Digits(train)", train)
+        train = check_flag("Digits", "train", train)
         try:
             from sklearn.datasets import load_digits
             from sklearn.model_selection import train_test_split

@@ -10,7 +10,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
-from tinycnn.data._checks import checked_flag, checked_function, checked_int
+from tinycnn.data._checks import check_flag, checked_function, checked_int, shortened
 from tinycnn.data.dataset import Indexable, checked_dataset, device_of_batches, get_items
 from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor
@@ -48,8 +48,8 @@ class DataLoader:
         if len(dataset) == 0:
             raise ValueError("DataLoader: the dataset is empty")
         self.batch_size = checked_int("DataLoader(batch_size)", batch_size, minimum=1)
-        self.shuffle = checked_flag("DataLoader(shuffle)", shuffle)
-        self.drop_last = checked_flag("DataLoader(drop_last)", drop_last)
+        self.shuffle = check_flag("DataLoader", "shuffle", shuffle)
+        self.drop_last = check_flag("DataLoader", "drop_last", drop_last)
         self.seed = None if seed is None else checked_int("DataLoader(seed)", seed, minimum=0)
         self.collate_fn = checked_function("DataLoader(collate_fn)", collate_fn)
         self.epoch = 0
@@ -105,7 +105,7 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
     Raises ValueError for samples of different shapes, devices or structure, TypeError for other types.
     """
     if not isinstance(samples, (list, tuple)) or not samples:
-        raise TypeError(f"default_collate: expected a list of at least one sample, got {samples!r}")
+        raise TypeError(f"default_collate: expected a list of at least one sample, got {shortened(samples)}")
     indices = list(range(len(samples))) if indices is None else indices
     first = samples[0]
     if isinstance(first, dict):

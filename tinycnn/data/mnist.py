@@ -21,7 +21,7 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, kind_of, write_whole
-from tinycnn.data._checks import checked_flag
+from tinycnn.data._checks import check_flag
 from tinycnn.data.dataset import ArrayDataset
 from tinycnn.data.transforms import PerChannel
 
@@ -79,9 +79,9 @@ class MNIST(ArrayDataset):
         own = type(self).__name__
         root = (os.environ.get("TINYCNN_DATA") or "data") if root is None else checked_path(own, "root", root)
         self.root = Path(root).expanduser()
-        part = "train" if checked_flag(f"{own}(train)", train) else "t10k"
+        part = "train" if check_flag(own, "train", train) else "t10k"
         names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-        self._require(names, checked_flag(f"{own}(download)", download))
+        self._require(names, check_flag(own, "download", download))
         images, labels = (self._read(name) for name in names)
         if len(images) != len(labels):
             raise ValueError(f"{self._path(names[1])}: expected {len(images)} labels, got {len(labels)}")
@@ -171,7 +171,11 @@ def _read(path: str, most: int | None = None) -> tuple[bytearray, np.ndarray]:
     if (kind := kind_of(path)) not in ("file", "nothing"):
         remedy = "remove it or name the file within" if kind == "folder" else "remove it"
         raise ValueError(f"{path}: expected an IDX file, got a {kind}; {remedy}")
-    with open(path, "rb") as raw:
+    try:
+        raw = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise type(error)(f"{path}: {error.strerror}") from None
+    with raw:
         size = os.fstat(raw.fileno()).st_size
         is_packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.data._checks import as_numbers, checked_images, checked_int
+from tinycnn.data._checks import as_numbers, checked_images, checked_int, shortened
 
 PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
 
@@ -21,17 +21,17 @@ class Compose:
 
     def __init__(self, transforms: Sequence[Callable[[Array], Array]]):
         if not isinstance(transforms, (list, tuple)):
-            raise TypeError(f"Compose: expected a list of transforms, got {transforms!r}")
+            raise TypeError(f"Compose: expected a list of transforms, got {shortened(transforms)}")
         for transform in transforms:
             if not callable(transform):
-                raise TypeError(f"Compose: expected transforms that can be called, got {transform!r}")
+                raise TypeError(f"Compose: expected transforms that can be called, got {shortened(transform)}")
         self.transforms = list(transforms)
 
     def __call__(self, images: Array) -> Array:
         for transform in self.transforms:
             images = transform(images)
             if images is None:
-                raise TypeError(f"Compose: expected {transform!r} to return images, got None")
+                raise TypeError(f"Compose: expected {shortened(transform)} to return images, got None")
         return images
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class Normalize:
         self.mean = self._per_channel("mean", mean)
         self.std = self._per_channel("std", std)
         if not np.all(self.std > 0):
-            raise ValueError(f"Normalize: expected std greater than 0, got {std}")
+            raise ValueError(f"Normalize: expected std greater than 0, got {shortened(std)}")
         if self.mean.ndim and self.std.ndim and len(self.mean) != len(self.std):
             raise ValueError(f"Normalize: expected as many mean as std, got {len(self.mean)} and {len(self.std)}")
         self.background = -self.mean / self.std
@@ -60,7 +60,8 @@ class Normalize:
         with np.errstate(over="ignore"):  # a number beyond float32 is reported as infinite
             array = as_numbers(f"Normalize({name})", value).astype(np.float32)
         if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
-            raise ValueError(f"Normalize: expected {name} to be finite, a number or one per channel, got {value}")
+            got = shortened(value)
+            raise ValueError(f"Normalize: expected {name} to be finite, a number or one per channel, got {got}")
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
     def __call__(self, images: Array, out: Array | None = None) -> Array:
