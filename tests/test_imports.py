@@ -19,6 +19,7 @@ LAYERS = [
     {"_extras", "_command", "_decorator", "_files", "checks"},
     {"backend"},
     {"dtypes"},
+    {"grad_mode"},
     {"autograd"},
     {"ops"},
     {"tensor"},

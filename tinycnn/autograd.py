@@ -18,23 +18,24 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
 
 from tinycnn import backend
-from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag
+from tinycnn.grad_mode import enable_grad as enable_grad
+from tinycnn.grad_mode import no_grad as no_grad
+from tinycnn.grad_mode import set_grad_enabled as set_grad_enabled
+from tinycnn.grad_mode import thread_mode
 
 # The one cycle of the package: operators return Tensors, and the methods of Tensor are operators. Imports go one way,
 # from tensor.py to ops/ to this file, and the way back is this one name. To type checkers and editors it is an import.
 # At run time tensor.py sets it when the class is complete, and no operator runs before that.
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor as Tensor
-
-Decorated = TypeVar("Decorated", bound=Callable)
 
 # What `backward` returns: one gradient for each input, None where there is none.
 Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
@@ -59,75 +60,9 @@ def array_of(called: str, x: Any) -> Array:
 # --- recording on and off ---------------------------------------------------------------------------------
 
 
-class _Mode(threading.local):
-    def __init__(self) -> None:
-        self.recording = True
-        self.outer: list[bool] = []  # the modes around this one
-        self.on_arrays = False  # whether the walk that runs gives arrays where it can: see Function.works_on_arrays
-        self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
-        self.outer_anomalies: list[Any] = []  # those around it
-
-
-_mode = _Mode()
-
-
 def is_grad_enabled() -> bool:
     """Whether operators record a graph in this thread now."""
-    return _mode.recording
-
-
-class _GradMode(ContextDecorator):
-    """Context manager and decorator. It has no state of its own, so one object may decorate a function that
-    calls itself or runs in several threads."""
-
-    mode: bool
-
-    def __enter__(self) -> None:
-        _mode.outer.append(_mode.recording)
-        _mode.recording = self.mode
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.recording = _mode.outer.pop()
-
-
-class _FixedGradMode(_GradMode):
-    def __new__(cls, function: Callable | None = None) -> Any:
-        if function is None:
-            return super().__new__(cls)
-        if not callable(function):
-            raise TypeError(f"{cls.__name__}: expected no argument, or a function to decorate, got {function!r}")
-        return cls()(function)
-
-
-class no_grad(_FixedGradMode):
-    """Context manager and decorator (with or without parentheses): operators inside record no graph, so their
-    results need no gradient."""
-
-    mode = False
-
-
-class enable_grad(_FixedGradMode):
-    """Context manager and decorator: operators inside record a graph again."""
-
-    mode = True
-
-
-class set_grad_enabled(_GradMode):
-    """Switches recording on or off: at once when called, for the block as a context manager."""
-
-    def __init__(self, mode: bool):
-        self.mode = check_flag("set_grad_enabled", "mode", mode)
-        self.previous = _mode.recording
-        _mode.recording = self.mode
-
-    def __enter__(self) -> None:
-        _mode.recording = self.previous
-        super().__enter__()
-
-    def __call__(self, function: Decorated) -> Decorated:
-        """Decorates a function, inside which recording is then on or off."""
-        _mode.recording = self.previous  # decorating a function changes nothing yet
-        return (enable_grad if self.mode else no_grad)()(function)
+    return thread_mode.recording
 
 
 # --- changes in place -------------------------------------------------------------------------------------
@@ -309,8 +244,8 @@ class Function:
     def __call__(self, *inputs: Any) -> Tensor:
         """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
         made it. Inlined on purpose: every operator passes here, and benchmarks/calls.py counts."""
-        arrays, mode = [*inputs], _mode
-        recording = mode.recording
+        arrays = [*inputs]
+        recording = thread_mode.recording
         array: Any = None
         edges: list[Any] | None = None
         for i, x in enumerate(inputs):
@@ -341,8 +276,8 @@ class Function:
             raise
         output = _new_object(Tensor)
         output._array = array if array.__class__ is ndarray else _as_array(array)
-        if mode.anomaly is not None:
-            mode.anomaly.forward(self, arrays, output._array)
+        if thread_mode.anomaly is not None:
+            thread_mode.anomaly.forward(self, arrays, output._array)
         if self.returns_view and _is_view(output._array, arrays[0]):
             output._version = inputs[0]._shared_version()
         if edges is not None:
@@ -406,7 +341,7 @@ class Function:
                 UNCHANGED if self._input_marks is None else self._input_marks[i], x._array
             ):
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
-        if self.works_on_arrays and _mode.on_arrays:
+        if self.works_on_arrays and thread_mode.on_arrays:
             inputs = tuple([getattr(x, "_array", x) for x in inputs])
         return tuple(map(_in_float32, inputs)) if self._computes_in_float32() else inputs
 
@@ -420,7 +355,7 @@ class Function:
         version = self._output_version
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
-        if self.works_on_arrays and _mode.on_arrays:
+        if self.works_on_arrays and thread_mode.on_arrays:
             return _in_float32(self._output) if self._computes_in_float32() else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
@@ -520,7 +455,7 @@ def _walk(
             if not on_path.isdisjoint(node.edges):
                 on_path.add(node)
     table: dict[Any, Tensor] = {}
-    with _RECORD if create_graph else _RECORD_NOT, _Arrays(not create_graph):
+    with _Walking(create_graph):
         for key, gradient in roots:
             table[key] = table[key] + gradient if key in table else gradient
         for node in reversed(nodes):
@@ -561,20 +496,18 @@ def _walk(
     return table
 
 
-class _Arrays:
-    """For a walk: whether it gives arrays to operators that work on them."""
+class _Walking:
+    """For a walk: whether its own work is recorded, and else operators are given arrays where they can work on them."""
 
-    def __init__(self, on: bool):
-        self.on = on
+    def __init__(self, recorded: bool):
+        self.recorded = recorded
 
     def __enter__(self) -> None:
-        self.outer, _mode.on_arrays = _mode.on_arrays, self.on
+        self.outer = thread_mode.recording, thread_mode.on_arrays
+        thread_mode.recording, thread_mode.on_arrays = self.recorded, not self.recorded
 
     def __exit__(self, *exc: object) -> None:
-        _mode.on_arrays = self.outer
-
-
-_RECORD, _RECORD_NOT = enable_grad(), no_grad()
+        thread_mode.recording, thread_mode.on_arrays = self.outer
 
 
 def _asked_for(node: Function, needs: list[bool]) -> Function:
@@ -593,16 +526,18 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
         )
     if node.in_float32 and gradient._array.dtype == _FLOAT16:
         gradient = _in_float32(gradient)
-    array, mode = gradient._array, _mode
+    array = gradient._array
     given_arrays = False
-    if array.__class__ is ndarray and mode.anomaly is None:  # the usual case, without a call in between
-        given_arrays = node.works_on_arrays and mode.on_arrays
+    if array.__class__ is ndarray and thread_mode.anomaly is None:  # the usual case, without a call in between
+        given_arrays = node.works_on_arrays and thread_mode.on_arrays
         grad_inputs: Any = node.backward(array if given_arrays else gradient)
     else:
-        outer, mode.on_arrays = mode.on_arrays, False
+        outer, thread_mode.on_arrays = thread_mode.on_arrays, False
         with backend.current(array):
-            grad_inputs = node.backward(gradient) if mode.anomaly is None else mode.anomaly.backward(node, gradient)
-        mode.on_arrays = outer
+            grad_inputs = (
+                node.backward(gradient) if thread_mode.anomaly is None else thread_mode.anomaly.backward(node, gradient)
+            )
+        thread_mode.on_arrays = outer
     if not isinstance(grad_inputs, tuple):
         grad_inputs = (grad_inputs,)
     if len(grad_inputs) != len(node.edges):
@@ -736,7 +671,7 @@ def backward(
     keep = create_graph if retain_graph is None else retain_graph
     table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
     leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs))
-    with _RECORD if create_graph else _RECORD_NOT:
+    with _Walking(create_graph):
         for key, leaf in leaves.items():
             if key in table:
                 # A gradient may be the very array of another one (both inputs of an addition get the same), the

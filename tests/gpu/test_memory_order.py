@@ -8,6 +8,7 @@ from tests.gpu import on_gpu
 from tests.layouts import LAYOUTS, batch_innermost
 from tinycnn import autograd
 from tinycnn.autograd import wrap
+from tinycnn.grad_mode import thread_mode
 
 pytestmark = pytest.mark.gpu
 
@@ -95,7 +96,7 @@ def test_every_elementwise_operator_is_here():
         def backward(self, function, grad_output):
             return function.backward(grad_output)
 
-    autograd._mode.anomaly = Watch()
+    thread_mode.anomaly = Watch()
     try:
         x = tinycnn.Tensor(sample(*SHAPE))
         for function in ONE.values():
@@ -103,7 +104,7 @@ def test_every_elementwise_operator_is_here():
         for function in TWO.values():
             function(x, x)
     finally:
-        autograd._mode.anomaly = None
+        thread_mode.anomaly = None
     missing = {
         f.__name__ for f in autograd.Function.__subclasses__() if f.elementwise and f.__module__[:7] == "tinycnn"
     }

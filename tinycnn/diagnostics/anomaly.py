@@ -12,6 +12,7 @@ from typing import Any
 from tinycnn import autograd, backend
 from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
+from tinycnn.grad_mode import thread_mode
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
 
@@ -26,12 +27,12 @@ class detect_anomaly(ContextDecorator):
     """
 
     def __enter__(self) -> detect_anomaly:
-        autograd._mode.outer_anomalies.append(autograd._mode.anomaly)
-        autograd._mode.anomaly = AnomalyWatch()
+        thread_mode.outer_anomalies.append(thread_mode.anomaly)
+        thread_mode.anomaly = AnomalyWatch()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        autograd._mode.anomaly = autograd._mode.outer_anomalies.pop()
+        thread_mode.anomaly = thread_mode.outer_anomalies.pop()
 
 
 class AnomalyWatch:
@@ -45,11 +46,11 @@ class AnomalyWatch:
 
     def backward(self, function: autograd.Function, grad_output: Tensor) -> Any:
         """`function.backward(grad_output)`. RuntimeError if the result has a nan and `grad_output` has none."""
-        autograd._mode.anomaly = None  # an error is to name `function`, not an operator inside its backward
+        thread_mode.anomaly = None  # an error is to name `function`, not an operator inside its backward
         try:
             grad_inputs = function.backward(grad_output)
         finally:
-            autograd._mode.anomaly = self
+            thread_mode.anomaly = self
         gradients = grad_inputs if isinstance(grad_inputs, tuple) else (grad_inputs,)
         if any(_has_nan(g._array) for g in gradients if g is not None) and not _has_nan(grad_output._array):
             origin = getattr(function, "origin", "called while anomaly mode was off")
