@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from program import Parser, UserError, natural, positive, require, run, table
+from program import Parser, UserError, positive, require, run, seed, table
 
 import tinycnn
 from tinycnn.ops.windows import Window
@@ -524,7 +524,7 @@ def chosen(name: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog="check_against_torch.py", description="Compares every layer of tinycnn.nn with torch's.")
     parser.add_argument("--cases", type=positive, default=20, metavar="N", help="random cases a layer; default 20")
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the random cases; default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random cases; default 0")
     only = "this layer, such as Conv2d or F.pad; may be repeated"
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help=only)
     return run(check, parser.parse_args(arguments), parser.prog)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from program import Parser, UserError, difference, natural, optional_torch, positive, run, table, timed
+from program import Parser, UserError, difference, natural, optional_torch, positive, run, seed, table, timed
 
 import tinycnn
 from tinycnn import Tensor
@@ -163,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     ]:
         kind = natural if name == "padding" else positive
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} default {default}")
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the random numbers; default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random numbers; default 0")
     return run(compare, parser.parse_args(arguments), parser.prog)
 
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 
 import numpy as np
-from program import Parser, natural, run, show, side_by_side, table
+from program import Parser, run, seed, show, side_by_side, table
 
 import tinycnn
 from tinycnn import nn
@@ -116,7 +116,7 @@ def sums_as_text(layer: nn.Conv2d) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog="kernel_sums.py", description="Ones through a convolution give the sums of its kernels.")
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the random kernels; default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random kernels; default 0")
     return run(demonstrate, parser.parse_args(arguments), parser.prog)
 
 

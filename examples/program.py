@@ -18,7 +18,7 @@ from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.summary import table
 
 __all__ = [
-    "Parser", "UserError", "difference", "natural", "optional_torch", "positive", "require", "run", "show",
+    "Parser", "UserError", "difference", "natural", "optional_torch", "positive", "require", "run", "seed", "show",
     "side_by_side", "table", "timed",
 ]  # fmt: skip
 
@@ -31,19 +31,33 @@ class UserError(Exception):
         self.status = status
 
 
-def natural(text: str) -> int:
-    """The type of an option that is an int of at least 0."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected an int of at least 0, got {text}")
+LARGEST_SEED, LARGEST_SIZE = 2**32 - 1, 100_000
+
+
+def whole(text: str, least: int, most: int) -> int:
+    """The int in `text`; ArgumentTypeError unless it is from `least` to `most`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"expected an int from {least} to {most:,}, got {text}")
     return number
 
 
+def seed(text: str) -> int:
+    """The type of an option that is the seed of random numbers."""
+    return whole(text, 0, LARGEST_SEED)
+
+
+def natural(text: str) -> int:
+    """The type of an option that is a size or a number of things, or 0."""
+    return whole(text, 0, LARGEST_SIZE)
+
+
 def positive(text: str) -> int:
-    """The type of an option that is an int of at least 1."""
-    if natural(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected an int of at least 1, got {text}")
-    return int(text)
+    """The type of an option that is a size or a number of things."""
+    return whole(text, 1, LARGEST_SIZE)
 
 
 def run(program: Callable[[argparse.Namespace], int | None], options: argparse.Namespace, name: str) -> int:
@@ -55,6 +69,9 @@ def run(program: Callable[[argparse.Namespace], int | None], options: argparse.N
     except UserError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return error.status
+    except MemoryError as error:
+        print(f"{name}: error: {error or 'not enough memory'}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # `| head` has read enough; Python must not try to write the rest at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

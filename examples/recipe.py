@@ -134,7 +134,7 @@ def read_recipe(path: Path, flags: Mapping[str, Any] | None = None) -> Recipe:
         raise RecipeError(f"{path}: no such file")
     try:
         table = tomllib.loads(found.read_text(encoding="utf-8"))
-    except ValueError as error:  # a TOMLDecodeError or a UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # ValueError: a TOMLDecodeError or a UnicodeDecodeError
         raise RecipeError(f"{path}: not a TOML file: {error}") from None
     flags = dict(flags or {})
     for key, value in flags.items():

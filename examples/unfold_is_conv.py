@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from program import Parser, difference, natural, run, table, timed
+from program import Parser, difference, run, seed, table, timed
 
 import tinycnn
 from tinycnn import Tensor, nn
@@ -107,7 +107,7 @@ def rows_of(ways: dict[str, Callable], x: Tensor) -> list[list[str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog="unfold_is_conv.py", description="A convolution as im2col and one matrix product.")
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the random numbers; default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random numbers; default 0")
     return run(compare, parser.parse_args(arguments), parser.prog)
 
 

@@ -139,6 +139,8 @@ def test_gradescope_results(folder, tmp_path):
     ([str(COURSEWORK), "--only", "11"], "there are steps 1 to 10, got 11"),
     ([str(COURSEWORK), "--only", "one"], "invalid int value: 'one'"),
     ([str(COURSEWORK), "--timeout", "0"], "--timeout more than 0"),
+    ([str(COURSEWORK), "--timeout", "inf"], "--timeout more than 0, at most 86400"),
+    ([str(COURSEWORK), "--timeout", "nan"], "--timeout more than 0, at most 86400"),
     ([str(COURSEWORK), "--seed", "-1"], "--seed must be at least 0"),
     ([str(COURSEWORK), "--only", "1", "--json", "/no/such/file"], "cannot write /no/such/file"),
     ([], "the following arguments are required: folder"),

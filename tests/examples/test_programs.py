@@ -53,8 +53,19 @@ def test_its_first_lines_say_what_it_is_and_how_to_run_it(name):
     assert f"python examples/{name}.py" in docstring.splitlines()[2]
 
 
-@pytest.mark.parametrize("name, option", [("kernel_sums", "--seed"), ("conv_three_ways", "--batch")])
-def test_a_number_out_of_range_is_one_line(name, option):
-    done = run_program(name, option, "-1")
-    assert done.status == 2
-    assert done.err.startswith(f"{name}.py: error: argument {option}: expected an int of at least ")
+@pytest.mark.parametrize("name, option, limits", [
+    ("kernel_sums", "--seed", "from 0 to 4,294,967,295"), ("conv_three_ways", "--batch", "from 1 to 100,000"),
+    ("conv_three_ways", "--padding", "from 0 to 100,000"), ("edge_detection", "--size", "from 1 to 100,000"),
+])  # fmt: skip
+@pytest.mark.parametrize("value", ["-1", "1.5", "nan", "", "x", "10000000000"])
+def test_a_number_out_of_range_is_one_line(name, option, limits, value):
+    done = run_program(name, option, value)
+    line = f"{name}.py: error: argument {option}: expected an int {limits}, got {value}; --help shows the options\n"
+    assert done == (2, "", line)
+
+
+def test_without_memory_the_size_is_one_line():
+    done = run_program("conv_three_ways", "--size", 100_000, "--batch", 100_000)
+    assert (done.status, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("conv_three_ways.py: error: Unable to allocate 21.3 PiB for an array with shape ")

@@ -108,7 +108,7 @@ def test_a_wrong_flag_is_named_as_the_flag_it_is(write):
 
 def test_no_file_and_no_toml(tmp_path):
     assert problems(tmp_path / "none.toml") == ["FILE: no such file"]
-    for content in (b"epochs = ", b"\xff\xfe\x00"):
+    for content in (b"epochs = ", b"\xff\xfe\x00", b"a=" + b"[" * 100_000):
         path = tmp_path / "broken.toml"
         path.write_bytes(content)
         (problem,) = problems(path)

@@ -19,6 +19,7 @@ from tinycnn.teaching.grade.steps import STEPS
 from tinycnn.teaching.grade.student import Student, forbidden_import
 
 DEFAULT_TIMEOUT = 10.0
+LONGEST_TIMEOUT = 86400.0  # a day
 
 
 def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT_TIMEOUT) -> Graded:
@@ -85,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{folder} has no exercise: expected files like {STEPS[0].module}.py")
     if unknown := [n for n in options.only if n not in numbers]:
         parser.error(f"--only: there are steps {numbers[0]} to {numbers[-1]}, got {unknown[0]}")
-    if options.seed < 0 or not options.timeout > 0:
-        parser.error("--seed must be at least 0 and --timeout more than 0")
+    if options.seed < 0 or not 0 < options.timeout <= LONGEST_TIMEOUT:
+        parser.error(f"--seed must be at least 0 and --timeout more than 0, at most {LONGEST_TIMEOUT:g}")
 
     started = time.perf_counter()
     all_graded: list[Graded] = []
