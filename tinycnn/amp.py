@@ -9,6 +9,7 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import autocast
+from tinycnn.checks import shortened
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def _check_options(owner: str, growth_factor: Any, backoff_factor: Any, growth_i
     """ValueError for options outside of their limits; `scale` is one, by the name that it has for the caller."""
     for name, value in scale.items():
         if not _is_number(value) or not value > 0:
-            raise ValueError(f"{owner}: expected {name} above 0, got {value!r}")
+            raise ValueError(f"{owner}: expected {name} above 0, got {shortened(value)}")
     if not _is_number(growth_factor) or not growth_factor > 1:
-        raise ValueError(f"{owner}: expected growth_factor above 1, got {growth_factor!r}")
+        raise ValueError(f"{owner}: expected growth_factor above 1, got {shortened(growth_factor)}")
     if not _is_number(backoff_factor) or not 0 < backoff_factor < 1:
-        raise ValueError(f"{owner}: expected backoff_factor between 0 and 1, got {backoff_factor!r}")
+        raise ValueError(f"{owner}: expected backoff_factor between 0 and 1, got {shortened(backoff_factor)}")
     if not _is_number(growth_interval, int) or growth_interval < 1:
-        raise ValueError(f"{owner}: expected growth_interval as an int of at least 1, got {growth_interval!r}")
+        raise ValueError(f"{owner}: expected growth_interval as an int of at least 1, got {shortened(growth_interval)}")
 
 
 class GradScaler:
@@ -72,7 +73,7 @@ class GradScaler:
     ):
         _check_options("GradScaler", growth_factor, backoff_factor, growth_interval, init_scale=init_scale)
         if not isinstance(enabled, bool):
-            raise ValueError(f"GradScaler: expected enabled as True or False, got {enabled!r}")
+            raise ValueError(f"GradScaler: expected enabled as True or False, got {shortened(enabled)}")
         self.growth_factor, self.backoff_factor, self.growth_interval = growth_factor, backoff_factor, growth_interval
         self.enabled = enabled
         if not enabled:
@@ -162,7 +163,7 @@ class GradScaler:
         options, good_steps = {name: state_dict[name] for name in _OPTIONS}, state_dict["good_steps"]
         _check_options(owner, **options, scale=state_dict["scale"])
         if not _is_number(good_steps, int) or not 0 <= good_steps < 2**31:
-            raise ValueError(f"{owner}: expected good_steps as an int of at least 0, got {good_steps!r}")
+            raise ValueError(f"{owner}: expected good_steps as an int of at least 0, got {shortened(good_steps)}")
         for name in _OPTIONS:
             setattr(self, name, options[name])
         self._scale[...] = state_dict["scale"]

@@ -82,7 +82,7 @@ def test_train_is_true_or_false(train):
         Digits(train)
 
 
-@pytest.mark.parametrize("scale", [0, -2, 1.5, 1001, 10**30])
+@pytest.mark.parametrize("scale", [0, -2, 1.5, 1001, 10**18])
 def test_refuses_other_scales(scale):
     with pytest.raises(ValueError, match=rf"^Digits\(scale\): expected an int from 1 to 1000, got {scale}$"):
         Digits(scale=scale)

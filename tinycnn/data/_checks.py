@@ -9,12 +9,7 @@ from numpy.typing import ArrayLike
 
 from tinycnn import backend
 from tinycnn.backend import Array
-
-
-def shortened(value: Any) -> str:
-    """`repr(value)` in one line of at most 60 characters."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+from tinycnn.checks import shortened
 
 
 def checked_int(argument: str, value: Any, minimum: int, maximum: int | None = None) -> int:
@@ -24,13 +19,6 @@ def checked_int(argument: str, value: Any, minimum: int, maximum: int | None = N
         limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ValueError(f"{argument}: expected an int {limits}, got {shortened(value)}")
     return int(value)
-
-
-def check_flag(owner: str, name: str, value: bool) -> bool:
-    """`value`; TypeError unless it is True or False: "test" would count as True."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{owner}: expected {name} as True or False, got {shortened(value)} ({type(value).__name__})")
-    return value
 
 
 def checked_function(argument: str, value: Any) -> Any:

@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike
 from tinycnn import backend, creation
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
-from tinycnn.data._checks import as_numbers, checked_function, checked_int, shortened
+from tinycnn.checks import shortened
+from tinycnn.data._checks import as_numbers, checked_function, checked_int
 from tinycnn.data.transforms import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 

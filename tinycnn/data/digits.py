@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tinycnn._extras import how_to_install
-from tinycnn.data._checks import check_flag, checked_int
+from tinycnn.checks import check_flag
+from tinycnn.data._checks import checked_int
 from tinycnn.data.dataset import ArrayDataset
 
 

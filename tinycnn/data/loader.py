@@ -10,7 +10,8 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
-from tinycnn.data._checks import check_flag, checked_function, checked_int, shortened
+from tinycnn.checks import check_flag, shortened
+from tinycnn.data._checks import checked_function, checked_int
 from tinycnn.data.dataset import Indexable, checked_dataset, device_of_batches, get_items
 from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor

@@ -21,7 +21,7 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, kind_of, write_whole
-from tinycnn.data._checks import check_flag
+from tinycnn.checks import check_flag
 from tinycnn.data.dataset import ArrayDataset
 from tinycnn.data.transforms import PerChannel
 

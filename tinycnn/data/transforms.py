@@ -11,7 +11,8 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.data._checks import as_numbers, checked_images, checked_int, shortened
+from tinycnn.checks import shortened
+from tinycnn.data._checks import as_numbers, checked_images, checked_int
 
 PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
 

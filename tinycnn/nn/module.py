@@ -247,8 +247,7 @@ class Module:
         read-only or, if `strict`, where keys differ; the message lists all of them.
         """
         name, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
-        if not isinstance(strict, bool):
-            raise TypeError(f"{name}: expected strict as True or False, got {strict!r}")
+        check_flag(name, "strict", strict)
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"{name}: expected a mapping of names to tensors, got {type(state_dict).__name__}")
         missing = [key for key in own if key not in state_dict]

@@ -12,7 +12,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array, Device
-from tinycnn.checks import Check, Number
+from tinycnn.checks import Check, Number, shortened
 from tinycnn.optim._checks import check_parameters, has_order
 from tinycnn.tensor import Tensor
 
@@ -225,7 +225,7 @@ class Optimizer:
             raise ValueError(f"{owner}: expected a dict with the keys 'state' and 'param_groups', got {got}")
         saved_groups = copy.deepcopy(state_dict["param_groups"])
         if not _is_list_of(saved_groups, dict):
-            raise ValueError(f"{owner}: expected param_groups as a list of dicts, got {saved_groups!r:.60}")
+            raise ValueError(f"{owner}: expected param_groups as a list of dicts, got {shortened(saved_groups)}")
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(f"{owner}: expected {len(self.param_groups)} parameter groups, got {len(saved_groups)}")
         for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
@@ -236,7 +236,7 @@ class Optimizer:
                 )
             if not _is_list_of(saved["params"], int):
                 got = saved["params"]
-                raise ValueError(f"{owner}: expected indices of parameters in param_groups[{i}], got {got!r}")
+                raise ValueError(f"{owner}: expected indices of parameters in param_groups[{i}], got {shortened(got)}")
             count, given = len(group["params"]), len(saved["params"])
             if given != count:
                 raise ValueError(f"{owner}: expected {count} parameters in param_groups[{i}], got {given}")
@@ -281,7 +281,7 @@ def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
     if name == "step":  # a Tensor, as torch keeps it, or a number
         number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
         if isinstance(number, bool) or not isinstance(number, (int, float)) or number < 0 or number != number // 1:
-            raise ValueError(f"{expected} as a whole number of at least 0, got {value!r}")
+            raise ValueError(f"{expected} as a whole number of at least 0, got {shortened(value)}")
         return int(number)
     if not isinstance(value, Tensor):
         return copy.deepcopy(value)
