@@ -52,8 +52,8 @@ is_refusal = torch_raises("modified by an inplace operation|backward through the
 def _right_where_torch_refuses(program: Program, refusal: Difference, ours: Trace, watch: bool) -> bool:
     """Whether tinycnn's gradients are those of the values before the change: it need not refuse, then."""
     program = tuple(_retaining(statement) for statement in program[: refusal.index + 1])
-    around = torch.autograd.graph.allow_mutation_on_saved_tensors
-    theirs, exact = (run(program, lib, ours, watch, around) for lib in (torch, FLOAT64))
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.detach().clone(), lambda x: x):  # a graph keeps copies
+        theirs, exact = (run(program, lib, ours, watch) for lib in (torch, FLOAT64))
     return all(each.kind == "requires_grad" for each in compared(program, ours, theirs, exact))
 
 

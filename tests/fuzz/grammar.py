@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from tests.fuzz.program import DTYPES, FLOATS, LAYOUTS, Leaf, Program, Statement, leaf
-from tests.fuzz.run import Interpreter
+from tests.fuzz.run import Interpreter, memory
 
 MAX_ELEMENTS = 2000
 MAX_DIMS = 6
@@ -214,10 +214,6 @@ class Generator:
         self.make(self.rng.choices(OPERATORS, WEIGHTS)[0])
 
 
-def memory(x: torch.Tensor) -> int:
-    return x.untyped_storage()._cdata
-
-
 def kind(x: torch.Tensor) -> str:
     return "f" if x.is_floating_point() else "b" if x.dtype == torch.bool else "i"
 
@@ -254,7 +250,9 @@ def differentiate(g: Generator) -> None:
         arguments = [upstream] * bool(upstream) + ["retain_graph=True"] * g.chance(0.4)
         g.add(Statement(f"{y}.backward({', '.join(arguments)})"))
         return
-    names = g.names(lambda x: x.requires_grad)
+    # On which intermediate results a gradient depends follows from how an operator writes it: leaves only, then.
+    twice = any("create_graph" in s.code for s in g.program)
+    names = [name for name in g.names(lambda x: x.requires_grad) if name in leaves or not twice]
     inputs = g.rng.sample(names, min(len(names), g.rng.randint(1, 3)))
     upstream = f", [{upstream}]" if upstream else ""
     options = g.options(0.6, create_graph=True) + g.options(0.2, retain_graph=g.flag())

@@ -15,9 +15,25 @@ from typing import Any
 import numpy as np
 import torch
 
+import tinycnn
 from tests.fuzz.program import TENSOR, Program, Statement
 
 torch.set_num_threads(1)
+
+
+class Functional:
+    """torch.nn.functional, but that torch 2.13 takes a gradient of `batch_norm` for row-major where it is not."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(torch.nn.functional, name)
+        return functools.partial(self._normalised, function) if name in ("batch_norm", "instance_norm") else function
+
+    @staticmethod
+    def _normalised(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        y = function(*arguments, **options)
+        if y.requires_grad:
+            y.register_hook(torch.Tensor.contiguous)
+        return y
 
 
 class Float64:
@@ -77,6 +93,11 @@ def seen(tensor: Any) -> Seen:
     return Seen(np.array(values, dtype).reshape(shape), dtype, tensor.requires_grad)
 
 
+def memory(x: torch.Tensor) -> int:
+    """What tells the memory of a tensor, which its views share."""
+    return x.untyped_storage()._cdata
+
+
 class Interpreter:
     """Executes statements with `lib`.
 
@@ -87,8 +108,10 @@ class Interpreter:
 
     def __init__(self, lib: Any, follow: Trace | None = None, watch: bool = False):
         self.lib, self.follow, self.watch = lib, follow, watch
-        self.names: dict[str, Any] = {"lib": lib, "F": lib.nn.functional, "inf": inf, "nan": nan}
+        functional = tinycnn.nn.functional if lib is tinycnn else Functional()
+        self.names: dict[str, Any] = {"lib": lib, "F": functional, "inf": inf, "nan": nan}
         self.leaves: set[str] = set()
+        self.hooks: list[Any] = []
         self.trace: Trace = []
 
     def execute(self, statement: Statement) -> Step:
@@ -110,22 +133,26 @@ class Interpreter:
         for name, tensor in self.tensors(names):
             step.tensors[name] = None if tensor is None else seen(tensor)
             if tensor is not None and statement.target and self.watch and tensor.requires_grad:
-                tensor.register_hook(functools.partial(self._gradient, name))
+                self.hooks.append(tensor.register_hook(functools.partial(self._gradient, name)))
         value = self.names.get(statement.target)
         step.same = tuple(name for name, other in self.names.items() if other is value and name != statement.target)
+        if "create_graph" in statement.code:
+            # On which intermediate results a gradient itself depends follows from how an operator writes it.
+            while self.hooks:
+                self.hooks.pop().remove()
         step.facts |= {"empty"} if any(x is not None and x.array.size == 0 for x in step.tensors.values()) else set()
         self._follow()
         return step
 
     def _repeats(self, statement: Statement) -> bool:
-        """Whether torch's tensor that a statement is about to change in place repeats its elements in memory."""
-        changed = re.match(r"x\d+", statement.code)
-        if self.lib is not torch or statement.target or changed is None or changed[0] not in self.names:
+        """Whether what a statement is about to change in place lies in memory that an expanded tensor repeats."""
+        changed = TENSOR.match(statement.code)
+        if self.lib is not torch or statement.target or changed is None:
             return False
-        x = self.names[changed[0]]
-        if isinstance(x, tuple):
-            x = eval(TENSOR.match(statement.code)[0], self.names)
-        return x is not None and any(size > 1 and stride == 0 for size, stride in zip(x.shape, x.stride()))
+        found = dict(self.tensors([name for name in self.names if name[0] == "x"]))
+        x = found.get(changed[0], found.get(re.sub(r"\[.*", "", changed[0])))
+        views = [y for y in found.values() if None not in (x, y) and memory(x) == memory(y)]
+        return any(size != 1 and stride == 0 for y in views for size, stride in zip(y.shape, y.stride()))
 
     def tensors(self, names: list[str]) -> Iterator[tuple[str, Any]]:
         """Every tensor that the names give, by the expression for it."""
@@ -167,17 +194,15 @@ class Interpreter:
                     tensor.data.copy_(torch.from_numpy(other))
 
 
-def run(program: Program, lib: Any, follow: Trace | None = None, watch: bool = False,
-        around: Callable[[], Any] = contextlib.nullcontext) -> Trace:  # fmt: skip
+def run(program: Program, lib: Any, follow: Trace | None = None, watch: bool = False) -> Trace:
     """The trace of a program. `watch` notes the gradient of every tensor in every backward pass."""
     interpreter = Interpreter(lib, follow, watch)
     default = torch.get_default_dtype()
     try:
         if lib is FLOAT64:
             torch.set_default_dtype(torch.float64)
-        with around():
-            for statement in program:
-                interpreter.execute(statement)
+        for statement in program:
+            interpreter.execute(statement)
     finally:
         torch.set_default_dtype(default)
     return interpreter.trace
