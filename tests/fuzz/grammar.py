@@ -388,7 +388,8 @@ def selection(g: Generator) -> str:
     x = g.tensor()
     y = g.number() if g.chance(0.2) else g.broadcasting(x)
     mask = g.leaf(tuple(1 if g.chance(0.2) else size for size in g.value(x).shape), "bool")
-    bounds = [g.number() if g.chance(0.6) else g.broadcasting(x) for _ in range(2)]
+    number = g.chance(0.6)  # or tensors: torch takes no mixture
+    bounds = [g.pick("2", "(-1)", "0.5", "inf", "0") if number else g.broadcasting(x) for _ in range(2)]
     return g.pick(
         f"lib.where({mask}, {x}, {y})", f"{x}.where({mask}, {y})", f"lib.maximum({x}, {g.broadcasting(x)})",
         f"lib.minimum({g.broadcasting(x)}, {x})", f"{x}.masked_fill({mask}, {g.number()})",
@@ -616,6 +617,7 @@ def normalisation(g: Generator) -> str:
         flag = g.pick("True", "False")
         return f"F.{what}_norm({x}, {mean}, {var}, {weight}, {bias}, {flag}{g.options(0.3, momentum=0.3)}{eps})"
     if what == "group":
+        bias = bias if weight != "None" else "None"  # torch's backward pass fails without a weight
         groups = g.pick([k for k in (1, 2, 3) if channels[0] % k == 0])
         return f"F.group_norm({x}, {groups}, {weight}, {bias}{eps})"
     last = tuple(value.shape)[-g.rng.randint(1, min(value.ndim, 2)) :]
