@@ -399,8 +399,15 @@ for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute
     setattr(ndarray, f"__{_name}__", lambda self, ufunc=_ufunc: compute(ufunc, self))
 
 
+def _tree_sum(x, axis=None, dtype=None, out=None, keepdims=False):
+    """As CuPy sums: many threads, then a tree, float16 in float32. NumPy's error would grow with the number of rows."""
+    if x.dtype.kind != "f" or dtype is not None or out is not None:
+        return np.ndarray.sum(x, axis, dtype, out, keepdims)
+    return np.asarray(x.sum(axis, np.float64, keepdims=keepdims)).astype(x.dtype)
+
+
 def _method(name):
-    function = getattr(np.ndarray, name, None) or getattr(np, name)
+    function = _tree_sum if name == "sum" else getattr(np.ndarray, name, None) or getattr(np, name)
 
     def method(self, *args, **keywords):
         args, keywords = bind(f"ndarray.{name}", args, keywords)

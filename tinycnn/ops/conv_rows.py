@@ -17,6 +17,8 @@ from math import gcd, prod
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from tinycnn.backend import Array, in_threads
 from tinycnn.ops.windows import Window
 
@@ -60,12 +62,14 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: Mod
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
     shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
+    if x.dtype == np.float16:
+        precision = "float16"  # products of 16 bits, summed over rows in float32
     shares: list[Array] = []
     for part in _undilated_rows(rows_x, rows_g, spec):
         work = partial(_weight_rows, part, spec, precision, kernels)
         shares += _shared(work, _shared_blocks(part.y, rows_x, prod(shape), spec, spec.kernel_size[0], kernels))
     total = sum(shares[1:], start=shares[0]) if shares else kernels.xp.zeros(shape, x.dtype)
-    w = total.reshape(groups, *spec.kernel_size, channels, -1)
+    w = total.astype(x.dtype, copy=False).reshape(groups, *spec.kernel_size, channels, -1)
     d = len(spec.kernel_size)
     return w.transpose(0, d + 2, d + 1, *range(1, d + 1)).reshape(out_channels, channels, *spec.kernel_size)
 

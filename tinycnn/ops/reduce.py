@@ -383,7 +383,7 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     check_floating("logsumexp", input)
     if math.prod(input._array.shape[d] for d in dims) == 0:
         raise ValueError(f"logsumexp: no elements to sum in dimension(s) {dims} of shape {input.shape}")
-    return LogSumExp(dims, keepdim)(input)
+    return LogSumExp(dims, keepdim)(widened(input)).to(input.dtype)
 
 
 def check_floating(name: str, x: Tensor) -> None:

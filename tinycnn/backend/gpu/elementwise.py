@@ -76,6 +76,11 @@ def add_at(array: Any, index: Any, values: Any) -> None:
 def index_add(x: Any, dim: int, index: np.ndarray, y: Any) -> None:
     """x[.., index[j], ..] += y[.., j, ..] along `dim`, in a fixed order: the first value of each position of x,
     then the second, and so on. A launch for each position would take longer than the work."""
+    if x.dtype == np.float16:  # rounded once, not in every turn
+        total = x.astype(np.float32)
+        index_add(total, dim, index, y.astype(np.float32))
+        x[...] = total
+        return
     before, device = (slice(None),) * dim, device_of(x)
     turns: dict[int, list[int]] = {}
     seen: Counter[int] = Counter()

@@ -118,10 +118,14 @@ def _join(name: str, dtype: np.dtype, results: int, shares: int, arguments: tupl
 
 
 def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
-    """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all.
+    """The method "sum", "max", "all", "argmax", ... of x over `dims`: an int, several, or None for all; "mean" takes
+    several.
 
     CuPy is given x with its axes in memory order, so that neighbouring threads read neighbouring places.
     """
+    if method == "mean":
+        total = reduced("sum", x.astype(sum_type(x.dtype), copy=False), dims, keepdims)
+        return (total / math.prod([x.shape[d] for d in dims])).astype(x.dtype, copy=False)
     options = {"dtype": np.int64} if method == "sum" and x.dtype.kind != "f" else {}
     if method == "sum" and x.dtype.kind == "f" and dims is not None and x.size >= LARGE_SUM:
         with x.device:

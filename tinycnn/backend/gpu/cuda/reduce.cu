@@ -22,12 +22,21 @@ const int THREADS = 256;
     int lane = threadIdx.x & (lanes - 1);                                          \
     bool exists = result < kept.size; /* threads without one meet the barriers */
 
+// Adds `term` for i = first, first + step, ... below last to `sum`: in parts of 32, as what is added one by one to a
+// large sum is lost.
+#define SUM_IN_PARTS(sum, i, first, last, step, term)                                     \
+    for (uint i = (first); i < (last);) {                                                 \
+        Sum part = 0;                                                                     \
+        for (int count = 0; count < 32 && i < (last); ++count, i += (step)) part += term; \
+        sum += part;                                                                      \
+    }
+
 // a in x.
 extern "C" __global__ void sum_shares(Sum* sums, const T* x, Walk kept, Walk reduced) {
     __shared__ Sum shared[THREADS];
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum = 0;
-    for (uint i = first + threadIdx.x; i < last; i += THREADS) sum += Sum(x[base.a + locate(i, reduced).a]);
+    SUM_IN_PARTS(sum, i, first + threadIdx.x, last, THREADS, Sum(x[base.a + locate(i, reduced).a]))
     sum = among_lanes(sum, THREADS, shared, Addition());
     if (threadIdx.x == 0) sums[result * shares + share] = sum;
 }
@@ -47,7 +56,7 @@ extern "C" __global__ void sum_few(T* y, const T* x, Walk kept, Walk reduced) {
     FOR_EACH(result, kept.size) {
         Place at = locate(result, kept);
         Sum sum = 0;
-        for (uint i = 0; i < reduced.size; ++i) sum += Sum(x[at.a + locate(i, reduced).a]);
+        SUM_IN_PARTS(sum, i, 0, reduced.size, 1, Sum(x[at.a + locate(i, reduced).a]))
         y[at.b] = T(sum);
     }
 }
@@ -119,11 +128,16 @@ extern "C" __global__ void standardize_sums(Sum* sums, const T* u, const T* y, W
     __shared__ Sum shared[THREADS];
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum_u = 0, sum_uy = 0;
-    for (uint i = first + threadIdx.x; i < last; i += THREADS) {
-        Place at = locate(i, reduced);
-        Sum value = Sum(u[base.a + at.a]);
-        sum_u += value;
-        sum_uy += value * Sum(y[base.b + at.b]);
+    for (uint i = first + threadIdx.x; i < last;) {
+        Sum part_u = 0, part_uy = 0;
+        for (int count = 0; count < 32 && i < last; ++count, i += THREADS) {
+            Place at = locate(i, reduced);
+            Sum value = Sum(u[base.a + at.a]);
+            part_u += value;
+            part_uy += value * Sum(y[base.b + at.b]);
+        }
+        sum_u += part_u;
+        sum_uy += part_uy;
     }
     sum_u = among_lanes(sum_u, THREADS, shared, Addition());
     sum_uy = among_lanes(sum_uy, THREADS, shared, Addition());
