@@ -173,3 +173,20 @@ def test_a_weight_of_classes_that_asks_for_a_gradient_is_refused():
     weight = Tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(RuntimeError, match="cross_entropy: the weight gets no gradient"):
         F.cross_entropy(Tensor(np.zeros((1, 2), np.float32)), Tensor(np.array([0])), weight)
+
+
+def test_a_transposed_convolution_has_nan_only_where_an_infinite_weight_meets_a_zero():
+    weight = np.arange(1.0, 9).reshape(1, 2, 2, 2)
+    weight[0, 1, 0, 1] = -inf
+    y = F.conv_transpose2d(Tensor([[[[1.0, 0.0]]]]), Tensor(weight, dtype="float32"), stride=2)
+    with np.errstate(invalid="ignore"):
+        expected = np.concatenate([weight[0], 0 * weight[0]], 2)
+    np.testing.assert_array_equal(y.numpy()[0], expected)
+
+
+def test_the_last_nan_of_a_bin_has_the_gradient():
+    x = Tensor([[[1.0, nan, 2.0, nan, 3.0]]], requires_grad=True)
+    y, indices = F.adaptive_max_pool1d(x, 1, return_indices=True)
+    y.sum().backward()
+    assert indices.item() == 3
+    assert x.grad.tolist() == [[[0.0, 0.0, 0.0, 1.0, 0.0]]]

@@ -543,6 +543,11 @@ def concatenate(arrays: Sequence[np.ndarray], dim: int) -> np.ndarray:
     return np.concatenate(arrays, axis=dim)
 
 
+def all_finite(x: np.ndarray) -> bool:
+    """Whether no element is infinite or nan, at the price of a sum (which may overflow: then False)."""
+    return bool(np.isfinite(np.add.reduce(x, axis=None)))
+
+
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function: SciPy's where it is installed, else the standard library's, element by element."""
     try:

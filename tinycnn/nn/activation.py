@@ -69,7 +69,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · clamp(x + 3, 0, 6) / 6. TypeError for integers. Source: Howard et al., 2019."""
     check_floating("hardswish", input)
     z = clamp(input, -3.0, 3.0)  # the slope of the square is not to meet infinity
-    return where(input < -3, 0.0, where(input < 3, z * (z + 3) * (1 / 6), input))
+    return where(input <= -3, 0.0, where(input < 3, z * (z + 3) * (1 / 6), input))
 
 
 def logsigmoid(input: Tensor) -> Tensor:

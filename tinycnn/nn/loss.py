@@ -220,10 +220,9 @@ class BinaryCrossEntropy(Function):
     def backward(self, grad_output: Tensor) -> Gradients:
         p, t = self.inputs
         need_p, need_t = self.needs_input_grad
-        log_p, log_q = (x.log().clamp(min=-100.0) for x in (p, 1 - p))
         return (
             grad_output * (p - t) / (p * (1 - p)).clamp(min=1e-12) if need_p else None,
-            grad_output * (log_q - log_p) if need_t else None,
+            grad_output * ((1 - p).log() - p.log()) if need_t else None,
         )
 
 

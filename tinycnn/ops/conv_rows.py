@@ -44,6 +44,8 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
     the stride meet only kernel rows phase, phase + stride, ...: for each phase, this is a product of those kernel rows,
     reversed, with windows of KH/stride rows of g, followed by the fold of the width.
     """
+    if not kernels.all_finite(w):
+        return _transpose_by_taps(g, w, spec, kernels)
     rows_g, weight = rows_first(g), _split_groups(w, spec.groups)
     # A dilated kernel that is strided too may miss input rows: they stay 0.
     allocate = kernels.xp.zeros if spec.dilation[0] > 1 else kernels.xp.empty
@@ -55,6 +57,19 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
             top = kernel_rows.shape[2] - 1 - (first + part.top - phase) // part.stride
             _transpose_rows(part.x[first :: part.stride], part.y, kernel_rows, top, spec, precision, kernels)
     return rows_last(rows_x)
+
+
+def _transpose_by_taps(g: Array, w: Array, spec: ConvSpec, kernels: ModuleType) -> Array:
+    """As `conv_transpose`, more slowly, for weights that are not finite: here none meets a zero that stands for a row
+    outside of g, as 0 · ∞ is nan."""
+    groups = spec.groups
+    weight = w.reshape(groups, len(w) // groups, *w.shape[1:])  # (G, O/G, C/G, *kernel_size)
+    of_group = g.reshape(len(g), groups, len(w) // groups, *g.shape[2:])
+    x = kernels.xp.zeros((len(g), groups, w.shape[1], *spec.input_size), g.dtype)
+    for tap in spec.taps:
+        index: tuple[Any, ...] = (..., *tap.position)
+        x[tap.inputs] += kernels.xp.einsum("ngo...,goc->ngc...", of_group[tap.outputs], weight[index])
+    return x.reshape(len(g), groups * w.shape[1], *spec.input_size)
 
 
 def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:

@@ -210,11 +210,22 @@ def adaptive_max_pool(x: Tensor, output_size: tuple[int, ...]) -> tuple[Tensor, 
         flat_places = flat_places * sizes[i] + place.reshape(*[1] * (2 * i), *place.shape, *[1] * (2 * (d - 1 - i)))
     windows = x.reshape(*x.shape[:2], *[n for place in places for n in place.shape])
     outer, inner = range(2, 2 + 2 * d, 2), range(3, 3 + 2 * d, 2)
-    values, taps = windows.permute(0, 1, *outer, *inner).flatten(2 + d).max(-1)
+    values, taps = _max_with_last_nan(windows.permute(0, 1, *outer, *inner).flatten(2 + d))
     flat_places = flat_places.transpose(*[i - 2 for i in outer], *[i - 2 for i in inner]).reshape(*output_size, -1)
     with backend.current(taps._array):
         grid = tuple(backend.array_module(taps._array).ogrid[tuple(slice(n) for n in output_size)])
         return values, wrap(backend.constant(flat_places, taps.device)[(*grid, taps._array)])
+
+
+def _max_with_last_nan(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The maximum along the last dimension and its index: the last nan, as in other max pooling, or the first maximum.
+    On a GPU, where looking for a nan would make the host wait, the first nan."""
+    values, index = x.max(-1)
+    if not (x.is_floating_point() and backend.host_reads(x._array)) or not bool(values.isnan().any()):
+        return values, index
+    is_nan = x.isnan()
+    index = where(is_nan.any(-1), x.shape[-1] - 1 - is_nan.flip(-1).to(np.uint8).argmax(-1), index)
+    return x.gather(-1, index.unsqueeze(-1)).squeeze(-1), index
 
 
 def _window_counts(window: Window, count_include_pad: bool) -> np.ndarray:

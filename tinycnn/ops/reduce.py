@@ -12,12 +12,12 @@ from tinycnn import autograd
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.checks import check_flag, check_number, shortened
-from tinycnn.ops.arithmetic import widened
+from tinycnn.ops.arithmetic import as_float, widened
 from tinycnn.ops.index import Gather, ValuesAndIndices
 from tinycnn.ops.select import maximum, minimum, where
 from tinycnn.ops.shape import Dims, Expand, Reshape, normalize_dim, normalize_dims
 from tinycnn.ops.unary import abs as absolute
-from tinycnn.ops.unary import sqrt
+from tinycnn.ops.unary import log, sqrt
 
 if TYPE_CHECKING:
     from tinycnn.dtypes import DTypeLike
@@ -378,11 +378,12 @@ class LogSumExp(Function):
 
 
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
-    """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows. TypeError for integers."""
+    """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows; integers become floating
+    point. −∞ of no elements."""
     dims = normalize_dims(dim, input, "logsumexp", True, keepdim)
-    check_floating("logsumexp", input)
-    if math.prod(input._array.shape[d] for d in dims) == 0:
-        raise ValueError(f"logsumexp: no elements to sum in dimension(s) {dims} of shape {input.shape}")
+    input = as_float(input)
+    if math.prod(input._array.shape[d] for d in dims) == 0:  # there is no maximum
+        return log(sum(input, dims, keepdim))
     return LogSumExp(dims, keepdim)(widened(input)).to(input.dtype)
 
 
