@@ -11,6 +11,7 @@ from tinycnn.checks import check_flag, check_int, shortened
 from tinycnn.nn.arguments import Shape, Size, cacheable, check_fits, check_input, is_batch, sizes
 from tinycnn.nn.module import Module
 from tinycnn.ops import pool as ops
+from tinycnn.ops.adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
@@ -270,7 +271,7 @@ def _adaptive_avg_pool(dims: int, name: str, input: Tensor, output_size: Any) ->
     """Adaptive average pooling over `dims` spatial dimensions; errors name `name`."""
     check_floating(name, input)
     size, batched = _adaptive_size(dims, name, input, output_size)
-    y = ops.adaptive_avg_pool(input if batched else input.unsqueeze(0), size)
+    y = adaptive_avg_pool(input if batched else input.unsqueeze(0), size)
     return y if batched else y.squeeze(0)
 
 
@@ -279,7 +280,7 @@ def _adaptive_max_pool(dims: int, name: str, input: Tensor, output_size: Any, re
     check_floating(name, input)
     check_flag(name, "return_indices", return_indices)
     size, batched = _adaptive_size(dims, name, input, output_size)
-    y, indices = ops.adaptive_max_pool(input if batched else input.unsqueeze(0), size)
+    y, indices = adaptive_max_pool(input if batched else input.unsqueeze(0), size)
     if not batched:
         y, indices = y.squeeze(0), indices.squeeze(0)
     return (y, indices) if return_indices else y
