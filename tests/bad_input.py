@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 
 import tinycnn
-from tests.public_calls import CALLS, Call, DType, Made
+from tests.public_calls import CALLS, Call, DType, Made, MadeFunction
 
 SECONDS = 5.0
 MEMORY = 4 * 2**30  # bytes that a child may ask for
@@ -54,7 +54,12 @@ OWNERS = {
     "Module": ["Sequential"], "Sequential": ["Sequential"], "Optimizer": ["SGD"], "SGD": ["SGD"],
     "ReduceLROnPlateau": ["ReduceLROnPlateau"],
 }  # fmt: skip
-ALIASES = {"__getitem__": ["index", "indexing"], "__setitem__": ["index", "indexing", "assign"], "Tensor": ["tensor"]}
+# Where the error may begin with another name.
+ALIASES = {
+    "__getitem__": ["indexing"], "__setitem__": ["indexing", "assignment"], "Tensor": ["tensor"],
+    "Parameter": ["tensor", "requires_grad"], "view": ["reshape"], "requires_grad_": ["requires_grad"],
+    "Sequential": ["Linear"], "summary": ["Linear"],
+}  # fmt: skip
 
 # --- spoiling an argument -----------------------------------------------------------------------------------
 
@@ -131,6 +136,9 @@ def spoilt(value: Any) -> dict[str, Any]:
         found |= {"complex64": DType("complex64"), "unknown": "float99", "number": 3, "str type": str}
         del found["None"], found["complex"]
     else:  # modules, optimizers, functions
+        if isinstance(value, MadeFunction):
+            del found["function"]
+            return found | {"number": 3, "Tensor": Made(lambda lib: lib.ones(2)), "()": ()}
         found |= {"number": 3, "array": Made(lambda lib: np.ones(3)), "Tensor": Made(lambda lib: lib.ones(2)), "()": ()}
         found |= {"module": Made(lambda lib: lib.nn.Tanh()), "type": int}
     return found
@@ -203,8 +211,8 @@ def judged(spoilt_call: Spoilt, error: BaseException) -> str:
     message = str(error)
     if isinstance(error, MemoryError):
         return "memory" if re.search(r"\d", message) else "raw"
-    if path == __file__.replace("bad_input", "public_calls"):
-        return "clean"  # Python itself refused the arguments
+    if isinstance(error, TypeError) and re.search(r"\(\) (takes|missing|got an unexpected)", message):
+        return "clean"  # Python itself refused the number of arguments
     if not path.startswith(OWN) or not isinstance(error, EXPECTED) or "\n" in message or line not in raise_lines(path):
         return "raw"
     return "clean" if any(re.search(rf"\b{name}\b", message) for name in names_of(spoilt_call)) else "unnamed"
@@ -212,13 +220,11 @@ def judged(spoilt_call: Spoilt, error: BaseException) -> str:
 
 def names_of(spoilt_call: Spoilt) -> list[str]:
     """The names of which an error should have one: that of the function or layer; of a method also that of the class
-    of `self`; "dtype" or "device" where that was spoilt."""
+    of `self`; the argument where it is a dtype or a device."""
     *_, owner, name = ["", *spoilt_call.call.name.split(".")]
-    names, value = [name, *OWNERS.get(owner, ()), *ALIASES.get(name, ())], spoilt_call.value
-    if isinstance(value, DType):
-        names.append("dtype")
-    if isinstance(value, str) and value == "cpu":
-        names.append("device")
+    names, value = [name, name.rstrip("_"), *OWNERS.get(owner, ()), *ALIASES.get(name, ())], spoilt_call.value
+    if isinstance(value, DType) or (isinstance(value, str) and value == "cpu"):
+        names += ["dtype", "device"]
     return names
 
 
@@ -289,16 +295,16 @@ def _work(calls: list[Spoilt], lib: Any, write: int) -> None:
     os._exit(0)
 
 
-def survey(calls: list[Spoilt]) -> dict[str, list[tuple[str, str]]]:
-    """The calls and their errors by outcome. Where torch is installed, those "accepted" that it refuses are listed as
-    "accepted, torch refuses" too."""
+def survey(calls: list[Spoilt], with_torch: bool) -> dict[str, list[tuple[str, str]]]:
+    """The calls and their errors by outcome; with torch, those "accepted" that it refuses are listed as "accepted,
+    torch refuses" too."""
     found: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)
     accepted = []
     for spoilt_call, kind, message in run(calls, tinycnn):
         found[kind].append((str(spoilt_call), message))
         if kind == "accepted" and spoilt_call.call.torch != "":
             accepted.append(spoilt_call)
-    if importlib.util.find_spec("torch") is not None:
+    if with_torch:
         import torch
 
         torch.set_num_threads(1)
@@ -318,12 +324,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="calls whose name contains this")
     parser.add_argument("--show", nargs="*", default=(), help="list the calls of these outcomes")
+    parser.add_argument("--without-torch", action="store_true", help="do not ask what torch refuses")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args()
     calls = [c for c in spoilt_calls() if options.only in str(c)]
     if options.sample:
         calls = sample_of(calls, options.sample, options.seed)
-    found = survey(calls)
+    found = survey(calls, importlib.util.find_spec("torch") is not None and not options.without_torch)
     if options.json:
         print(json.dumps(found))
         return

@@ -25,6 +25,10 @@ class Made:
     make: Callable[[Any], Any]
 
 
+class MadeFunction(Made):
+    """The same for a function, in place of which another one would be as good."""
+
+
 @dataclass(frozen=True)
 class DType:
     name: str
@@ -211,7 +215,8 @@ call("Tensor.to", real(2, 3), dtype=DType("float64"), device="cpu")
 call("Tensor.type", real(2, 3), DType("float64"))
 call("Tensor.requires_grad_", real(2, 3), True)
 call("Tensor.retain_grad", Made(lambda lib: lib.ones(2, requires_grad=True) * 2))
-call("Tensor.register_hook", Made(lambda lib: lib.ones(2, requires_grad=True)), Made(lambda lib: lambda gradient: None))
+hook = MadeFunction(lambda lib: lambda *given: None)
+call("Tensor.register_hook", Made(lambda lib: lib.ones(2, requires_grad=True)), hook)
 
 # --- gradients ----------------------------------------------------------------------------------------------
 
@@ -226,14 +231,14 @@ leaf = Made(lambda lib: _leaf_and_output(lib)[0])
 call("grad", Made(lambda lib: _leaf_and_output(lib)[1]), leaf, real(2, 3), True, True, True, torch="autograd.grad")
 call("grad", [Made(lambda lib: _leaf_and_output(lib)[1])], [leaf], [real(2, 3)], torch="autograd.grad")
 call("no_grad", then=lambda lib, mode: mode.__enter__() and mode.__exit__(None, None, None))
-call("no_grad", Made(lambda lib: lambda x: x))
-call("enable_grad", Made(lambda lib: lambda x: x))
+call("no_grad", MadeFunction(lambda lib: lambda x: x))
+call("enable_grad", MadeFunction(lambda lib: lambda x: x))
 call("set_grad_enabled", True)
 call("is_grad_enabled")
 differentiable = Made(lambda lib: lib.tensor([0.5, 1.0], dtype=lib.float64, requires_grad=True))
-call("gradcheck", Made(lambda lib: lib.exp), [differentiable], torch="autograd.gradcheck",
+call("gradcheck", MadeFunction(lambda lib: lib.exp), [differentiable], torch="autograd.gradcheck",
      eps=1e-6, atol=1e-5, rtol=1e-3)  # fmt: skip
-call("gradgradcheck", Made(lambda lib: lib.exp), [differentiable], torch="autograd.gradgradcheck")
+call("gradgradcheck", MadeFunction(lambda lib: lib.exp), [differentiable], torch="autograd.gradgradcheck")
 
 def _leaf_and_output(lib: Any) -> Any:
     """A leaf and what was computed from it, the same two for all arguments of a call."""
@@ -313,7 +318,6 @@ for name in ("xavier_uniform_", "xavier_normal_", "orthogonal_"):
 call(INIT + "trunc_normal_", weight, 0.0, 1.0, -2.0, 2.0)
 call(INIT + "dirac_", kernel_weight, 2)
 call(INIT + "fans", kernel_weight, torch="nn.init._calculate_fan_in_and_fan_out")
-call(INIT + "layer_default_", weight, torch="")
 call(INIT + "sparse_", weight, 0.3, 0.01)
 
 # --- layers: the constructor's arguments, then the inputs ---------------------------------------------------
@@ -379,7 +383,7 @@ for name in ("children", "named_children", "modules", "named_modules", "paramete
 call(M + "train", net, True)
 call(M + "requires_grad_", net, True)
 call(M + "zero_grad", net, True)
-call(M + "apply", net, Made(lambda lib: lambda module: None))
+call(M + "apply", net, MadeFunction(lambda lib: lambda module: None))
 call(M + "to", net, "cpu", DType("float64"))
 call(M + "to", net, dtype=DType("float64"), device="cpu")
 call(M + "register_parameter", net, "p", Made(lambda lib: lib.nn.Parameter(lib.ones(2))))
@@ -387,7 +391,7 @@ call(M + "register_buffer", net, "b", real(2), True)
 call(M + "add_module", net, "m", linear)
 call(M + "register_module", net, "m", linear)
 for name in ("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"):
-    call(M + name, net, Made(lambda lib: lambda *given: None))
+    call(M + name, net, hook)
 call("nn.Sequential.append", net, linear)
 call("nn.Sequential.insert", net, 1, linear)
 call("nn.Sequential.extend", net, [linear])
@@ -426,7 +430,7 @@ for prefix in ("optim.", "nn.utils."):
     call(prefix + "clip_grad_norm_", params, 0.5, 2.0, False, torch="nn.utils.clip_grad_norm_")
     call(prefix + "clip_grad_value_", params, 0.5, torch="nn.utils.clip_grad_value_")
 S = "optim.lr_scheduler."
-call(S + "LambdaLR", sgd, Made(lambda lib: lambda epoch: 0.5), then=step)
+call(S + "LambdaLR", sgd, MadeFunction(lambda lib: lambda epoch: 0.5), then=step)
 call(S + "StepLR", sgd, 2, 0.5, then=step)
 call(S + "MultiStepLR", sgd, [2, 4], 0.5, then=step)
 call(S + "ExponentialLR", sgd, 0.9, then=step)

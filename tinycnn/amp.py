@@ -9,7 +9,7 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import autocast
-from tinycnn.checks import shortened
+from tinycnn.checks import Integer, Number, check_flag, check_positive
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -20,21 +20,13 @@ __all__ = ["GradScaler", "autocast"]
 _OPTIONS = ("growth_factor", "backoff_factor", "growth_interval")
 
 
-def _is_number(value: Any, kind: type | tuple[type, ...] = (int, float)) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
-
-
 def _check_options(owner: str, growth_factor: Any, backoff_factor: Any, growth_interval: Any, **scale: Any) -> None:
-    """ValueError for options outside of their limits; `scale` is one, by the name that it has for the caller."""
+    """TypeError or ValueError for options outside of their limits; `scale` is one, by its name for the caller."""
     for name, value in scale.items():
-        if not _is_number(value) or not value > 0:
-            raise ValueError(f"{owner}: expected {name} above 0, got {shortened(value)}")
-    if not _is_number(growth_factor) or not growth_factor > 1:
-        raise ValueError(f"{owner}: expected growth_factor above 1, got {shortened(growth_factor)}")
-    if not _is_number(backoff_factor) or not 0 < backoff_factor < 1:
-        raise ValueError(f"{owner}: expected backoff_factor between 0 and 1, got {shortened(backoff_factor)}")
-    if not _is_number(growth_interval, int) or growth_interval < 1:
-        raise ValueError(f"{owner}: expected growth_interval as an int of at least 1, got {shortened(growth_interval)}")
+        Number(above=0, below=math.inf)(owner, name, value)
+    Number(above=1, below=math.inf)(owner, "growth_factor", growth_factor)
+    Number(above=0, below=1)(owner, "backoff_factor", backoff_factor)
+    check_positive(owner, "growth_interval", growth_interval)
 
 
 class GradScaler:
@@ -58,7 +50,7 @@ class GradScaler:
         growth_interval: finite steps in a row before the scale grows, at least 1. Default 2000.
         enabled: False turns scaling off: losses and gradients are left as they are. Default True.
 
-    Raises ValueError for options outside these limits.
+    Raises ValueError for options outside these limits, TypeError for what is no number.
     Source: Micikevicius et al., "Mixed precision training" (ICLR 2018), section 3.2.
     """
 
@@ -72,8 +64,7 @@ class GradScaler:
         enabled: bool = True,
     ):
         _check_options("GradScaler", growth_factor, backoff_factor, growth_interval, init_scale=init_scale)
-        if not isinstance(enabled, bool):
-            raise ValueError(f"GradScaler: expected enabled as True or False, got {shortened(enabled)}")
+        check_flag("GradScaler", "enabled", enabled)
         self.growth_factor, self.backoff_factor, self.growth_interval = growth_factor, backoff_factor, growth_interval
         self.enabled = enabled
         if not enabled:
@@ -162,8 +153,7 @@ class GradScaler:
             raise ValueError(f"{owner}: expected {missing[0]!r}, got {list(state_dict)}")
         options, good_steps = {name: state_dict[name] for name in _OPTIONS}, state_dict["good_steps"]
         _check_options(owner, **options, scale=state_dict["scale"])
-        if not _is_number(good_steps, int) or not 0 <= good_steps < 2**31:
-            raise ValueError(f"{owner}: expected good_steps as an int of at least 0, got {shortened(good_steps)}")
+        Integer(at_least=0, below=2**31)(owner, "good_steps", good_steps)
         for name in _OPTIONS:
             setattr(self, name, options[name])
         self._scale[...] = state_dict["scale"]

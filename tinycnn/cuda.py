@@ -12,6 +12,7 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import check_positive
 from tinycnn.tensor import Tensor
 
 # Each recording holds all memory of one step, so a step with many different shapes is not worth capturing.
@@ -92,13 +93,11 @@ def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
         step: a function of Tensors on one GPU and of other arguments; new values of these are captured anew.
         warmup: eager calls before the capture, at least 1. Default 2.
 
-    Raises TypeError if `step` cannot be called, ValueError for another `warmup`.
+    Raises TypeError if `step` cannot be called, TypeError or ValueError for another `warmup`.
     """
     if not callable(step):
         raise TypeError(f"capture: expected a function, got {type(step).__name__}")
-    if isinstance(warmup, bool) or not isinstance(warmup, int) or warmup < 1:
-        raise ValueError(f"capture: expected warmup as an int of at least 1, got {warmup!r}")
-    return CapturedStep(step, warmup)
+    return CapturedStep(step, check_positive("capture", "warmup", warmup))
 
 
 class CapturedStep:

@@ -232,8 +232,8 @@ class Tensor:
 
     # --- changes in place ---------------------------------------------------------------------------------
 
-    def _assign(self, value: Any, *index: Any) -> Tensor:
-        """self[index] = value, in this tensor's memory. Changes in place are not differentiable here."""
+    def _assign(self, name: str, value: Any, *index: Any) -> Tensor:
+        """self[index] = value, in this tensor's memory; errors name `name`. Changes in place are not differentiable."""
         if autograd.is_grad_enabled() and (self._requires_grad or getattr(value, "_requires_grad", False)):
             raise RuntimeError(
                 "a change in place is not recorded for gradients: compute a new tensor (y = x + 1, where, cat), "
@@ -242,11 +242,11 @@ class Tensor:
         array = value
         if isinstance(value, Tensor):
             array = value._array
-            backend.one_device("assignment", [self._array, array])
+            backend.one_device(name, [self._array, array])
         elif isinstance(value, (np.ndarray, list, tuple)):
-            array = backend.to_device(_numbers(value), self.device)
+            array = backend.to_device(_numbers(name, value), self.device)
         elif not isinstance(value, (bool, int, float, np.number, np.bool_)) and not backend.is_gpu_array(value):
-            raise TypeError(f"cannot assign {shortened(value)} to elements of a tensor")
+            raise TypeError(f"{name}: cannot assign {shortened(value)} to elements of a tensor")
         if not backend.is_writeable(self._array):
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
         if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
@@ -261,10 +261,10 @@ class Tensor:
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
         except OverflowError:
-            raise ValueError(f"cannot assign {shortened(value)} to elements of dtype {self.dtype}") from None
+            raise ValueError(f"{name}: cannot assign {shortened(value)} to elements of dtype {self.dtype}") from None
         except ValueError:
             raise ValueError(
-                f"cannot assign a value of shape {getattr(array, 'shape', ())} to a tensor region of shape "
+                f"{name}: cannot assign a value of shape {getattr(array, 'shape', ())} to a tensor region of shape "
                 f"{target[last].shape}"
             ) from None
         self._changed_in_place()
@@ -275,51 +275,51 @@ class Tensor:
             steps = index.index_steps(key, self._array)
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
-        self._assign(value, *steps)
+        self._assign("assignment", value, *steps)
 
     def copy_(self, source: Operand) -> Tensor:
         """Overwrites the values with those of `source`, which is cast, moved and broadcast."""
         if isinstance(source, Tensor) and source.device != self.device:
             source = source.to(self.device)
-        return self._assign(source)
+        return self._assign("copy_", source)
 
     def fill_(self, value: float | Tensor) -> Tensor:
         """Overwrites every element with one number."""
         if getattr(value, "ndim", 0) > 0:
             shape = tuple(value.shape)  # type: ignore[union-attr]
             raise ValueError(f"fill_: expected a single number, got shape {shape}; use copy_ for more")
-        return self._assign(value)
+        return self._assign("fill_", value)
 
     def zero_(self) -> Tensor:
         """Sets every element to 0, in place."""
-        return self._assign(0)
+        return self._assign("zero_", 0)
 
     def add_(self, other: Operand, *, alpha: float = 1) -> Tensor:
         """self += alpha · other, in place; returns the tensor. TypeError if the dtype would have to widen."""
-        return self._update(arithmetic.add(self, other, alpha=alpha))
+        return self._update("add_", arithmetic.add(self, other, alpha=alpha))
 
     def sub_(self, other: Operand, *, alpha: float = 1) -> Tensor:
         """self −= alpha · other, in place; see `add_`."""
-        return self._update(arithmetic.sub(self, other, alpha=alpha))
+        return self._update("sub_", arithmetic.sub(self, other, alpha=alpha))
 
     def mul_(self, other: Operand) -> Tensor:
         """self ·= other, in place; see `add_`."""
-        return self._update(self * other)
+        return self._update("mul_", self * other)
 
     def div_(self, other: Operand) -> Tensor:
         """self /= other, in place; see `add_`."""
-        return self._update(self / other)
+        return self._update("div_", self / other)
 
-    def _update(self, result: Tensor) -> Tensor:
+    def _update(self, name: str, result: Tensor) -> Tensor:
         """Overwrites this tensor with the result of an operation on it."""
         if dtypes.rank(result.dtype) > dtypes.rank(self.dtype):
-            raise TypeError(f"a change in place keeps the dtype {self.dtype}, but the result is {result.dtype}")
-        return self._assign(result)
+            raise TypeError(f"{name}: a change in place keeps the dtype {self.dtype}, but the result is {result.dtype}")
+        return self._assign(name, result)
 
     def _updated(self, result: Tensor) -> Tensor:
         """The result of `x op= other`: if it must be recorded, a new tensor, so that saved values stay valid."""
         if not result._requires_grad:
-            return self._update(result)
+            return self._update("assignment", result)
         if self.is_leaf and self._requires_grad:
             raise RuntimeError("a leaf that requires grad cannot be changed in place: do it under no_grad()")
         return result
@@ -661,14 +661,14 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
     return backend.to_device(array, backend.device(device))
 
 
-def _numbers(value: Any) -> np.ndarray:
+def _numbers(name: str, value: Any) -> np.ndarray:
     """Numbers to be assigned, as an array."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError):
         array = None
     if array is None or array.dtype.kind not in "buif":
-        raise TypeError(f"cannot assign {shortened(value)} to elements of a tensor")
+        raise TypeError(f"{name}: cannot assign {shortened(value)} to elements of a tensor")
     return array
 
 

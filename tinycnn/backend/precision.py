@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn._decorator import ContextDecorator
+from tinycnn.checks import check_choice, check_flag, shortened
 
 EXACT, TF32 = "float32", "tf32"
 _MATMUL = {"highest": EXACT, "high": TF32}
@@ -36,8 +37,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     "highest" (the default): in float32. "high": a GPU with tensor cores may round the operands to TF32, which has 10
     bits of mantissa and is several times as fast. ValueError for any other name.
     """
-    if precision not in _MATMUL:
-        raise ValueError(f"set_float32_matmul_precision: expected 'highest' or 'high', got {precision!r}")
+    check_choice("set_float32_matmul_precision", "precision", precision, tuple(_MATMUL))
     _Chosen.product = _MATMUL[precision]
 
 
@@ -63,11 +63,11 @@ class autocast(ContextDecorator):
     """
 
     def __init__(self, device_type: str = "cuda", dtype: Any = "bfloat16", enabled: bool = True):
-        name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-        if name not in _AUTOCAST:
-            raise ValueError(f"autocast: expected dtype 'bfloat16' or 'float16', got {dtype!r}")
+        name = dtype.name if isinstance(dtype, np.dtype) else getattr(dtype, "__name__", dtype)
+        check_choice("autocast", "dtype", name, _AUTOCAST)
+        check_flag("autocast", "enabled", enabled)
         if str(device_type).partition(":")[0] not in ("cuda", "gpu", "cpu"):
-            raise ValueError(f"autocast: expected device_type 'cuda' or 'cpu', got {device_type!r}")
+            raise ValueError(f"autocast: expected device_type 'cuda' or 'cpu', got {shortened(device_type)}")
         self.precision = name if enabled else None
 
     def __enter__(self) -> None:

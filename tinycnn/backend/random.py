@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn.backend.devices import CPU, Device, gpu_kernels, module_of
+from tinycnn.checks import check_count
 
 _seed: int | None = None
 _generators: dict[Device, Any] = {}
@@ -15,9 +16,7 @@ _generators: dict[Device, Any] = {}
 def manual_seed(seed: int) -> None:
     """Seeds the random state of every device: the next draws on each depend on `seed` alone."""
     global _seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"manual_seed: expected an int of at least 0, got {seed!r}")
-    _seed = int(seed)
+    _seed = int(check_count("manual_seed", "seed", seed))
     _generators.pop(CPU, None)
     for target, generator in _generators.items():
         generator.seed(_seed_of(target))

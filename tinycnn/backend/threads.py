@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import Any
 
+from tinycnn.checks import Integer
+
 # Below this many multiply-adds, one thread is faster: handing work to another thread and waiting for it takes about
 # 0.1 ms, and every NumPy call in between contends for the interpreter's lock.
 OPERATIONS_A_THREAD = 16_000_000
@@ -37,9 +39,7 @@ def set_num_threads(count: int) -> None:
     With the same count, results are the same bit for bit: threads share out work in a fixed way.
     """
     global num_threads, _pool
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"set_num_threads: expected an int of at least 1, got {count!r}")
-    num_threads, _pool = count, None
+    num_threads, _pool = int(Integer(at_least=1, at_most=2**31 - 1)("set_num_threads", "count", count)), None
 
 
 def _thread_pool() -> ThreadPoolExecutor:

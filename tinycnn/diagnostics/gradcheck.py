@@ -12,6 +12,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import enable_grad, grad
 from tinycnn.backend import Array
+from tinycnn.checks import Number, check_count
 from tinycnn.tensor import Tensor
 
 
@@ -39,8 +40,10 @@ def gradcheck(
     both values) or if `func` changes its inputs or is not deterministic; TypeError or ValueError for inputs that cannot
     be checked. At kinks, where the slopes to the left and right differ, it warns and accepts any gradient between them.
     """
-    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    checked = _inputs_to_check(arguments)
+    arguments, checked = _inputs_to_check("gradcheck", func, inputs)
+    for name, number in (("eps", eps), ("atol", atol), ("rtol", rtol)):
+        Number(above=0 if name == "eps" else None, at_least=0)("gradcheck", name, number)
+    check_count("gradcheck", "seed", seed)
     try:
         with backend.current(next(iter(checked.values()))._array):
             _check(func, arguments, checked, eps, atol, rtol, fast_mode, np.random.default_rng(seed))
@@ -61,8 +64,8 @@ def gradgradcheck(
     `grad_outputs` are the upstream gradients, random by default. The other arguments, the result and the errors are
     those of `gradcheck`.
     """
-    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    checked = _inputs_to_check(arguments)
+    arguments, checked = _inputs_to_check("gradgradcheck", func, inputs)
+    check_count("gradgradcheck", "seed", seed)
     if grad_outputs is None:
         rng = np.random.default_rng(seed + 1)
         outputs = [y for y in _outputs(func, arguments) if y.requires_grad]
@@ -81,17 +84,22 @@ def gradgradcheck(
     )  # fmt: skip
 
 
-def _inputs_to_check(arguments: tuple) -> dict[int, Tensor]:
-    """Position to argument, for those that require gradients."""
+def _inputs_to_check(name: str, func: Any, inputs: Any) -> tuple[tuple, dict[int, Tensor]]:
+    """The arguments of `func`, and position to argument for those that require gradients."""
+    if not callable(func):
+        raise TypeError(f"{name}: expected func as a function, got {type(func).__name__}")
+    if not isinstance(inputs, (Tensor, tuple, list)):
+        raise TypeError(f"{name}: expected inputs as a Tensor or a sequence, got {type(inputs).__name__}")
+    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = {i: x for i, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad}
     if not checked:
-        raise ValueError("gradcheck: none of the inputs has requires_grad=True")
+        raise ValueError(f"{name}: none of the inputs has requires_grad=True")
     for i, x in checked.items():
         if x.dtype != np.float64:
-            raise TypeError(f"gradcheck: inputs[{i}] is {x.dtype}; differences need float64, convert it with .double()")
+            raise TypeError(f"{name}: inputs[{i}] is {x.dtype}; differences need float64, convert it with .double()")
         if not backend.is_writeable(x._array):
-            raise ValueError(f"gradcheck: inputs[{i}] repeats elements in memory (expand); pass a clone()")
-    return checked
+            raise ValueError(f"{name}: inputs[{i}] repeats elements in memory (expand); pass a clone()")
+    return arguments, checked
 
 
 def _check(

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from tinycnn.autograd import Function, no_grad
+from tinycnn.nn.arguments import check_fits
 from tinycnn.nn.conv import _ConvNd
 from tinycnn.nn.module import Module
 from tinycnn.nn.resize import pad
@@ -112,13 +113,16 @@ def conv_parts(layer: Module, input: Tensor, grad_output: Tensor | None = None) 
     """
     if not isinstance(layer, _ConvNd):
         raise TypeError(f"conv_parts: expected a Conv1d, Conv2d or Conv3d, got {type(layer).__name__}")
-    if input.ndim != layer.dims + 2 or input.shape[1] != layer.in_channels:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"conv_parts: expected an input Tensor, got {type(input).__name__}")
+    if input.ndim != layer.dims + 2 or input.shape[1] != layer.in_channels or 0 in input.shape:
         raise ValueError(f"conv_parts: expected input (N, {layer.in_channels}, *S) for {layer!r}, got {input.shape}")
     pads = layer._pads
     if layer.padding_mode != "zeros":
         input = pad(input, [amount for pair in pads[::-1] for amount in pair], mode=layer.padding_mode)
         pads = ((0, 0),) * layer.dims
     window = windows.Window(input.shape[2:], layer.kernel_size, layer.stride, pads, layer.dilation)
+    check_fits(window, "conv_parts")
     batch, groups, positions = len(input), layer.groups, prod(window.output_size)
     columns = windows.im2col(input, window).reshape(batch, groups, -1, positions)
     kernels = layer.weight.detach().reshape(groups, layer.out_channels // groups, -1)
@@ -143,6 +147,8 @@ def graph(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
 
     Raises ValueError for a tensor that no recorded operator computed.
     """
+    if not isinstance(output, Tensor):
+        raise TypeError(f"graph: expected a Tensor, got {type(output).__name__}")
     if output.grad_fn is None:
         raise ValueError("graph: this tensor was not computed by recorded operators (it has no grad_fn)")
     known = {id(tensor): name for name, tensor in (names or {}).items()}

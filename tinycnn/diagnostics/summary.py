@@ -10,6 +10,7 @@ from typing import Any
 
 from tinycnn import creation
 from tinycnn.autograd import no_grad
+from tinycnn.checks import is_int, shortened
 from tinycnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinycnn.nn.linear import Linear
 from tinycnn.nn.module import Module
@@ -69,10 +70,12 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]], 
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
+    if not isinstance(input_size, (tuple, list)):
+        raise TypeError(f"summary: expected input_size as a shape, or several, got {shortened(input_size)}")
     given: Any = input_size if input_size and all(isinstance(s, Sequence) for s in input_size) else [input_size]
     shapes = [tuple(shape) for shape in given]
-    if not all(isinstance(size, int) and size >= 0 for shape in shapes for size in shape):
-        raise ValueError(f"summary: expected input_size as a shape, or several, got {input_size!r}")
+    if not all(is_int(size) and size >= 0 for shape in shapes for size in shape):
+        raise ValueError(f"summary: expected input_size as a shape, or several, got {shortened(input_size)}")
     like = next(model.parameters(), None)
     make: dict[str, Any] = {} if like is None else {"dtype": like.dtype, "device": like.device}
     rows: list[LayerSummary] = []

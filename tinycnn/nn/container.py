@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from tinycnn.checks import check_int
 from tinycnn.nn.module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
@@ -18,6 +19,8 @@ class _Numbered(Module):
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"{type(self).__name__}: expected Modules to add, got {type(modules).__name__}")
         for module in modules:
             self.append(module)
         return self
@@ -25,7 +28,7 @@ class _Numbered(Module):
     def insert(self, index: int, module: Module) -> Self:
         """Inserts a module before the one at `index` and renumbers all."""
         modules = list(self)
-        modules.insert(index, module)
+        modules.insert(self._place(index, len(modules) + 1), module)
         return self._replace(modules)
 
     def _replace(self, modules: list[Module]) -> Self:
@@ -43,7 +46,15 @@ class _Numbered(Module):
 
     def __getitem__(self, index: Any) -> Any:
         """The module at an index, or those in a slice, held by the same kind of container."""
-        return self._slice(index) if isinstance(index, slice) else list(self)[index]
+        return self._slice(index) if isinstance(index, slice) else list(self)[self._place(index, len(self))]
+
+    def _place(self, index: Any, count: int) -> int:
+        """`index`, which may count from the end, as a place from 0 to count − 1."""
+        name = type(self).__name__
+        check_int(name, "index", index)
+        if not -count <= index < count:
+            raise IndexError(f"{name}: index {index} is out of range: there are {len(self)} modules")
+        return index
 
     def _slice(self, index: slice) -> Module:
         raise NotImplementedError
@@ -97,10 +108,12 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | None = None):
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
     def update(self, modules: Mapping[str, Module]) -> None:
         """Adds the modules of a mapping; those of the same keys are replaced."""
+        if not isinstance(modules, Mapping):
+            raise TypeError(f"ModuleDict: expected a mapping of names to Modules, got {type(modules).__name__}")
         for name, module in modules.items():
             self[name] = module
 

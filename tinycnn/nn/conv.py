@@ -9,7 +9,7 @@ from typing import Any
 
 from tinycnn import creation
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import check_choice, check_flag
+from tinycnn.checks import check_choice, check_flag, is_int, shortened
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import (
@@ -226,8 +226,10 @@ def _checked(
 def _check_weight(dims: int, name: str, w: Shape, groups: int, form: str) -> None:
     if len(w) != dims + 2:
         raise ValueError(f"{name}: expected a weight Tensor of {dims + 2} dimensions {form}, got {w}")
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{name}: expected groups as a positive int, got {groups!r}")
+    if 0 in w[: None if form.startswith("(C") else 1]:
+        raise ValueError(f"{name}: expected a weight with no empty dimension, got {w}")
+    if not is_int(groups) or groups < 1:
+        raise ValueError(f"{name}: expected groups as a positive int, got {shortened(groups)}")
 
 
 def _check_alike(name: str, b: Shape | None, out_channels: int, dtypes: tuple) -> None:

@@ -151,14 +151,25 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError(f"trunc_normal_: expected a < b, got a={a} and b={b}")
     if not (math.isfinite(std) and a - 3 * std < mean < b + 3 * std):
         raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
-    xp, generator = backend.module_of(tensor.device), _generator(tensor)
-    values = xp.asarray(generator.standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
+    xp, generator, drawn_as = backend.module_of(tensor.device), _generator(tensor), _drawn_as(tensor)
+
+    def draw(shape: Any) -> Any:
+        """Values, some of which may fall outside."""
+        if std <= b - a:
+            return generator.standard_normal(shape, dtype=drawn_as) * std + mean
+        # Much of a wide normal falls outside. Instead, uniform values are taken with a probability in proportion to
+        # the normal density, which is largest at `peak`.
+        values, peak = generator.random(shape, dtype=drawn_as) * (b - a) + a, min(max(mean, a), b)
+        share = xp.exp(((peak - mean) ** 2 - (values - mean) ** 2) / (2 * std**2))
+        return xp.where(generator.random(shape, dtype=drawn_as) < share, values, math.inf)
+
+    values = xp.asarray(draw(tensor.shape))
     while True:
         outside = (values < a) | (values > b)
         count = int(xp.count_nonzero(outside))
         if count == 0:
             return _write(tensor, values)
-        values[outside] = generator.standard_normal(count, dtype=_drawn_as(tensor)) * std + mean
+        values[outside] = draw(count)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:

@@ -133,7 +133,7 @@ def nll_loss(
     with backend.current(classes):
         counts = classes != ignore_index
         is_class = (classes >= 0) & (classes < input.shape[class_dim])
-        index = wrap(xp.where(counts & is_class, classes, 0))
+        index = wrap(xp.where(counts & is_class, classes, 0).astype("int64"))
         # A class out of range, which is not checked on a GPU, makes the loss nan, as in `cross_entropy`.
         factors = wrap(xp.where(counts, xp.where(is_class, 1.0, math.nan), 0.0).astype(input.dtype))
     loss = -widened(input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim))

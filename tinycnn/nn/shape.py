@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinycnn.checks import check_number
 from tinycnn.nn import functional as F
 from tinycnn.nn.arguments import Size
 from tinycnn.nn.module import Module
@@ -99,7 +100,8 @@ class Upsample(Module):
     ):
         super().__init__()
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
-        if isinstance(scale_factor, int):
+        if isinstance(scale_factor, int) and not isinstance(scale_factor, bool):
+            check_number("Upsample", "scale_factor", scale_factor)
             self.scale_factor = float(scale_factor)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -44,14 +44,14 @@ def operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
             return a if x.kind == "f" else as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
         if isinstance(b, int):
             return a, b
-        return operands(name, a, _constant(name, b, a.device))
+        return operands(name, a, constant(name, b, a.device))
     if isinstance(b, Tensor):
         b, a = operands(name, b, a)
         return a, b
-    return operands(name, _constant(name, a, None), b)
+    return operands(name, constant(name, a, None), b)
 
 
-def _constant(name: str, value: Any, device: Any) -> Tensor:
+def constant(name: str, value: Any, device: Any) -> Tensor:
     """An array or a number as a Tensor."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__cuda_array_interface__"):
         return autograd.Tensor(value, device=device)
@@ -219,6 +219,8 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
 def _times(name: str, other: Operand, alpha: float) -> Operand:
     """other · alpha; what is no operand is left for the operator to refuse."""
     check_number(name, "alpha", alpha)
+    if isinstance(other, int):
+        check_number(name, "other", other)
     return mul(other, alpha) if isinstance(other, (autograd.Tensor, np.ndarray, np.generic, int, float)) else other
 
 

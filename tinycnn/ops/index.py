@@ -164,8 +164,9 @@ def _part(part: Any, x: Array) -> Any:
         part = part._array
     elif isinstance(part, (list, tuple, range)):
         part = _array_of(part)
-    if not hasattr(part, "dtype") or part.dtype.kind not in "bui":
-        got = part.dtype if hasattr(part, "dtype") else shortened(part)
+    is_array = isinstance(part, (np.ndarray, np.generic)) or backend.is_gpu_array(part)
+    if not is_array or part.dtype.kind not in "bui":
+        got = part.dtype if is_array else shortened(part)
         raise IndexError(f"expected ints, slices, None, ... and arrays of integers or booleans, got {got}")
     if part.dtype == np.uint8 and not isinstance(part, np.generic):
         part = part != 0  # a mask, as in torch

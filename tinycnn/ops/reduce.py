@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from tinycnn import autograd
-from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.checks import check_flag, check_number, shortened
 from tinycnn.ops.arithmetic import as_float, widened
@@ -252,6 +252,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     Along `dim`, the gradient goes to the one element at the index, the first of equal ones.
     """
     if isinstance(dim, autograd.Tensor):
+        check_broadcast("max", [input, dim])
         return maximum(input, dim)
     return _extremum_of("max", input, dim, keepdim)
 
@@ -263,6 +264,7 @@ def min(input: Tensor, dim: int, keepdim: bool = False) -> ValuesAndIndices: ...
 def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The smallest element; with `dim`, (values, indices) along it; with a Tensor instead, `minimum` of the two."""
     if isinstance(dim, autograd.Tensor):
+        check_broadcast("min", [input, dim])
         return minimum(input, dim)
     return _extremum_of("min", input, dim, keepdim)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd
-from tinycnn.autograd import Function, Gradients, array_of
+from tinycnn.autograd import Function, Gradients, array_of, check_broadcast
 from tinycnn.backend import Array
-from tinycnn.checks import check_number, is_int, shortened
-from tinycnn.ops.arithmetic import Operand, as_float, operands
+from tinycnn.checks import check_int, check_number, is_int, shortened
+from tinycnn.ops.arithmetic import Operand, as_float, constant, operands
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -100,6 +100,7 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
     array_of("clamp", input)
     min, max = _bound("min", min), _bound("max", max)
     if isinstance(min, autograd.Tensor) or isinstance(max, autograd.Tensor):
+        check_broadcast("clamp", [input, min, max])
         x = input
         if min is not None:
             x = where((x < min) | (min != min), min, x)  # a bound that is nan makes the result nan
@@ -137,9 +138,16 @@ class Where(Function):
 def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     """Elements of `input` where the boolean `condition` is true, of `other` elsewhere; all three broadcast."""
     _check_mask("where", "condition", condition)
-    if not isinstance(input, autograd.Tensor) and not isinstance(other, autograd.Tensor):
-        input = autograd.Tensor(input, device=condition.device)
-    return Where()(condition, *operands("where", input, other))
+    return _where("where", condition, input, other)
+
+
+def _where(name: str, condition: Tensor, a: Any, b: Any) -> Tensor:
+    """`where`; errors name `name`."""
+    if not isinstance(a, autograd.Tensor) and not isinstance(b, autograd.Tensor):
+        a = constant(name, a, condition.device)
+    a, b = operands(name, a, b)
+    check_broadcast(name, [condition, a, b])
+    return Where()(condition, a, b)
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
@@ -149,7 +157,9 @@ def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
         raise ValueError(f"masked_fill: expected a single number as value, got shape {shape}")
     array_of("masked_fill", input)
     _check_mask("masked_fill", "mask", mask)
-    result = where(mask, value, input)
+    if is_int(value):
+        check_int("masked_fill", "value", value)
+    result = _where("masked_fill", mask, value, input)
     if result.dtype != input.dtype:
         raise TypeError(f"masked_fill: {shortened(value)} is no value for a tensor of dtype {input.dtype}")
     return result

@@ -281,21 +281,24 @@ def expand(input: Tensor, *sizes: Sizes) -> Tensor:
 
     ValueError if another size than 1 would have to grow.
     """
-    ndim_of(input, "expand")
-    own, shape = input._array.shape, sizes_of(sizes, "expand")
+    return _expanded("expand", input, sizes_of(sizes, "expand"))
+
+
+def _expanded(name: str, input: Tensor, shape: tuple[int, ...]) -> Tensor:
+    own = array_of(name, input).shape
     if -1 in shape:
         kept = (-1,) * (len(shape) - len(own)) + own  # a new dimension has no size to keep
         shape = tuple(mine if size == -1 else size for size, mine in zip(shape, kept))
     if shape == own:
         return input
     if repeated_dims(own, shape) is None or min(shape) < 0:
-        raise ValueError(f"expand: a tensor of shape {own} does not expand to {shape}: only sizes of 1 can grow")
+        raise ValueError(f"{name}: a tensor of shape {own} does not expand to {shape}: only sizes of 1 can grow")
     return Expand(shape)(input)
 
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
-    return expand(input, array_of("expand_as", other).shape)
+    return _expanded("expand_as", input, array_of("expand_as", other).shape)
 
 
 class SumToSize(Function):

@@ -29,6 +29,7 @@ from tinycnn.checks import (
     check_count,
     check_flag,
     check_not_negative,
+    check_number,
     check_positive,
     check_share,
 )
@@ -501,7 +502,9 @@ class ReduceLROnPlateau(LRScheduler):
         Args:
             metrics: the epoch's metric, a number or a Tensor of one element.
         """
-        metric = float(metrics)
+        if getattr(metrics, "ndim", 1) == 0 or getattr(metrics, "shape", None) == (1,):  # a Tensor or an array
+            metrics = metrics.item()  # type: ignore[attr-defined]
+        metric = float(check_number(f"{self._name}.step", "metrics", metrics))
         self.last_epoch += 1
         if self._is_better(metric):
             self.best, self.num_bad_epochs = metric, 0

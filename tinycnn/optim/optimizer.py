@@ -54,6 +54,8 @@ class Optimizer:
         self.grad_scale: Tensor | None = None
         self._fused_steps: dict[tuple[int, Device], FusedSteps] = {}  # by group and GPU
         name = type(self).__name__
+        if not isinstance(defaults, Mapping):
+            raise TypeError(f"{name}: expected defaults as a dict of options, got {type(defaults).__name__}")
         self._check_options(defaults)
         if not has_order(params):
             kind = type(params).__name__

@@ -1,0 +1,101 @@
+"""Bad input of every public function is refused in one clear line: see `tests/bad_input.py`."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinycnn
+from tests import bad_input
+from tests.public_calls import CALLS, Call, real
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Public names without a row: why.
+EXEMPT = {
+    **dict.fromkeys(["Function"], "a base class: its arguments are those of the subclass"),
+    **dict.fromkeys(["optim.lr_scheduler.LRScheduler"], "a base class: get_lr belongs to the subclass"),
+    **dict.fromkeys(["load", "save"], "files: tests/test_serialization.py"),
+    **dict.fromkeys(["graph_svg"], "needs graphviz; its argument is that of graph"),
+    **dict.fromkeys(["nn.init.layer_default_"], "for the constructors of layers: their arguments are checked"),
+    **dict.fromkeys(["nn.Module.forward"], "belongs to the subclass"),
+    **dict.fromkeys(["nn.Module.load_state_dict"], "state: tests/nn/test_module.py"),
+    **dict.fromkeys(["Tensor.cuda", "Tensor.gpu", "nn.Module.cuda", "nn.Module.gpu"], "need a GPU: tests/gpu"),
+}
+MODULES = ["", "nn.", "nn.functional.", "nn.init.", "nn.utils.", "optim.", "optim.lr_scheduler.", "amp."]
+
+
+def public_names():
+    """Dotted names below `tinycnn` of public functions and classes, and of the methods of Tensor and Module."""
+    found = []
+    for prefix in MODULES:
+        module = tinycnn
+        for part in prefix.split(".")[:-1]:
+            module = getattr(module, part)
+        for name in getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]:
+            value = getattr(module, name)
+            if callable(value) and (hasattr(module, "__all__") or is_at_home(value, module)):
+                found.append(prefix + name)
+    for owner, cls in (("Tensor.", tinycnn.Tensor), ("nn.Module.", tinycnn.nn.Module)):
+        found += [owner + n for n, f in inspect.getmembers(cls, callable) if not n.startswith("_")]
+    return found
+
+
+def is_at_home(value, module):
+    """Whether a module without __all__ defines a function or class, or is `functional`, which only gathers them."""
+    return getattr(value, "__module__", "") == module.__name__ or module is tinycnn.nn.functional
+
+
+def test_every_public_name_has_a_row():
+    rows = {call.name for call in CALLS}
+    assert [name for name in public_names() if name not in rows and name not in EXEMPT] == []
+    assert [name for name in EXEMPT if name in rows] == []
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_the_calls_of_the_table_are_right(call):
+    call.run(tinycnn)
+
+
+def surveyed(*options):
+    command = [sys.executable, "-m", "tests.bad_input", "--json", *options]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_sample_is_refused_in_clear_words():
+    found = surveyed("--sample", "3000", "--without-torch")
+    assert len(found["clean"]) > 1000
+    for outcome in ("raw", "unnamed", "hang", "crash"):
+        assert found.get(outcome, []) == []
+
+
+@pytest.mark.torch
+def test_all_are_refused_in_clear_words_and_few_that_torch_refuses_are_accepted():
+    found = surveyed()
+    assert sum(len(calls) for outcome, calls in found.items() if "torch" not in outcome) > 24_000
+    for outcome in ("raw", "unnamed", "hang", "crash"):
+        assert found.get(outcome, []) == []
+    assert len(found["accepted, torch refuses"]) <= 100  # docs/design.md, "Differences from torch"
+
+
+def outcome_of(function):
+    """What the tool says of a function of the package that does this with one spoilt argument."""
+    call = Call("relu", (real(2),))
+    try:
+        function()
+    except Exception as error:
+        return bad_input.judged(bad_input.Spoilt(call, "argument 0", "None"), error)
+    return "accepted"
+
+
+def test_the_tool_tells_errors_apart():
+    x = tinycnn.ones(2, 3)
+    assert outcome_of(lambda: tinycnn.relu(None)) == "clean"
+    assert outcome_of(lambda: tinycnn.exp(None)) == "unnamed"
+    assert outcome_of(lambda: x._array + "a") == "raw"
+    assert outcome_of(lambda: tinycnn.zeros(10**13)) == "memory"
