@@ -464,3 +464,124 @@ case("compare/python", lambda lib, a: [a == 0, a != 0.5, a < 1, a <= 1, a > 0.5,
 case("cast/integers", lambda lib, x: [x.long(), x.int(), x.bool()], normal(5), differentiable=False)
 case("cast/half", lambda lib, x: x.half(), normal(5), kinks=True)
 case("cast/double", lambda lib, x: x.float().double(), normal(5), kinks=True)
+
+# Functions of nn: what the layer table leaves out.
+for size in (1, 3, 5, 7, 10):
+    case(f"interpolate/nearest_to_{size}", lambda lib, x, s=size: lib.nn.functional.interpolate(x, s), normal(1, 2, 5))
+    for corners in (False, True):
+        case(f"interpolate/linear_to_{size}_{corners}",
+             lambda lib, x, s=size, c=corners: lib.nn.functional.interpolate(x, s, mode="linear", align_corners=c),
+             normal(1, 2, 5))  # fmt: skip
+for scale in (0.3, 0.7, 1.0, 1.4, 2.3):
+    for again in (False, True):
+        case(f"interpolate/nearest_by_{scale}_{again}", lambda lib, x, s=scale, r=again: lib.nn.functional.interpolate(
+            x, scale_factor=s, recompute_scale_factor=r), normal(1, 1, 7, 4))  # fmt: skip
+        case(f"interpolate/bilinear_by_{scale}_{again}", lambda lib, x, s=scale, r=again: lib.nn.functional.interpolate(
+            x, scale_factor=s, mode="bilinear", recompute_scale_factor=r), normal(1, 1, 7, 4))  # fmt: skip
+case("interpolate/two_scales", lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=(2.5, 0.5)),
+     normal(1, 1, 3, 4))  # fmt: skip
+case("interpolate/trilinear", lambda lib, x: lib.nn.functional.interpolate(x, (3, 2, 5), mode="trilinear"),
+     normal(1, 1, 2, 3, 4))  # fmt: skip
+case("interpolate/of_one", lambda lib, x: lib.nn.functional.interpolate(x, 3, mode="linear", align_corners=True),
+     normal(1, 2, 1))  # fmt: skip
+for mode in ("reflect", "replicate", "circular"):
+    case(f"pad/{mode}_1d", lambda lib, x, m=mode: lib.nn.functional.pad(x, (2, 1), m), normal(2, 3, 4))
+    case(f"pad/{mode}_1d_one_sample", lambda lib, x, m=mode: lib.nn.functional.pad(x, (0, 3), m), normal(2, 4))
+    case(f"pad/{mode}_2d", lambda lib, x, m=mode: lib.nn.functional.pad(x, (0, 2, 1, 0), m), normal(1, 2, 3, 4))
+    case(f"pad/{mode}_3d", lambda lib, x, m=mode: lib.nn.functional.pad(x, (1, 0, 2, 1, 0, 1), m),
+         normal(1, 1, 3, 4, 2))  # fmt: skip
+case("pad/largest_reflect", lambda lib, x: lib.nn.functional.pad(x, (3, 3), "reflect"), normal(1, 4))
+case("pad/largest_circular", lambda lib, x: lib.nn.functional.pad(x, (4, 4), "circular"), normal(1, 4))
+case("pad/constant", lambda lib, x: lib.nn.functional.pad(x, (1, 0, -1, 2), value=1.5), normal(2, 3, 4))
+case("pad/to_nothing", lambda lib, x: lib.nn.functional.pad(x, (-1, -3)), normal(2, 4))
+case("pixel_shuffle/3", lambda lib, x: lib.nn.functional.pixel_shuffle(x, 3), normal(18, 2, 1))
+case("pixel_shuffle/batches", lambda lib, x: lib.nn.functional.pixel_shuffle(x, 2), normal(2, 1, 4, 2, 3))
+case("pixel_unshuffle/3", lambda lib, x: lib.nn.functional.pixel_unshuffle(x, 3), normal(2, 3, 6))
+for ceil in (False, True):
+    for length in (5, 6, 7, 8):
+        case(f"pool/length_{length}_{ceil}", lambda lib, x, c=ceil: [
+            lib.nn.functional.max_pool1d(x, 3, 2, 1, ceil_mode=c), lib.nn.functional.avg_pool1d(x, 3, 2, 1, c),
+            lib.nn.functional.avg_pool1d(x, 3, 2, 1, c, False)], distinct(1, 2, length))  # fmt: skip
+case("max_pool2d/indices", lambda lib, x: lib.nn.functional.max_pool2d(x, (2, 3), (2, 1), (1, 0), return_indices=True),
+     distinct(1, 2, 4, 5))  # fmt: skip
+case("max_pool2d/dilation", lambda lib, x: lib.nn.functional.max_pool2d(x, 2, 1, 0, (2, 3)), distinct(1, 2, 4, 5))
+case("avg_pool2d/divisor", lambda lib, x: lib.nn.functional.avg_pool2d(x, 2, 1, 1, divisor_override=-3),
+     normal(1, 2, 3, 4))  # fmt: skip
+case("avg_pool2d/one_sample", lambda lib, x: lib.nn.functional.avg_pool2d(x, (1, 2)), normal(2, 3, 4))
+case("adaptive/more_than_there_are", lambda lib, x: [lib.nn.functional.adaptive_avg_pool1d(x, 7),
+     lib.nn.functional.adaptive_max_pool1d(x, 7, return_indices=True)[1]], distinct(1, 2, 4))  # fmt: skip
+case("adaptive/one_sample", lambda lib, x: [lib.nn.functional.adaptive_avg_pool2d(x, (2, None)),
+     *lib.nn.functional.adaptive_max_pool2d(x, 2, return_indices=True)], distinct(2, 5, 3))  # fmt: skip
+case("conv/one_sample", lambda lib, x, w: lib.nn.functional.conv1d(x, w, None, 2, 1, 2), normal(2, 6), normal(3, 2, 2))
+case("conv_transpose/one_sample", lambda lib, x, w, b: lib.nn.functional.conv_transpose1d(x, w, b, 2, 1, 1, 1, 2),
+     normal(2, 4), normal(2, 3, 2), normal(3))  # fmt: skip
+case("conv_transpose/by_dilation", lambda lib, x, w: lib.nn.functional.conv_transpose2d(
+    x, w, None, 1, 0, (1, 0), 2, (2, 1)), normal(1, 4, 2, 3), normal(4, 1, 2, 2))  # fmt: skip
+case("unfold/one_sample", lambda lib, x: lib.nn.functional.unfold(x, (2, 3), 1, 1, 2), normal(2, 4, 5))
+case("fold/one_sample", lambda lib, x: lib.nn.functional.fold(x, (3, 4), 2, 1, 0, (1, 2)), normal(8, 4))
+
+
+def weights(lib: Any, x: Any) -> Any:
+    """Three weights that fit x, and have no gradient."""
+    return lib.tensor(np.array([0.5, 2.0, 1.25]), dtype=x.dtype, device=x.device)
+
+
+for reduction in ("none", "mean", "sum"):
+    case(f"losses/{reduction}", lambda lib, x, y, r=reduction: [
+        lib.nn.functional.mse_loss(x, y, reduction=r), lib.nn.functional.l1_loss(x, y, reduction=r),
+        lib.nn.functional.smooth_l1_loss(x, y, reduction=r, beta=0.7),
+        lib.nn.functional.binary_cross_entropy_with_logits(x, y.sigmoid(), reduction=r)],
+        distinct(2, 3), positive(2, 3))  # fmt: skip
+    case(f"losses/weighted_{reduction}", lambda lib, x, y, r=reduction: [
+        lib.nn.functional.binary_cross_entropy(x.sigmoid(), y.sigmoid(), weights(lib, x), reduction=r),
+        lib.nn.functional.binary_cross_entropy_with_logits(x, y.sigmoid(), weights(lib, x), reduction=r,
+                                                           pos_weight=weights(lib, x))],
+        normal(2, 3), normal(2, 3))  # fmt: skip
+    case(f"cross_entropy/{reduction}", lambda lib, x, t, r=reduction: [
+        lib.nn.functional.cross_entropy(x, t, reduction=r),
+        lib.nn.functional.cross_entropy(x, t, weights(lib, x), ignore_index=1, reduction=r)],
+        normal(4, 3, 2), exactly([[0, 1], [1, 2], [2, 2], [1, 0]], "int64"))  # fmt: skip
+    case(f"nll_loss/{reduction}", lambda lib, x, t, r=reduction: [
+        lib.nn.functional.nll_loss(x, t, reduction=r),
+        lib.nn.functional.nll_loss(x, t, weights(lib, x), ignore_index=2, reduction=r)],
+        normal(4, 3), exactly([0, 2, 1, 2], "int64"))  # fmt: skip
+case("cross_entropy/one_row", lambda lib, x, t: lib.nn.functional.cross_entropy(x, t), normal(3), exactly(2, "int64"))
+case("cross_entropy/probabilities", lambda lib, x, p: [
+    lib.nn.functional.cross_entropy(x, p.softmax(1), weights(lib, x), label_smoothing=s, reduction=r)
+    for r in ("none", "mean", "sum") for s in (0.0, 0.3)], normal(4, 3, 2), normal(4, 3, 2))  # fmt: skip
+case("smooth_l1/beta_0", lambda lib, x, y: lib.nn.functional.smooth_l1_loss(x, y, beta=0.0), off_zero(5),
+     exactly([0.0] * 5), kinks=True)  # fmt: skip
+case("smooth_l1/at_beta", lambda lib, x: lib.nn.functional.smooth_l1_loss(x, x.detach() * 0, beta=0.5,
+     reduction="none"), exactly([-0.6, -0.5, -0.4, 0.0, 0.5]), kinks=True, twice=False)  # fmt: skip
+case("one_hot", lambda lib, t: [lib.nn.functional.one_hot(t), lib.nn.functional.one_hot(t, 5)], whole(0, 4, 2, 3))
+case("activations", lambda lib, x: [
+    lib.nn.functional.leaky_relu(x), lib.nn.functional.leaky_relu(x, 0.3), lib.nn.functional.elu(x),
+    lib.nn.functional.elu(x, 0.6), lib.nn.functional.gelu(x), lib.nn.functional.gelu(x, approximate="tanh"),
+    lib.nn.functional.silu(x), lib.nn.functional.softplus(x), lib.nn.functional.logsigmoid(x),
+    lib.nn.functional.softplus(x, 3.0, 2.5), lib.nn.functional.hardswish(4 * x)], off_zero(4, 5))  # fmt: skip
+case(
+    "activations/at_kinks",
+    lambda lib, x: [lib.nn.functional.leaky_relu(x), lib.nn.functional.elu(x), lib.nn.functional.softplus(x, 2.0, 6.0)],
+    exactly([-3.0, -1.0, 0.0, 1.0, 3.0]),
+    kinks=True,
+    twice=False,
+)
+case("activations/far_out", lambda lib, x: [
+    lib.nn.functional.logsigmoid(x), lib.nn.functional.softplus(x), lib.nn.functional.silu(x),
+    lib.nn.functional.elu(x)], exactly([-800.0, -40.0, 40.0, 800.0]), kinks=True, twice=False)  # fmt: skip
+
+# Defaults and edges of arguments.
+case("argsort/default", lambda lib, x: [x.argsort(), lib.argsort(x, descending=True)], distinct(3, 4),
+     differentiable=False)  # fmt: skip
+case("argsort/ties", lambda lib, x: [x.argsort(stable=True) if lib.__name__ == "torch" else x.argsort(),
+     lib.argsort(x, descending=True, stable=True) if lib.__name__ == "torch" else x.argsort(descending=True)],
+     ties(9), differentiable=False)  # fmt: skip
+case("topk/default", lambda lib, x: x.topk(2), distinct(3, 4))
+case("topk/all", lambda lib, x: x.topk(4), distinct(3, 4))
+case("split/one_by_one", lambda lib, x: x.split(1), normal(3, 2))
+case("split/larger", lambda lib, x: x.split(9, -1), normal(3, 2))
+case("chunk/default", lambda lib, x: [*x.chunk(1), *x.chunk(2), *x.chunk(9)], normal(5, 2))
+case("flatten/of_one_dim", lambda lib, x: [x.flatten(1, 1), x.flatten(-2), x.flatten(0, 1)], normal(2, 3, 4))
+case("unflatten/negative", lambda lib, x: x.unflatten(-2, (3, 2)), normal(2, 6, 2))
+case("transpose/both_ends", lambda lib, x: [x.transpose(-3, 2), x.transpose(1, 1)], normal(2, 3, 4))
+case("triangles/default", lambda lib, x: [x.tril(), lib.triu(x), x.tril(-3), x.triu(4), x.tril(9)], normal(3, 4))

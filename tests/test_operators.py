@@ -101,6 +101,22 @@ def test_gradients_are_those_of_finite_differences(case):
         assert tinycnn.gradgradcheck(function, inputs)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=lambda case: case.name)
+def test_gradients_are_the_same_whether_they_are_recorded_or_not(case):
+    """Where nothing is recorded, a backward may take a shorter way."""
+    inputs = tensors(case.inputs())
+    outputs = [y for y in case.run(tinycnn, inputs) if y.requires_grad]
+    asked = [x for x in inputs if x.requires_grad]
+    if outputs:
+        upstream = [tinycnn.tensor(upstream_rng(case).standard_normal(y.shape), dtype=y.dtype) for y in outputs]
+        recorded = tinycnn.grad(outputs, asked, upstream, create_graph=True, allow_unused=True)
+        again = [y for y in case.run(tinycnn, inputs) if y.requires_grad]
+        plain = tinycnn.grad(again, asked, upstream, allow_unused=True)
+        for a, b in zip(recorded, plain):
+            found = {} if b is None else {"gradient": b.numpy()}
+            assert_same(found, {} if a is None else {"gradient": a.detach().numpy()})
+
+
 # --- memory ---------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
-"""Random mutants of the core, each against the tests: `make mutants COUNT=120 SEED=7`.
+"""Random mutants of the core, each against the tests that run its line: `make mutants COUNT=120 SEED=7`.
 
 cosmic-ray makes the mutants (an operator swapped, a constant off by one, a condition turned round, ...) and runs the
-tests; this program draws them, gives each process a copy of the tree, and lists the survivors. Settings:
-[tool.mutants] of pyproject.toml. The exit status is 0 if at least `threshold` of the mutants were killed.
+tests; coverage.py says which tests run a line. This program draws the mutants, gives each process a copy of the tree,
+and lists the survivors. Settings: [tool.mutants] of pyproject.toml. The exit status is 0 if at least `threshold` of
+the mutants were killed.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_and_test, mutate_code
 from cosmic_ray.testing import run_tests
 from cosmic_ray.work_item import MutationSpec, TestOutcome
+from coverage import CoverageData
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutants"]
 MEMORY = 8 << 30  # bytes that a mutant may take; a size that is squared must not take the machine down
 TIMEOUT = 900  # seconds for all the tests of a mutant
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=60"]
+AT_FIRST = 150  # tests that are tried before all the others that run a line
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=60", *SETTINGS["pytest"]]
+CPU, GPU = [*PYTEST, "-m", "not gpu and not torch"], ["env", "TINYCNN_EMULATE_GPU=1", *PYTEST, "-m", "gpu"]
+SUITES = [CPU, GPU] if shutil.which("g++") else [CPU]
 
 
 # --- drawing ----------------------------------------------------------------------------------------------
@@ -95,25 +100,6 @@ def draw(paths: list[Path], count: int, seed: int) -> Iterator[MutationSpec]:
 # --- running ----------------------------------------------------------------------------------------------
 
 
-def _command(mirrored: list[str]) -> str:
-    """The tests that mirror the module first, for these kill most mutants; then all, then those of the GPU."""
-    every = [*PYTEST, *SETTINGS["pytest"]]
-    stages = [shlex.join(every)]
-    if mirrored:
-        stages.insert(0, shlex.join([*every, *mirrored]))
-    if shutil.which("g++"):
-        stages.append("TINYCNN_EMULATE_GPU=1 " + shlex.join([*every, "-m", "gpu"]))
-    return shlex.join(["sh", "-c", " && ".join(stages)])
-
-
-def _mirrored(module: Path) -> list[str]:
-    folder = Path("tests", *module.parts[1:-1])
-    own = folder / f"test_{module.name}"
-    found = [own] if own.is_file() else []
-    found += [folder] if folder != Path("tests") else []
-    return [*map(str, dict.fromkeys(found)), "tests/test_operators.py"]
-
-
 def _start_in_a_copy(scratch: str) -> None:
     """Gives this process a copy of the working tree to run in."""
     copy = Path(tempfile.mkdtemp(dir=scratch))
@@ -129,16 +115,69 @@ def _start_in_a_copy(scratch: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-def _run_unchanged(_: None) -> tuple[TestOutcome, str]:
-    return run_tests(_command([]), TIMEOUT)
+def _measure(suite: list[str]) -> dict[str, dict[int, set[str]]]:
+    """The tests of a suite that run each line of each file: "" for an import."""
+    os.environ["COVERAGE_FILE"] = file = os.path.abspath(f"covered_by_{SUITES.index(suite)}")
+    options = ["--cov=tinycnn", "--cov-context=test", "--cov-report="]
+    outcome, output = run_tests(shlex.join([*suite, *options, "tests"]), TIMEOUT)
+    if outcome is not TestOutcome.SURVIVED:
+        raise RuntimeError(f"{output}\nThe tests fail without any mutant")
+    data = CoverageData(file)
+    data.read()
+    return {
+        os.path.relpath(path): {
+            line: {sys.intern(context.partition("|")[0]) for context in contexts}
+            for line, contexts in data.contexts_by_lineno(path).items()
+        }
+        for path in data.measured_files()
+    }
 
 
-def _run(mutant: MutationSpec) -> tuple[MutationSpec, bool, str, float]:
-    started = time.monotonic()
-    result = mutate_and_test([mutant], _command(_mirrored(mutant.module_path)), TIMEOUT)
-    if result.test_outcome is TestOutcome.INCOMPETENT:
-        raise RuntimeError(f"{mutant}: {result.output}")
-    return mutant, result.is_killed, result.diff, time.monotonic() - started
+def _statement(code: str, line: int) -> range:
+    """The lines of the innermost statement around a line: of an `if` or a `def` the lines before its body."""
+    lines = range(line, line + 1)
+    for node in ast.walk(ast.parse(code)):  # outer statements first
+        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body and line < body[0].lineno else node.end_lineno
+            lines = range(node.lineno, max(last, line) + 1)
+    return lines
+
+
+def _tests_of(mutant: MutationSpec, by_file: dict[str, dict[int, set[str]]]) -> set[str]:
+    code = (REPOSITORY / mutant.module_path).read_text(encoding="utf-8")
+    by_line = by_file.get(str(mutant.module_path), {})
+    return set().union(*(by_line.get(line, ()) for line in _statement(code, mutant.start_pos[0])))
+
+
+def _commands(mutant: MutationSpec, tests: list[set[str]]) -> Iterator[list[str]]:
+    """What to run, one after the other, until something fails: first a sample of the tests that run the line."""
+    for suite, found in zip(SUITES, tests):
+        named = sorted(found - {""})
+        own = [name for name in named if Path(name.partition("::")[0]).name == f"test_{mutant.module_path.name}"]
+        rest = sorted(set(named) - set(own))
+        first = [*own, *random.Random(0).sample(rest, len(rest))][:AT_FIRST]
+        if first:
+            chosen = Path("chosen_tests")
+            chosen.write_text("\n".join(first), encoding="utf-8")
+            yield [*suite, f"@{chosen}"]
+        if "" in found:
+            yield [*suite, "tests"]
+        elif len(named) > len(first):
+            yield [*suite, *sorted({name.partition("::")[0] for name in named})]
+
+
+def _run(job: tuple[MutationSpec, list[set[str]]]) -> tuple[MutationSpec, bool, str, float]:
+    mutant, tests = job
+    started, diff = time.monotonic(), "(no test runs it)"
+    for command in _commands(mutant, tests):
+        result = mutate_and_test([mutant], shlex.join(command), TIMEOUT)
+        if result.test_outcome is TestOutcome.INCOMPETENT:
+            raise RuntimeError(f"{mutant}: {result.output}")
+        diff = result.diff
+        if result.is_killed:
+            return mutant, True, diff, time.monotonic() - started
+    return mutant, False, diff, time.monotonic() - started
 
 
 def _changed_lines(diff: str) -> str:
@@ -162,10 +201,9 @@ def main() -> int:
         tempfile.TemporaryDirectory() as scratch,
         multiprocessing.get_context("spawn").Pool(options.jobs, _start_in_a_copy, [scratch]) as pool,
     ):
-        outcome, output = pool.apply(_run_unchanged, [None])
-        if outcome is not TestOutcome.SURVIVED:
-            sys.exit(f"{output}\nThe tests fail without any mutant")
-        for mutant, killed, diff, seconds in pool.imap_unordered(_run, mutants):
+        tests = pool.map(_measure, SUITES, chunksize=1)
+        jobs = ((mutant, [_tests_of(mutant, by_file) for by_file in tests]) for mutant in mutants)
+        for mutant, killed, diff, seconds in pool.imap_unordered(_run, jobs):
             where = f"{mutant.module_path}:{mutant.start_pos[0]}"
             name = mutant.operator_name.removeprefix("core/")
             print(f"{'killed' if killed else 'SURVIVED':8} {seconds:5.0f} s  {where:36} {name}", flush=True)

@@ -54,6 +54,22 @@ def test_same_as_torch(case):
     assert_same(run(case, tinycnn), run(case, torch), 1e-9, 1e-11)
 
 
+@each_case
+def test_gradients_are_the_same_whether_they_are_recorded_or_not(case):
+    rng = np.random.default_rng(2)
+    module = case.build(nn).double()
+    x = Tensor(rng.standard_normal(case.input), requires_grad=True)
+    others = [Tensor(sampler(rng)) for sampler in case.others]
+    asked = [x, *module.parameters()]
+    gradients = []
+    for create_graph in (False, True):
+        y = module(x, *others)
+        upstream = Tensor(np.random.default_rng(3).standard_normal(y.shape))
+        gradients.append(tinycnn.grad(y, asked, upstream, create_graph=create_graph, allow_unused=True))
+    for plain, recorded in zip(*gradients):
+        np.testing.assert_allclose(plain.numpy(), recorded.detach().numpy(), rtol=1e-7, atol=1e-10)
+
+
 def test_every_layer_has_a_row():
     used = {type(module).__name__ for case in CASES for module in case.build(nn).modules()}
     layers = {name for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)}
