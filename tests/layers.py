@@ -66,12 +66,11 @@ def run(case: LayerCase, lib: Any) -> dict[str, np.ndarray]:
     return {name: value.detach().numpy() for name, value in found.items()}
 
 
-def weighted(nn: Any, loss: str, **options: Any) -> Any:
-    """A loss of four classes with class weights."""
-    module = getattr(nn, loss)(**options)
+def weighted(nn: Any, loss: str, *arguments: str, **options: Any) -> Any:
+    """A loss of four classes with weights: as the argument `weight`, or as these."""
     tensor = __import__(nn.__name__.split(".")[0]).tensor
-    module.register_buffer("weight", tensor(np.array([0.5, 2.0, 1.0, 3.0])))
-    return module
+    weight = tensor(np.array([0.5, 2.0, 1.0, 3.0]))
+    return getattr(nn, loss)(**dict.fromkeys(arguments or ["weight"], weight), **options)
 
 
 CASES = [
@@ -160,6 +159,27 @@ CASES = [
     case("SmoothL1Loss", lambda nn: nn.SmoothL1Loss(beta=0.5), 3, 4, others=(normal(3, 4),)),
     case("BCEWithLogitsLoss", lambda nn: nn.BCEWithLogitsLoss(), 3, 4, others=(probabilities(3, 4),)),
     case("BCELoss", lambda nn: Composed(nn, nn.Sigmoid(), nn.BCELoss()), 3, 4, others=(probabilities(3, 4),)),
+    case("CrossEntropyLoss/sum", lambda nn: nn.CrossEntropyLoss(reduction="sum", label_smoothing=0.5), 3, 4,
+         others=(classes(4, 3),)),
+    case("NLLLoss/ignored", lambda nn: weighted(nn, "NLLLoss", ignore_index=1), 5, 4, others=(classes(4, 5),)),
+    case("MSELoss/sum", lambda nn: nn.MSELoss(reduction="sum"), 3, 4, others=(normal(3, 4),)),
+    case("L1Loss/none", lambda nn: nn.L1Loss(reduction="none"), 3, 4, others=(normal(3, 4),)),
+    case("SmoothL1Loss/sum", lambda nn: nn.SmoothL1Loss(reduction="sum"), 3, 4, others=(normal(3, 4),)),
+    case("BCEWithLogitsLoss/all",
+         lambda nn: weighted(nn, "BCEWithLogitsLoss", "weight", "pos_weight", reduction="none"), 3, 4,
+         others=(probabilities(3, 4),)),
+    case("BCELoss/all", lambda nn: Composed(nn, nn.Sigmoid(), weighted(nn, "BCELoss", reduction="sum")), 3, 4,
+         others=(probabilities(3, 4),)),
+    case("BatchNorm1d/all", lambda nn: nn.BatchNorm1d(3, 0.2, 0.4, False, True), 4, 3, 2),
+    case("InstanceNorm2d/all", lambda nn: nn.InstanceNorm2d(3, 0.2, 0.6, True, True, bias=False), 2, 3, 4, 2),
+    case("GroupNorm/all", lambda nn: nn.GroupNorm(2, 4, 0.3, True, bias=False), 2, 4, 3),
+    case("LayerNorm/all", lambda nn: nn.LayerNorm(4, 0.3, True, False), 3, 4),
+    case("AvgPool1d/all", lambda nn: nn.AvgPool1d(3, 2, 1, True, False), 1, 2, 6),
+    case("AvgPool3d/all", lambda nn: nn.AvgPool3d(2, 1, 1, False, False, 5), 1, 1, 2, 3, 2),
+    case("Conv1d/circular", lambda nn: nn.Conv1d(2, 2, 3, 2, 2, 1, 2, True, "circular"), 1, 2, 6),
+    case("Conv3d/replicate", lambda nn: nn.Conv3d(1, 1, 2, 1, (1, 0, 2), padding_mode="replicate"), 1, 1, 2, 2, 2),
+    case("Conv2d/even", lambda nn: nn.Conv2d(1, 1, (2, 4), padding="same", padding_mode="reflect"), 1, 1, 5, 6),
+    case("MaxUnpool2d/all", lambda nn: Unpooled(nn, 2, 3, 2, 1), 1, 1, 5, 7),
     case("MaxUnpool2d", lambda nn: Unpooled(nn, 2), 2, 2, 4, 6),
     case("MaxUnpool1d", lambda nn: Unpooled(nn, 1), 2, 2, 7),
     case("MaxUnpool3d", lambda nn: Unpooled(nn, 3), 1, 2, 2, 4, 2),
@@ -178,14 +198,14 @@ def Composed(nn: Any, first: Any, then: Any) -> Any:
     return Composed()
 
 
-def Unpooled(nn: Any, dims: int) -> Any:
+def Unpooled(nn: Any, dims: int, *window: int) -> Any:
     """Max pooling and its inverse, which needs the indices of the first."""
 
     class Unpooled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.pool = getattr(nn, f"MaxPool{dims}d")(2, return_indices=True)
-            self.unpool = getattr(nn, f"MaxUnpool{dims}d")(2)
+            self.pool = getattr(nn, f"MaxPool{dims}d")(*(window or (2,)), return_indices=True)
+            self.unpool = getattr(nn, f"MaxUnpool{dims}d")(*(window or (2,)))
 
         def forward(self, x: Any) -> Any:
             y, indices = self.pool(x)

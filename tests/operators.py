@@ -585,3 +585,80 @@ case("flatten/of_one_dim", lambda lib, x: [x.flatten(1, 1), x.flatten(-2), x.fla
 case("unflatten/negative", lambda lib, x: x.unflatten(-2, (3, 2)), normal(2, 6, 2))
 case("transpose/both_ends", lambda lib, x: [x.transpose(-3, 2), x.transpose(1, 1)], normal(2, 3, 4))
 case("triangles/default", lambda lib, x: [x.tril(), lib.triu(x), x.tril(-3), x.triu(4), x.tril(9)], normal(3, 4))
+
+# Arguments that no row above gives.
+case(
+    "sub/alpha",
+    lambda lib, x, y: [lib.sub(x, y, alpha=3), x.sub(y, alpha=-0.5), x.add(y, alpha=2), lib.add(x, 2, alpha=3)],
+    normal(2, 3),
+    normal(3),
+)
+case(
+    "mean/dtype",
+    lambda lib, n, m: [n.mean(dtype=lib.float32), lib.mean(m, 0, dtype=lib.float64)],
+    whole(-9, 9, 2, 3),
+    mask(2, 3),
+)
+case(
+    "all/keepdim",
+    lambda lib, m: [m.all(1, keepdim=True), m.any(1, True), lib.all(m, 0), lib.any(m, 0, keepdim=True)],
+    mask(3, 2),
+)
+case(
+    "max/named",
+    lambda lib, x: [*lib.max(x, dim=1, keepdim=True), *x.min(dim=0), *lib.min(x, dim=-1, keepdim=True)],
+    distinct(2, 3),
+)
+case(
+    "argmax/keepdim",
+    lambda lib, x: [x.argmax(1, keepdim=True), lib.argmin(x, dim=0, keepdim=True)],
+    distinct(2, 3),
+    differentiable=False,
+)
+case(
+    "normalisation/eps",
+    lambda lib, x, w, b: [
+        lib.nn.functional.group_norm(x, 2, w, b, 0.3),
+        lib.nn.functional.layer_norm(x, (4, 3), eps=0.2),
+        lib.nn.functional.instance_norm(x, weight=w, bias=b, eps=0.4),
+        lib.nn.functional.batch_norm(x, None, None, w, b, True, eps=0.5),
+    ],
+    normal(2, 4, 3),
+    normal(4),
+    normal(4),
+)
+case(
+    "batch_norm/of_running_statistics",
+    lambda lib, x, m, w, b: [
+        lib.nn.functional.batch_norm(x, m.detach(), m.detach() ** 2, w, b, eps=0.5),
+        lib.nn.functional.instance_norm(x, m.detach(), m.detach() ** 2, w, b, use_input_stats=False, eps=0.1),
+    ],
+    normal(2, 3, 4),
+    exactly([0.5, 2.0, 1.5]),
+    normal(3),
+    normal(3),
+    kinks=True,
+)
+for dims in (1, 2, 3):
+    spatial = (5, 3, 2)[:dims]
+    case(
+        f"conv_transpose{dims}d/all",
+        lambda lib, x, w, b, d=dims: getattr(lib.nn.functional, f"conv_transpose{d}d")(x, w, b, 2, 1, 1, 2, 2),
+        normal(1, 4, *spatial),
+        normal(4, 1, *[2] * dims),
+        normal(2),
+    )
+    case(
+        f"conv{dims}d/all",
+        lambda lib, x, w, b, d=dims: getattr(lib.nn.functional, f"conv{d}d")(x, w, b, 2, 1, 2, 2),
+        normal(1, 4, *[n + 1 for n in spatial]),
+        normal(2, 2, *[2] * dims),
+        normal(2),
+    )
+    case(
+        f"max_unpool{dims}d/all",
+        lambda lib, x, d=dims: getattr(lib.nn.functional, f"max_unpool{d}d")(
+            *getattr(lib.nn.functional, f"max_pool{d}d")(x, 3, 3, 1, return_indices=True), 3, 3, 1
+        ),
+        distinct(1, 1, *[7, 4, 4][:dims]),
+    )

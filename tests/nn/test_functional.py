@@ -251,11 +251,7 @@ def test_dropout_keeps_the_memory_order_and_dtype():
 
 # --- errors -----------------------------------------------------------------------------------------------
 
-
-def ones(*shape):
-    return tinycnn.ones(*shape)
-
-
+ones = tinycnn.ones
 # What is refused, and a part of the one line that says so.
 REFUSED = [
     (lambda: F.leaky_relu(Tensor([1, 2])), "leaky_relu: expected a floating-point Tensor, got int64"),
@@ -316,6 +312,168 @@ def test_refused_with_one_clear_line(call, message):
     with pytest.raises((ValueError, TypeError), match=re.escape(message)) as refusal:
         call()
     assert "\n" not in str(refusal.value)
+
+
+# The other side of each limit: the last value that is accepted, with the shape that it gives.
+ACCEPTED = [
+    (lambda: F.pad(ones(1, 4), (3, 0), "reflect"), (1, 7)),
+    (lambda: F.pad(ones(1, 4), (0, 3), "reflect"), (1, 7)),
+    (lambda: F.pad(ones(1, 4), (4, 0), "circular"), (1, 8)),
+    (lambda: F.pad(ones(1, 1), (9, 9), "replicate"), (1, 19)),
+    (lambda: F.pad(ones(2, 4), (-2, -2)), (2, 0)),
+    (lambda: F.pad(ones(2, 4), (1, 1, 1, 1)), (4, 6)),
+    (lambda: F.pad(ones(2, 4), ()), (2, 4)),
+    (lambda: F.pad(ones(2, 4), (1, 1), "reflect", 0.0), (2, 6)),
+    (lambda: F.interpolate(ones(1, 1, 4), scale_factor=0.25), (1, 1, 1)),
+    (lambda: F.interpolate(ones(1, 1, 4), 1), (1, 1, 1)),
+    (lambda: F.interpolate(ones(1, 1, 2, 2, 2), 3), (1, 1, 3, 3, 3)),
+    (lambda: F.pixel_shuffle(ones(4, 1, 1), 2), (1, 2, 2)),
+    (lambda: F.pixel_shuffle(ones(3, 2, 2), 1), (3, 2, 2)),
+    (lambda: F.pixel_unshuffle(ones(1, 2, 2), 2), (4, 1, 1)),
+    (lambda: F.group_norm(ones(1, 4), 2), (1, 4)),
+    (lambda: F.group_norm(ones(1, 1, 2), 1), (1, 1, 2)),
+    (lambda: F.instance_norm(ones(1, 3, 2)), (1, 3, 2)),
+    (lambda: F.batch_norm(ones(2, 3), None, None, training=True), (2, 3)),
+    (lambda: F.batch_norm(ones(1, 3, 2), None, None, training=True), (1, 3, 2)),
+    (lambda: F.batch_norm(ones(1, 3), ones(3), ones(3)), (1, 3)),
+    (lambda: F.layer_norm(ones(3), (3,)), (3,)),
+    (lambda: F.layer_norm(ones(2, 3), 3), (2, 3)),
+    (lambda: F.layer_norm(ones(2, 3), [2, 3]), (2, 3)),
+    (lambda: F.dropout(ones(2), 0), (2,)),
+    (lambda: F.dropout(ones(2), 1), (2,)),
+    (lambda: F.dropout1d(ones(2, 3)), (2, 3)),
+    (lambda: F.dropout1d(ones(2, 3, 4)), (2, 3, 4)),
+    (lambda: F.dropout3d(ones(2, 3, 4, 5)), (2, 3, 4, 5)),
+    (lambda: F.dropout3d(ones(1, 2, 3, 4, 5)), (1, 2, 3, 4, 5)),
+    (lambda: F.cross_entropy(ones(2, 3), Tensor([0, 2]), label_smoothing=1.0), ()),
+    (lambda: F.smooth_l1_loss(ones(2), ones(2), beta=0.0), ()),
+    (lambda: F.binary_cross_entropy(Tensor([0.0, 1.0]), Tensor([0.0, 1.0])), ()),
+    (lambda: F.one_hot(Tensor([0, 2]), 3), (2, 3)),
+    (lambda: F.conv2d(ones(1, 2, 5, 4), ones(3, 2, 5, 4)), (1, 3, 1, 1)),
+    (lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 7), padding=1), (1, 1, 1)),
+    (lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 3), dilation=2), (1, 1, 1)),
+    (lambda: F.conv1d(ones(4, 5), ones(4, 1, 1), groups=4), (4, 5)),
+    (lambda: F.conv1d(ones(0, 1, 5), ones(2, 1, 3)), (0, 2, 3)),
+    (lambda: F.conv_transpose1d(ones(1, 1, 5), ones(1, 1, 2), stride=2, output_padding=1), (1, 1, 11)),
+    (lambda: F.conv_transpose1d(ones(1, 1, 5), ones(1, 1, 2), dilation=2, output_padding=1), (1, 1, 8)),
+    (lambda: F.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 3), padding=1), (1, 1, 1)),
+    (lambda: F.max_pool1d(ones(1, 1, 5), 2, padding=1), (1, 1, 3)),
+    (lambda: F.max_pool1d(ones(1, 1, 3), 3), (1, 1, 1)),
+    (lambda: F.max_pool1d(ones(1, 1, 3), 2, dilation=2), (1, 1, 1)),
+    (lambda: F.max_pool1d(ones(1, 1, 1), 3, padding=1), (1, 1, 1)),
+    (lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 3]]]), 2), (1, 1, 4)),
+    (lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 2]]]), 2, output_size=(3,)), (1, 1, 3)),
+    (lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 2]]]), 2, output_size=(5,)), (1, 1, 5)),
+    (lambda: F.adaptive_avg_pool1d(ones(1, 1, 2), 9), (1, 1, 9)),
+    (lambda: F.adaptive_avg_pool1d(ones(0, 1, 2), 1), (0, 1, 1)),
+    (lambda: F.unfold(ones(1, 1, 2, 3), (2, 3)), (1, 6, 1)),
+    (lambda: F.fold(ones(1, 6, 1), (2, 3), (2, 3)), (1, 1, 2, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, shape", ACCEPTED)
+def test_accepted_up_to_the_limit(call, shape):
+    assert call().shape == shape
+
+
+def test_what_is_one_beyond_is_refused():
+    """A step over the limits of ACCEPTED, in one dimension where there are several."""
+    for call in [
+        lambda: F.pad(ones(1, 4), (0, 4), "reflect"),
+        lambda: F.pad(ones(1, 4), (5, 0), "circular"),
+        lambda: F.pad(ones(1, 4), (0, 5), "circular"),
+        lambda: F.pad(ones(1, 0), (1, 0), "replicate"),
+        lambda: F.pad(ones(2, 4), (-2, -3)),
+        lambda: F.pad(ones(2, 4), (0, 0, -3, 0)),
+        lambda: F.pad(ones(4), (1, 1), "reflect"),
+        lambda: F.pad(ones(1, 1, 1, 4), (1, 1), "reflect"),
+        lambda: F.interpolate(ones(1, 1, 4), scale_factor=0.24),
+        lambda: F.interpolate(ones(1, 1, 4), scale_factor=0.0),
+        lambda: F.interpolate(ones(1, 1, 4), scale_factor=(1.0, 1.0)),
+        lambda: F.interpolate(ones(1, 1, 4), 0),
+        lambda: F.interpolate(ones(1, 1, 2, 2, 2, 2), 3),
+        lambda: F.pixel_shuffle(ones(4, 1), 2),
+        lambda: F.pixel_shuffle(ones(5, 1, 1), 2),
+        lambda: F.pixel_shuffle(ones(4, 1, 1), 0),
+        lambda: F.pixel_unshuffle(ones(4, 4), 2),
+        lambda: F.pixel_unshuffle(ones(1, 2, 3), 2),
+        lambda: F.dropout1d(ones(2)),
+        lambda: F.dropout1d(ones(2, 3, 4, 5)),
+        lambda: F.dropout3d(ones(2, 3, 4)),
+        lambda: F.dropout3d(ones(1, 1, 2, 3, 4, 5)),
+        lambda: F.dropout(ones(2), 1.001),
+        lambda: F.cross_entropy(ones(2, 3), Tensor([0, 3])),
+        lambda: F.cross_entropy(ones(2, 3), Tensor([0, -1])),
+        lambda: F.cross_entropy(ones(2, 3), Tensor([0, 2]), label_smoothing=1.001),
+        lambda: F.cross_entropy(ones(2, 3), Tensor([0, 2]), label_smoothing=-0.001),
+        lambda: F.binary_cross_entropy(Tensor([0.0, 1.001]), Tensor([0.0, 1.0])),
+        lambda: F.binary_cross_entropy(Tensor([-0.001, 1.0]), Tensor([0.0, 1.0])),
+        lambda: F.conv2d(ones(1, 2, 5, 4), ones(3, 2, 5, 5)),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 8), padding=1),
+        lambda: F.conv1d(ones(1, 1, 4), ones(1, 1, 3), dilation=2),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 3), padding=-1),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 3), stride=0),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 3), dilation=0),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 3), groups=0),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 0)),
+        lambda: F.conv1d(ones(1, 1, 0), ones(1, 1, 1), padding=1),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 2), stride=2, padding="same"),
+        lambda: F.conv1d(ones(1, 1, 5), ones(1, 1, 2), ones(2)),
+        lambda: F.conv_transpose1d(ones(1, 1, 5), ones(1, 1, 2), stride=2, output_padding=2),
+        lambda: F.conv_transpose1d(ones(1, 1, 1), ones(1, 1, 2), padding=1),
+        lambda: F.conv_transpose1d(ones(1, 1, 5), ones(1, 1, 2), padding=-1),
+        lambda: F.conv_transpose1d(ones(1, 1, 5), ones(1, 1, 2), output_padding=-1),
+        lambda: F.max_pool1d(ones(1, 1, 5), 3, padding=2),
+        lambda: F.max_pool1d(ones(1, 1, 2), 3),
+        lambda: F.max_pool1d(ones(1, 1, 2), 2, dilation=2),
+        lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 4]]]), 2),
+        lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[-1, 3]]]), 2),
+        lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 1]]]), 2, output_size=(2,)),
+        lambda: F.max_unpool1d(ones(1, 1, 2), Tensor([[[0, 1]]]), 2, output_size=(6,)),
+        lambda: F.adaptive_avg_pool1d(ones(1, 1, 2), 0),
+        lambda: F.adaptive_avg_pool1d(ones(1, 0, 2), 1),
+        lambda: F.adaptive_avg_pool2d(ones(1, 1, 2, 2), (1, 1, 1)),
+        lambda: F.unfold(ones(1, 1, 2, 3), (3, 3)),
+        lambda: F.unfold(ones(2, 3), 1),
+        lambda: F.fold(ones(1, 6, 2), (2, 3), (2, 3)),
+        lambda: F.fold(ones(1, 7, 1), (2, 3), (2, 3)),
+        lambda: F.fold(ones(1, 1, 6, 1), (2, 3), (2, 3)),
+        lambda: F.fold(ones(6), (2, 3), (2, 3)),
+    ]:
+        with pytest.raises(ValueError, match=r"^\w+: "):
+            call()
+
+
+# A function with arguments that fit, of which the first is replaced below.
+INPUTS = {
+    "conv1d": (ones(1, 2, 5), ones(3, 2, 2)),
+    "conv2d": (ones(1, 2, 5, 5), ones(3, 2, 2, 2)),
+    "conv3d": (ones(1, 2, 5, 5, 5), ones(3, 2, 2, 2, 2)),
+    "conv_transpose1d": (ones(1, 2, 5), ones(2, 3, 2)),
+    "conv_transpose2d": (ones(1, 2, 5, 5), ones(2, 3, 2, 2)),
+    "conv_transpose3d": (ones(1, 2, 5, 5, 5), ones(2, 3, 2, 2, 2)),
+    "fold": (ones(1, 4, 1), 2, 2),
+    "unfold": (ones(1, 1, 4, 4), 2),
+    "linear": (ones(1, 4), ones(2, 4)),
+    "layer_norm": (ones(2, 3), 3),
+    "group_norm": (ones(2, 4, 3), 2),
+    "instance_norm": (ones(2, 4, 3),),
+    "batch_norm": (ones(2, 4, 3), None, None, None, None, True),
+    "interpolate": (ones(1, 1, 4), 2),
+    **{f"{kind}_pool{d}d": (ones(1, 1, *[4] * d), 2) for kind in ("max", "avg") for d in (1, 2, 3)},
+    **{f"adaptive_{kind}_pool{d}d": (ones(1, 1, *[4] * d), 2) for kind in ("max", "avg") for d in (1, 2, 3)},
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_wrong_input_is_named_as_what_it_is(name):
+    """Its type if it is no Tensor, else its shape."""
+    function, (_, *others) = getattr(F, name), INPUTS[name]
+    function(*INPUTS[name])
+    with pytest.raises((TypeError, ValueError), match=rf"^{name}: expected .*input.*, got list$"):
+        function([1.0], *others)
+    with pytest.raises(ValueError, match=rf"^{name}: .*\(7,\)"):
+        function(ones(7), *others)
 
 
 def test_arguments_that_a_cache_cannot_take():
