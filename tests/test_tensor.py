@@ -1,6 +1,7 @@
 """Tensor: making, converting, printing, promoting and refusing. What its operators compute is in test_operators.py."""
 
 import copy
+import operator
 import pickle
 import re
 
@@ -238,6 +239,76 @@ def test_hash_is_by_identity():
     assert (x != None) is True  # noqa: E711
 
 
+# Every function that makes a tensor, with the values it gives; None where they are random or arbitrary.
+MADE = {
+    "tensor": (lambda **o: tinycnn.tensor([1.0, 2.0], **o), [1.0, 2.0]),
+    "zeros": (lambda **o: tinycnn.zeros(2, 1, **o), [[0.0], [0.0]]),
+    "ones": (lambda **o: tinycnn.ones((2,), **o), [1.0, 1.0]),
+    "empty": (lambda **o: tinycnn.empty(3, **o), None),
+    "full": (lambda **o: tinycnn.full((2,), 2.5, **o), [2.5, 2.5]),
+    "arange": (lambda **o: tinycnn.arange(1.0, 2.0, 0.5, **o), [1.0, 1.5]),
+    "linspace": (lambda **o: tinycnn.linspace(1, 2, 3, **o), [1.0, 1.5, 2.0]),
+    "eye": (lambda **o: tinycnn.eye(2, **o), [[1.0, 0.0], [0.0, 1.0]]),
+    "eye/wide": (lambda **o: tinycnn.eye(1, 2, **o), [[1.0, 0.0]]),
+    "rand": (lambda **o: tinycnn.rand(2, **o), None),
+    "randn": (lambda **o: tinycnn.randn(2, **o), None),
+    "zeros_like": (lambda **o: tinycnn.zeros_like(tinycnn.ones(2), **o), [0.0, 0.0]),
+    "ones_like": (lambda **o: tinycnn.ones_like(tinycnn.zeros(2), **o), [1.0, 1.0]),
+    "empty_like": (lambda **o: tinycnn.empty_like(tinycnn.ones(2), **o), None),
+    "full_like": (lambda **o: tinycnn.full_like(tinycnn.ones(2), 0.5, **o), [0.5, 0.5]),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_options_of_what_makes_a_tensor(name):
+    make, values = MADE[name]
+    plain, double, trained = make(), make(dtype=tinycnn.float64), make(requires_grad=True)
+    assert (plain.dtype, plain.requires_grad) == (tinycnn.float32, False)
+    assert (double.dtype, double.requires_grad) == (tinycnn.float64, False)
+    assert (trained.dtype, trained.requires_grad) == (tinycnn.float32, True)
+    assert plain.shape == double.shape == trained.shape
+    if not name.endswith("_like"):
+        assert make(device="cpu").device == "cpu"
+    if values is not None:
+        assert plain.tolist() == double.tolist() == trained.tolist() == values
+
+
+def test_edges_of_what_makes_a_tensor():
+    for made, values in [
+        (tinycnn.arange(0), []),
+        (tinycnn.arange(2, 2), []),
+        (tinycnn.arange(0, 5, 5), [0]),
+        (tinycnn.arange(0, 6, 5), [0, 5]),
+        (tinycnn.arange(3, 0, -3), [3]),
+        (tinycnn.linspace(1, 2, 0), []),
+        (tinycnn.linspace(1, 2, 1), [1.0]),
+        (tinycnn.eye(0), []),
+        (tinycnn.eye(1, 0), [[]]),
+        (tinycnn.zeros(0), []),
+        (tinycnn.full((), 7), 7),
+        (tinycnn.randint(3, 4, (2,)), [3, 3]),
+        (tinycnn.randint(1, (2,)), [0, 0]),
+        (tinycnn.randint(1), 0),
+        (tinycnn.randint(-2, -1, ()), -2),
+        (tinycnn.randperm(0), []),
+        (tinycnn.randperm(1), [0]),
+    ]:
+        assert made.tolist() == values
+    assert tinycnn.full((1,), 7).dtype == tinycnn.full((1,), True).long().dtype == "int64"
+    assert tinycnn.full((1,), True).dtype == "bool"
+    assert tinycnn.randint(9, (2,), dtype="int8").dtype == "int8"
+    for call in [
+        lambda: tinycnn.arange(0, -1),
+        lambda: tinycnn.arange(0, 1, -1),
+        lambda: tinycnn.eye(2, -1),
+        lambda: tinycnn.randint(0),
+        lambda: tinycnn.randint(5, 4, (1,)),
+        lambda: tinycnn.full((-1,), 1.0),
+    ]:
+        with pytest.raises(ValueError, match=r"^\w+: "):
+            call()
+
+
 # --- changing in place ------------------------------------------------------------------------------------
 
 
@@ -263,6 +334,38 @@ def test_changes_in_place():
     x[2] = np.array([[8.0]])
     assert x.tolist() == [2.0, 7.0, 8.0]
     assert x.zero_() is same
+
+
+# A change in place is the operator's result, written to the same memory: for every operator and argument.
+IN_PLACE = {
+    "add_": (lambda x, y: x.add_(y), lambda x, y: x + y),
+    "add_/alpha": (lambda x, y: x.add_(y, alpha=-2.5), lambda x, y: x - 2.5 * y),
+    "sub_": (lambda x, y: x.sub_(y), lambda x, y: x - y),
+    "sub_/alpha": (lambda x, y: x.sub_(y, alpha=3), lambda x, y: x - 3 * y),
+    "mul_": (lambda x, y: x.mul_(y), lambda x, y: x * y),
+    "div_": (lambda x, y: x.div_(y), lambda x, y: x / y),
+    "+=": (operator.iadd, lambda x, y: x + y),
+    "-=": (operator.isub, lambda x, y: x - y),
+    "*=": (operator.imul, lambda x, y: x * y),
+    "/=": (operator.itruediv, lambda x, y: x / y),
+    "copy_": (lambda x, y: x.copy_(y), lambda x, y: 0 * x + y),
+    "zero_": (lambda x, y: x.zero_(), lambda x, y: 0 * x),
+    "fill_": (lambda x, y: x.fill_(0.5), lambda x, y: 0 * x + 0.5),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (2, 1)])
+def test_each_change_in_place(name, shape):
+    change, expected = IN_PLACE[name]
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0.5, 2, (2, 3)), rng.uniform(0.5, 2, shape)
+    x = Tensor(a)
+    memory, version = x._array, x._shared_version().current()
+    assert change(x, Tensor(b)) is x
+    assert x._array is memory
+    assert x._shared_version().current() > version
+    np.testing.assert_allclose(x.numpy(), expected(a, b), rtol=1e-12)
 
 
 def test_in_place_keeps_dtype():

@@ -143,6 +143,54 @@ class TestGradScaler:
             factors.append(scaler.get_scale())
         assert factors == [8, 16, 16, 8, 8, 16]
 
+    @pytest.mark.parametrize("growth, backoff, interval", [(2.0, 0.5, 1), (3.0, 0.25, 2), (1.5, 0.75, 3)])
+    def test_the_factor_follows_its_options(self, growth, backoff, interval):
+        """As the definition says it: the product of all factors, and the count of good steps since the last change."""
+        options = {"growth_factor": growth, "backoff_factor": backoff, "growth_interval": interval}
+        w, optimizer, scaler = self.one_parameter(tinycnn.amp.GradScaler("cpu", init_scale=8.0, **options))
+        scale, good = 8.0, 0
+        for bad in (0, 0, 0, 0, np.nan, 0, np.inf, np.inf, 0, 0, 0):
+            before = w.detach().numpy().copy()
+            w.grad = Tensor([bad, scaler.get_scale()])
+            scaler.step(optimizer)
+            moved = 0.0 if bad else 0.5
+            np.testing.assert_allclose(w.detach().numpy(), before - [0, moved], rtol=1e-6)
+            scaler.update()
+            good = 0 if bad else good + 1
+            if bad:
+                scale *= backoff
+            elif good == interval:
+                scale, good = scale * growth, 0
+            assert scaler.get_scale() == pytest.approx(scale, rel=1e-6)
+            assert scaler.state_dict() == {"scale": scaler.get_scale(), **options, "good_steps": good}
+
+    def test_two_optimizers_share_one_flag_until_the_update(self):
+        scaler = tinycnn.amp.GradScaler("cpu", init_scale=4.0)
+        (v, first, _), (w, second, _) = self.one_parameter(scaler), self.one_parameter(scaler)
+        v.grad, w.grad = Tensor([np.inf, 0.0]), Tensor([4.0, 4.0])
+        scaler.unscale_(first)
+        scaler.unscale_(second)
+        assert w.grad.tolist() == [1.0, 1.0]
+        for optimizer in (first, second):
+            scaler.step(optimizer)
+        scaler.update()
+        assert (v.tolist(), w.tolist()) == ([1.0, 2.0], [1.0, 2.0])
+        assert scaler.get_scale() == 2.0
+        w.grad = Tensor([2.0, 2.0])
+        scaler.unscale_(second)  # a second time, after the update
+        scaler.step(second)
+        assert w.tolist() == [0.5, 1.5]
+
+    def test_limits_of_its_options(self):
+        make = tinycnn.amp.GradScaler
+        assert make("cpu", 1e-3, 1.001, 0.999, 1).get_scale() == pytest.approx(1e-3)
+        for options in (
+            {"init_scale": 0.0}, {"growth_factor": 1.0}, {"backoff_factor": 1.0}, {"backoff_factor": 0.0},
+            {"growth_interval": 0}, {"growth_interval": True},
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match=f"^GradScaler: expected {next(iter(options))} "):
+                make("cpu", **options)
+
     def test_clipping_after_unscaling(self):
         w, optimizer, scaler = self.one_parameter(tinycnn.amp.GradScaler("cpu", init_scale=8.0))
         scaler.scale((w * Tensor([3.0, 4.0])).sum()).backward()

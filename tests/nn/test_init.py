@@ -113,6 +113,77 @@ def test_uniform(function, bound):
     assert_uniform(weight.numpy(), bound)
 
 
+class Extremes:
+    """A generator that draws the smallest and the largest numbers only: 0 and 1, or −1 and 1."""
+
+    def random(self, shape, dtype):
+        return (np.arange(np.prod(shape)) % 2).reshape(shape).astype(dtype)
+
+    def standard_normal(self, shape, dtype):
+        return 2 * self.random(shape, dtype) - 1
+
+
+# Linear, Conv1d to Conv3d: (outputs, inputs, *kernel_size), with fan_in and fan_out.
+FANS = {(6, 4): (4, 6), (6, 4, 5): (20, 30), (6, 4, 3, 2): (24, 36), (6, 4, 3, 2, 2): (48, 72)}
+GAINS = {"linear": 1, "conv2d": 1, "conv_transpose3d": 1, "sigmoid": 1, "tanh": 5 / 3, "relu": 2**0.5, "selu": 0.75}
+
+
+@pytest.mark.parametrize("shape", FANS)
+def test_scales_of_every_dimension_mode_and_nonlinearity(shape, monkeypatch):
+    """Exactly, by the extremes of a uniform distribution and the standard deviation of a normal one."""
+    monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
+
+    def largest(draw, **options):
+        found = set(np.ravel(getattr(init, draw)(tinycnn.empty(*shape, dtype="float64"), **options).numpy()))
+        assert len(found) == 2
+        assert min(found) == pytest.approx(-max(found), rel=1e-12)
+        return pytest.approx(max(found), rel=1e-12)
+
+    fan_in, fan_out = FANS[shape]
+    assert init.fans(tinycnn.empty(*shape)) == FANS[shape]
+    for mode, fan in {"fan_in": fan_in, "fan_out": fan_out}.items():
+        for nonlinearity, gain in GAINS.items():
+            assert largest("kaiming_uniform_", mode=mode, nonlinearity=nonlinearity) == gain * math.sqrt(3 / fan)
+            assert largest("kaiming_normal_", mode=mode, nonlinearity=nonlinearity) == gain / math.sqrt(fan)
+        for a in (0, 0.5, -2, math.sqrt(5)):
+            gain = math.sqrt(2 / (1 + a * a))
+            assert largest("kaiming_uniform_", a=a, mode=mode) == gain * math.sqrt(3 / fan)
+            assert largest("kaiming_normal_", a=a, mode=mode) == gain / math.sqrt(fan)
+    for gain in (1.0, 3.0):
+        assert largest("xavier_uniform_", gain=gain) == gain * math.sqrt(6 / (fan_in + fan_out))
+        assert largest("xavier_normal_", gain=gain) == gain * math.sqrt(2 / (fan_in + fan_out))
+    weight, bias = tinycnn.empty(*shape, dtype="float64"), tinycnn.empty(6, dtype="float64")
+    init.layer_default_(weight, bias)
+    for drawn in (weight, bias):
+        assert drawn.numpy().max() == pytest.approx(1 / math.sqrt(fan_in), rel=1e-12)
+        assert drawn.numpy().min() == pytest.approx(-1 / math.sqrt(fan_in), rel=1e-12)
+
+
+def test_range_and_spread(monkeypatch):
+    monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
+    pair = tinycnn.empty(2, dtype="float64")
+    assert init.uniform_(pair).tolist() == [0.0, 1.0]
+    assert init.uniform_(pair, -0.25, 3.0).tolist() == [-0.25, 3.0]
+    assert init.normal_(pair).tolist() == [-1.0, 1.0]
+    assert init.normal_(pair, 2.0, 0.5).tolist() == [1.5, 2.5]
+    assert init.trunc_normal_(pair, 2.0, 0.5, 1.5, 2.5).tolist() == [1.5, 2.5]
+    assert init.trunc_normal_(pair).tolist() == [-1.0, 1.0]
+
+
+def test_layers_of_transposed_convolution_take_dimension_1_for_fan_in(monkeypatch):
+    monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
+    for build, fan_in in [
+        (lambda: nn.ConvTranspose1d(4, 6, 5), 6 * 5),
+        (lambda: nn.ConvTranspose2d(4, 6, (3, 2), groups=2), 3 * 3 * 2),
+        (lambda: nn.ConvTranspose3d(4, 6, (3, 2, 1)), 6 * 3 * 2),
+        (lambda: nn.Conv2d(4, 6, (3, 2), groups=2), 2 * 3 * 2),
+        (lambda: nn.Linear(5, 6), 5),
+    ]:
+        layer = build()
+        for drawn in (layer.weight, layer.bias):
+            assert drawn.detach().numpy().max() == pytest.approx(1 / math.sqrt(fan_in), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     "function, mean, std",
     [
@@ -159,6 +230,25 @@ def test_identities():
     x = tinycnn.randn(1, 4, 6, 5, dtype="float64")
     weight = init.dirac_(tinycnn.empty(4, 2, 3, 3, dtype="float64"), groups=2)
     np.testing.assert_array_equal(nn.functional.conv2d(x, weight, padding=1, groups=2).numpy(), x.numpy())
+
+
+def test_dirac_of_every_dimension():
+    """With more inputs than outputs, fewer, and in groups; an even kernel's centre is the later of the two."""
+    for shape, groups in [((2, 3, 3), 1), ((3, 2, 2, 4), 1), ((4, 3, 3, 1, 2), 2), ((4, 1, 5), 4)]:
+        weight = init.dirac_(tinycnn.ones(*shape), groups).numpy()
+        expected = np.zeros(shape)
+        for output in range(shape[0]):
+            channel = output % (shape[0] // groups)
+            if channel < shape[1]:
+                expected[(output, channel, *(size // 2 for size in shape[2:]))] = 1
+        np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize("sparsity, zeros", [(0.0, 0), (0.01, 1), (0.5, 5), (1.0, 10)])
+def test_sparse_of_none_to_all(sparsity, zeros):
+    weight = init.sparse_(tinycnn.empty(10, 3, dtype="float64"), sparsity).numpy()
+    assert ((weight == 0).sum(0) == zeros).all()
+    assert np.abs(weight).max() < 0.1
 
 
 def test_sparse():

@@ -262,3 +262,91 @@ def test_sizes_and_dims_may_be_named():
     assert tinycnn.reshape(x, shape=(3, 2)).tolist() == x.reshape(3, 2).tolist()
     assert tinycnn.permute(x, dims=(1, 0)).tolist() == x.permute(1, 0).tolist()
     assert tinycnn.flip(x, dims=(0,)).tolist() == x.flip(0).tolist()
+
+
+# Every function of one dimension, by its name; and how many more than the tensor's the dimensions are.
+OF_ONE_DIM = {
+    **{name: (lambda x, d, f=name: getattr(x, f)(d), 0) for name in (
+        "sum", "mean", "var", "std", "amax", "amin", "argmax", "argmin", "max", "min", "all", "any", "softmax",
+        "log_softmax", "logsumexp", "cumsum", "argsort", "sort", "squeeze", "flip")},
+    "size": (lambda x, d: x.size(d), 0),
+    "topk": (lambda x, d: x.topk(1, d), 0),
+    "norm": (lambda x, d: x.norm(2, d), 0),
+    "flatten": (lambda x, d: x.flatten(d, d), 0),
+    "transpose": (lambda x, d: x.transpose(d, 0), 0),
+    "transpose/second": (lambda x, d: x.transpose(0, d), 0),
+    "unflatten": (lambda x, d: x.unflatten(d, (-1, 1)), 0),
+    "gather": (lambda x, d: x.gather(d, tinycnn.zeros(1, 1, 1, dtype="int64")), 0),
+    "split": (lambda x, d: x.split(1, d), 0),
+    "chunk": (lambda x, d: x.chunk(1, d), 0),
+    "cat": (lambda x, d: tinycnn.cat([x, x], d), 0),
+    "unsqueeze": (lambda x, d: x.unsqueeze(d), 1),
+    "stack": (lambda x, d: tinycnn.stack([x], d), 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_ONE_DIM)
+def test_a_dimension_is_counted_from_either_end(name):
+    """From −ndim to ndim − 1, and no further."""
+    function, more = OF_ONE_DIM[name]
+    x, ndim = numbered((2, 3, 4)), 3 + more
+
+    def values(result):
+        results = result if isinstance(result, (tuple, list)) else [result]
+        return [y.tolist() if isinstance(y, Tensor) else y for y in results]
+
+    for dim in range(ndim):
+        assert values(function(x, dim)) == values(function(x, dim - ndim))
+    for dim in (ndim, -ndim - 1):
+        message = rf": dim {dim} is out of range for {ndim} dimension\(s\): expected {-ndim} to {ndim - 1}$"
+        with pytest.raises(IndexError, match=message):
+            function(x, dim)
+
+
+def test_numbers_of_pieces_and_elements():
+    """The smallest and the largest that are accepted, and one beyond."""
+    x = numbered((4, 2))
+    assert [p.tolist() for p in x[:, 0].split(1)] == [[0], [2], [4], [6]]
+    assert [p.shape for p in x.split(4)] == [p.shape for p in x.split(9)] == [(4, 2)]
+    assert [p.shape for p in x.split([0, 4])] == [(0, 2), (4, 2)]
+    assert [p.shape for p in x.chunk(4)] == [(1, 2)] * 4 == [p.shape for p in x.chunk(9)]
+    assert [p.shape for p in x.chunk(3)] == [(2, 2), (2, 2)]
+    assert x.topk(4, 0).values.tolist() == x.flip(0).tolist()
+    assert x.repeat(0, 1).shape == (0, 2)
+    assert x.permute(0, 1).shape == x.flatten(0, 0).shape == (4, 2)
+    assert numbered((3,)).t().shape == (3,)
+    for call, message in [
+        (lambda: x.split(0), "split: expected a positive split_size, got 0"),
+        (lambda: x.split(-1), "split: expected a positive split_size, got -1"),
+        (lambda: x.split([5, -1]), "split: sizes must not be negative"),
+        (lambda: x.split([1, 2]), r"split: sizes \[1, 2\] add up to 3, but dim 0 has size 4"),
+        (lambda: x.split([1, 4]), r"split: sizes \[1, 4\] add up to 5, but dim 0 has size 4"),
+        (lambda: x.chunk(0), "chunk: expected a positive number of chunks, got 0"),
+        (lambda: x.topk(5, 0), "topk: expected k as an int from 0 to 4"),
+        (lambda: x.topk(-1, 0), "topk: expected k as an int from 0 to 4"),
+        (lambda: x.repeat(-1, 1), "repeat: expected at least 2 counts of at least 0"),
+        (lambda: x.repeat(2), "repeat: expected at least 2 counts of at least 0"),
+        (lambda: x.permute(0), "permute: expected 2 dims"),
+        (lambda: x.permute(0, 0), "permute: a dim is given twice"),
+        (lambda: x.flatten(1, 0), "flatten: start_dim 1 comes after end_dim 0"),
+        (lambda: numbered((1, 1, 1)).t(), r"t\(\): expected at most 2 dimensions"),
+        (lambda: numbered((3,)).tril(), "tril: expected a tensor of at least 2 dimensions"),
+        (lambda: numbered((3,)).triu(), "triu: expected a tensor of at least 2 dimensions"),
+        (lambda: x.reshape(-1, -1), "reshape: cannot infer the -1"),
+        (lambda: x.reshape(3, -1), "reshape: cannot infer the -1"),
+        (lambda: x.reshape(-1, 0), "reshape: cannot infer the -1"),
+        (lambda: x.reshape(7), r"reshape: a tensor of shape \(4, 2\) \(8 elements\) does not fit shape \(7,\)"),
+        (lambda: x.reshape(-2, -4), "reshape: a tensor of shape"),
+        (lambda: x.expand(4, 3), "expand: a tensor of shape"),
+        (lambda: x.expand(2), "expand: a tensor of shape"),
+        (lambda: numbered((1,)).expand(-2), "expand: a tensor of shape"),
+        (lambda: numbered((1,)).expand(-1, 1), "expand: a tensor of shape"),
+        (lambda: x.sum_to_size(4, 3), "sum_to_size: shape"),
+        (lambda: x.sum_to_size(1, 4, 2), "sum_to_size: shape"),
+        (lambda: tinycnn.cat([x, numbered((4, 3))]), "cat: sizes other than along dim 0 must be equal"),
+        (lambda: tinycnn.cat([numbered(()), numbered(())]), "cat: tensor 0 has no dimension to join along"),
+        (lambda: tinycnn.stack([x, numbered((4, 1))]), "stack: expected equal shapes"),
+        (lambda: tinycnn.cat([]), "cat: expected at least one tensor, got none"),
+    ]:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            call()

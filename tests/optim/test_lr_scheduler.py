@@ -468,6 +468,80 @@ def test_bad_arguments(name, options, error, message):
     assert optimizer.state_dict() == before
 
 
+# The other side of each limit: the learning rates of the first two epochs, of a group that begins with 0.5.
+ACCEPTED = [
+    ("StepLR", {"step_size": 1, "gamma": 0}, [0.5, 0.0]),
+    ("StepLR", {"step_size": 1}, [0.5, 0.05]),
+    ("MultiStepLR", {"milestones": [0], "gamma": 0.5}, [0.25, 0.25]),
+    ("MultiStepLR", {"milestones": [1, 1]}, [0.5, 0.005]),
+    ("MultiStepLR", {"milestones": ()}, [0.5, 0.5]),
+    ("ExponentialLR", {"gamma": 0}, [0.5, 0.0]),
+    ("LinearLR", {"start_factor": 1, "end_factor": 0, "total_iters": 1}, [0.5, 0.0]),
+    ("LinearLR", {"start_factor": 0.5, "end_factor": 1, "total_iters": 2}, [0.25, 0.375]),
+    ("CosineAnnealingLR", {"T_max": 1, "eta_min": 0}, [0.5, 0.0]),
+    ("CosineAnnealingLR", {"T_max": 1, "eta_min": 0.25}, [0.5, 0.25]),
+    ("LambdaLR", {"lr_lambda": lambda epoch: 3.0 + epoch}, [1.5, 2.0]),
+    ("OneCycleLR", {"max_lr": 0, "total_steps": 2}, [0.0, 0.0]),
+    ("OneCycleLR", {"max_lr": 1, "epochs": 1, "steps_per_epoch": 2, "pct_start": 0.5, "div_factor": 4,
+                    "final_div_factor": 5, "base_momentum": 0, "anneal_strategy": "linear"}, [1.0, 0.05]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, options, expected", ACCEPTED)
+def test_limits_of_arguments(name, options, expected):
+    optimizer = sgd(0.5)
+    scheduler = getattr(lr_scheduler, name)(optimizer, **options)
+    rates = lrs(optimizer)
+    scheduler.step()
+    np.testing.assert_allclose(rates + lrs(optimizer), expected, atol=1e-12)
+
+
+def test_a_plateau_at_the_limits_of_its_arguments():
+    limits = {"factor": 0, "patience": 0, "threshold": 0, "cooldown": 0, "min_lr": 0, "eps": 0}
+    optimizer = sgd(0.5)
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, **limits)
+    for metric, lr in [(1.0, 0.5), (0.999, 0.5), (0.999, 0.0)]:
+        scheduler.step(metric)
+        assert lrs(optimizer) == [lr]
+
+
+RESUMED = {
+    "StepLR": {"step_size": 2},
+    "MultiStepLR": {"milestones": [1, 4]},
+    "ExponentialLR": {"gamma": 0.5},
+    "LinearLR": {"total_iters": 6},
+    "CosineAnnealingLR": {"T_max": 9},
+    "LambdaLR": {"lr_lambda": lambda epoch: 1 / (2 + epoch)},
+    "OneCycleLR": {"max_lr": 1.0, "total_steps": 9},
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_every_scheduler_resumes_with_last_epoch(name):
+    optimizer, twin = sgd(0.5), sgd(0.5)
+    scheduler = getattr(lr_scheduler, name)(optimizer, **RESUMED[name])
+    getattr(lr_scheduler, name)(twin, **RESUMED[name])
+    for epoch in range(5):
+        resumed = getattr(lr_scheduler, name)(twin, **RESUMED[name], last_epoch=epoch - 1)
+        assert resumed.last_epoch == scheduler.last_epoch == epoch
+        assert lrs(twin) == lrs(optimizer) == resumed.get_last_lr()
+        scheduler.step()
+
+
+def test_a_sequence_resumes_with_last_epoch():
+    def sequence(optimizer, **options):
+        parts = [lr_scheduler.StepLR(optimizer, 2, 0.5), lr_scheduler.ExponentialLR(optimizer, 0.5)]
+        return lr_scheduler.SequentialLR(optimizer, parts, [3], **options)
+
+    optimizer, twin = sgd(0.5), sgd(0.5)
+    scheduler = sequence(optimizer)
+    sequence(twin)
+    for epoch in range(6):
+        assert sequence(twin, last_epoch=epoch - 1).last_epoch == scheduler.last_epoch
+        assert lrs(twin) == lrs(optimizer)
+        scheduler.step()
+
+
 @pytest.mark.parametrize("name", [*SCHEDULERS, "ExponentialLR"])
 def test_not_an_optimizer(name):
     arguments = {
