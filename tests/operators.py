@@ -578,12 +578,12 @@ case("argsort/ties", lambda lib, x: [x.argsort(stable=True) if lib.__name__ == "
      ties(9), differentiable=False)  # fmt: skip
 case("topk/default", lambda lib, x: x.topk(2), distinct(3, 4))
 case("topk/all", lambda lib, x: x.topk(4), distinct(3, 4))
-case("split/one_by_one", lambda lib, x: x.split(1), normal(3, 2))
-case("split/larger", lambda lib, x: x.split(9, -1), normal(3, 2))
-case("chunk/default", lambda lib, x: [*x.chunk(1), *x.chunk(2), *x.chunk(9)], normal(5, 2))
-case("flatten/of_one_dim", lambda lib, x: [x.flatten(1, 1), x.flatten(-2), x.flatten(0, 1)], normal(2, 3, 4))
-case("unflatten/negative", lambda lib, x: x.unflatten(-2, (3, 2)), normal(2, 6, 2))
-case("transpose/both_ends", lambda lib, x: [x.transpose(-3, 2), x.transpose(1, 1)], normal(2, 3, 4))
+case("split/one_by_one", lambda lib, x: x.split(1), normal(3, 2), view=True)
+case("split/larger", lambda lib, x: x.split(9, -1), normal(3, 2), view=True)
+case("chunk/default", lambda lib, x: [*x.chunk(1), *x.chunk(2), *x.chunk(9)], normal(5, 2), view=True)
+case("flatten/of_one_dim", lambda lib, x: [x.flatten(1, 1), x.flatten(-2), x.flatten(0, 1)], normal(2, 3, 4), view=True)
+case("unflatten/negative", lambda lib, x: x.unflatten(-2, (3, 2)), normal(2, 6, 2), view=True)
+case("transpose/both_ends", lambda lib, x: [x.transpose(-3, 2), x.transpose(1, 1)], normal(2, 3, 4), view=True)
 case("triangles/default", lambda lib, x: [x.tril(), lib.triu(x), x.tril(-3), x.triu(4), x.tril(9)], normal(3, 4))
 
 # Arguments that no row above gives.
