@@ -88,6 +88,7 @@ def full(
     fill_value = _number("full", "fill_value", fill_value)
     if dtype is None and isinstance(fill_value, int):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
+    fill_value = dtypes.fitted("full", "fill_value", fill_value, dtypes.as_dtype(dtype))
     return _made("full", (_shape("full", (size,)), fill_value), dtype, device, requires_grad)
 
 
@@ -96,6 +97,7 @@ def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *valu
     like = array_of(function, x)
     check_flag(function, "requires_grad", requires_grad)
     dtype = like.dtype if dtype is None else dtypes.as_dtype(dtype)
+    value = tuple(dtypes.fitted(function, "fill_value", number, dtype) for number in value)
     with backend.current(like):
         array = getattr(backend.array_module(like), function)(like, *value, dtype=dtype)
     return wrap(array).requires_grad_(requires_grad)

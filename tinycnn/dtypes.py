@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tinycnn.backend import Array
-from tinycnn.checks import shortened
+from tinycnn.checks import LARGEST, check_number, shortened
 
 # What a dtype may be given as: None stands for a default, or for the dtype of the data.
 DTypeLike: TypeAlias = np.dtype | type | str | None
@@ -85,3 +85,24 @@ def limits(dtype: np.dtype) -> tuple[float, float]:
         return 0, 1
     info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     return info.min, info.max
+
+
+def wrapped(number: int, dtype: np.dtype) -> int:
+    """A Python int as integers of `dtype` hold it, wrapped round as in torch: −1 is 255 for uint8."""
+    if dtype.kind not in "iu" or abs(number) > LARGEST:
+        return number
+    least, largest = limits(dtype)
+    return (number - least) % (largest - least + 1) + least  # type: ignore[return-value]  # ints
+
+
+def fitted(owner: str, name: str, number: float, dtype: np.dtype) -> float:
+    """A number to be put among elements of `dtype`: for integers cut to one, and a negative one wrapped round if they
+    have no sign, as in torch. TypeError for what is no number, ValueError for one out of range."""
+    if not isinstance(number, (bool, np.bool_)):
+        check_number(owner, name, number)
+    if dtype.kind not in "iu":
+        return number
+    least, largest = limits(dtype)
+    if not (-largest if isinstance(number, int) and least == 0 else least) <= number <= largest:
+        raise ValueError(f"{owner}: expected {name} from {least} to {largest} for {dtype}, got {shortened(number)}")
+    return wrapped(int(number), dtype)

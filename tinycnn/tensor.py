@@ -245,10 +245,12 @@ class Tensor:
             backend.one_device(name, [self._array, array])
         elif isinstance(value, (np.ndarray, list, tuple)):
             array = backend.to_device(_numbers(name, value), self.device)
-        elif not isinstance(value, (bool, int, float, np.number, np.bool_)) and not backend.is_gpu_array(value):
-            raise TypeError(f"{name}: cannot assign {shortened(value)} to elements of a tensor")
+        elif not backend.is_gpu_array(value):
+            array = dtypes.fitted(name, "a value", value, self.dtype)
         if not backend.is_writeable(self._array):
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
+        if not index and getattr(array, "ndim", 0) > self.ndim:
+            raise ValueError(f"a change in place keeps the shape {self.shape}, but the result has shape {array.shape}")
         if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
             array = array.reshape(())  # one number goes anywhere, also into a single element
         *first, last = index or (...,)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from tinycnn import backend
-from tinycnn.autograd import wrap
+from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_flag
 from tinycnn.nn.arguments import check_probability
 from tinycnn.nn.module import Module
@@ -19,8 +19,7 @@ __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""
     check_probability(p, "dropout")
-    _check("dropout", input, training)
-    if not training or p == 0:
+    if _is_identity("dropout", input, p, training):
         return input
     return input * wrap(_keep_mask(input._array, p))
 
@@ -43,19 +42,22 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool) -> Tensor:
     check_probability(p, name)
-    _check(name, input, training)
+    array_of(name, input)
     if input.ndim not in (dims + 1, dims + 2):
         raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
-    if not training or p == 0:
+    if _is_identity(name, input, p, training):
         return input
     xp = backend.module_of(input.device)
     channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
     return input * wrap(_keep_mask(channels, p))
 
 
-def _check(name: str, input: Tensor, training: bool) -> None:
-    check_floating(name, input)
+def _is_identity(name: str, input: Tensor, p: float, training: bool) -> bool:
+    """Whether nothing is to be dropped; refuses integers where some elements are, and the others grow."""
     check_flag(name, "training", training)
+    if array_of(name, input).dtype.kind != "f" and training and 0 < p < 1:
+        check_floating(name, input)
+    return not training or p == 0
 
 
 def _keep_mask(x: backend.Array, p: float) -> backend.Array:

@@ -12,6 +12,7 @@ from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_choice, check_int, check_not_negative, check_share
+from tinycnn.dtypes import promote
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
@@ -105,11 +106,13 @@ def cross_entropy(
         _check_target(name, input, target)
         if weight is not None and weight.requires_grad:
             raise RuntimeError(f"{name}: the weight gets no gradient with class indices: pass weight.detach()")
+        if classes == 0:
+            return nll_loss(input, target, ignore_index=ignore_index, reduction=reduction, name=name)
         if weight is not None and weight.dtype != input.dtype:
             weight = weight.to(input.dtype)
         return CrossEntropy(ignore_index, label_smoothing, reduction, class_dim, name)(input, target, weight)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
+        target = target * (1 - label_smoothing) + label_smoothing / max(classes, 1)
     per_class = target * widened(input).log_softmax(class_dim)
     if weight is not None:
         per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
@@ -129,6 +132,8 @@ def nll_loss(
         _check_weight(name, input, input.shape[class_dim], weight)
     wrong = backend.kernels(classes).wrong_class(classes, input.shape[class_dim], ignore_index)
     _refuse_class(wrong, name, input.shape, class_dim)
+    if input.shape[class_dim] == 0:  # all are ignored
+        return _reduced(input.sum(class_dim), reduction)
     xp = backend.array_module(classes)
     with backend.current(classes):
         counts = classes != ignore_index
@@ -206,7 +211,7 @@ def smooth_l1_loss(
 
 class BinaryCrossEntropy(Function):
     """−(t log p + (1 − t) log(1 − p)), the logarithms at least −100. Backward: u (p − t) / (p (1 − p)), whose divisor
-    is at least 1e-12, as in torch: p = 0 and p = 1 stay finite."""
+    is at least 1e-12, as in torch: p = 0 and p = 1 stay finite. For t: u (log(1 − p) − log p), which does not."""
 
     saves_inputs = True
     elementwise = True
@@ -284,14 +289,15 @@ def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
     _check_input(name, input, target, reduction, least_dims=0)
     if input.shape != target.shape:
         raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
-    return widened(input) - (target.to(input.dtype) if target.dtype.kind == "b" else target)
+    dtype = promote(input.dtype, target.dtype)
+    return widened(input.to(dtype)) - widened(target.to(dtype))
 
 
 def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least_dims: int = 1) -> None:
     if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
         refuse_others(name, input=input, target=target)
     x = input._array
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" and (least_dims or target._array.dtype.kind != "f"):
         raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
     if x.ndim < least_dims:
         raise ValueError(f"{name}: expected input (N, C), (N, C, *) or (C), got a tensor without dimensions")

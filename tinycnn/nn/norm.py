@@ -81,7 +81,9 @@ def batch_norm(
         raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
     if training:
         count = input.numel() // max(channels, 1)
-        if count <= 1:
+        if count == 0:
+            return narrowed(_affine(widened(input), weight, bias), input)
+        if count == 1:
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
         normalize = Normalize((0, *range(2, input.ndim)), eps)
         y = normalize(widened(input))
@@ -157,12 +159,12 @@ def instance_norm(
     Running statistics, if given, move towards the mean over the batch of each sample's, and take their place where
     `use_input_stats` is False. Source: Ulyanov et al., "Instance Normalization", 2016.
     """
-    if not isinstance(input, Tensor) or input.ndim < 3:
-        got = input.shape if isinstance(input, Tensor) else type(input).__name__
-        raise ValueError(f"instance_norm: expected input (N, C, *) with at least one spatial dimension, got {got}")
     check_flag("instance_norm", "use_input_stats", use_input_stats)
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps, name="instance_norm")
+    if not isinstance(input, Tensor) or input.ndim < 3:
+        got = input.shape if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"instance_norm: expected input (N, C, *) with at least one spatial dimension, got {got}")
     count = math.prod(input.shape[2:])
     if count <= 1:
         raise ValueError(f"instance_norm: expected more than 1 spatial element when training, got input {input.shape}")
@@ -209,8 +211,7 @@ def _update_running(mean: Tensor | None, var: Tensor | None, new_mean: Any, new_
     """Moves the running statistics, in place, towards those of a batch."""
     for running, new in ((mean, new_mean), (var, new_var)):
         if running is not None:
-            running._array[...] = (1 - momentum) * running._array + momentum * new
-            running._changed_in_place()
+            running._assign("running statistics", wrap((1 - momentum) * running._array + momentum * new))
 
 
 # --- layers -------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ Operand: TypeAlias = "Tensor | np.ndarray | np.generic | float"  # a bool or an 
 
 def operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Two operands of one dtype. A Python number stays one, and so does a boolean: NumPy promotes these as torch
-    does, to the dtype of the other operand."""
+    does, to the dtype of the other operand, in which an int is then wrapped round."""
     Tensor = autograd.Tensor
     if isinstance(a, Tensor):
         x = a._array.dtype
@@ -43,7 +43,7 @@ def operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
         if isinstance(b, float):
             return a if x.kind == "f" else as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
         if isinstance(b, int):
-            return a, b
+            return a, b if 0 <= b < 128 else dtypes.wrapped(b, x)
         return operands(name, a, constant(name, b, a.device))
     if isinstance(b, Tensor):
         b, a = operands(name, b, a)
@@ -76,11 +76,14 @@ def narrowed(y: Tensor, *operands: Any) -> Tensor:
     return y.half() if y._array.dtype == dtypes.float32 and set(of) == {dtypes.float16} else y
 
 
-def _check_not_boolean(name: str, remedy: str, a: Any, b: Any = None) -> None:
-    """Booleans have no negative and no difference (NumPy and torch agree)."""
+_KINDS = {bool: "b", int: "i", float: "f"}
+
+
+def _kinds(*operands: Any) -> list[str]:
+    """The kind of each operand, "f", "i", "u" or "b" as that of a dtype; "" of what is no operand."""
     Tensor = autograd.Tensor
-    if (isinstance(a, Tensor) and a._array.dtype.kind == "b") or (isinstance(b, Tensor) and b._array.dtype.kind == "b"):
-        raise TypeError(f"{name}: not defined for boolean tensors; {remedy}")
+    arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
+    return [x.dtype.kind if hasattr(x, "dtype") else _KINDS.get(type(x), "") for x in arrays]
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------
@@ -204,24 +207,33 @@ class Neg(Function):
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input + alpha · other, element by element."""
     if alpha.__class__ is not int or alpha != 1:
-        other = _times("add", other, alpha)
+        input, other = _scaled("add", input, other, alpha)
     return Add()(*operands("add", input, other))
 
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input − alpha · other, element by element. TypeError for booleans."""
-    _check_not_boolean("sub", "use a ^ b", input, other)
+    if "b" in _kinds(input, other):
+        raise TypeError("sub: not defined for boolean tensors and True or False; use a ^ b")
     if alpha.__class__ is not int or alpha != 1:
-        other = _times("sub", other, alpha)
+        input, other = _scaled("sub", input, other, alpha)
     return Sub()(*operands("sub", input, other))
 
 
-def _times(name: str, other: Operand, alpha: float) -> Operand:
-    """other · alpha; what is no operand is left for the operator to refuse."""
+def _scaled(name: str, a: Any, b: Any, alpha: float) -> tuple[Any, Any]:
+    """The operands, the second times `alpha`, which does not change their common dtype."""
     check_number(name, "alpha", alpha)
-    if isinstance(other, int):
-        check_number(name, "other", other)
-    return mul(other, alpha) if isinstance(other, (autograd.Tensor, np.ndarray, np.generic, int, float)) else other
+    if isinstance(b, int) and not isinstance(b, bool):
+        check_number(name, "other", b)
+    a, b = operands(name, a, b)
+    kinds = _kinds(a, b)
+    if isinstance(alpha, float) and "f" not in kinds:
+        raise TypeError(f"{name}: expected alpha as an int for integers and booleans, got {alpha}")
+    if kinds == ["b", "b"]:
+        return a, b & bool(alpha)
+    if isinstance(a, autograd.Tensor) and isinstance(b, autograd.Tensor):
+        b = b.to(dtypes.result_type(a._array, b._array))  # a boolean may be another yet
+    return a, b * alpha
 
 
 def mul(input: Operand, other: Operand) -> Tensor:
@@ -231,10 +243,11 @@ def mul(input: Operand, other: Operand) -> Tensor:
 
 def div(input: Operand, other: Operand) -> Tensor:
     """input / other, element by element; integers become floating point first."""
-    a, b = operands("div", input, other)
+    a: Any = input
+    b: Any = other
     if not any(isinstance(x, autograd.Tensor) and x._array.dtype.kind == "f" for x in (a, b)):
-        a, b = [as_float(x) for x in (a, b)]
-    return Div()(a, b)
+        a, b = as_float(a), as_float(b)
+    return Div()(*operands("div", a, b))
 
 
 def floor_divide(input: Operand, other: Operand) -> Tensor:
@@ -253,25 +266,38 @@ def remainder(input: Operand, other: Operand) -> Tensor:
 
 
 def _whole_division(name: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """The operands, after refusing booleans and a division of integers by zero."""
-    _check_not_boolean(name, "convert them to integers", a, b)
+    """The operands, after refusing two booleans and a division of integers by zero."""
     a, b = operands(name, a, b)
-    floating = any(getattr(x, "dtype", np.dtype(type(x))).kind == "f" for x in (a, b))
-    if not floating and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # for tensors on a GPU, this waits
+    kinds = _kinds(a, b)
+    if kinds == ["b", "b"]:
+        raise TypeError(f"{name}: not defined for booleans; convert one of them")
+    if "f" not in kinds and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
         raise ZeroDivisionError(f"{name}: division of integers by zero")
     return a, b
 
 
 def pow(input: Operand, exponent: Operand) -> Tensor:
-    """input^exponent, element by element."""
-    if type(exponent) is int and isinstance(input, autograd.Tensor) and input.dtype == dtypes.bool_:
-        input = input.to(dtypes.int64)  # NumPy has int8
-    return Pow()(*operands("pow", input, exponent))
+    """input^exponent, element by element; of integers an integer, cut to one where exponents in a Tensor are negative.
+
+    ValueError for integers and a negative number as exponent.
+    """
+    if isinstance(exponent, int) and exponent < 0 and _kinds(input) != ["f"]:
+        raise ValueError(f"pow: expected an exponent of at least 0 for integers, got {exponent}; use .float()")
+    a, b = operands("pow", input, exponent)
+    kinds = _kinds(a, b)
+    if kinds == ["b", "b"]:
+        return (b == 0) | a  # NumPy has int8
+    if kinds == ["b", "i"] and isinstance(b, int):
+        a = a.to(dtypes.int64)  # NumPy has int8
+    if "f" in kinds or kinds[1] != "i" or isinstance(b, int):
+        return Pow()(a, b)
+    return Pow()(a, b.abs()).masked_fill((b < 0) & (a != 1) & (a != -1), 0)
 
 
 def neg(input: Tensor) -> Tensor:
     """−input, element by element. TypeError for booleans."""
-    _check_not_boolean("neg", "use ~x", input)
+    if _kinds(input) == ["b"]:
+        raise TypeError("neg: not defined for boolean tensors; use ~x")
     return Neg()(input)
 
 

@@ -40,7 +40,7 @@ class MatMul(Function):
 class Linear(Function):
     """y = x wᵀ + b: x (n, k), w (m, k), b (m) or absent."""
 
-    saves_inputs = True
+    saves_inputs = (0, 1)
     in_float32 = True
 
     def __init__(self, precision: str):

@@ -282,15 +282,19 @@ def _extremum_of(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor
 
 
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements over `dim` (an int, several, or None for all) are true, that is not 0."""
-    dims = normalize_dims(dim, input, "all", False, keepdim)
-    return wrap(kernels(input._array).reduced("all", input._array, dims, keepdim))
+    """Whether all elements over `dim` (an int, several, or None for all) are true, that is not 0: of uint8 a uint8."""
+    return _truth("all", input, dim, keepdim)
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element over `dim` (an int, several, or None for all) is true, that is not 0."""
-    dims = normalize_dims(dim, input, "any", False, keepdim)
-    return wrap(kernels(input._array).reduced("any", input._array, dims, keepdim))
+    """Whether any element over `dim` (an int, several, or None for all) is true, that is not 0: of uint8 a uint8."""
+    return _truth("any", input, dim, keepdim)
+
+
+def _truth(method: str, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+    dims = normalize_dims(dim, x, method, False, keepdim)
+    result = wrap(kernels(x._array).reduced(method, x._array, dims, keepdim))
+    return result.to(x.dtype) if x.dtype == np.uint8 else result
 
 
 # --- softmax ----------------------------------------------------------------------------------------------
@@ -348,11 +352,13 @@ def log_softmax(input: Tensor, dim: int) -> Tensor:
 
 
 def _along(operator: type[Softmax] | type[LogSoftmax], name: str, x: Tensor, dim: int) -> Tensor:
-    check_floating(name, x)
     dim = normalize_dim(dim, x, name)
+    if x.numel() == 0:
+        return x.clone()
+    check_floating(name, x)
     if x.ndim == 0:  # torch takes a single number for a vector of one element
         return operator(0)(x.unsqueeze(0)).squeeze(0)
-    return operator(dim)(x) if x.numel() else x.clone()
+    return operator(dim)(x)
 
 
 class LogSumExp(Function):

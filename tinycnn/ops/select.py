@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinycnn import autograd
+from tinycnn import autograd, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast
 from tinycnn.backend import Array
-from tinycnn.checks import check_int, check_number, is_int, shortened
-from tinycnn.ops.arithmetic import Operand, as_float, constant, operands
+from tinycnn.ops.arithmetic import Operand, constant, operands
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -72,50 +70,47 @@ def _two_tensors(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
 
 
 class Clamp(Function):
+    """min(max(x, low), high), where a bound may be None."""
+
     saves_inputs = True
     elementwise = True
 
-    def __init__(self, low: float | None, high: float | None):
-        self.low, self.high = low, high
-
-    def forward(self, x: Array) -> Array:
-        if self.low is not None:
-            x = self.xp.maximum(x, self.low)
-        return x if self.high is None else self.xp.minimum(x, self.high)
+    def forward(self, x: Array, low: Any, high: Any) -> Array:
+        if low is not None:
+            x = self.xp.maximum(x, low)
+        return x if high is None else self.xp.minimum(x, high)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        (x,) = self.inputs
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
-        return where((x >= low) & (x <= high), grad_output, 0.0)
+        x, low, high = self.inputs
+        _, need_low, need_high = self.needs_input_grad
+        grad_low = grad_high = None
+        if need_low:
+            grad_low = where((x < low) if high is None else (x < low) & (low < high), grad_output, 0.0)
+        if need_high:
+            grad_high = where((x > high) if low is None else (x > high) | (high < low), grad_output, 0.0)
+        within: Any = (True if low is None else x >= low) & (True if high is None else x <= high)
+        return where(within, grad_output, 0.0), grad_low, grad_high
 
 
 def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor | None = None) -> Tensor:
-    """Each element limited to [min, max]; a bound that is None does not limit. Bounds may be Tensors that broadcast.
+    """Each element limited to [min, max], numbers or Tensors that broadcast; a bound that is None does not limit.
 
-    The gradient is passed on where min <= input <= max. ValueError without any bound.
+    The gradient is passed on where min <= input <= max, elsewhere to the bound. ValueError without any bound.
     """
-    if min is None and max is None:
-        raise ValueError("clamp: expected min, max or both, got neither")
     array_of("clamp", input)
-    min, max = _bound("min", min), _bound("max", max)
-    if isinstance(min, autograd.Tensor) or isinstance(max, autograd.Tensor):
-        check_broadcast("clamp", [input, min, max])
-        x = input
-        if min is not None:
-            x = where((x < min) | (min != min), min, x)  # a bound that is nan makes the result nan
-        return x if max is None else where((x > max) | (max != max), max, x)
-    if isinstance(min, float) or isinstance(max, float):
-        input = as_float(input)
-    return Clamp(min, max)(input)
+    given = [bound for bound in (min, max) if bound is not None]
+    if not given:
+        raise ValueError("clamp: expected min, max or both, got neither")
+    for bound in given:
+        input, _ = operands("clamp", input, bound)
+    return Clamp()(input, _bound("min", min, input), _bound("max", max, input))
 
 
-def _bound(name: str, value: Any) -> Any:
-    """A bound of `clamp`: a number as one of Python, which promotes no dtype."""
-    if value is None or isinstance(value, autograd.Tensor):
-        return value
-    check_number("clamp", name, value)
-    return int(value) if is_int(value) else float(value)
+def _bound(name: str, bound: Any, x: Tensor) -> Any:
+    """A bound of `clamp` for x, in its dtype."""
+    if bound is None or isinstance(bound, autograd.Tensor):
+        return None if bound is None else operands("clamp", x, bound)[1]
+    return dtypes.fitted("clamp", name, bound, x.dtype)
 
 
 class Where(Function):
@@ -151,18 +146,18 @@ def _where(name: str, condition: Tensor, a: Any, b: Any) -> Tensor:
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
-    """`value`, a single number, where the boolean `mask` is true; `input` elsewhere. The dtype is that of `input`."""
+    """`value`, a single number, where the boolean `mask` is true; `input` elsewhere. The dtype is that of `input`.
+
+    Integers get the whole part of `value`; ValueError if it is out of their range.
+    """
     if getattr(value, "ndim", 0) > 0:
         shape = tuple(value.shape)  # type: ignore[union-attr]
         raise ValueError(f"masked_fill: expected a single number as value, got shape {shape}")
     array_of("masked_fill", input)
     _check_mask("masked_fill", "mask", mask)
-    if is_int(value):
-        check_int("masked_fill", "value", value)
-    result = _where("masked_fill", mask, value, input)
-    if result.dtype != input.dtype:
-        raise TypeError(f"masked_fill: {shortened(value)} is no value for a tensor of dtype {input.dtype}")
-    return result
+    if not isinstance(value, autograd.Tensor):
+        value = dtypes.fitted("masked_fill", "value", value, input.dtype)
+    return _where("masked_fill", mask, value, input).to(input.dtype)
 
 
 def _check_mask(name: str, argument: str, mask: Any) -> None:

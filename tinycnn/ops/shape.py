@@ -185,7 +185,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     if not isinstance(sizes, (tuple, list)) or not sizes:
         raise TypeError(f"unflatten: expected sizes as a sequence of ints, got {shortened(sizes)}")
     shape = input._array.shape
-    return _reshaped("unflatten", input, (*shape[:dim], *sizes_of((sizes,), "unflatten"), *shape[dim + 1 :]))
+    split = _inferred(sizes_of((sizes,), "unflatten"), shape[dim : dim + 1], "unflatten")
+    return Reshape((*shape[:dim], *split, *shape[dim + 1 :]))(input)
 
 
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
@@ -320,7 +321,7 @@ def sum_to_size(input: Tensor, *sizes: Sizes) -> Tensor:
     """Sums over the dimensions along which `sizes` would be broadcast to this shape: the adjoint of `expand`."""
     ndim_of(input, "sum_to_size")
     shape = sizes_of(sizes, "sum_to_size")
-    if shape == input._array.shape:
+    if shape and shape == input._array.shape:
         return input
     dims = repeated_dims(shape, input._array.shape)
     if dims is None:
@@ -457,10 +458,10 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` pieces of equal size along `dim` (the last may be smaller): views."""
+    """At most `chunks` pieces of equal size along `dim` (the last may be smaller), just as many of size 0: views."""
     check_positive("chunk", "chunks", chunks)
     dim = normalize_dim(dim, input, "chunk")
     if input._array.ndim == 0:
         raise ValueError("chunk: expected a tensor of at least 1 dimension, got one without dimensions")
     size = input._array.shape[dim]
-    return split(input, max(-(-size // chunks), 1), dim)
+    return split(input, -(-size // chunks) if size else [0] * chunks, dim)
