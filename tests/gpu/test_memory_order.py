@@ -9,6 +9,7 @@ from tests.layouts import LAYOUTS, batch_innermost
 from tinycnn import autograd
 from tinycnn.autograd import wrap
 from tinycnn.grad_mode import thread_mode
+from tinycnn.nn import functional as F
 
 pytestmark = pytest.mark.gpu
 
@@ -24,6 +25,7 @@ ONE = {  # with operators that are made of others in between
     "number on the left": lambda x: [1 + x, 1 - x, 2 * x, 2 / x, 2**x, 2 % x, 2 // x, x > 0],
     "activations": lambda x: [getattr(tinycnn.nn, name)()(x) for name in ("ELU", "GELU", "Hardswish", "LeakyReLU",
                               "LogSigmoid", "SiLU", "Softplus")],
+    "binary cross-entropy": lambda x: F.binary_cross_entropy(x.sigmoid(), x.tanh(), reduction="none"),
     "along channels": lambda x: [x.softmax(1), x.log_softmax(1)],
     "like": lambda x: [tinycnn.zeros_like(x), tinycnn.ones_like(x)],
 }  # fmt: skip

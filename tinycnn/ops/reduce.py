@@ -41,8 +41,7 @@ class Sum(Function):
         return self.kernels.reduced("sum", x, self.dims, self.keepdim)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        shape = self.input_shape()
-        return Expand(shape)(keep_dims(grad_output, self.dims, self.keepdim, len(shape)))
+        return _spread(grad_output, self.dims, self.keepdim, self.input_shape())
 
 
 class Mean(Function):
@@ -58,9 +57,14 @@ class Mean(Function):
         return self.kernels.reduced("mean", x, self.dims, self.keepdim)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        shape = self.input_shape()
-        g = keep_dims(grad_output, self.dims, self.keepdim, len(shape))
-        return Expand(shape)(g * (1.0 / self.count if self.count else math.nan))
+        g = grad_output * (1.0 / self.count if self.count else math.nan)
+        return _spread(g, self.dims, self.keepdim, self.input_shape())
+
+
+def _spread(g: Tensor, dims: tuple[int, ...], keepdim: bool, shape: tuple[int, ...]) -> Tensor:
+    """The gradient `g` of a sum over `dims`, for each element of an input of `shape`."""
+    g = keep_dims(g, dims, keepdim, len(shape))
+    return g if g._array.shape == shape else Expand(shape)(g)
 
 
 def keep_dims(x: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Tensor:
