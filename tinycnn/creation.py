@@ -196,10 +196,9 @@ def randint(
 
     ValueError unless low < high and `dtype` holds them.
     """
-    if high is None or isinstance(high, Sequence):
+    if high is None or (isinstance(high, (tuple, list)) and size == ()):
         low, high, size = 0, low, size if high is None else high
-    check_int("randint", "low", low)
-    check_int("randint", "high", high)
+    low, high = int(check_int("randint", "low", low)), int(check_int("randint", "high", high))  # type: ignore[arg-type]
     if low >= high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
     found = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)

@@ -371,8 +371,8 @@ class Tensor:
                 dtype, device = target.dtype, target.device
             elif isinstance(target, backend.Device) or _names_device(target):
                 device = target
-            else:
-                dtype = target
+            elif target is not None:
+                dtype = dtypes.as_dtype(target)
         result = self
         if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.dtype:
             result = copy.Cast(dtype)(result)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinycnn import creation
 from tinycnn.autograd import no_grad
-from tinycnn.checks import is_int, shortened
+from tinycnn.checks import LARGEST, is_int, shortened
 from tinycnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinycnn.nn.linear import Linear
 from tinycnn.nn.module import Module
@@ -76,6 +76,8 @@ def summary(model: Module, input_size: Sequence[int] | Sequence[Sequence[int]], 
     shapes = [tuple(shape) for shape in given]
     if not all(is_int(size) and size >= 0 for shape in shapes for size in shape):
         raise ValueError(f"summary: expected input_size as a shape, or several, got {shortened(input_size)}")
+    if any(math.prod(shape) > LARGEST for shape in shapes):
+        raise ValueError(f"summary: input_size {shortened(input_size)} is too large")
     like = next(model.parameters(), None)
     make: dict[str, Any] = {} if like is None else {"dtype": like.dtype, "device": like.device}
     rows: list[LayerSummary] = []

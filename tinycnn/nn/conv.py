@@ -282,6 +282,10 @@ def fold(
 def _unfold_window(
     name: str, input_size: Shape, kernel_size: Size, dilation: Size, padding: Size, stride: Size
 ) -> windows.Window:
+    options = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
+    for argument, given in options.items():
+        if isinstance(given, (tuple, list)) and len(given) == 1:
+            raise ValueError(f"{name}: expected {argument} as one int or 2, got 1: {given}")
     pads = tuple((p, p) for p in sizes(padding, 2, name, "padding", least=0))
     window = windows.Window(
         input_size, sizes(kernel_size, 2, name, "kernel_size"), sizes(stride, 2, name, "stride"), pads,

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.checks import check_choice, check_not_negative, check_number, check_positive, check_share
+from tinycnn.checks import Number, check_choice, check_not_negative, check_number, check_positive, check_share
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.tensor import Tensor
 
+check_gain = Number(at_least=0, below=math.inf)
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
 
 
@@ -25,7 +26,7 @@ def _gain(name: str, nonlinearity: str, param: float | None) -> float:
         check_choice(name, "nonlinearity", nonlinearity, (*_GAINS, "leaky_relu"))
     if nonlinearity != "leaky_relu":
         return _GAINS.get(nonlinearity, 1.0)
-    slope = 0.01 if param is None else check_number(name, "the slope of leaky_relu", param)
+    slope = 0.01 if param is None else Number(above=-math.inf)(name, "the slope of leaky_relu", param)
     return math.sqrt(2 / (1 + slope**2))
 
 
@@ -48,7 +49,8 @@ def _check(name: str, tensor: Tensor, is_drawn: bool = True, **numbers: float) -
     if is_drawn and tensor.dtype.kind != "f":
         raise TypeError(f"{name}: expected a floating-point tensor, got {tensor.dtype}")
     for argument, number in numbers.items():
-        (check_not_negative if argument in ("std", "gain") else check_number)(name, argument, number)
+        check = {"std": check_not_negative, "gain": check_gain}.get(argument, check_number)
+        check(name, argument, number)
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
@@ -65,8 +67,8 @@ def _generator(tensor: Tensor) -> Any:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform on [a, b)."""
     _check("uniform_", tensor, a=a, b=b)
-    if not a <= b:
-        raise ValueError(f"uniform_: expected a of at most b, got a={a} and b={b}")
+    if not (a <= b and math.isfinite(b - a)):
+        raise ValueError(f"uniform_: expected finite a and b, a of at most b, got a={a} and b={b}")
     return _uniform(tensor, a, b)
 
 
@@ -149,7 +151,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     _check("trunc_normal_", tensor, mean=mean, std=std, a=a, b=b)
     if not a < b:
         raise ValueError(f"trunc_normal_: expected a < b, got a={a} and b={b}")
-    if not (math.isfinite(std) and a - 3 * std < mean < b + 3 * std):
+    if not (0 < std < math.inf and a - 3 * std < mean < b + 3 * std):
         raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
     xp, generator, drawn_as = backend.module_of(tensor.device), _generator(tensor), _drawn_as(tensor)
 

@@ -11,7 +11,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_choice, check_int, check_not_negative, check_share
+from tinycnn.checks import LARGEST, check_choice, check_int, check_not_negative, check_share
 from tinycnn.dtypes import promote
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
@@ -95,7 +95,7 @@ def cross_entropy(
     _check_input(name, input, target, reduction)
     if label_smoothing.__class__ is not float or not 0 <= label_smoothing <= 1:
         check_share(name, "label_smoothing", label_smoothing)
-    if ignore_index.__class__ is not int:
+    if ignore_index.__class__ is not int or abs(ignore_index) > LARGEST:
         check_int(name, "ignore_index", ignore_index)
     shape = input._array.shape
     class_dim = 0 if len(shape) == 1 else 1

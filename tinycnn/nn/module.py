@@ -323,7 +323,7 @@ class Module:
             if target is None or (isinstance(target, (backend.Device, str)) and target not in _FLOATS):
                 device = target
             else:
-                dtype = target
+                dtype = dtypes.as_dtype(target)
         if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind != "f":
             raise TypeError(f"{type(self).__name__}.to: expected a floating-point dtype, got {dtype}")
         if device is not None:

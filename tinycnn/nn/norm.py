@@ -166,6 +166,8 @@ def instance_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"instance_norm: expected input (N, C, *) with at least one spatial dimension, got {got}")
     count = math.prod(input.shape[2:])
+    if 0 in input.shape:
+        raise ValueError(f"instance_norm: expected an input with no empty dimension, got {input.shape}")
     if count <= 1:
         raise ValueError(f"instance_norm: expected more than 1 spatial element when training, got input {input.shape}")
     statistics = {"running_mean": running_mean, "running_var": running_var}

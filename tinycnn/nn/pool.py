@@ -22,7 +22,7 @@ __all__ = [
     "MaxUnpool2d", "MaxUnpool3d",
 ]  # fmt: skip
 
-AdaptiveSize: TypeAlias = int | Sequence[int | None] | None  # None keeps the input's size
+AdaptiveSize: TypeAlias = int | Sequence[int | None]  # None keeps the input's size
 
 # --- max and average pooling: functions ---------------------------------------------------------------------
 
@@ -77,6 +77,11 @@ def _max_pool(
     if not return_indices:
         y = ops.max_pool(x, window)
         return y if batched else y.squeeze(0)
+    if window.misses_input:
+        raise ValueError(
+            f"{name}: a window of kernel size {window.kernel_size} with dilation {window.dilation} would lie wholly in "
+            f"the padding {window.padding} of input size {window.input_size}, where no element has an index"
+        )
     y, indices = ops.max_pool_with_indices(x, window)
     return (y, indices) if batched else (y.squeeze(0), indices.squeeze(0))
 
@@ -115,7 +120,8 @@ def max_pool2d(
         kernel_size, stride (default: kernel_size), dilation: positive ints, or one for each of H and W.
         padding: elements of −∞ added on both sides, at most half the kernel size.
         ceil_mode: round the output size up, so that the last window may reach beyond the padded input.
-        return_indices: return (values, indices) with the place of each maximum in the flattened H·W.
+        return_indices: return (values, indices) with the place of each maximum in the flattened H·W. ValueError if a
+            window lies wholly in the padding.
 
     The gradient goes to the first largest element of the window.
     """
@@ -218,7 +224,7 @@ def _max_unpool(
     pads = sizes(padding, dims, name, "padding", least=0)
     pooled = input.shape[-dims:]
     smallest = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(pooled, step, pads, kernel, strict=True))
-    size = smallest if output_size is None else _spatial(name, output_size, dims)
+    size = smallest if output_size is None else _spatial(name, output_size, dims, input.ndim)
     if any(abs(n - m) >= s for n, m, s in zip(size, smallest, step, strict=True)):
         raise ValueError(f"{name}: output_size {size} is not within stride {step} of {smallest}")
     if batched:
@@ -226,9 +232,9 @@ def _max_unpool(
     return ops.max_unpool(input.unsqueeze(0), indices.unsqueeze(0), size, name).squeeze(0)
 
 
-def _spatial(name: str, output_size: Any, dims: int) -> Shape:
+def _spatial(name: str, output_size: Any, dims: int, ndim: int) -> Shape:
     """The spatial size, given alone or as the end of a whole shape."""
-    if not isinstance(output_size, (tuple, list)) or len(output_size) not in (dims, dims + 1, dims + 2):
+    if not isinstance(output_size, (tuple, list)) or len(output_size) not in (dims, ndim):
         got = shortened(output_size)
         raise ValueError(f"{name}: expected output_size as {dims} sizes or as a whole shape, got {got}")
     return sizes(output_size[-dims:], dims, name, "output_size")
@@ -242,7 +248,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
 def adaptive_avg_pool2d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     """(N, C, H, W) to (N, C, *output_size): output i averages input ⌊i·H/OH⌋ to ⌈(i + 1)·H/OH⌉ − 1.
 
-    output_size: an int, or one for each of H and W; None keeps a size.
+    output_size: an int, or one for each of H and W, of which None keeps a size.
     """
     return _adaptive_avg_pool(2, "adaptive_avg_pool2d", input, output_size)
 
@@ -293,9 +299,10 @@ def _adaptive_size(dims: int, name: str, input: Tensor, output_size: Any) -> tup
     if 0 in input.shape[-dims - 1 :]:
         raise ValueError(f"{name}: expected an input with no empty dimension but N, got {input.shape}")
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
-    given = given * dims if len(given) == 1 else given
-    if len(given) == dims:
-        given = tuple(n if g is None else g for g, n in zip(given, input.shape[-dims:], strict=True))
+    if output_size is None or len(given) != dims:
+        got = shortened(output_size)
+        raise ValueError(f"{name}: expected output_size as an int or {dims}, each an int or None, got {got}")
+    given = tuple(n if g is None else g for g, n in zip(given, input.shape[-dims:], strict=True))
     return sizes(given, dims, name, "output_size"), batched
 
 

@@ -129,7 +129,7 @@ def var(
 
 
 def _var(name: str, input: Tensor, dim: Dims, unbiased: bool | None, keepdim: bool, correction: float) -> Tensor:
-    if isinstance(dim, bool):  # x.var(False): torch's short form, without dimensions
+    if isinstance(dim, bool) and unbiased is None:  # x.var(False): torch's short form, without dimensions
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = int(check_flag(name, "unbiased", unbiased))
@@ -241,6 +241,8 @@ def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool, name: str = "")
     array_of(name, x)
     axis = None if dim is None else normalize_dim(dim, x, name)
     check_flag(name, "keepdim", keepdim)
+    if x._array.dtype.kind == "b":
+        raise TypeError(f"{name}: not defined for booleans; convert them to integers")
     if (x.numel() if axis is None else math.prod(x.shape[axis : axis + 1])) == 0:
         raise ValueError(f"{name}: no elements to choose from in shape {x.shape}")
     return wrap(kernels(x._array).reduced(method, x._array, axis if x._array.ndim else None, keepdim))
@@ -392,6 +394,8 @@ class LogSumExp(Function):
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows; integers become floating
     point. −∞ of no elements."""
+    if dim is None:
+        raise TypeError("logsumexp: expected dim as an int or a sequence of ints, got None")
     dims = normalize_dims(dim, input, "logsumexp", True, keepdim)
     input = as_float(input)
     if math.prod(input._array.shape[d] for d in dims) == 0:  # there is no maximum

@@ -78,6 +78,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True) -> ValuesAn
     """
     dim = normalize_dim(dim, input, "topk")
     size = input.shape[dim] if input.ndim else 1
+    if input._array.dtype.kind == "b":
+        raise TypeError("topk: not defined for booleans; convert them to integers")
     if not is_int(k) or not 0 <= k <= size:
         raise ValueError(f"topk: expected k as an int from 0 to {size}, the size of dim {dim}, got {shortened(k)}")
     indices = _argsort("topk", input, dim, largest)

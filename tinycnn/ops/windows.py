@@ -105,6 +105,15 @@ class Window:
         return plain and all(p == (0, 0) for p in self.padding) and all(o * s == size for o, s, size in met)
 
     @cached_property
+    def misses_input(self) -> bool:
+        """Whether a window lies wholly in the padding, as it may if the dilation exceeds the input."""
+        return any(
+            not any(0 <= o * self.stride[i] - self.padding[i][0] + k * self.dilation[i] < size for k in range(kernel))
+            for i, (size, kernel) in enumerate(zip(self.input_size, self.kernel_size, strict=True))
+            for o in (range(self.output_size[i]) if self.dilation[i] > size else ())
+        )
+
+    @cached_property
     def taps(self) -> tuple[Tap, ...]:
         """The kernel's positions in row-major order. Their indices go to the last D axes of an array."""
         return tuple(map(self._tap, itertools.product(*map(range, self.kernel_size))))
