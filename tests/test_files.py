@@ -260,6 +260,16 @@ def test_a_private_file_is_private_before_it_has_content(tmp_path, monkeypatch):
     assert watched.calls.index("chmod") < watched.calls.index("write")
 
 
+def test_the_temporary_file_is_a_new_one(tmp_path, monkeypatch):
+    """In a folder that others may write to, a link of that name would lead anywhere."""
+    (tmp_path / "victim").write_bytes(b"precious")
+    monkeypatch.setattr(os, "urandom", lambda n: bytes(n))
+    (tmp_path / "file.000000000000.part").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="File exists"):
+        write_whole(tmp_path / "file", b"1")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
 def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")

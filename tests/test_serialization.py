@@ -80,8 +80,9 @@ def test_memory_orders_and_shared_tensors(tmp_path):
 
 
 def test_equal_states_give_equal_files(tmp_path):
-    for name in ("a", "b"):
-        tinycnn.save(state(), tmp_path / name, {"epoch": "3", "accuracy": "0.99"})
+    one = {"epoch": "3", "accuracy": "0.99"}
+    tinycnn.save(state(), tmp_path / "a", one)
+    tinycnn.save(dict(reversed(state().items())), tmp_path / "b", dict(reversed(one.items())))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -201,6 +202,13 @@ def test_the_file_is_that_of_the_formats_own_library(tmp_path):
     assert starts[0] % 8 == 0
     for key, array in arrays.items():
         assert header[key]["data_offsets"][0] % array.itemsize == 0  # aligned
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_arrays_begin_at_a_multiple_of_eight_bytes(tmp_path, length):
+    tinycnn.save(state(), tmp_path / "a", {"a": "x" * length})
+    assert int.from_bytes((tmp_path / "a").read_bytes()[:8], "little") % 8 == 0
+    assert_equal(tinycnn.load(tmp_path / "a"), state())
 
 
 def test_saving_takes_little_memory(tmp_path):

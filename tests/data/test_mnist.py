@@ -87,6 +87,22 @@ def test_read_idx(tmp_path, arrays, name, suffix):
         np.testing.assert_array_equal(result, arrays[name])
 
 
+def test_read_idx_of_what_packs_well_or_not_at_all(tmp_path):
+    rng = np.random.default_rng(0)
+    for array in (np.zeros((100, 100, 100)), rng.integers(0, 256, (9, 30, 40)), np.zeros((0, 3, 4))):
+        array = array.astype(np.uint8)
+        (tmp_path / "file").write_bytes(gzip.compress(idx_bytes(array)))
+        result = read_idx(tmp_path / "file")
+        assert result.shape == array.shape
+        np.testing.assert_array_equal(result, array)
+
+
+def test_what_read_idx_returns_is_read_only(tmp_path):
+    (tmp_path / "file").write_bytes(IMAGES)
+    with pytest.raises(ValueError, match="read-only"):
+        read_idx(tmp_path / "file")[0] = 1
+
+
 IMAGES = idx_bytes(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
 PACKED = gzip.compress(IMAGES)
 NOISE = idx_bytes(np.random.default_rng(0).integers(0, 256, (9, 30, 40), np.uint8))

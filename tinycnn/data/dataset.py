@@ -75,7 +75,7 @@ def checked_dataset(owner: str, dataset: Any) -> Indexable:
 
 
 def checked_index(owner: str, index: SupportsIndex, N: int) -> int:
-    """`index` as an int from 0. TypeError, naming `owner`, for what is none, IndexError outside of −N to N − 1."""
+    """`index` as an int. TypeError, naming `owner`, for what is none, IndexError outside of −N to N − 1."""
     try:
         place = as_index(index)
     except TypeError:
@@ -84,7 +84,7 @@ def checked_index(owner: str, index: SupportsIndex, N: int) -> int:
         raise TypeError(f"{owner}: expected an integer as index, got {shortened(index)} ({type(index).__name__})")
     if not -N <= place < N:
         raise IndexError(f"{owner}: expected indices within 0..{N - 1}, got {place}")
-    return place % N
+    return place
 
 
 def indices_beside(array: backend.Array, indices: ArrayLike | backend.Array, name: str) -> backend.Array:
