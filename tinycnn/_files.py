@@ -45,8 +45,8 @@ def write_whole(path: StrPath, *parts: bytes | memoryview) -> None:
     file, or those that the umask leaves a new one. A symbolic link stays, and what it leads to is replaced.
 
     Raises OSError, naming the file, if it cannot be written. The former file is then untouched and the temporary one
-    removed, unless only the folder could not be brought to the disk: then the new file is there. A process that is killed
-    may leave a temporary one, whose name ends in `.part`.
+    removed, unless only the folder could not be brought to the disk: then the new file is there. A process that is
+    killed may leave a temporary one, whose name ends in `.part`.
     """
     try:
         mode = _permissions(path)
