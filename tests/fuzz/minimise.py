@@ -40,6 +40,10 @@ def _simpler(program: Program, watch: bool) -> Iterator[Program]:
     yield from _with_values(program, watch)
     for i in reversed(range(len(program))):
         yield _without(program, i)
+    for i, statement in enumerate(program):  # an operand instead of the result
+        if statement.target:
+            for operand in sorted(statement.uses):
+                yield (*program[:i], *(_renamed(each, statement.target, operand) for each in program[i + 1 :]))
     yield from _with_smaller_leaves(program)
     for i, statement in enumerate(program):
         candidates = _simpler_leaves(statement) if statement.leaf else _shorter_code(statement)
@@ -77,7 +81,9 @@ def _with_values(program: Program, watch: bool) -> Iterator[Program]:
 
 
 def _renamed(statement: Statement, name: str, new: str) -> Statement:
-    return statement if statement.leaf else replace(statement, code=statement.code.replace(name, new))
+    if statement.leaf:
+        return statement
+    return replace(statement, code=re.sub(rf"\b{re.escape(name)}(?!\d)", new, statement.code))
 
 
 def _with_smaller_leaves(program: Program) -> Iterator[Program]:
