@@ -47,6 +47,13 @@ def test_round_trip(tmp_path):
     assert_equal(tinycnn.load(str(path)), state())
 
 
+def test_the_device_to_load_to(tmp_path):
+    tinycnn.save({"x": tinycnn.ones(2)}, tmp_path / "x.safetensors")
+    assert tinycnn.load(tmp_path / "x.safetensors", device="cpu")["x"].device == "cpu"
+    with pytest.raises((ValueError, RuntimeError), match="elsewhere"):
+        tinycnn.load(tmp_path / "x.safetensors", device="elsewhere")
+
+
 def test_round_trip_of_a_net(tmp_path):
     net, other = LeNet5(), LeNet5()
     tinycnn.save(net.state_dict(), tmp_path / "net.safetensors")

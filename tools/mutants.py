@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import itertools
 import multiprocessing
 import os
@@ -81,7 +82,8 @@ def _places(paths: list[Path]) -> list[list[MutationSpec]]:
         for name, operator in operators.items():
             positions = itertools.chain.from_iterable(operator.mutation_positions(node) for node in nodes)
             for occurrence, (start, end) in enumerate(positions):
-                if not unobservable.search(lines[start[0] - 1]):
+                line = lines[start[0] - 1]
+                if not unobservable.search(f"{line[:start[1]]}<{line[start[1]:]}"):
                     where = path.relative_to(REPOSITORY)
                     places[where, start].append(MutationSpec(where, name, occurrence, start, end))
     return list(places.values())
@@ -167,21 +169,23 @@ def _commands(mutant: MutationSpec, tests: list[set[str]]) -> Iterator[list[str]
             yield [*suite, *sorted({name.partition("::")[0] for name in named})]
 
 
-def _run(job: tuple[MutationSpec, list[set[str]]]) -> tuple[MutationSpec, bool, str, float]:
+def _run(job: tuple[MutationSpec, list[set[str]]]) -> tuple[MutationSpec, bool, float]:
     mutant, tests = job
-    started, diff = time.monotonic(), "(no test runs it)"
+    started = time.monotonic()
     for command in _commands(mutant, tests):
         result = mutate_and_test([mutant], shlex.join(command), TIMEOUT)
         if result.test_outcome is TestOutcome.INCOMPETENT:
             raise RuntimeError(f"{mutant}: {result.output}")
-        diff = result.diff
         if result.is_killed:
-            return mutant, True, diff, time.monotonic() - started
-    return mutant, False, diff, time.monotonic() - started
+            return mutant, True, time.monotonic() - started
+    return mutant, False, time.monotonic() - started
 
 
-def _changed_lines(diff: str) -> str:
-    return "\n".join(line for line in diff.splitlines() if re.match(r"[-+](?![-+]{2})", line))
+def _changed_lines(mutant: MutationSpec) -> str:
+    before = (REPOSITORY / mutant.module_path).read_text(encoding="utf-8")
+    after = mutate_code(before, plugins.get_operator(mutant.operator_name)(), mutant.occurrence)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return "\n".join(line for line in itertools.islice(lines, 3, None) if not line.startswith("@@"))
 
 
 def main() -> int:
@@ -203,13 +207,13 @@ def main() -> int:
     ):
         tests = pool.map(_measure, SUITES, chunksize=1)
         jobs = ((mutant, [_tests_of(mutant, by_file) for by_file in tests]) for mutant in mutants)
-        for mutant, killed, diff, seconds in pool.imap_unordered(_run, jobs):
+        for mutant, killed, seconds in pool.imap_unordered(_run, jobs):
             where = f"{mutant.module_path}:{mutant.start_pos[0]}"
             name = mutant.operator_name.removeprefix("core/")
             print(f"{'killed' if killed else 'SURVIVED':8} {seconds:5.0f} s  {where:36} {name}", flush=True)
             if not killed:
-                survivors.append(f"{where}\n{_changed_lines(diff)}")
-                print(_changed_lines(diff), flush=True)
+                survivors.append(f"{where}\n{_changed_lines(mutant)}")
+                print(_changed_lines(mutant), flush=True)
     print("\nSurvivors:", *sorted(survivors), sep="\n")
     share = 1 - len(survivors) / max(len(mutants), 1)
     print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants killed: {share:.1%}; --seed {options.seed}")

@@ -290,6 +290,73 @@ def test_errors_name_layer_argument_and_value(call, error, message):
     assert "\n" not in str(raised.value)
 
 
+# --- options ------------------------------------------------------------------------------------------------
+
+# Every layer that has parameters, made with `dtype` and `device`.
+WITH_PARAMETERS = {
+    "Linear": lambda **o: nn.Linear(3, 2, **o),
+    **{f"Conv{d}d": lambda d=d, **o: getattr(nn, f"Conv{d}d")(2, 4, 2, **o) for d in (1, 2, 3)},
+    **{f"ConvTranspose{d}d": lambda d=d, **o: getattr(nn, f"ConvTranspose{d}d")(2, 4, 2, **o) for d in (1, 2, 3)},
+    **{f"BatchNorm{d}d": lambda d=d, **o: getattr(nn, f"BatchNorm{d}d")(2, **o) for d in (1, 2, 3)},
+    **{f"InstanceNorm{d}d": lambda d=d, **o: getattr(nn, f"InstanceNorm{d}d")(2, affine=True, track_running_stats=True,
+                                                                           **o) for d in (1, 2, 3)},
+    "GroupNorm": lambda **o: nn.GroupNorm(2, 4, **o),
+    "LayerNorm": lambda **o: nn.LayerNorm((2, 3), **o),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_dtype_device_and_bias_of_the_parameters(name):
+    make = WITH_PARAMETERS[name]
+    for options, dtype in (({}, "float32"), ({"dtype": "float64"}, "float64"), ({"device": "cpu"}, "float32")):
+        layer = make(**options)
+        state = {key: x for key, x in layer.state_dict().items() if not key.endswith("tracked")}
+        assert {x.dtype for x in state.values()} == {np.dtype(dtype)}
+        assert all(x.device == "cpu" for x in state.values())
+        assert layer.bias.requires_grad
+        assert layer.weight.requires_grad
+    plain = make(bias=False)
+    assert plain.bias is None
+    assert [key for key in plain.state_dict() if "bias" in key] == []
+
+
+def test_the_output_size_of_a_transposed_convolution_is_chosen():
+    """Of those that the stride maps to the input's size, and no others."""
+    layer = nn.ConvTranspose2d(2, 3, (3, 2), (2, 3), 1)
+    x = Tensor(np.ones((1, 2, 4, 5)), dtype="float32")
+    smallest = layer(x).shape[2:]
+    assert smallest == (7, 12)
+    for size in [(7, 12), (8, 12), (7, 14), (8, 13)]:
+        assert layer(x, size).shape == layer(x, output_size=[1, 3, *size]).shape == (1, 3, *size)
+        extra = nn.ConvTranspose2d(2, 3, (3, 2), (2, 3), 1, output_padding=np.subtract(size, smallest).tolist())
+        extra.load_state_dict(layer.state_dict())
+        np.testing.assert_array_equal(extra(x).detach().numpy(), layer(x, size).detach().numpy())
+    message = r"ConvTranspose2d\(in_channels=2\): expected output_size from \(7, 12\) to \(8, 14\), got "
+    for wrong in [(6, 12), (9, 12), (7, 11), (7, 15), (3, 7, 12)]:
+        with pytest.raises(ValueError, match=message):
+            layer(x, wrong)
+
+
+def test_layers_of_no_features():
+    assert nn.Linear(0, 2)(tinycnn.ones(3, 0)).shape == (3, 2)
+    assert nn.Linear(2, 0)(tinycnn.ones(3, 2)).shape == (3, 0)
+    for make in (lambda: nn.Linear(-1, 2), lambda: nn.Linear(2, -1)):
+        with pytest.raises(ValueError, match=r"^Linear: expected (in|out)_features of at least 0, got -1$"):
+            make()
+    for make in [
+        lambda: nn.Conv2d(0, 1, 1), lambda: nn.Conv2d(1, 0, 1), lambda: nn.Conv2d(1, 1, 0), lambda: nn.BatchNorm1d(0),
+        lambda: nn.Conv2d(1, 1, 1, 0), lambda: nn.Conv2d(1, 1, 1, 1, -1), lambda: nn.Conv2d(1, 1, 1, 1, 0, 0),
+        lambda: nn.Conv2d(2, 2, 1, groups=0), lambda: nn.Conv2d(3, 2, 1, groups=2),
+        lambda: nn.Conv2d(2, 3, 1, groups=2),
+        lambda: nn.ConvTranspose1d(1, 1, 1, output_padding=-1), lambda: nn.GroupNorm(0, 2), lambda: nn.GroupNorm(2, 3),
+        lambda: nn.ConvTranspose1d(1, 1, 1, padding_mode="reflect"), lambda: nn.Conv1d(1, 1, 1, padding_mode="zero"),
+        lambda: nn.MaxPool1d(0), lambda: nn.MaxPool1d(2, 0), lambda: nn.MaxPool1d(2, 1, -1),
+        lambda: nn.MaxPool1d(2, 1, 0, 0), lambda: nn.Dropout(-0.1), lambda: nn.Dropout2d(1.1),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=r"^[A-Z]\w+: "):
+            make()
+
+
 # --- dropout ----------------------------------------------------------------------------------------------
 
 
@@ -322,6 +389,22 @@ def test_dropout_draws_anew_and_from_the_seed():
     assert (first != second).any()
     tinycnn.manual_seed(3)
     np.testing.assert_array_equal(layer(x).numpy(), first)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_functions_of_channel_dropout(dims):
+    function, x = getattr(nn.functional, f"dropout{dims}d"), tinycnn.ones(40, 50, *[2, 3, 2][:dims])
+    tinycnn.manual_seed(0)
+    for p in (0.1, 0.5, 0.8):
+        y = function(x, p).numpy().reshape(40, 50, -1)
+        assert (y == y[:, :, :1]).all()
+        kept = y[:, :, 0] != 0
+        np.testing.assert_allclose(y[:, :, 0][kept], 1 / (1 - p), rtol=1e-6)
+        assert abs(kept.mean() - (1 - p)) < 5 * np.sqrt(p * (1 - p) / kept.size)
+    assert function(x, 0.5, False) is x
+    assert function(x, 0.0) is x
+    assert not function(x, 1.0).numpy().any()
+    assert function(x, p=0.5, training=True, inplace=True) is not x
 
 
 def test_dropout_at_its_limits():

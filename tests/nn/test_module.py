@@ -329,6 +329,32 @@ def test_load_state_dict_of_something_else():
         Block().load_state_dict({}, strict="no")
 
 
+def test_names_with_a_prefix_and_without_submodules():
+    block = Block()
+    own = {"named_parameters": ["scale", "offset"], "named_buffers": ["steps", "cache"]}
+    everything = {"named_parameters": NAMES, "named_buffers": BUFFERS}
+    for method in own:
+        named = getattr(block, method)
+        assert [name for name, _ in named(recurse=False)] == own[method]
+        assert [name for name, _ in named("net")] == [f"net.{name}" for name in everything[method]]
+        plain = getattr(block, method.removeprefix("named_"))
+        assert [id(x) for x in plain(recurse=False)] == [id(x) for _, x in named(recurse=False)]
+        assert [id(x) for x in plain()] == [id(x) for _, x in named()]
+    modules = ["net", "net.first", "net.body", "net.body.0", "net.body.1"]
+    assert [name for name, _ in block.named_modules("net")] == modules
+    assert set(block.state_dict("net.")) == {f"net.{name}" for name in STATE}
+
+
+def test_to_by_name():
+    block = Block()
+    assert block.to(dtype="float64", device="cpu") is block
+    assert {p.dtype for p in block.parameters()} == {np.dtype("float64")}
+    assert block.steps.dtype == np.int64
+    assert block.to("float32").scale.dtype == block.to("cpu").scale.dtype == np.float32
+    with pytest.raises(TypeError, match="Block.to: expected a floating-point dtype, got int64"):
+        block.to(dtype="int64")
+
+
 # --- hooks ------------------------------------------------------------------------------------------------
 
 

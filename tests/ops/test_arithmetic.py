@@ -163,6 +163,25 @@ def test_masked_fill_does_not_truncate():
         Tensor([1, 2]).masked_fill(Tensor([True, False]), 0.5)
 
 
+def test_tolerances_of_allclose():
+    """|a − b| <= atol + rtol · |b|, on both sides of the limit, which belongs to it."""
+    a, b = Tensor([1.5, 0.0]), Tensor([2.0, 0.0])
+    for options, close in [
+        ({"rtol": 0.25, "atol": 0.0}, True),
+        ({"rtol": 0.249, "atol": 0.0}, False),
+        ({"rtol": 0.0, "atol": 0.5}, True),
+        ({"rtol": 0.0, "atol": 0.499}, False),
+        ({"rtol": 0.125, "atol": 0.25}, True),
+        ({"rtol": 0.125, "atol": 0.249}, False),
+    ]:
+        assert tinycnn.allclose(a, b, **options) is close
+        assert a.isclose(b, **options).tolist() == [close, True]
+    assert not b.allclose(a, rtol=0.25, atol=0.0)  # the tolerance is a share of the second
+    nan = Tensor([float("nan"), 1.0])
+    assert nan.allclose(nan, equal_nan=True)
+    assert not nan.allclose(nan)
+
+
 def test_allclose():
     x = Tensor([1.0, 2.0])
     assert x.allclose(x + 1e-6) is True
