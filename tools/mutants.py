@@ -83,7 +83,7 @@ def _places(paths: list[Path]) -> list[list[MutationSpec]]:
             positions = itertools.chain.from_iterable(operator.mutation_positions(node) for node in nodes)
             for occurrence, (start, end) in enumerate(positions):
                 line = lines[start[0] - 1]
-                if not unobservable.search(f"{line[:start[1]]}<{line[start[1]:]}"):
+                if not unobservable.search(f"{line[: start[1]]}<{line[start[1] :]}"):
                     where = path.relative_to(REPOSITORY)
                     places[where, start].append(MutationSpec(where, name, occurrence, start, end))
     return list(places.values())
