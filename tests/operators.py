@@ -662,3 +662,14 @@ for dims in (1, 2, 3):
         ),
         distinct(1, 1, *[7, 4, 4][:dims]),
     )
+case("compare/named", lambda lib, a, b: [
+    getattr(source, name)(*(() if source is a else (a,)), other)
+    for name in ("eq", "ne", "lt", "le", "gt", "ge") for source in (a, lib) for other in (b, 0)],
+    ties(5), ties(2, 5), differentiable=False)  # fmt: skip
+case("compare/functions", lambda lib, x: [lib.isnan(x), lib.isinf(x), lib.isfinite(x), x.isnan(), x.isinf()],
+     exactly([1.0, float("nan"), float("inf"), -float("inf")]), differentiable=False)  # fmt: skip
+case(
+    "max/of_number",
+    lambda lib, x: [lib.maximum(x, lib.tensor(0.5, dtype=x.dtype)), x.min(lib.tensor(0.2, dtype=x.dtype))],
+    off_zero(2, 3),
+)

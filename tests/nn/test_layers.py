@@ -182,6 +182,12 @@ def test_repr(layer, text):
     assert repr(layer) == text
 
 
+@each_case
+def test_same_repr_as_recorded(case):
+    with np.load(FIXTURE) as file:
+        assert repr(case.build(nn)) == json.loads(str(file["reprs"]))[case.name]
+
+
 @pytest.mark.torch
 @each_case
 def test_same_repr_as_torch(case):

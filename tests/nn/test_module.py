@@ -345,6 +345,20 @@ def test_names_with_a_prefix_and_without_submodules():
     assert set(block.state_dict("net.")) == {f"net.{name}" for name in STATE}
 
 
+def test_what_is_set_to_none_keeps_its_place():
+    block = Block()
+    block.scale = block.first = block.steps = None
+    assert block.scale is block.first is block.steps is None
+    assert "scale" not in dict(block.named_parameters())
+    assert [name for name, _ in block.named_parameters()][:2] == ["offset", "body.0.weight"]
+    block.scale, block.first = nn.Parameter(tinycnn.ones(1)), nn.Linear(1, 1)
+    assert [name for name, _ in block.named_parameters()][:3] == ["scale", "offset", "first.weight"]
+    for name, wrong in [("scale", 3.0), ("first", "text"), ("steps", 7)]:
+        with pytest.raises(TypeError, match=rf"^Block.{name}: expected a (Parameter|Module|Tensor) or None, got "):
+            setattr(block, name, wrong)
+    assert {"scale", "steps", "first", "body"} <= set(dir(block))
+
+
 def test_to_by_name():
     block = Block()
     assert block.to(dtype="float64", device="cpu") is block

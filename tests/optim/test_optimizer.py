@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -74,6 +75,23 @@ def test_bad_options(name, options, error, message):
         with pytest.raises(error) as caught:
             getattr(optim, name)(*arguments[0], **arguments[1])
         assert str(caught.value) == f"{name}: expected {message}"
+
+
+@pytest.mark.parametrize("name, options, error, message", [case for case in BAD_OPTIONS if "nesterov" not in case[1]])
+def test_options_at_their_limits(name, options, error, message):
+    """What a message calls "at least" and "at most" is accepted; what it calls "above" and "below" is not."""
+    ((option, _),) = options.items()
+    for word, limit in re.findall(r"(at least|at most|above|below) ([\d.]+)", message):
+        value = (float(limit),) * 2 if option == "betas" else float(limit)
+        if word.startswith("at"):
+            param = leaf(1)
+            param.grad = Tensor([0.5])
+            optimizer = getattr(optim, name)([param], **{option: value})
+            optimizer.step()
+            assert optimizer.param_groups[0][option] == value
+        else:
+            with pytest.raises(error, match=re.escape(message.rpartition(", got")[0][-20:])):
+                getattr(optim, name)([leaf(1)], **{option: value})
 
 
 def test_every_optimizer_has_a_row():
