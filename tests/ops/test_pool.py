@@ -433,3 +433,16 @@ def _compare_gradients(x, y, theirs, expected):
     expected.backward(torch.tensor(g))
     y.backward(Tensor(g))
     np.testing.assert_allclose(x.grad.numpy(), theirs.grad.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel_size", [255, 256, 257, 300])
+def test_windows_of_more_elements_than_a_byte_counts(kernel_size):
+    """The number of the largest element fits, wherever it lies."""
+    for place in {0, 1, 254, 255, 256, kernel_size - 1} & {*range(kernel_size)}:
+        x = np.zeros((1, 1, kernel_size + 1))
+        x[0, 0, place] = 2.0
+        tensor = Tensor(x, requires_grad=True)
+        y, indices = F.max_pool1d(tensor, kernel_size, 1, return_indices=True)
+        assert indices[0, 0, 0].item() == place
+        y[0, 0, 0].backward()
+        np.testing.assert_array_equal(tensor.grad.numpy(), x / 2)

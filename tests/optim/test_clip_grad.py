@@ -57,6 +57,17 @@ def test_value():
     assert params[1].grad.tolist() == [-0.4, 0.4]
 
 
+def test_limits_of_zero_and_of_the_size_of_the_guard():
+    """The factor is max_norm / (norm + 1e-6), at most 1."""
+    for gradient, max_norm, expected in [(3.0, 0, 0.0), (1e-6, 1e-6, 5e-7), (1.0, 1.0, 1 / (1 + 1e-6)), (0.0, 1.0, 0.0)]:
+        (param,) = with_gradients(np.array([gradient]))
+        assert optim.clip_grad_norm_(param, max_norm).item() == gradient
+        assert param.grad.item() == pytest.approx(expected, rel=1e-9)
+    (param,) = with_gradients([3.0, -0.1])
+    optim.clip_grad_value_(param, 0)
+    assert param.grad.tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
 def test_gradients_change_in_place_in_float32(clip):
     param = Tensor(np.zeros((3, 4), np.float32), requires_grad=True)
