@@ -59,7 +59,8 @@ def test_value():
 
 def test_limits_of_zero_and_of_the_size_of_the_guard():
     """The factor is max_norm / (norm + 1e-6), at most 1."""
-    for gradient, max_norm, expected in [(3.0, 0, 0.0), (1e-6, 1e-6, 5e-7), (1.0, 1.0, 1 / (1 + 1e-6)), (0.0, 1.0, 0.0)]:
+    rows = [(3.0, 0, 0.0), (1e-6, 1e-6, 5e-7), (1.0, 1.0, 1 / (1 + 1e-6)), (0.0, 1.0, 0.0)]
+    for gradient, max_norm, expected in rows:
         (param,) = with_gradients(np.array([gradient]))
         assert optim.clip_grad_norm_(param, max_norm).item() == gradient
         assert param.grad.item() == pytest.approx(expected, rel=1e-9)

@@ -176,8 +176,8 @@ def instance_norm(
     _check_pair(running_mean, running_var, "instance_norm")
     normalize = Normalize(tuple(range(2, input.ndim)), eps)
     y = normalize(widened(input))
-    statistics = (x.reshape(input.shape[:2]) for x in (normalize.mean, normalize.variance))
-    mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in statistics)
+    of_samples = (x.reshape(input.shape[:2]) for x in (normalize.mean, normalize.variance))
+    mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
     _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
     return narrowed(_affine(y, weight, bias), input)
 
