@@ -264,7 +264,7 @@ class Function:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
         try:
-            if self.in_float32 and array.dtype == _FLOAT16 and array.__class__ is ndarray:
+            if self.in_float32 and array.itemsize == 2 and array.__class__ is ndarray and array.dtype == _FLOAT16:
                 array = self._forward_in_float32(arrays)
             elif arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
                 array = self.forward(*arrays)
@@ -343,7 +343,7 @@ class Function:
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
             inputs = tuple([getattr(x, "_array", x) for x in inputs])
-        return tuple(map(_in_float32, inputs)) if self._computes_in_float32() else inputs
+        return tuple(map(_in_float32, inputs)) if self.in_float32 and self._output_type[1] == _FLOAT16 else inputs
 
     @property
     def output(self) -> Any:
@@ -356,17 +356,13 @@ class Function:
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
-            return _in_float32(self._output) if self._computes_in_float32() else self._output
+            return _in_float32(self._output) if self.in_float32 and self._output_type[1] == _FLOAT16 else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
         output._array, output._node, output._version = self._output, self, version
         output._requires_grad = True
-        return _in_float32(output) if self._computes_in_float32() else output
-
-    def _computes_in_float32(self) -> bool:
-        """Whether this is an operator `in_float32` whose output is of float16."""
-        return self.in_float32 and self._output_type[1] == _FLOAT16
+        return _in_float32(output) if self.in_float32 and self._output_type[1] == _FLOAT16 else output
 
     def _changed_in_place(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -524,7 +520,7 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    if node.in_float32 and gradient._array.dtype == _FLOAT16:
+    if node.in_float32 and gradient._array.itemsize == 2:
         gradient = _in_float32(gradient)
     array = gradient._array
     given_arrays = False

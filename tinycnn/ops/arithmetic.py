@@ -79,11 +79,15 @@ def narrowed(y: Tensor, *operands: Any) -> Tensor:
 _KINDS = {bool: "b", int: "i", float: "f"}
 
 
+def _kind(x: Any) -> str:
+    """The kind of an operand, "f", "i", "u" or "b" as that of a dtype; "" of what is no operand."""
+    if isinstance(x, autograd.Tensor):
+        return x._array.dtype.kind
+    return x.dtype.kind if hasattr(x, "dtype") else _KINDS.get(type(x), "")
+
+
 def _kinds(*operands: Any) -> list[str]:
-    """The kind of each operand, "f", "i", "u" or "b" as that of a dtype; "" of what is no operand."""
-    Tensor = autograd.Tensor
-    arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
-    return [x.dtype.kind if hasattr(x, "dtype") else _KINDS.get(type(x), "") for x in arrays]
+    return [_kind(x) for x in operands]
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """input − alpha · other, element by element. TypeError for booleans."""
-    if "b" in _kinds(input, other):
+    if _kind(input) == "b" or _kind(other) == "b":
         raise TypeError("sub: not defined for boolean tensors and True or False; use a ^ b")
     if alpha.__class__ is not int or alpha != 1:
         input, other = _scaled("sub", input, other, alpha)
@@ -296,7 +300,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
 
 def neg(input: Tensor) -> Tensor:
     """−input, element by element. TypeError for booleans."""
-    if _kinds(input) == ["b"]:
+    if _kind(input) == "b":
         raise TypeError("neg: not defined for boolean tensors; use ~x")
     return Neg()(input)
 

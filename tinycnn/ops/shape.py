@@ -95,16 +95,24 @@ def _dims_of(dims: tuple[int, ...], ndim: int, name: str, empty_is_all: bool) ->
 def sizes_of(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
     """The arguments of x.reshape(2, 3) or x.reshape((2, 3)) as one tuple of ints; errors name `name`."""
     given = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    try:
-        if [size for size in given if size.__class__ is not int]:
-            if bool in map(type, given):
-                raise TypeError
-            given = tuple(map(operator.index, given))
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected sizes or dims as ints, got {shortened(sizes)}") from None
-    if given and math.prod(map(abs, given)) > LARGEST:
+    total = 1
+    for size in given:
+        if size.__class__ is not int:
+            return sizes_of(_as_ints(given, name), name)
+        total *= size
+    if not -LARGEST <= total <= LARGEST:
         raise ValueError(f"{name}: sizes {shortened(given)} are too large")
     return given
+
+
+def _as_ints(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    """NumPy's integers and Tensors of one as ints."""
+    try:
+        if bool in map(type, sizes):
+            raise TypeError
+        return tuple(map(operator.index, sizes))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected sizes or dims as ints, got {shortened(sizes)}") from None
 
 
 # --- views ------------------------------------------------------------------------------------------------
