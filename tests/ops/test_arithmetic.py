@@ -158,9 +158,50 @@ def test_comparisons_are_not_differentiable():
         assert not y.requires_grad
 
 
-def test_masked_fill_does_not_truncate():
-    with pytest.raises(TypeError, match="masked_fill: 0.5 is no value for a tensor of dtype int64"):
-        Tensor([1, 2]).masked_fill(Tensor([True, False]), 0.5)
+def test_a_number_is_cut_to_the_dtype_it_is_put_into():
+    mask = Tensor([True, False])
+    assert Tensor([7, 2]).masked_fill(mask, -1.5).tolist() == [-1, 2]
+    assert Tensor([7, 2], "uint8").masked_fill(mask, -1).tolist() == [255, 2]
+    assert Tensor([False, True]).masked_fill(mask, 0.5).tolist() == [True, True]
+    assert Tensor([7, 2], "uint8").fill_(-255).tolist() == [1, 1]
+    assert tinycnn.full((2,), -1, dtype="uint8").tolist() == [255, 255]
+    assert Tensor([1, 6], "uint8").clamp(-1, 5).tolist() == [5, 5]
+    for number in (-0.75, -256, 256, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="masked_fill: expected value from 0 to 255 for uint8, got"):
+            Tensor([7, 2], "uint8").masked_fill(mask, number)
+
+
+def test_an_int_is_wrapped_round_as_an_operand():
+    x = Tensor([1, 200], "uint8")
+    for result, expected in [
+        (x + 300, [45, 244]), (x - -1, [2, 201]), (-3 - x, [252, 53]), (x * -1, [255, 56]), (x // -1, [0, 0]),
+        (x == -56, [False, True]), (x & -2, [0, 200]), (x / -1, [-1.0, -200.0]), (x / Tensor(-1), [-1.0, -200.0]),
+        (x + 127, [128, 71]), (x + 128, [129, 72]), (Tensor([1], "int8") + 128, [-127]), (Tensor([1]) + 2**40, [2**40 + 1]),
+    ]:  # fmt: skip
+        assert result.tolist() == expected
+
+
+def test_integers_to_negative_powers():
+    base = Tensor([1, -1, -1, 2, 0, -3])
+    assert (base ** Tensor([-1, -1, -2, -2, -1, 3])).tolist() == [1, -1, 1, 0, 0, -27]
+    assert (2 ** Tensor([-1, 2])).tolist() == [0, 4]
+    assert (Tensor([True, False]) ** Tensor([-1, 2])).tolist() == [1, 0]
+    power = Tensor([True, False]) ** True
+    assert (power.tolist(), power.dtype) == ([True, False], bool)
+
+
+def test_alpha_keeps_the_dtype():
+    for x, other, alpha, expected in [
+        (Tensor(1.0, "float16"), 0.5, 2, 2.0), (Tensor(1.0, "float16"), Tensor(2), 0.5, 2.0),
+        (Tensor(True), Tensor(True), -1, True), (Tensor(False), True, 0, False),
+        (Tensor(1, "int32"), Tensor(True), 2, 3), (Tensor(1, "uint8"), Tensor(1, "uint8"), -1, 0),
+    ]:  # fmt: skip
+        result = x.add(other, alpha=alpha)
+        assert (result.item(), result.dtype) == (expected, x.dtype)
+    with pytest.raises(TypeError, match="add: expected alpha as an int for integers and booleans, got 0.5"):
+        Tensor([1]).add(Tensor([True]), alpha=0.5)
+    with pytest.raises(TypeError, match="sub: not defined for boolean tensors and True or False"):
+        Tensor([1.0]) - True
 
 
 def test_tolerances_of_allclose():

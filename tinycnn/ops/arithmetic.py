@@ -274,7 +274,7 @@ def _whole_division(name: str, a: Any, b: Any) -> tuple[Any, Any]:
     a, b = operands(name, a, b)
     kinds = _kinds(a, b)
     if kinds == ["b", "b"]:
-        raise TypeError(f"{name}: not defined for booleans; convert one of them")
+        raise TypeError(f"{name}: not defined for boolean tensors; convert one of them")
     if "f" not in kinds and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
         raise ZeroDivisionError(f"{name}: division of integers by zero")
     return a, b
