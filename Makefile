@@ -16,7 +16,7 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-emulated test-gpu test-torch fuzz mutants lint package bench coursework-release clean
+.PHONY: help train test test-emulated test-gpu test-torch fuzz bad-input mutants lint package bench coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ fuzz: $(VENV_TORCH)/.installed-test,torch  ## run 1,000 random programs and comp
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+bad-input: $(VENV_TORCH)/.installed-test,torch  ## spoil each argument of each public call and count what comes (ARGS="--help")
+	$(VENV_TORCH)/bin/python -m tests.bad_input $(ARGS)
 
 mutants: $(VENV)/.installed-mutation  ## count the random mutants of the core that the tests kill (an hour)
 	$(VENV)/bin/python tools/mutants.py --count $(COUNT) $(if $(SEED),--seed $(SEED)) $(ARGS)

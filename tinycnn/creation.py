@@ -141,6 +141,8 @@ def arange(
         raise ValueError(f"arange: {start} to {end} in steps of {step} are too many values")
     if dtype is None and all(is_int(value) for value in (start, end, step)):
         dtype = dtypes.int64
+    if dtypes.as_dtype(dtype).kind in "iu" and not int(step):
+        raise ValueError(f"arange: a step of {step} is 0 in {dtypes.as_dtype(dtype)}")
     return _made("arange", (start, end, step), dtype, device, requires_grad)
 
 
@@ -152,7 +154,14 @@ def linspace(
     check_number("linspace", "start", start)
     check_number("linspace", "end", end)
     check_count("linspace", "steps", steps)
-    return _made("linspace", (start, end, steps), dtype, device, requires_grad)
+    found = dtypes.as_dtype(dtype)
+    if found.kind == "b":
+        raise TypeError("linspace: expected a dtype of numbers, got bool")
+    for argument, value in (("start", start), ("end", end)):
+        dtypes.fitted("linspace", argument, value, found)
+    if found.kind == "f":
+        return _made("linspace", (start, end, steps), found, device, requires_grad)
+    return _made("linspace", (start, end, steps), dtypes.float64, device, False).to(found).requires_grad_(requires_grad)
 
 
 def eye(

@@ -100,9 +100,9 @@ def fitted(owner: str, name: str, number: float, dtype: np.dtype) -> float:
     have no sign, as in torch. TypeError for what is no number, ValueError for one out of range."""
     if not isinstance(number, (bool, np.bool_)):
         check_number(owner, name, number)
-    if dtype.kind not in "iu":
+    if dtype.kind == "b" or (dtype.kind == "f" and not np.isfinite(number)):
         return number
     least, largest = limits(dtype)
     if not (-largest if isinstance(number, int) and least == 0 else least) <= number <= largest:
         raise ValueError(f"{owner}: expected {name} from {least} to {largest} for {dtype}, got {shortened(number)}")
-    return wrapped(int(number), dtype)
+    return number if dtype.kind == "f" else wrapped(int(number), dtype)

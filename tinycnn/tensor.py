@@ -264,8 +264,6 @@ class Tensor:
                 target[last] = array
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
-        except OverflowError:
-            raise ValueError(f"{name}: cannot assign {shortened(value)} to elements of dtype {self.dtype}") from None
         except ValueError:
             raise ValueError(
                 f"{name}: cannot assign a value of shape {getattr(array, 'shape', ())} to a tensor region of shape "
@@ -289,9 +287,9 @@ class Tensor:
 
     def fill_(self, value: float | Tensor) -> Tensor:
         """Overwrites every element with one number."""
-        if getattr(value, "ndim", 0) > 0:
-            shape = tuple(value.shape)  # type: ignore[union-attr]
-            raise ValueError(f"fill_: expected a single number, got shape {shape}; use copy_ for more")
+        if getattr(value, "ndim", 0) > 0 or isinstance(value, (tuple, list)):
+            got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else shortened(value)
+            raise ValueError(f"fill_: expected a single number, got {got}; use copy_ for more")
         return self._assign("fill_", value)
 
     def zero_(self) -> Tensor:
@@ -660,6 +658,9 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
     # Python floats have no dtype of their own, arrays have.
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         dtype = dtypes.get_default_dtype()
+    if dtype is not None and dtype.kind in "iu" and array.size and not isinstance(data, (np.ndarray, np.generic)):
+        for number in (array.min(), array.max()):  # of an array, elements out of range wrap around, as in torch
+            dtypes.fitted("tensor", "the numbers", number.item(), dtype)
     # Converted here: with a dtype given, NumPy would also accept strings and None as numbers.
     array = array.astype(dtype or array.dtype, order="K", copy=False)
     return backend.to_device(array, backend.device(device))

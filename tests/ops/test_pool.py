@@ -446,3 +446,17 @@ def test_windows_of_more_elements_than_a_byte_counts(kernel_size):
         assert indices[0, 0, 0].item() == place
         y[0, 0, 0].backward()
         np.testing.assert_array_equal(tensor.grad.numpy(), x / 2)
+
+
+def test_a_window_wholly_in_the_padding_has_no_index():
+    x = Tensor([[[1.0]]])
+    assert F.max_pool1d(x, 2, 1, 1, 2).item() == -np.inf
+    with pytest.raises(ValueError, match="max_pool1d: a window of kernel size .* would lie wholly in the padding"):
+        F.max_pool1d(x, 2, 1, 1, 2, return_indices=True)
+
+
+def test_a_huge_output_size_is_refused_at_once():
+    x = Tensor(np.ones((1, 1, 4, 4), np.float32))
+    for pool in (F.adaptive_avg_pool2d, F.adaptive_max_pool2d):
+        with pytest.raises(ValueError, match="output_size is too large"):
+            pool(x, 10**12)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn.checks import Number, check_choice, check_not_negative, check_number, check_positive, check_share
+from tinycnn.dtypes import fitted
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.tensor import Tensor
 
@@ -96,7 +97,7 @@ def _drawn_as(tensor: Tensor) -> Any:
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere."""
     _check("constant_", tensor, False, val=val)
-    return _write(tensor, val)
+    return _write(tensor, fitted("constant_", "val", val, tensor.dtype))
 
 
 def zeros_(tensor: Tensor) -> Tensor:

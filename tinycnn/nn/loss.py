@@ -275,6 +275,8 @@ def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> 
     if weight is None:
         return loss
     refuse_others(name, **{argument: weight})
+    if weight.dtype.kind == "b":
+        raise TypeError(f"{name}: expected {argument} as a Tensor of numbers, got {weight.dtype}")
     try:
         weighted: Tensor | None = loss * weight
     except ValueError:

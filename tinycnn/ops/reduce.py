@@ -258,7 +258,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     Along `dim`, the gradient goes to the one element at the index, the first of equal ones.
     """
     if isinstance(dim, autograd.Tensor):
-        check_broadcast("max", [input, dim])
+        _check_of_two("max", input, dim, keepdim)
         return maximum(input, dim)
     return _extremum_of("max", input, dim, keepdim)
 
@@ -270,9 +270,15 @@ def min(input: Tensor, dim: int, keepdim: bool = False) -> ValuesAndIndices: ...
 def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The smallest element; with `dim`, (values, indices) along it; with a Tensor instead, `minimum` of the two."""
     if isinstance(dim, autograd.Tensor):
-        check_broadcast("min", [input, dim])
+        _check_of_two("min", input, dim, keepdim)
         return minimum(input, dim)
     return _extremum_of("min", input, dim, keepdim)
+
+
+def _check_of_two(name: str, input: Tensor, other: Tensor, keepdim: bool) -> None:
+    check_broadcast(name, [input, other])
+    if keepdim is not False:
+        raise TypeError(f"{name}: expected keepdim with dim as an int, got it with a Tensor")
 
 
 def _extremum_of(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor | ValuesAndIndices:
