@@ -250,9 +250,8 @@ class Tensor:
         if not backend.is_writeable(self._array):
             raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
         if not index and getattr(array, "ndim", 0) > self.ndim:
-            raise ValueError(
-                f"{name}: cannot assign a value of shape {array.shape} to a tensor region of shape {self.shape}"
-            )
+            got = f"the result has shape {array.shape}"
+            raise ValueError(f"{name}: a change in place keeps the shape {self.shape}, but {got}")
         if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
             array = array.reshape(())  # one number goes anywhere, also into a single element
         *first, last = index or (...,)

@@ -83,7 +83,7 @@ def _kind(x: Any) -> str:
     """The kind of an operand, "f", "i", "u" or "b" as that of a dtype; "" of what is no operand."""
     if isinstance(x, autograd.Tensor):
         return x._array.dtype.kind
-    return x.dtype.kind if hasattr(x, "dtype") else _KINDS.get(type(x), "")
+    return getattr(getattr(x, "dtype", None), "kind", _KINDS.get(type(x), ""))
 
 
 def _kinds(*operands: Any) -> list[str]:
