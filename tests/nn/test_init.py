@@ -162,8 +162,8 @@ def test_scales_of_every_dimension_mode_and_nonlinearity(shape, monkeypatch):
 def test_range_and_spread(monkeypatch):
     monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
     pair = tinycnn.empty(2, dtype="float64")
-    assert init.uniform_(pair).tolist() == [0.0, 1.0]
-    assert init.uniform_(pair, -0.25, 3.0).tolist() == [-0.25, 3.0]
+    assert init.uniform_(pair).tolist() == [0.0, np.nextafter(1.0, 0.0)]
+    assert init.uniform_(pair, -0.25, 3.0).tolist() == [-0.25, np.nextafter(3.0, 0.0)]
     assert init.normal_(pair).tolist() == [-1.0, 1.0]
     assert init.normal_(pair, 2.0, 0.5).tolist() == [1.5, 2.5]
     assert init.trunc_normal_(pair, 2.0, 0.5, 1.5, 2.5).tolist() == [1.5, 2.5]
