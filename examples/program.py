@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn._command import Parser
+from tinycnn._command import Parser, guarded
 from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.summary import table
 
@@ -62,21 +61,16 @@ def positive(text: str) -> int:
 
 def run(program: Callable[[argparse.Namespace], int | None], options: argparse.Namespace, name: str) -> int:
     """Runs `program`, and turns a UserError into its line and exit status."""
-    try:
-        status = program(options) or 0
-        sys.stdout.flush()
-        return status
-    except UserError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return error.status
-    except MemoryError as error:
-        print(f"{name}: error: {error or 'not enough memory'}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # `| head` has read enough; Python must not try to write the rest at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
+
+    @guarded(name)
+    def main() -> int:
+        try:
+            return program(options) or 0
+        except UserError as error:
+            print(f"{name}: error: {error}", file=sys.stderr)
+            return error.status
+
+    return main()
 
 
 def require(module: str, package: str, extra: str = "examples") -> ModuleType:

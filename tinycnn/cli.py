@@ -9,6 +9,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from tinycnn._command import guarded
+
 # Imported on use, so that `tinycnn shapes` does not load the grader.
 COMMANDS = {
     "explain": ("tinycnn.teaching.explain", "an operator worked through with numbers, forward and backward"),
@@ -24,6 +26,7 @@ def usage() -> str:
     return "\n".join(["usage: tinycnn COMMAND ...", "", *lines, "", "tinycnn COMMAND --help shows its options."])
 
 
+@guarded("tinycnn")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the subcommand named first (default: that of the command line). Returns its exit status, 2 if unknown."""
     words = list(sys.argv[1:] if arguments is None else arguments)

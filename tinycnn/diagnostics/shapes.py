@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from tinycnn._command import Parser
+from tinycnn._command import Parser, guarded
 from tinycnn.diagnostics.summary import size_of
 from tinycnn.nn.arguments import check_fits, padding_pairs, sizes
 from tinycnn.ops.windows import Window
@@ -170,6 +170,7 @@ def _formula(window: Window, i: int, output_padding: tuple[int, ...] | None) -> 
     return f"⌈{quotient}⌉ + 1{dropped} = {result}"
 
 
+@guarded("tinycnn shapes")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints sizes and costs for the command line `arguments`. Returns the exit status: 2 for sizes that do not fit."""
     options = _parse(arguments)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
-from tinycnn._command import Parser
+from tinycnn._command import Parser, guarded
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.teaching.explain.worked import LIMITS, ConvGeometry, PoolGeometry, numbers, worked_conv, worked_pool
@@ -39,9 +39,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@guarded("tinycnn explain")
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page, the figure, or both if both are named. Returns the exit status: 2 after printing an error."""
     options = _parse(argv)
+    files: dict[str, bytes] = {}
     try:
         pairs = {name: _pair(name, getattr(options, name)) for name in PAIRS}
         geometry = ConvGeometry(**pairs, channels=options.channels, filters=options.filters)
@@ -51,12 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             extension = os.path.splitext(options.figure)[1].lower()
             if extension not in FIGURES:
                 raise ValueError(f"figure: expected a name that ends in {', '.join(FIGURES)}, got {options.figure!r}")
-            _write(options.figure, _figure(geometry, options.seed, extension[1:]))
+            files[options.figure] = _figure(geometry, options.seed, extension[1:])
         if options.out is not None or options.figure is None:
-            _write(options.out or "explain.html", page(geometry, options.seed).encode())
+            files[options.out or "explain.html"] = page(geometry, options.seed).encode()
+        for path, content in files.items():
+            write_whole(path, content)
     except (ValueError, OSError, ImportError) as error:
         print(f"tinycnn explain: error: {error}", file=sys.stderr)
         return 2
+    print("\n".join(files))
     return 0
 
 
@@ -72,12 +77,6 @@ def _figure(geometry: ConvGeometry, seed: int, extension: str) -> bytes:
     except ImportError:
         raise ImportError(f"a figure needs matplotlib, which is not installed: {how_to_install('examples')}") from None
     return draw(worked_conv(geometry, seed), geometry, extension)
-
-
-def _write(path: str, content: bytes) -> None:
-    """Writes a file atomically and prints its name."""
-    write_whole(path, content)
-    print(path)
 
 
 def page(geometry: ConvGeometry, seed: int = 0) -> str:

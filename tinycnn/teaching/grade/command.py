@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinycnn._command import Parser
+from tinycnn._command import Parser, guarded
 from tinycnn._files import write_whole
 from tinycnn.teaching.grade import report
 from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@guarded("tinycnn grade")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Grades and prints a report. Returns the exit status: 0 if all is right, 1 if not; 2 for a wrong command line."""
     parser = _parser()
