@@ -66,8 +66,7 @@ class Generator:
 
     def names(self, fits: Callable[[torch.Tensor], bool] = lambda x: True) -> list[str]:
         """The tensors that fit, the oldest first."""
-        listed = self.torch.tensors([name for name in self.torch.names if name[0] == "x"])
-        return [name for name, x in listed if x is not None and fits(x)]
+        return [name for name, x in self.torch.all_tensors().items() if fits(x)]
 
     def existing(self, fits: Callable[[torch.Tensor], bool] = lambda x: True) -> str | None:
         return self.newest(self.names(fits))
@@ -94,13 +93,13 @@ class Generator:
 
     def leaf(
         self, shape: tuple[int, ...], dtype: str | None = None, low: float | None = None, high: float | None = None,
-        requires_grad: bool | None = None,
+        requires_grad: bool | None = None, layout: str | None = None,
     ) -> str:  # fmt: skip
         """A new leaf; of values in [low, high], or of any."""
         if dtype is None:
             main = self.pick(FLOATS) if self.dtype == "mixed" else self.dtype
             dtype = self.pick(DTYPES) if low is None and self.chance(0.3 if self.dtype == "mixed" else 0.1) else main
-        layout = self.rng.choices(LAYOUTS, [5, 2, 3, 2, 1])[0]
+        layout = layout or self.rng.choices(LAYOUTS, [5, 2, 3, 2, 1])[0]
         drawn = tuple(shape) if layout != "expanded" or not shape else (min(1, *shape[:1]), *shape[1:])
         values = np.array([self._draw(dtype, low, high) for _ in range(prod(drawn))], dtype).reshape(drawn)
         if dtype in FLOATS and low is None and values.size:

@@ -333,8 +333,9 @@ def normalisation(g: Generator) -> str:
     if what in ("batch", "instance"):
         mean, var = "None", "None"
         if g.chance(0.5):
-            mean = g.leaf(channels, dtype, -1, 1, requires_grad=False)
-            var = g.leaf(channels, dtype, 0.5, 2, requires_grad=False)
+            # Row-major: torch's backward pass takes them for that.
+            mean = g.leaf(channels, dtype, -1, 1, requires_grad=False, layout="row-major")
+            var = g.leaf(channels, dtype, 0.5, 2, requires_grad=False, layout="row-major")
         flag = g.pick("True", "False")
         return f"F.{what}_norm({x}, {mean}, {var}, {weight}, {bias}, {flag}{g.options(0.3, momentum=0.3)}{eps})"
     if what == "group":

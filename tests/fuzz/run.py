@@ -140,18 +140,33 @@ class Interpreter:
             # On which intermediate results a gradient itself depends follows from how an operator writes it.
             while self.hooks:
                 self.hooks.pop().remove()
+            step.facts |= {"varies"} if self._varies(step) else set()
         step.facts |= {"empty"} if any(x is not None and x.array.size == 0 for x in step.tensors.values()) else set()
         self._follow()
         return step
+
+    def _varies(self, step: Step) -> bool:
+        """Whether one of torch's gradients that is a constant for tinycnn has a derivative other than 0."""
+        if self.follow is None:
+            return False
+        ours, tensors = self.follow[len(self.trace) - 1].tensors, self.all_tensors()
+        leaves = [x for name, x in tensors.items() if name in self.leaves and x.requires_grad]
+        for name in step.tensors:
+            if name in tensors and tensors[name].requires_grad and ours.get(name) and not ours[name].requires_grad:
+                upstream = torch.ones_like(tensors[name])
+                found = torch.autograd.grad(tensors[name], leaves, upstream, retain_graph=True, allow_unused=True)
+                if any(gradient is not None and bool(gradient.any()) for gradient in found):
+                    return True
+        return False
 
     def _repeats(self, statement: Statement) -> bool:
         """Whether what a statement is about to change in place lies in memory that an expanded tensor repeats."""
         changed = TENSOR.match(statement.code)
         if self.lib is not torch or statement.target or changed is None:
             return False
-        found = dict(self.tensors([name for name in self.names if name[0] == "x"]))
+        found = self.all_tensors()
         x = found.get(changed[0], found.get(re.sub(r"\[.*", "", changed[0])))
-        views = [y for y in found.values() if None not in (x, y) and memory(x) == memory(y)]
+        views = [y for y in found.values() if x is not None and memory(x) == memory(y)]
         return any(size != 1 and stride == 0 for y in views for size, stride in zip(y.shape, y.stride()))
 
     def tensors(self, names: list[str]) -> Iterator[tuple[str, Any]]:
@@ -165,6 +180,10 @@ class Interpreter:
                 # Whether other names are this very tensor, not a view of it, is a library's own.
                 if label in self.leaves and tensor.grad is not None:
                     yield f"{label}.grad", tensor.grad
+
+    def all_tensors(self) -> dict[str, Any]:
+        named = self.tensors([name for name in self.names if name[0] == "x"])
+        return {name: x for name, x in named if x is not None}
 
     def _gradient(self, name: str, gradient: Any) -> Any:
         """A hook: notes the gradient of a tensor, and goes on with tinycnn's."""
@@ -188,8 +207,8 @@ class Interpreter:
         return other.array
 
     def _follow(self) -> None:
-        for name, tensor in self.tensors([n for n in self.names if n[0] == "x"]):
-            if tensor is not None and (other := self._other(name, tensor)) is not None:
+        for name, tensor in self.all_tensors().items():
+            if (other := self._other(name, tensor)) is not None:
                 with contextlib.suppress(RuntimeError):  # an expanded tensor: what it repeats has been set
                     tensor.data.copy_(torch.from_numpy(other))
 
