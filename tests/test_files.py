@@ -322,7 +322,10 @@ def special_files(folder):
     finally:
         os.chdir(here)
         server.close()
-    return {"FIFO": folder / "fifo", "socket": folder / "socket", "folder": folder, "device": Path(os.devnull)}
+    # A terminal: nobody, root neither, could put a file in its place, as in that of /dev/null.
+    _, terminal = os.openpty()
+    device = Path(os.ttyname(terminal))
+    return {"FIFO": folder / "fifo", "socket": folder / "socket", "folder": folder, "device": device}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has none of these")

@@ -275,9 +275,10 @@ def test_tensor_dataset_of_tensors_and_arrays():
 
 def test_items_are_views_and_batches_copies():
     array, x = np.zeros((3, 2)), tinycnn.zeros(3, 2)
-    dataset = TensorDataset(x, array)
+    dataset = TensorDataset(x, array, np.zeros(3))
     for part in dataset[1]:
         part.fill_(5)
+    assert dataset.tensors[2].tolist() == [0, 5, 0]
     assert x.tolist() == array.tolist() == [[0, 0], [5, 5], [0, 0]]
     for part in dataset.__getitems__([1, 2]):
         part.fill_(7)
