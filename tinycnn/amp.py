@@ -71,12 +71,12 @@ class GradScaler:
             return
         # On the device, and only written in place: a captured step holds their addresses.
         target = backend.device(device)
-        xp = backend.module_of(target)
-        self._scale = xp.full((), init_scale, "float32")
-        self._inverse = xp.full((), 1 / init_scale, "float32")
-        self._found_inf = xp.zeros((), "float32")
-        self._good_steps = xp.zeros((), "int32")
-        self._one = xp.ones((), "float32")
+        with backend.on(target) as xp:
+            self._scale = xp.full((), init_scale, "float32")
+            self._inverse = xp.full((), 1 / init_scale, "float32")
+            self._found_inf = xp.zeros((), "float32")
+            self._good_steps = xp.zeros((), "int32")
+            self._one = xp.ones((), "float32")
         self._unscaled: set[int] = set()  # ids of the optimizers that `unscale_` was called for since update()
 
     def scale(self, loss: Tensor) -> Tensor:

@@ -55,8 +55,9 @@ def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
 def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
     """The result of a function of NumPy or CuPy, as a Tensor."""
     check_flag(function, "requires_grad", requires_grad)
-    make = getattr(backend.module_of(backend.device(device)), function)
-    return wrap(make(*arguments, dtype=dtypes.as_dtype(dtype))).requires_grad_(requires_grad)
+    with backend.on(backend.device(device)) as xp:
+        array = getattr(xp, function)(*arguments, dtype=dtypes.as_dtype(dtype))
+    return wrap(array).requires_grad_(requires_grad)
 
 
 def zeros(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -179,12 +180,14 @@ def _drawn(
     check_flag(function, "requires_grad", requires_grad)
     if found.kind != "f":
         raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
-    generator = backend.random_generator(backend.device(device))
+    target = backend.device(device)
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
-    array = getattr(generator, draw)(_shape(function, sizes), dtype=drawn_as)
-    if draw == "random" and found == dtypes.float16:
-        array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
-    return wrap(array.astype(found, copy=False)).requires_grad_(requires_grad)
+    with backend.on(target):
+        array = getattr(backend.random_generator(target), draw)(_shape(function, sizes), dtype=drawn_as)
+        if draw == "random" and found == dtypes.float16:
+            array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
+        array = array.astype(found, copy=False)
+    return wrap(array).requires_grad_(requires_grad)
 
 
 def rand(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -214,8 +217,9 @@ def randint(
     least, largest = dtypes.limits(found)
     if not (least <= low and high - 1 <= largest):
         raise ValueError(f"randint: numbers from {low} to {high - 1} do not fit {found}")
-    generator = backend.random_generator(backend.device(device))
-    return wrap(generator.integers(low, high, _shape("randint", (size,))).astype(found))
+    target = backend.device(device)
+    with backend.on(target):
+        return wrap(backend.random_generator(target).integers(low, high, _shape("randint", (size,))).astype(found))
 
 
 def randperm(n: int, *, device: DeviceLike = None) -> Tensor:

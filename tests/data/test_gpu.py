@@ -34,9 +34,9 @@ def device(request):
         found = backend.device(request.param)
     except ValueError:
         pytest.skip("needs two GPUs")
-    backend.module_of(GPU)
-    yield found
-    backend.module_of(GPU)
+    with backend.on(GPU):
+        yield found
+        assert backend.cupy().cuda.runtime.getDevice() == 0
 
 
 def array_dataset(N, transform=None, channels=2):
@@ -69,7 +69,6 @@ def test_to_and_back(device):
     back = there.to("cpu")
     np.testing.assert_array_equal(back.images, dataset.images)
     np.testing.assert_array_equal(back.targets, dataset.targets)
-    backend.module_of(device)
     assert tinycnn.Tensor(there.targets, device=device).tolist() == list(range(7))
     other = dataset.to("cuda:0")
     assert other.to(device).device == device
@@ -153,7 +152,6 @@ def test_the_first_device_stays_usable_between_batches(device):
     loader = DataLoader(array_dataset(6).to(device), 2)
     for images, targets in loader:
         assert images.device == targets.device == device
-        backend.module_of(GPU)
         tinycnn.zeros(3, device=GPU)
 
 
@@ -211,18 +209,16 @@ def test_an_own_collate_gets_samples_of_the_device(device):
 def test_shifts_with_a_seed_are_those_of_the_cpu(device, fill):
     images = array_dataset(9).images
     ours, theirs = RandomShift(2, fill, seed=4), RandomShift(2, fill, seed=4)
-    xp = backend.module_of(device)
-    there = xp.asarray(images)
+    with backend.on(device) as xp:
+        there = xp.asarray(images)
     ours(there)  # copies the fill
     theirs(images)
     for array, on_cpu in [(there, images), (there.transpose(0, 1, 3, 2), images.transpose(0, 1, 3, 2))]:
-        backend.module_of(GPU)
         with without_waiting():
             shifted = ours(array)
         assert shifted.dtype == np.float32
         np.testing.assert_array_equal(shifted.get(), theirs(on_cpu))
     assert ours(there[:0]).shape == (0, 2, 5, 6)
-    backend.module_of(GPU)
     np.testing.assert_array_equal(Normalize([1, 2], 2)(there).get(), Normalize([1, 2], 2)(images))
     np.testing.assert_array_equal(RandomShift(0)(there).get(), images)
 
@@ -280,7 +276,8 @@ def test_refuses_an_empty_dataset(device):
 
 
 def test_refuses_a_fill_of_other_channels(device):
-    images = backend.module_of(device).zeros((2, 3, 5, 6), np.float32)
+    with backend.on(device) as xp:
+        images = xp.zeros((2, 3, 5, 6), np.float32)
     message = r"^RandomShift.*: expected fill to be a number or of shape \(3, 1, 1\), got shape \(2, 1, 1\)$"
     with pytest.raises(ValueError, match=message):
         RandomShift(1, fill=np.zeros((2, 1, 1)))(images)

@@ -176,7 +176,8 @@ def test_an_int_is_wrapped_round_as_an_operand():
     for result, expected in [
         (x + 300, [45, 244]), (x - -1, [2, 201]), (-3 - x, [252, 53]), (x * -1, [255, 56]), (x // -1, [0, 0]),
         (x == -56, [False, True]), (x & -2, [0, 200]), (x / -1, [-1.0, -200.0]), (x / Tensor(-1), [-1.0, -200.0]),
-        (x + 127, [128, 71]), (x + 128, [129, 72]), (Tensor([1], "int8") + 128, [-127]), (Tensor([1]) + 2**40, [2**40 + 1]),
+        (x + 127, [128, 71]), (x + 128, [129, 72]), (Tensor([1], "int8") + 128, [-127]),
+        (Tensor([1]) + 2**40, [2**40 + 1]),
     ]:  # fmt: skip
         assert result.tolist() == expected
 

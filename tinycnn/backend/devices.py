@@ -19,7 +19,7 @@ from tinycnn.backend import cpu
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
     "current", "device", "device_of", "elementwise", "gpu_count", "host_reads", "is_gpu_array", "is_writeable",
-    "kernels", "module_of", "modules_of", "one_device", "to_device",
+    "kernels", "modules_of", "on", "one_device", "to_device",
 ]  # fmt: skip
 
 # A numpy.ndarray or a cupy.ndarray, which has the same methods. To type checkers it is the first.
@@ -287,9 +287,23 @@ def is_writeable(array: Array) -> bool:
     return all(step or size <= 1 for size, step in zip(array.shape, array.strides))
 
 
-def module_of(target: Device) -> ModuleType:
-    """The array module whose new arrays lie on `target`; a GPU becomes CuPy's current device."""
-    if target.type == "cpu":
-        return np
-    cupy().cuda.Device(target.index).use()
-    return cupy()
+def on(target: Device) -> AbstractContextManager[ModuleType]:
+    """A context in which new arrays of the module that it gives, NumPy or CuPy, lie on `target`."""
+    return _ON_CPU if target.type == "cpu" else _OnGpu(target)
+
+
+_ON_CPU = nullcontext(np)
+
+
+class _OnGpu:
+    """CuPy, with its current device; afterwards that is as before."""
+
+    def __init__(self, target: Device):
+        self.gpu = cupy().cuda.Device(target.index)
+
+    def __enter__(self) -> ModuleType:
+        self.gpu.__enter__()
+        return cupy()
+
+    def __exit__(self, *exc: Any) -> None:
+        self.gpu.__exit__(*exc)

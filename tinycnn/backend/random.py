@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.backend.devices import CPU, Device, gpu_kernels, module_of
+from tinycnn.backend.devices import CPU, Device, gpu_kernels, on
 from tinycnn.checks import check_count
 
 _seed: int | None = None
@@ -23,14 +23,11 @@ def manual_seed(seed: int) -> None:
 
 
 def random_generator(target: Device = CPU) -> Any:
-    """The random generator of a device: a numpy.random.Generator, or `gpu.random.Generator` with its interface.
-
-    A GPU becomes CuPy's current device.
-    """
-    module_of(target)
+    """The random generator of a device: a numpy.random.Generator, or `gpu.random.Generator` with its interface."""
     generator = _generators.get(target)
     if generator is None:
-        made = np.random.default_rng(_seed) if target == CPU else gpu_kernels().Generator(_seed_of(target))
+        with on(target):
+            made = np.random.default_rng(_seed) if target == CPU else gpu_kernels().Generator(_seed_of(target))
         generator = _generators.setdefault(target, made)  # one for all threads, whichever comes first
     return generator
 

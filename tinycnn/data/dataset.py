@@ -88,15 +88,14 @@ def checked_index(owner: str, index: SupportsIndex, N: int) -> int:
 
 
 def indices_beside(array: backend.Array, indices: ArrayLike | backend.Array, name: str) -> backend.Array:
-    """`indices` as an array on the device of `array`, which becomes CuPy's current device if it is a GPU.
+    """`indices` as an array on the device of `array`.
 
     Those from the host are checked: TypeError or IndexError, naming `name`. CuPy does not check bounds, and to read
     indices from a GPU would make the host wait.
     """
     target = backend.device_of(array)
-    xp = backend.module_of(target)
-    if target != backend.CPU and isinstance(indices, xp.ndarray):
-        return indices
+    if target != backend.CPU and backend.is_gpu_array(indices):
+        return indices  # type: ignore[return-value]
     given, N = as_numbers(name, indices), len(array)
     given = given if given.size else given.astype(np.int64)
     if given.ndim != 1 or given.dtype.kind not in "iu":
@@ -279,10 +278,11 @@ class ArrayDataset(Dataset):
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> tuple[Tensor, Tensor]:
         """The batch of these items: (Tensor (N, C, H, W) float32, Tensor (N,) int64)."""
         places = indices_beside(self.images, indices, self.name)
-        images = self.images[places]
-        if self._transform is not None:
-            images = self._transformed(images)
-        return wrap(images), wrap(self.targets[places])
+        with backend.on(self.device):
+            images = self.images[places]
+            if self._transform is not None:
+                images = self._transformed(images)
+            return wrap(images), wrap(self.targets[places])
 
     def _transformed(self, images: backend.Array) -> backend.Array:
         """What the transform makes of `images`, checked: as many, in an array of numbers on the same device."""
@@ -348,7 +348,9 @@ class Subset(Dataset):
         return self.dataset[int(self.indices[checked_index("Subset", index, len(self))])]
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> list | tuple:
-        return get_items(self.dataset, self._places[indices_beside(self._places, indices, "Subset")])
+        with backend.on(self.device):
+            places = self._places[indices_beside(self._places, indices, "Subset")]
+        return get_items(self.dataset, places)
 
 
 def random_split(dataset: Indexable, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:

@@ -75,7 +75,8 @@ class DataLoader:
         N = len(self.dataset)
         device = backend.CPU if self.collate_fn is not None else device_of_batches(self.dataset)
         if not self.shuffle:
-            return backend.module_of(device).arange(N)
+            with backend.on(device) as xp:
+                return xp.arange(N)
         if self.seed is None:
             return backend.random_generator(device).permutation(N)
         epoch = checked_int("DataLoader.epoch", self.epoch, minimum=0)
@@ -124,7 +125,8 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
     recorded = any(isinstance(sample, Tensor) and sample.requires_grad for sample in samples)
     if recorded or len({array.dtype for array in arrays}) > 1:
         return stack([x if isinstance(x, Tensor) else wrap(a) for x, a in zip(samples, arrays, strict=True)])
-    return wrap(backend.module_of(backend.device_of(arrays[0])).stack(arrays))
+    with backend.on(backend.device_of(arrays[0])) as xp:
+        return wrap(xp.stack(arrays))
 
 
 def _require_alike(what: str, samples: list, kinds: type | tuple[type, ...], indices: list[int]) -> None:

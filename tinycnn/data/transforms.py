@@ -72,10 +72,10 @@ class Normalize:
             if statistic.ndim and len(statistic) != images.shape[1]:
                 raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
         target = backend.device_of(images)
-        xp = backend.module_of(target)
         mean, std = (s[()] if s.ndim == 0 else backend.constant(s, target) for s in (self.mean, self.std))
-        normalized = xp.subtract(images, mean, out=out)
-        return xp.divide(normalized, std, out=normalized)
+        with backend.on(target) as xp:
+            normalized = xp.subtract(images, mean, out=out)
+            return xp.divide(normalized, std, out=normalized)
 
     def __repr__(self) -> str:
         return f"Normalize(mean={_rounded(self.mean)}, std={_rounded(self.std)})"
@@ -111,10 +111,10 @@ class RandomShift:
         if (shape := np.shape(self.fill)) not in ((), (1, 1, 1), (C, 1, 1)):
             raise ValueError(f"{self}: expected fill to be a number or of shape {(C, 1, 1)}, got shape {shape}")
         target = backend.device_of(images)
-        backend.module_of(target)
         generator = backend.random_generator(target) if self.generator is None else self.generator
-        starts = backend.to_device(generator.integers(0, 2 * p + 1, (2, N)), target)
-        return backend.kernels(images).shifted(images, starts, p, self.fill)
+        with backend.on(target):
+            starts = backend.to_device(generator.integers(0, 2 * p + 1, (2, N)), target)
+            return backend.kernels(images).shifted(images, starts, p, self.fill)
 
     def __repr__(self) -> str:
         return f"RandomShift(pixels={self.pixels}, fill={_rounded(self.fill)})"

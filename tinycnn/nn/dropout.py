@@ -47,8 +47,8 @@ def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bo
         raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
     if _is_identity(name, input, p, training):
         return input
-    xp = backend.module_of(input.device)
-    channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
+    with backend.on(input.device) as xp:
+        channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
     return input * wrap(_keep_mask(channels, p))
 
 
@@ -61,7 +61,8 @@ def _is_identity(name: str, input: Tensor, p: float, training: bool) -> bool:
 
 
 def _keep_mask(x: backend.Array, p: float) -> backend.Array:
-    return backend.kernels(x).dropout_mask(x, p, backend.random_generator(backend.device_of(x)))
+    with backend.current(x):
+        return backend.kernels(x).dropout_mask(x, p, backend.random_generator(backend.device_of(x)))
 
 
 class Dropout(Module):

@@ -55,8 +55,8 @@ def _check(name: str, tensor: Tensor, is_drawn: bool = True, **numbers: float) -
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
-    backend.module_of(tensor.device)  # CuPy works on its current device only
-    tensor._array[...] = values
+    with backend.on(tensor.device):
+        tensor._array[...] = values
     tensor._changed_in_place()
     return tensor
 
@@ -75,9 +75,10 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 def _uniform(tensor: Tensor, a: float, b: float) -> Tensor:
     kind = tensor.dtype.type
-    drawn = (_generator(tensor).random(tensor.shape, dtype=_drawn_as(tensor)) * float(b - a) + a).astype(kind)
-    below = np.nextafter(kind(b), kind(a))  # rounding may have led to b
-    return _write(tensor, backend.module_of(tensor.device).minimum(drawn, below))
+    below = np.nextafter(kind(b), kind(a))  # to which rounding may have led
+    with backend.on(tensor.device) as xp:
+        drawn = (_generator(tensor).random(tensor.shape, dtype=_drawn_as(tensor)) * float(b - a) + a).astype(kind)
+        return _write(tensor, xp.minimum(drawn, below))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -87,7 +88,8 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 
 
 def _normal(tensor: Tensor, mean: float, std: float) -> Tensor:
-    return _write(tensor, _generator(tensor).standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
+    with backend.on(tensor.device):
+        return _write(tensor, _generator(tensor).standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
 
 
 def _drawn_as(tensor: Tensor) -> Any:
@@ -154,7 +156,12 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError(f"trunc_normal_: expected a < b, got a={a} and b={b}")
     if not (0 < std < math.inf and a - 3 * std < mean < b + 3 * std):
         raise ValueError(f"trunc_normal_: nearly nothing of mean={mean}, std={std} falls into [{a}, {b}]")
-    xp, generator, drawn_as = backend.module_of(tensor.device), _generator(tensor), _drawn_as(tensor)
+    with backend.on(tensor.device) as xp:
+        return _write(tensor, _truncated(xp, tensor, mean, std, a, b))
+
+
+def _truncated(xp: Any, tensor: Tensor, mean: float, std: float, a: float, b: float) -> backend.Array:
+    generator, drawn_as = _generator(tensor), _drawn_as(tensor)
 
     def draw(shape: Any) -> Any:
         """Values, some of which may fall outside."""
@@ -171,7 +178,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         outside = (values < a) | (values > b)
         count = int(xp.count_nonzero(outside))
         if count == 0:
-            return _write(tensor, values)
+            return values
         values[outside] = draw(count)
 
 
@@ -200,7 +207,8 @@ def eye_(tensor: Tensor) -> Tensor:
     _check("eye_", tensor, False)
     if tensor.ndim != 2:
         raise ValueError(f"eye_: expected a matrix, got shape {tensor.shape}")
-    return _write(tensor, backend.module_of(tensor.device).eye(*tensor.shape))
+    with backend.on(tensor.device) as xp:
+        return _write(tensor, xp.eye(*tensor.shape))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -214,9 +222,10 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     _write(tensor, 0)
     per_group = tensor.shape[0] // groups
     centre = tuple(size // 2 for size in tensor.shape[2:])
-    for group in range(groups):
-        for channel in range(min(per_group, tensor.shape[1])):
-            tensor._array[(group * per_group + channel, channel, *centre)] = 1
+    with backend.on(tensor.device):
+        for group in range(groups):
+            for channel in range(min(per_group, tensor.shape[1])):
+                tensor._array[(group * per_group + channel, channel, *centre)] = 1
     return tensor
 
 
@@ -229,8 +238,9 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
     _normal(tensor, 0, std)
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
-    order = _generator(tensor).random((rows, columns)).argsort(axis=0)  # a random permutation of each column's rows
-    tensor._array[order < zeros] = 0
+    with backend.on(tensor.device):
+        order = _generator(tensor).random((rows, columns)).argsort(axis=0)  # a random permutation of each column's rows
+        tensor._array[order < zeros] = 0
     return tensor
 
 

@@ -71,13 +71,14 @@ def one_hot(target: Tensor, num_classes: int = -1) -> Tensor:
     classes = target._array
     if num_classes < -1 or num_classes == 0:
         raise ValueError(f"one_hot: expected num_classes of at least 1, or -1, got {num_classes}")
-    if num_classes == -1:
-        if not classes.size:
-            raise ValueError(f"one_hot: num_classes cannot be inferred from an empty target {target.shape}")
-        num_classes = int(classes.max()) + 1
-    if classes.size and (classes.min() < 0 or classes.max() >= num_classes):
-        raise ValueError(f"one_hot: indices from {classes.min()} to {classes.max()} for {num_classes} classes")
-    return wrap((classes[..., None] == backend.array_module(classes).arange(num_classes)).astype(np.int64))
+    if num_classes == -1 and not classes.size:
+        raise ValueError(f"one_hot: num_classes cannot be inferred from an empty target {target.shape}")
+    with backend.on(target.device) as xp:
+        if num_classes == -1:
+            num_classes = int(classes.max()) + 1
+        if classes.size and (classes.min() < 0 or classes.max() >= num_classes):
+            raise ValueError(f"one_hot: indices from {classes.min()} to {classes.max()} for {num_classes} classes")
+        return wrap((classes[..., None] == xp.arange(num_classes)).astype(np.int64))
 
 
 class Linear(Module):

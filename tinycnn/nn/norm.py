@@ -87,8 +87,9 @@ def batch_norm(
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
         normalize = Normalize((0, *range(2, input.ndim)), eps)
         y = normalize(widened(input))
-        unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
-        _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
+        with backend.current(normalize.variance):
+            unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
+            _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
         return narrowed(_affine(y, weight, bias), input)
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed when not training")
@@ -177,8 +178,9 @@ def instance_norm(
     normalize = Normalize(tuple(range(2, input.ndim)), eps)
     y = normalize(widened(input))
     of_samples = (x.reshape(input.shape[:2]) for x in (normalize.mean, normalize.variance))
-    mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
-    _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
+    with backend.current(normalize.mean):
+        mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
+        _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
     return narrowed(_affine(y, weight, bias), input)
 
 

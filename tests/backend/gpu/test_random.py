@@ -16,13 +16,17 @@ pytestmark = pytest.mark.gpu
 GPU = backend.Device("cuda", 0)
 
 
+def current_gpu():
+    return backend.cupy().cuda.runtime.getDevice()
+
+
 @pytest.fixture
 def gpu():
     from tinycnn.backend.gpu import kernels as gpu
 
-    backend.module_of(GPU)
-    yield gpu
-    backend.module_of(GPU)
+    with backend.on(GPU):
+        yield gpu
+        assert current_gpu() == 0
 
 
 # --- the generator, from its definition ---------------------------------------------------------------------------
@@ -241,7 +245,6 @@ def test_two_devices_have_streams_of_their_own(gpu):
     assert with_another[1] not in alone
     assert tinycnn.rand(3, device=other).device == other
     generator = backend.random_generator(other)
-    backend.module_of(GPU)
     tinycnn.manual_seed(0)
     assert generator.integers(0, 9, 3).device.id == generator.permutation(3).device.id == 1
     assert tinycnn.zeros(3, device=GPU).device == GPU
@@ -329,7 +332,6 @@ def test_dropout_of_channels(gpu, index):
     if backend.gpu_count() <= index:
         pytest.skip("needs two GPUs")
     x = tinycnn.ones(200, 10, 2, 3, device=f"cuda:{index}")
-    backend.module_of(GPU)
     y = nn.Dropout2d(0.4)(x).cpu().numpy()
     assert (y == y[:, :, :1, :1]).all()
     assert deviations((y[:, :, 0, 0] != 0).mean(), 0.6, math.sqrt(0.24), 2000) < 4
@@ -340,14 +342,12 @@ def test_creation_and_initial_values(gpu, index):
     if backend.gpu_count() <= index:
         pytest.skip("needs two GPUs")
     device = f"cuda:{index}"
-    backend.module_of(GPU)
     tinycnn.manual_seed(0)
     assert tinycnn.rand(2, 3, device=device, dtype=tinycnn.float16).dtype == tinycnn.float16
     assert set(tinycnn.randint(2, 5, (200,), device=device).tolist()) == {2, 3, 4}
     assert tinycnn.randint(7, (), device=device).shape == ()
     assert sorted(tinycnn.randperm(9, device=device).tolist()) == list(range(9))
     weight, square = tinycnn.empty(60, 50, device=device), tinycnn.empty(6, 6, device=device)
-    backend.module_of(GPU)
     for fill, mean, std in [
         (lambda: init.uniform_(weight, -1, 3), 1, 4 / math.sqrt(12)),
         (lambda: init.normal_(weight, 2, 3), 2, 3),
@@ -355,15 +355,14 @@ def test_creation_and_initial_values(gpu, index):
         (lambda: init.xavier_normal_(weight), 0, math.sqrt(2 / 110)),
         (lambda: init.trunc_normal_(weight, a=-1, b=1), 0, math.sqrt(1 - 2 * 0.2419707 / 0.6826895)),
     ]:
-        backend.module_of(GPU)
         values = fill().cpu().numpy().astype(np.float64)
+        assert current_gpu() == 0
         assert weight.device == device
         assert deviations(values.mean(), mean, std, values.size) < 4
         assert values.std() == pytest.approx(std, rel=0.1)
     q = init.orthogonal_(weight).cpu().numpy()
     np.testing.assert_allclose(q.T @ q, np.eye(50), atol=1e-5)
     assert ((init.sparse_(weight, 0.25).cpu().numpy() == 0).sum(0) == 15).all()
-    backend.module_of(GPU)
     np.testing.assert_array_equal(init.eye_(square).cpu().numpy(), np.eye(6))
-    backend.module_of(GPU)
+    assert current_gpu() == 0
     assert init.constant_(square, 3).cpu().numpy().tolist() == np.full((6, 6), 3).tolist()
