@@ -168,6 +168,7 @@ def max_unpool(y: Tensor, indices: Tensor, size: tuple[int, ...], name: str) -> 
     """y, indices (N, C, *S) to (N, C, *size)."""
     flat_indices, length = indices.flatten(2), prod(size)
     flat = flat_indices._array
-    if flat.size and not (flat.min() >= 0 and flat.max() < length):
-        raise ValueError(f"{name}: indices from {flat.min()} to {flat.max()} do not fit output size {size}")
+    with backend.current(flat):
+        if flat.size and not (flat.min() >= 0 and flat.max() < length):
+            raise ValueError(f"{name}: indices from {flat.min()} to {flat.max()} do not fit output size {size}")
     return Unpool(length)(y.flatten(2), flat_indices).reshape(*y.shape[:2], *size)
