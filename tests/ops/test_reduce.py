@@ -141,3 +141,12 @@ def test_sums_of_integers_are_wide():
     assert tinycnn.full((300,), 255, dtype="uint8").sum().item() == 76500
     assert (tinycnn.ones(70000) > 0).sum().item() == 70000
     assert tinycnn.full((2,), 2**31 - 1, dtype="int32").sum().item() == 2**32 - 2
+
+
+def test_booleans_have_a_largest_element_but_no_argmax():
+    x = tinycnn.tensor([[True, False], [False, False]])
+    assert x.max(1).values.tolist() == [True, False]
+    assert x.min(1).indices.tolist() == [1, 0]
+    for function in (tinycnn.argmax, tinycnn.argmin):
+        with pytest.raises(TypeError, match=rf"^{function.__name__}: not defined for booleans"):
+            function(x, 1)

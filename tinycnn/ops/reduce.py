@@ -241,7 +241,7 @@ def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool, name: str = "")
     array_of(name, x)
     axis = None if dim is None else normalize_dim(dim, x, name)
     check_flag(name, "keepdim", keepdim)
-    if x._array.dtype.kind == "b":
+    if name == method and x._array.dtype.kind == "b":
         raise TypeError(f"{name}: not defined for booleans; convert them to integers")
     if (x.numel() if axis is None else math.prod(x.shape[axis : axis + 1])) == 0:
         raise ValueError(f"{name}: no elements to choose from in shape {x.shape}")
