@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from numbers import Integral, Real
 from operator import ge, gt, le, lt
 from typing import Any, TypeVar
@@ -45,17 +46,24 @@ class Number:
     at_most: float | None = None
     below: float | None = None
 
+    @cached_property
+    def limits(self) -> list[tuple[Callable, str, float]]:
+        """(comparison, its words, limit) for each limit that there is."""
+        return [(*how, limit) for how, limit in zip(COMPARISONS, astuple(self)) if limit is not None]
+
     def __call__(self, owner: str, name: str, value: T) -> T:
         """`value`, if it is a number within the limits."""
-        _check_type(owner, name, value, Real, "a number")
-        try:
-            number = float(value)  # type: ignore[arg-type]  # a Real
-        except OverflowError:
-            raise ValueError(f"{owner}: {name} is too large: {shortened(value)}") from None
-        limits = [(*how, limit) for how, limit in zip(COMPARISONS, astuple(self)) if limit is not None]
-        if not all(compare(number, limit) for compare, _, limit in limits):
-            wanted = " and ".join(f"{words} {limit}" for _, words, limit in limits)
-            raise ValueError(f"{owner}: expected {name} {wanted}, got {number:g}")
+        number: Any = value
+        if value.__class__ is not float:
+            _check_type(owner, name, value, Real, "a number")
+            try:
+                number = float(number)
+            except OverflowError:
+                raise ValueError(f"{owner}: {name} is too large: {shortened(value)}") from None
+        for compare, _, limit in self.limits:
+            if not compare(number, limit):
+                wanted = " and ".join(f"{words} {limit}" for _, words, limit in self.limits)
+                raise ValueError(f"{owner}: expected {name} {wanted}, got {number:g}")
         return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -79,6 +80,7 @@ def rank(dtype: np.dtype) -> int:
     return _RANK[dtype.kind]
 
 
+@cache
 def limits(dtype: np.dtype) -> tuple[float, float]:
     """The smallest and the largest number of a dtype."""
     if dtype.kind == "b":
@@ -98,6 +100,8 @@ def wrapped(number: int, dtype: np.dtype) -> int:
 def fitted(owner: str, name: str, number: float, dtype: np.dtype) -> float:
     """A number to be put among elements of `dtype`: for integers cut to one, and a negative one wrapped round if they
     have no sign, as in torch. TypeError for what is no number, ValueError for one out of range."""
+    if dtype.kind == "f" and number.__class__ in (float, int) and -65504 <= number <= 65504:
+        return number  # in the range of every floating-point dtype
     if not isinstance(number, (bool, np.bool_)):
         check_number(owner, name, number)
     if dtype.kind == "b" or (dtype.kind == "f" and not np.isfinite(number)):

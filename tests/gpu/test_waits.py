@@ -80,7 +80,7 @@ def test_layers(case):
     others = [tinycnn.tensor(sampler(rng), device="gpu") for sampler in case.others]
     others = [other.float() if other.is_floating_point() else other for other in others]
     layer(x, *others).sum().backward()
-    if case.name in WAITING:
+    if case.name.split("/")[0] in WAITING:
         return
     with without_waiting():
         layer(x, *others).sum().backward()
