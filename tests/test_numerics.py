@@ -30,6 +30,7 @@ def recorded():
 
 @each_case
 def test_no_worse_than_torch_was(case, recorded):
+    assert case.name in recorded, "not recorded: run tests/fixtures/record_numerics.py"
     assert_no_worse(errors(case, tinycnn), recorded[case.name], case)
 
 

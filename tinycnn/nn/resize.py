@@ -134,7 +134,7 @@ def interpolate(
             y = pad_ops.index_select(y, 2 + i, _nearest(input.shape[2 + i], out[i], scales[i]))
         else:
             y = _linear(y, 2 + i, out[i], scales[i], bool(align_corners))
-    return y.to(input.dtype)
+    return Clone()(input) if y is input else y.to(input.dtype)
 
 
 def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple[int, ...], tuple]:
@@ -164,8 +164,11 @@ def _nearest(size: int, out: int, scale: float | None) -> np.ndarray:
 
 
 def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: bool) -> Tensor:
-    """Linear interpolation along one dimension between the two nearest inputs."""
+    """Linear interpolation along one dimension between the two nearest inputs; as in torch, a size that stays is not
+    interpolated, whatever the scale."""
     size = x.shape[dim]
+    if out == size:
+        return x
     if align_corners:
         position = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
     else:
