@@ -39,8 +39,8 @@ BETTER = {
 }
 # Rows where ∞ − ∞, in another order of the same sum, is nan here and an infinity there, or the reverse.
 ANOTHER_ORDER = (
-    "LayerNorm", "GroupNorm", "losses/", "cross_entropy/", "GELU", "SiLU", "BCEWithLogitsLoss", "BCELoss",
-    "CrossEntropyLoss/all", "Hardswish",
+    "LayerNorm", "GroupNorm", "normalisation/", "losses/", "cross_entropy/", "GELU", "SiLU", "BCEWithLogitsLoss",
+    "BCELoss", "CrossEntropyLoss/all", "Hardswish",
 )  # fmt: skip
 
 
