@@ -175,10 +175,11 @@ def test_the_place_of_a_nan_in_a_window_is_its_own():
         assert x.grad.numpy().ravel().tolist() == [7.0 * (i == place) for i in range(4)]
 
 
-def test_a_weight_of_classes_that_asks_for_a_gradient_is_refused():
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_a_weight_of_classes_that_asks_for_a_gradient_is_refused(name):
     weight = Tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(RuntimeError, match="cross_entropy: the weight gets no gradient"):
-        F.cross_entropy(Tensor(np.zeros((1, 2), np.float32)), Tensor(np.array([0])), weight)
+    with pytest.raises(RuntimeError, match=f"{name}: the weight gets no gradient"):
+        getattr(F, name)(Tensor(np.zeros((1, 2), np.float32)), Tensor(np.array([0])), weight)
 
 
 def test_a_transposed_convolution_has_nan_only_where_an_infinite_weight_meets_a_zero():

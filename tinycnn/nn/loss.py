@@ -104,8 +104,8 @@ def cross_entropy(
         _check_weight(name, input, classes, weight)
     if target._array.dtype.kind != "f" or target._array.shape != shape:
         _check_target(name, input, target)
-        if weight is not None and weight.requires_grad:
-            raise RuntimeError(f"{name}: the weight gets no gradient with class indices: pass weight.detach()")
+        if weight is not None:
+            _refuse_gradient(name, weight)
         if classes == 0:
             return nll_loss(input, target, ignore_index=ignore_index, reduction=reduction, name=name)
         if weight is not None and weight.dtype != input.dtype:
@@ -130,6 +130,7 @@ def nll_loss(
     classes, class_dim = target._array, 0 if input.ndim == 1 else 1
     if weight is not None:
         _check_weight(name, input, input.shape[class_dim], weight)
+        _refuse_gradient(name, weight)
     wrong = backend.kernels(classes).wrong_class(classes, input.shape[class_dim], ignore_index)
     _refuse_class(wrong, name, input.shape, class_dim)
     if input.shape[class_dim] == 0:  # all are ignored
@@ -157,6 +158,12 @@ def _check_weight(name: str, input: Tensor, classes: int, weight: Tensor) -> Non
         raise ValueError(f"{name}: expected a weight of shape ({classes},), got {weight.shape}")
     if weight.dtype != input.dtype:
         raise TypeError(f"{name}: input is {input.dtype}, weight is {weight.dtype}: convert one with .to()")
+
+
+def _refuse_gradient(name: str, weight: Tensor) -> None:
+    """RuntimeError for a weight of class indices that asks for a gradient, as in torch."""
+    if weight.requires_grad:
+        raise RuntimeError(f"{name}: the weight gets no gradient with class indices: pass weight.detach()")
 
 
 def _check_target(name: str, x: Tensor, target: Tensor) -> None:
