@@ -264,10 +264,13 @@ class Function:
                 raise RuntimeError(f"{self.name}: a Function is one application: make a new one for each call")
             self.recorded = True
         try:
-            if self.in_float32 and array.itemsize == 2 and array.__class__ is ndarray and array.dtype == _FLOAT16:
+            if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
+                if self.in_float32 and arrays[0].itemsize == 2 and arrays[0].dtype == _FLOAT16:
+                    array = self._forward_in_float32(arrays)
+                else:
+                    array = self.forward(*arrays)
+            elif self.in_float32 and array.__class__ is ndarray and array.dtype == _FLOAT16:  # 1 / x
                 array = self._forward_in_float32(arrays)
-            elif arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
-                array = self.forward(*arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
                 array = backend.compute(self._called, self.forward, arrays, self.elementwise)
