@@ -19,8 +19,9 @@ from tests.fuzz.run import FLOAT64, Seen, Step, Trace, run
 TOLERANCE = {"float64": 1e-10, "float32": 3e-6, "float16": 3e-3}
 # In a dtype with fewer bits, tinycnn's error may be this many times torch's: both against float64.
 ERROR_RATIO = 4
-# What tinycnn may raise. Anything else comes from NumPy or Python, and says nothing to a user.
-ERRORS = (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError, ZeroDivisionError)
+# What tinycnn may raise, and a program that uses a gradient that is None. Anything else comes from NumPy or Python, and
+# says nothing to a user.
+ERRORS = (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError, ZeroDivisionError, AttributeError)
 
 
 def first_difference(program: Program, watch: bool = False) -> Difference | None:

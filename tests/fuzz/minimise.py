@@ -72,8 +72,9 @@ def _with_values(program: Program, watch: bool) -> Iterator[Program]:
         if statement.leaf or not statement.target or not made:
             continue
         leaves, after = [], list(program[i + 1 :])
+        free = 1 + max(int(each.target[1:]) for each in program if each.target)
         for j, (name, x) in enumerate(made.items()):
-            new = statement.target if name == statement.target else f"{statement.target}{j}"
+            new = statement.target if name == statement.target else f"x{free + j}"
             leaves.append(leaf(new, Leaf(x.array, requires_grad=x.requires_grad)))
             if new != name:  # an item of a tuple gets a name of its own
                 after = [_renamed(each, name, new) for each in after]

@@ -154,9 +154,10 @@ class Interpreter:
         for name in step.tensors:
             if name in tensors and tensors[name].requires_grad and ours.get(name) and not ours[name].requires_grad:
                 upstream = torch.ones_like(tensors[name])
-                found = torch.autograd.grad(tensors[name], leaves, upstream, retain_graph=True, allow_unused=True)
-                if any(gradient is not None and bool(gradient.any()) for gradient in found):
-                    return True
+                with contextlib.suppress(RuntimeError):  # of a tensor that was changed in place
+                    found = torch.autograd.grad(tensors[name], leaves, upstream, retain_graph=True, allow_unused=True)
+                    if any(gradient is not None and bool(gradient.any()) for gradient in found):
+                        return True
         return False
 
     def _repeats(self, statement: Statement) -> bool:
