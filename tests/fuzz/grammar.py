@@ -154,7 +154,7 @@ def along(g: Generator) -> str | None:
     name = g.pick("softmax", "log_softmax", "cumsum", "sort", "argsort", "topk")
     if name in ("softmax", "log_softmax", "cumsum"):
         return f"{x}.{name}({dim})" if g.chance(0.7) or name == "cumsum" else f"F.{name}({x}, {dim})"
-    if value.unique().numel() != value.numel():
+    if value.unique().numel() != value.numel() or value.isnan().any():
         return None  # of equal elements torch does not say which comes first
     if name == "topk":
         size = value.shape[dim] if -value.ndim <= dim < value.ndim else 1
@@ -327,16 +327,16 @@ def normalisation(g: Generator) -> str:
     dtype = dtype_of(value)
     channels = (value.shape[1],) if value.ndim > 1 else (1,)
     # Finite: of an infinite weight, whether the mean is subtracted before or after decides between inf and nan.
-    weight, bias = (g.leaf(channels, dtype, -2, 2) if g.chance(0.5) else "None" for _ in range(2))
+    # Row-major: torch's backward pass of a batch takes them for that.
+    weight, bias = (g.leaf(channels, dtype, -2, 2, layout="row-major") if g.chance(0.5) else "None" for _ in range(2))
     eps = g.options(0.2, eps=0.1)
     what = g.pick("batch", "batch", "layer", "group", "instance")
     if what in ("batch", "instance"):
         mean, var = "None", "None"
         if g.chance(0.5):
-            # Row-major: torch's backward pass takes them for that.
             mean = g.leaf(channels, dtype, -1, 1, requires_grad=False, layout="row-major")
             var = g.leaf(channels, dtype, 0.5, 2, requires_grad=False, layout="row-major")
-        flag = g.pick("True", "False")
+        flag = g.flag() if mean != "None" else "True"
         return f"F.{what}_norm({x}, {mean}, {var}, {weight}, {bias}, {flag}{g.options(0.3, momentum=0.3)}{eps})"
     if what == "group":
         bias = bias if weight != "None" else "None"  # torch's backward pass fails without a weight
@@ -389,7 +389,7 @@ def resizing(g: Generator) -> str | None:
         mode = g.pick("constant", "constant", "reflect", "replicate", "circular")
         low = -1 if mode == "constant" and g.chance(0.2) else 0
         amounts = tuple(g.rng.randint(low, 2) for _ in range(2 * (count if mode == "constant" else dims)))
-        value = g.options(0.5, value=g.number()) if mode == "constant" else ""
+        value = g.options(0.5, value=g.pick("1", "(-1)", "0.5", "inf")) if mode == "constant" else ""
         return f"F.pad({x}, {amounts}, {mode!r}{value})"
     if g.chance(0.5):
         mode = g.pick("nearest", ["linear", "bilinear", "trilinear"][dims - 1])

@@ -135,7 +135,7 @@ class Interpreter:
             if tensor is not None and statement.target and self.watch and tensor.requires_grad:
                 self.hooks.append(tensor.register_hook(functools.partial(self._gradient, name)))
         value = self.names.get(statement.target)
-        step.same = tuple(name for name, other in self.names.items() if other is value and name != statement.target)
+        step.same = tuple(n for n, x in self.all_tensors().items() if x is value and n != statement.target)
         if "create_graph" in statement.code:
             # On which intermediate results a gradient itself depends follows from how an operator writes it.
             while self.hooks:
