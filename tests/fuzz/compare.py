@@ -68,7 +68,7 @@ def _retaining(statement: Statement) -> Statement:
 
 def compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None = None) -> Iterator[Difference]:
     """Every difference, meant or not; with `exact`, the trace in float64, none where tinycnn is as good as torch."""
-    scale, facts = 1.0, set()
+    scale, facts, operators = 1.0, set(), set()
     precisions: dict[str, int] = defaultdict(int)  # the coarsest of FLOATS that a name has been
     hollow: set[str] = set()  # names of tensors without elements in a dimension after the first
     for index, statement in enumerate(program):
@@ -82,17 +82,16 @@ def compared(program: Program, ours: Trace, theirs: Trace, exact: Trace | None =
         forward = statement.target and not statement.differentiates
         names = {statement.target, *statement.uses} if forward else precisions.keys()
         precision = FLOATS[max((precisions[name] for name in names), default=0)]
-        facts |= {"interpolated"} if re.search("interpolate.*linear", statement.code) else set()
+        operators.add(statement.operator)
         here = frozenset(facts | b.facts | ({"hollow"} if statement.uses & hollow else set()))
         for kind, name, x, y in _differing(statement, a, b, TOLERANCE[precision], scale, exact and exact[index]):
-            yield Difference(kind, index, statement, name, x, y, precision, here)
+            yield Difference(kind, index, statement, name, x, y, precision, here, frozenset(operators))
             if kind not in ("value", "requires_grad"):
                 return
         if a.error is not None and statement.differentiates:
             return  # which leaves have got their gradient by then is a library's own
         facts |= {"changed"} if not statement.target else set()
         facts |= {"renamed"} if a.same != b.same else set()
-        facts |= {"power"} if statement.operator == "**" else set()
 
 
 def _differing(

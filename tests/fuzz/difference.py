@@ -19,8 +19,8 @@ class Difference:
 
     `facts` are words: "repeats" if what the statement changes in place, or what it is a view of, is expanded; "empty"
     if the result has no elements; "hollow" if an operand has none in a dimension after the first; "varies" if a
-    gradient that is a constant for tinycnn has a derivative. Of what was before: "changed" if something was changed in
-    place; "renamed" if an operator had returned its input itself in one library only; "power", "interpolated".
+    gradient that is a constant for tinycnn has a derivative; "changed" if something was changed in place before;
+    "renamed" if an operator before had returned its input itself in one library only.
     """
 
     kind: str
@@ -31,6 +31,7 @@ class Difference:
     theirs: Any
     precision: str  # the coarsest dtype that it was computed from
     facts: frozenset[str]
+    operators: frozenset[str]  # of the statement and of all before it
 
     @property
     def in_backward(self) -> bool:
@@ -80,9 +81,14 @@ def _forgotten_view(d: Difference) -> bool:
     return lost and d.in_backward and "changed" in d.facts
 
 
-def _infinite_logit(d: Difference) -> bool:
-    loss = d.statement.operator == "binary_cross_entropy_with_logits"
-    return loss and d.kind == "value" and not np.isnan(d.ours.array).any()
+def _torch_alone_is_nan(*operators: str) -> Condition:
+    def applies(d: Difference) -> bool:
+        if d.kind != "value" or not d.operators & set(operators) or d.ours.array.dtype.kind != "f":
+            return False
+        ours, theirs = d.ours.array, d.theirs.array
+        return bool(((~np.isnan(ours) & np.isnan(theirs)) | np.isclose(ours, theirs, equal_nan=True)).all())
+
+    return applies
 
 
 def _lacks_kernel(d: Difference) -> bool:
@@ -91,15 +97,8 @@ def _lacks_kernel(d: Difference) -> bool:
     return torch_raises(f"not implemented for '({types})'|does not support bool|Boolean inputs not supported")(d)
 
 
-def _power_of_0(d: Difference) -> bool:
-    if d.kind != "value" or not d.in_backward or "power" not in d.facts:
-        return False
-    ours, theirs = d.ours.array, d.theirs.array
-    return not np.isnan(ours).any() and bool((np.isnan(theirs) | np.isclose(ours, theirs)).all())
-
-
 def _beside_infinity(d: Difference) -> bool:
-    if d.kind != "value" or "interpolated" not in d.facts:
+    if d.kind != "value" or "interpolate" not in d.operators:
         return False
     ours, theirs = d.ours.array, d.theirs.array
     return bool((~np.isfinite(ours) | ~np.isfinite(theirs) | np.isclose(ours, theirs)).all())
@@ -136,21 +135,27 @@ KNOWN: list[tuple[str, Condition]] = [
      ours_raises("mean of no (elements|targets)|empty batch")),
     ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.", _lacks_kernel),
     ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",
-     torch_raises("derivative for .* is not implemented|grad_input must be contiguous")),
+     torch_raises("derivative for .* is not implemented|not differentiable with respect|grad_input must be contiguous")),
     ("Class indices may have any integer dtype, and masks of an assignment be of uint8.",
      torch_raises("expected scalar type Long but found Byte|masked_fill_ only supports boolean masks")),
     ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",  # where a bound of clamp broadcasts
      lambda d: d.statement.differentiates and torch_raises("output with shape .* doesn't match the broadcast")(d)),
-    ("The loss of an infinite logit is infinite or 0, where torch's is nan.", _infinite_logit),
+    ("The loss of an infinite logit is infinite or 0, where torch's is nan.",
+     _torch_alone_is_nan("binary_cross_entropy_with_logits")),
+    ("A row that `cross_entropy` or `nll_loss` ignores has gradient 0, whatever it holds; torch's is nan",
+     _torch_alone_is_nan("cross_entropy", "nll_loss")),
+    ("The gradient of a norm at 0 is 0 for any upstream gradient, where torch's is nan for an infinite one",
+     _torch_alone_is_nan("norm")),
+    ("`hardswish` of −∞ is 0, where torch's is nan.", _torch_alone_is_nan("hardswish")),
     ("An index out of range is an error where the result is empty, too.",
      lambda d: ours_raises("index .* is out of bounds")(d) and "empty" in d.facts),
     ("losses of two such tensors refuse integers and booleans; torch takes some, and cuts averages to integers.",
-     ours_raises(r"(avg_pool\dd|interpolate|fold|_loss): expected a floating-point")),
+     ours_raises(r"(avg_pool\dd|interpolate|unpool\dd|fold|_loss): expected a floating-point")),
     ("`dropout1d`, `2d` and `3d` and `instance_norm` refuse other shapes; torch lets some pass, with a warning.",
      ours_raises(r"dropout\dd: expected \d dimensions|instance_norm: .* at least one spatial dimension")),
     ("`avg_pool3d` takes a window that is larger than the input, but not than the padded one.",
      torch_raises("input image .T: .* smaller than kernel size")),
-    ("The second derivative of a power of 0 is 0, where torch's is nan.", _power_of_0),
+    ("The second derivative of a power of 0 is 0, where torch's is nan.", _torch_alone_is_nan("**")),
     ("Linear interpolation beside an infinite element gives inf, nan or neither, not always as torch does.",
      _beside_infinity),
     ("Which images without channels or pixels a layer accepts is not torch's choice in all cases.", _empty_image),

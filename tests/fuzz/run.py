@@ -32,7 +32,7 @@ class Functional:
     def _normalised(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         y = function(*arguments, **options)
         if y.requires_grad:
-            y.register_hook(torch.Tensor.contiguous)
+            y.register_hook(lambda gradient: None if gradient is None else gradient.contiguous())
         return y
 
 
