@@ -4,8 +4,10 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tinycnn
@@ -84,6 +86,39 @@ def test_all_are_refused_in_clear_words_and_few_that_torch_refuses_are_accepted(
     accepted = [name.rpartition(" = ")[2].strip("]") for name, _ in found["accepted, torch refuses"]]
     assert len([label for label in accepted if label not in ("array", "int64", "float32", "less dim 0")]) <= 100
     assert len(accepted) <= 200
+
+
+def tensors(result):
+    """The Tensors in a result, as arrays."""
+    if isinstance(result, tinycnn.Tensor):
+        return [result.detach().numpy()]
+    return [array for each in result for array in tensors(each)] if isinstance(result, (tuple, list)) else []
+
+
+def with_numpy_numbers(call):
+    """The call with one of its numbers as NumPy's, for each number and type."""
+    numbers = [(place, value) for place, value in [*enumerate(call.arguments), *call.options.items()]
+               if type(value) in (int, float)]  # fmt: skip
+    for place, value in numbers:
+        for kind in (np.float64, np.float32) if isinstance(value, float) else (np.int64, np.int8, np.uint8):
+            if isinstance(value, int) and not np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+                continue
+            arguments, options = list(call.arguments), dict(call.options)
+            (arguments if isinstance(place, int) else options)[place] = kind(value)
+            yield replace(call, arguments=tuple(arguments), options=options)
+
+
+@pytest.mark.parametrize("call", [c for c in CALLS if "empty" not in c.name], ids=lambda call: call.name)
+def test_a_number_of_numpy_is_as_good_as_one_of_python(call):
+    """In particular, it does not make the result float64."""
+    for other in with_numpy_numbers(call):
+        results = []
+        for each in (call, other):
+            tinycnn.manual_seed(0)
+            results.append(tensors(each.run(tinycnn)))
+        assert [x.dtype for x in results[0]] == [x.dtype for x in results[1]], other
+        for expected, found in zip(*results, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def outcome_of(function):

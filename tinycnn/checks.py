@@ -1,7 +1,7 @@
 """Checks of arguments that are numbers, flags or names: an error is one line that says what was expected and what came.
 
-Each check is called as `check(owner, name, value)` and returns the value. `owner` and `name` begin the message:
-`SGD: expected lr of at least 0, got -1`.
+Each check is called as `check(owner, name, value)` and returns the value; a number as one of Python, since NumPy's may
+promote arrays. `owner` and `name` begin the message: `SGD: expected lr of at least 0, got -1`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Number:
         """(comparison, its words, limit) for each limit that there is."""
         return [(*how, limit) for how, limit in zip(COMPARISONS, astuple(self)) if limit is not None]
 
-    def __call__(self, owner: str, name: str, value: T) -> T:
-        """`value`, if it is a number within the limits."""
+    def __call__(self, owner: str, name: str, value: Any) -> Any:
+        """`value` as an int or a float, if it is a number within the limits."""
         number: Any = value
         if value.__class__ is not float:
             _check_type(owner, name, value, Real, "a number")
@@ -64,16 +64,16 @@ class Number:
             if not compare(number, limit):
                 wanted = " and ".join(f"{words} {limit}" for _, words, limit in self.limits)
                 raise ValueError(f"{owner}: expected {name} {wanted}, got {number:g}")
-        return value
+        return int(value) if isinstance(value, Integral) else number
 
 
 class Integer(Number):
     """The check of a whole number: a `Number`, and TypeError for one that is not of an integer type."""
 
-    def __call__(self, owner: str, name: str, value: T) -> T:
-        """`value`, if it is an integer within the limits."""
+    def __call__(self, owner: str, name: str, value: Any) -> Any:
+        """`value` as an int, if it is an integer within the limits."""
         _check_type(owner, name, value, Integral, "an int")
-        if abs(value) > LARGEST:  # type: ignore[arg-type]  # an Integral
+        if abs(value) > LARGEST:
             raise ValueError(f"{owner}: {name} is too large: {shortened(value)}")
         return super().__call__(owner, name, value)
 

@@ -210,7 +210,8 @@ def randint(
     """
     if high is None or (isinstance(high, (tuple, list)) and size == ()):
         low, high, size = 0, low, size if high is None else high
-    low, high = int(check_int("randint", "low", low)), int(check_int("randint", "high", high))  # type: ignore[arg-type]
+    low = check_int("randint", "low", low)
+    high = int(check_int("randint", "high", high))
     if low >= high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
     found = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)

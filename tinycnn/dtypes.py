@@ -103,7 +103,7 @@ def fitted(owner: str, name: str, number: float, dtype: np.dtype) -> float:
     if dtype.kind == "f" and number.__class__ in (float, int) and -65504 <= number <= 65504:
         return number  # in the range of every floating-point dtype
     if not isinstance(number, (bool, np.bool_)):
-        check_number(owner, name, number)
+        number = check_number(owner, name, number)
     if dtype.kind == "b" or (dtype.kind == "f" and not np.isfinite(number)):
         return number
     least, largest = limits(dtype)

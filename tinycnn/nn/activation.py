@@ -60,9 +60,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     """log(1 + exp(beta · x)) / beta, without overflow; x itself where beta · x > threshold, where both agree to the
     last digit. TypeError for integers."""
     check_floating("softplus", input)
-    check_number("softplus", "beta", beta)
-    check_number("softplus", "threshold", threshold)
-    return SoftplusFunction(beta, threshold)(input)
+    numbers = check_number("softplus", "beta", beta), check_number("softplus", "threshold", threshold)
+    return SoftplusFunction(*numbers)(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:

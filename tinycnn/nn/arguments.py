@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -105,10 +106,11 @@ def check_fits(window: Window, name: str) -> None:
         )
 
 
-def check_probability(p: Any, name: str) -> None:
-    """ValueError unless 0 <= p <= 1."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+def probability(p: Any, name: str) -> float:
+    """`p` as a number of Python; ValueError unless 0 <= p <= 1."""
+    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p <= 1:
         raise ValueError(f"{name}: expected p as a probability from 0 to 1, got {shortened(p)}")
+    return p if isinstance(p, int) else float(p)
 
 
 def check_shapes(name: str, input: Tensor, shape: Shape, **parameters: Tensor | None) -> None:

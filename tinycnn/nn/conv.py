@@ -97,7 +97,7 @@ def _conv_geometry(
 ) -> tuple[ops.ConvSpec, bool]:  # fmt: skip
     """The checked geometry, and whether the input is a batch; cached: a network repeats the same
     few in every step."""
-    _check_weight(dims, name, w, groups, "(O, C / groups, ...)")
+    groups = _check_weight(dims, name, w, groups, "(O, C / groups, ...)")
     out_channels, group_channels = w[:2]
     if out_channels % groups:
         raise ValueError(f"{name}: groups={groups} does not divide the {out_channels} output channels of the weight")
@@ -174,7 +174,7 @@ def _transposed_geometry(
 ) -> tuple[ops.ConvSpec, bool]:  # fmt: skip
     """The geometry of the convolution whose input gradient it is, whose output has this one's input size; and whether
     the input is a batch."""
-    _check_weight(dims, name, w, groups, "(C, O / groups, ...)")
+    groups = _check_weight(dims, name, w, groups, "(C, O / groups, ...)")
     in_channels, out_channels = w[0], w[1] * groups
     if in_channels % groups:
         raise ValueError(f"{name}: groups={groups} does not divide the {in_channels} input channels of the weight")
@@ -223,13 +223,15 @@ def _checked(
         return geometry.__wrapped__(*arguments)
 
 
-def _check_weight(dims: int, name: str, w: Shape, groups: int, form: str) -> None:
+def _check_weight(dims: int, name: str, w: Shape, groups: int, form: str) -> int:
+    """Refuses a weight that is none; the groups as an int of Python."""
     if len(w) != dims + 2:
         raise ValueError(f"{name}: expected a weight Tensor of {dims + 2} dimensions {form}, got {w}")
     if 0 in w[: None if form.startswith("(C") else 1]:
         raise ValueError(f"{name}: expected a weight with no empty dimension, got {w}")
     if not is_int(groups) or groups < 1:
         raise ValueError(f"{name}: expected groups as a positive int, got {shortened(groups)}")
+    return int(groups)
 
 
 def _check_alike(name: str, b: Shape | None, out_channels: int, dtypes: tuple) -> None:
@@ -311,9 +313,9 @@ class _ConvBase(Module):
     ):  # fmt: skip
         super().__init__()
         name, dims = type(self).__name__, self.dims
-        self.in_channels = size(in_channels, name, "in_channels")
-        self.out_channels = size(out_channels, name, "out_channels")
-        self.groups = size(groups, name, "groups")
+        self.in_channels = in_channels = size(in_channels, name, "in_channels")
+        self.out_channels = out_channels = size(out_channels, name, "out_channels")
+        self.groups = groups = size(groups, name, "groups")
         for argument, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
                 raise ValueError(f"{name}: groups={groups} does not divide {argument}={channels}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tinycnn import backend
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_flag
-from tinycnn.nn.arguments import check_probability
+from tinycnn.nn.arguments import probability
 from tinycnn.nn.module import Module
 from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
@@ -18,7 +18,7 @@ __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element is 0 with probability `p`, else divided by 1 − p; the identity when not training."""
-    check_probability(p, "dropout")
+    p = probability(p, "dropout")
     if _is_identity("dropout", input, p, training):
         return input
     return input * wrap(_keep_mask(input._array, p))
@@ -41,7 +41,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool) -> Tensor:
-    check_probability(p, name)
+    p = probability(p, name)
     array_of(name, input)
     if input.ndim not in (dims + 1, dims + 2):
         raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
@@ -70,8 +70,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False):
         super().__init__()
-        check_probability(p, type(self).__name__)
-        self.p = p
+        self.p = probability(p, type(self).__name__)
         self.inplace = inplace  # accepted as in torch; the input is never overwritten
 
     def forward(self, input: Tensor) -> Tensor:

@@ -155,9 +155,8 @@ def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool 
     dims = normalize_dims(dim, input, "norm", True, keepdim)
     check_floating("norm", input)
     p = 2 if isinstance(p, str) and p == "fro" else p
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not p > 0:
+    if isinstance(p, str) or not (p := check_number("norm", "p", p)) > 0:
         raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {shortened(p)}")
-    check_number("norm", "p", p)
     if p == math.inf:
         return _extremum("max", "norm", absolute(input), dims, keepdim, nan_is_equal=True)
     if p == 1:

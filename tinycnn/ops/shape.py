@@ -452,7 +452,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
         raise ValueError("split: expected a tensor of at least 1 dimension, got one without dimensions")
     total = input._array.shape[dim]
     if not isinstance(split_size, (tuple, list)):
-        step = int(check_positive("split", "split_size", split_size))  # type: ignore[arg-type]  # an int
+        step = check_positive("split", "split_size", split_size)
         sizes = [min(step, total - start) for start in range(0, total, step)] or [0]
     else:
         sizes = [check_int("split", f"split_size[{i}]", size) for i, size in enumerate(split_size)]
@@ -467,7 +467,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size along `dim` (the last may be smaller), just as many of size 0: views."""
-    check_positive("chunk", "chunks", chunks)
+    chunks = check_positive("chunk", "chunks", chunks)
     dim = normalize_dim(dim, input, "chunk")
     if input._array.ndim == 0:
         raise ValueError("chunk: expected a tensor of at least 1 dimension, got one without dimensions")
