@@ -108,7 +108,7 @@ def check_fits(window: Window, name: str) -> None:
 
 def probability(p: Any, name: str) -> float:
     """`p` as a number of Python; ValueError unless 0 <= p <= 1."""
-    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p <= 1:
+    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p <= 1:  # type: ignore[operator]
         raise ValueError(f"{name}: expected p as a probability from 0 to 1, got {shortened(p)}")
     return p if isinstance(p, int) else float(p)
 
