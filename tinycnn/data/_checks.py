@@ -9,13 +9,12 @@ from numpy.typing import ArrayLike
 
 from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.checks import shortened
+from tinycnn.checks import is_int, shortened
 
 
 def checked_int(argument: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """`value` as an int. ValueError, naming `argument`, if it is no integer or outside of the limits."""
-    is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_int or value < minimum or (maximum is not None and value > maximum):
+    if not is_int(value) or value < minimum or (maximum is not None and value > maximum):
         limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ValueError(f"{argument}: expected an int {limits}, got {shortened(value)}")
     return int(value)
