@@ -677,3 +677,28 @@ def test_a_conversion_between_forward_and_backward_is_noticed(layer, change):
     change(layer) if hasattr(layer, "half") else layer.to("float16")
     with pytest.raises(RuntimeError, match="changed in place"):
         y.backward()
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_an_error_names_the_layer_whose_function_raised_it(hooked):
+    class Net(nn.Module):
+        def forward(self, x):
+            return nn.Sequential(nn.Flatten(), layer)(x)
+
+    layer = nn.Softmax(3)
+    if hooked:
+        layer.register_forward_hook(lambda *given: None)
+    with pytest.raises(IndexError, match=r"^Softmax: softmax: dim 3 is out of range for 2 dimension\(s\)"):
+        Net()(tinycnn.zeros(2, 3, 4))
+
+
+def test_a_subclass_may_take_keywords():
+    class Named:
+        def __init_subclass__(cls, label="", **keywords):
+            super().__init_subclass__(**keywords)
+            cls.label = label
+
+    class Net(nn.Module, Named, label="net"):
+        pass
+
+    assert Net.label == "net"

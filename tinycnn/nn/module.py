@@ -63,7 +63,8 @@ class Module:
     _buffers: dict[str, Any]
     _modules: dict[str, Any]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
         cls._is_layer = cls.__module__.startswith("tinycnn.nn.") and cls.__module__ != "tinycnn.nn.container"
 
     def __init__(self) -> None:
@@ -78,22 +79,25 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: a Module defines forward(self, ...)")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
-            try:
-                return self.forward(*inputs, **options)
-            except (TypeError, ValueError, RuntimeError, IndexError) as error:
-                self._name_in(error)
-                raise
-        for hook in list(self._forward_pre_hooks.values()):  # a hook may remove itself
-            replaced = hook(self, inputs)
-            if replaced is not None:
-                inputs = replaced if isinstance(replaced, tuple) else (replaced,)
-        report = BackwardReport(self, inputs) if self._backward_hooks else None
-        output = self.forward(*(report.inputs if report else inputs), **options)
-        for hook in list(self._forward_hooks.values()):
-            replaced = hook(self, inputs, output)
-            if replaced is not None:
-                output = replaced
+        hooked = self._forward_pre_hooks or self._forward_hooks or self._backward_hooks
+        given, report = inputs, None
+        if hooked:
+            for hook in list(self._forward_pre_hooks.values()):  # a hook may remove itself
+                replaced = hook(self, inputs)
+                if replaced is not None:
+                    inputs = replaced if isinstance(replaced, tuple) else (replaced,)
+            report = BackwardReport(self, inputs) if self._backward_hooks else None
+            given = report.inputs if report else inputs
+        try:
+            output = self.forward(*given, **options)
+        except (TypeError, ValueError, RuntimeError, IndexError) as error:
+            self._name_in(error)
+            raise
+        if hooked:
+            for hook in list(self._forward_hooks.values()):
+                replaced = hook(self, inputs, output)
+                if replaced is not None:
+                    output = replaced
         return report.watch_output(output) if report else output
 
     def _name_in(self, error: Exception) -> None:

@@ -177,7 +177,7 @@ def _part(part: Any, x: Array) -> Any:
 
 def _array_of(part: list | tuple | range) -> np.ndarray:
     try:
-        array = np.array(part)
+        array = np.arange(part.start, part.stop, part.step) if isinstance(part, range) else np.array(part)
     except ValueError:
         raise IndexError(f"expected lists of one length, got {shortened(part)}") from None
     return array if array.size else array.astype(np.int64)
