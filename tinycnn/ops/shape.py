@@ -28,6 +28,7 @@ __all__ = [
     "cat", "stack", "split", "chunk",
 ]  # fmt: skip
 
+LARGEST_COUNT = 2**20  # of empty tensors
 Dims: TypeAlias = int | Sequence[int] | None  # one dimension, several, or all
 Sizes: TypeAlias = int | Sequence[int]  # each of *sizes: ints one by one, or one sequence of them
 
@@ -472,4 +473,6 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if input._array.ndim == 0:
         raise ValueError("chunk: expected a tensor of at least 1 dimension, got one without dimensions")
     size = input._array.shape[dim]
+    if not size and chunks > LARGEST_COUNT:
+        raise ValueError(f"chunk: {chunks} empty chunks are too many")
     return split(input, -(-size // chunks) if size else [0] * chunks, dim)
