@@ -350,3 +350,11 @@ def test_numbers_of_pieces_and_elements():
     ]:
         with pytest.raises(ValueError, match=f"^{message}"):
             call()
+
+
+def test_sizes_that_are_too_large_are_refused_beside_one_of_0():
+    for make in (tinycnn.zeros, tinycnn.rand, tinycnn.eye):
+        with pytest.raises(ValueError, match=rf"^{make.__name__}: sizes .* are too large"):
+            make(0, 10**400)
+    with pytest.raises(ValueError, match="chunk: 1000000000000 empty chunks are too many"):
+        tinycnn.zeros(0, 3).chunk(10**12)

@@ -100,7 +100,7 @@ def sizes_of(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
     for size in given:
         if size.__class__ is not int:
             return sizes_of(_as_ints(given, name), name)
-        total *= size
+        total *= size or 1
     if not -LARGEST <= total <= LARGEST:
         raise ValueError(f"{name}: sizes {shortened(given)} are too large")
     return given
