@@ -389,7 +389,7 @@ def resizing(g: Generator) -> str | None:
         mode = g.pick("constant", "constant", "reflect", "replicate", "circular")
         low = -1 if mode == "constant" and g.chance(0.2) else 0
         amounts = tuple(g.rng.randint(low, 2) for _ in range(2 * (count if mode == "constant" else dims)))
-        value = g.options(0.5, value=g.pick("1", "(-1)", "0.5", "inf")) if mode == "constant" else ""
+        value = g.options(0.5, value=g.pick("1", "0.5")) if mode == "constant" else ""
         return f"F.pad({x}, {amounts}, {mode!r}{value})"
     if g.chance(0.5):
         mode = g.pick("nearest", ["linear", "bilinear", "trilinear"][dims - 1])
