@@ -78,7 +78,8 @@ def constant_gradient(d: Difference) -> bool:
 
 def _forgotten_view(d: Difference) -> bool:
     lost = d.theirs is None if d.kind == "missing" else d.kind == "requires_grad"
-    return lost and d.in_backward and "changed" in d.facts
+    part = d.kind == "value" and d.name.startswith("d ")  # what reaches the leaves is compared as well
+    return (lost or part) and d.in_backward and "changed" in d.facts
 
 
 def _torch_alone_is_nan(*operators: str) -> Condition:
@@ -124,7 +125,8 @@ KNOWN: list[tuple[str, Condition]] = [
     ("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history", _forgotten_view),
     ("Where nothing is to do, some operators return their input itself where torch's return a view",
      lambda d: "renamed" in d.facts and (
-         (d.kind == "missing" and d.in_backward) or ours_raises("the outputs do not depend on inputs")(d))),
+         (d.kind == "missing" and d.in_backward) or ours_raises("the outputs do not depend on inputs")(d)
+         or torch_raises("appears to not have been used in the graph")(d))),
     ("An operator may keep another of its tensors for the backward pass than torch's",
      ours_raises("was changed in place after the forward pass|a second time: what it saved was freed")),
     ("Step functions (`sign`, `floor`, `ceil`, `round`, `//`) give constants.", constant_gradient),
@@ -139,8 +141,8 @@ KNOWN: list[tuple[str, Condition]] = [
      torch_raises("derivative for .* is not implemented|is not differentiable|grad_input must be contiguous")),
     ("Class indices may have any integer dtype, and masks of an assignment be of uint8.",
      torch_raises("expected scalar type Long but found Byte|masked_fill_ only supports boolean masks")),
-    ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",  # where a bound of clamp broadcasts
-     lambda d: d.statement.differentiates and torch_raises("output with shape .* doesn't match the broadcast")(d)),
+    ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",  # bounds that broadcast, bool powers
+     lambda d: d.statement.differentiates and torch_raises("doesn't match the broadcast shape|with a bool tensor")(d)),
     ("The loss of an infinite logit is infinite or 0, where torch's is nan.",
      _torch_alone_is_nan("binary_cross_entropy_with_logits")),
     ("A row that `cross_entropy` or `nll_loss` ignores has gradient 0, whatever it holds; torch's is nan",

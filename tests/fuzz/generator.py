@@ -48,6 +48,10 @@ class Generator:
             sizes[sizes.index(max(sizes))] = 1
         return tuple(sizes)
 
+    def main(self) -> str:
+        """The dtype of most tensors."""
+        return self.pick(FLOATS) if self.dtype == "mixed" else self.dtype
+
     def number(self) -> str:
         return self.pick("0", "1", "2", "3", "(-1)", "(-2)", "0.5", "1.5", "(-0.75)", "True", "inf", "nan") \
             if self.chance(0.15) else self.pick("2", "3", "(-1)", "0.5", "1.5", "(-0.75)")  # fmt: skip
@@ -85,8 +89,8 @@ class Generator:
             )  # fmt: skip
 
         found = self.existing(fits) if self.chance(0.85) else None
-        dtype = None if "f" in kinds else self.pick("int64", "int32", "uint8") if "i" in kinds else "bool"
-        return found or self.leaf(self.shape(None if dims is None else self.pick(list(dims))), dtype)
+        dtypes = {"fib": None, "f": self.main(), "fi": self.main(), "ib": self.pick("int64", "int32", "uint8", "bool")}
+        return found or self.leaf(self.shape(None if dims is None else self.pick(list(dims))), dtypes[kinds])
 
     def floating(self, ndim: Any = None, largest: float = 1e4) -> str:
         return self.tensor(ndim, "f", largest)
@@ -97,8 +101,8 @@ class Generator:
     ) -> str:  # fmt: skip
         """A new leaf; of values in [low, high], or of any."""
         if dtype is None:
-            main = self.pick(FLOATS) if self.dtype == "mixed" else self.dtype
-            dtype = self.pick(DTYPES) if low is None and self.chance(0.3 if self.dtype == "mixed" else 0.1) else main
+            other = low is None and self.chance(0.3 if self.dtype == "mixed" else 0.1)
+            dtype = self.pick(DTYPES) if other else self.main()
         layout = layout or self.rng.choices(LAYOUTS, [5, 2, 3, 2, 1])[0]
         drawn = tuple(shape) if layout != "expanded" or not shape else (min(1, *shape[:1]), *shape[1:])
         values = np.array([self._draw(dtype, low, high) for _ in range(prod(drawn))], dtype).reshape(drawn)
