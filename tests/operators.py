@@ -189,6 +189,11 @@ case("clamp/max", lambda lib, x: lib.clamp(x, max=1), off_zero(3, 4))
 case("clamp/at_bounds", lambda lib, x: x.clamp(-1, 1), exactly([-1.0, -1.5, 0.0, 1.0, 1.5]), kinks=True)
 case("clamp/tensor_bounds", lambda lib, x, a, b: x.clamp(a - 2, b + 1), normal(3, 4), positive(4), positive(3, 1))
 case("clamp/tensor_bounds_ties", lambda lib, x, a: x.clamp(min=a), ties(3, 4), ties(4), kinks=True)
+case("clamp/tensor_bounds_crossed", lambda lib, x, a, b: x.clamp(a, b), ties(3, 4, 2), ties(4, 2),
+     ties(3, 1, 2), kinks=True)  # fmt: skip
+case("clamp/tensor_bounds_nan", lambda lib, x, a, b: x.clamp(a, b), exactly([0.0, 5.0, float("nan"), -1.0]),
+     exactly([1.0, float("nan"), 1.0, float("-inf")]), exactly([2.0, 1.0, 1.0, float("nan")]), kinks=True)  # fmt: skip
+case("relu/of_nan", lambda lib, x: [x.relu(), lib.nn.functional.elu(x, 0.5)], exactly([float("nan"), 1.0]), kinks=True)
 case("sign", lambda lib, x: x.sign().detach(), ties(2, 3), differentiable=False)
 
 case("sin", lambda lib, x: x.sin() + lib.sin(2 * x), normal(2, 3))
@@ -309,6 +314,10 @@ case("flatten", lambda lib, x: x.flatten(), normal(2, 3, 4), view=True)
 case("flatten/part", lambda lib, x: lib.flatten(x, 1, 2), normal(2, 3, 2, 2), view=True)
 case("flatten/number", lambda lib, x: x.flatten(), normal(), view=True)
 case("unflatten", lambda lib, x: x.unflatten(1, (2, -1)), normal(2, 6, 2), view=True)
+case("unflatten/nothing", lambda lib, x: [x.unflatten(1, (2, -1)), x.unflatten(0, (2, -1))], normal(0, 4))
+case("chunk/nothing", lambda lib, x: x.chunk(3), normal(0, 2))
+case("logsumexp/nothing", lambda lib, x: [x.logsumexp(0), x.logsumexp((0, 1))], normal(0, 2))
+case("sum_to_size/number", lambda lib, x: x.sum_to_size(()), normal())
 case("squeeze", lambda lib, x: x.squeeze(), normal(1, 3, 1, 2), view=True)
 case("squeeze/one", lambda lib, x: lib.squeeze(x, -2), normal(1, 3, 1, 2), view=True)
 case("squeeze/two", lambda lib, x: x.squeeze((0, 2)), normal(1, 3, 1, 2), view=True)
@@ -404,6 +413,8 @@ case("index/of_nothing", lambda lib, x, i: x[i], normal(3, 4), whole(0, 3, 0))
 case("gather/0", lambda lib, x, i: x.gather(0, i), normal(3, 4), whole(0, 3, 5, 4))
 case("gather/smaller", lambda lib, x, i: lib.gather(x, 1, i), normal(3, 4), whole(0, 4, 2, 3))
 case("gather/3d", lambda lib, x, i: x.gather(-2, i), normal(2, 3, 4), whole(0, 3, 2, 1, 4))
+case("gather/one_of", lambda lib, x, i: x.gather(0, i), normal(3), exactly(2, "int64"))
+case("gather/of_number", lambda lib, x, i: x.gather(-1, i), normal(), whole(0, 1, 4))
 case("gather/number", lambda lib, x, i: x.gather(0, i), normal(), exactly(0, "int64"))
 
 # Matrix products.
@@ -443,6 +454,24 @@ case("int/minimum_uint8", lambda lib, a, b: lib.minimum(a, b), whole(0, 9, 5, dt
 case("int/relu", lambda lib, a: a.relu(), whole(-9, 9, 5))
 case("int/pow", lambda lib, a: a**2, whole(-9, 9, 5))
 case("int/number_does_not_widen", lambda lib, a, b: a + b, whole(0, 9, 3, dtype="int32"), exactly(2, "int64"))
+case("int/negative_powers", lambda lib, a, b: [a**b, 2**b, (-1) ** b, (a > 0) ** b], whole(-2, 3, 4, 4),
+     whole(-3, 3, 4))  # fmt: skip
+case("int/wrapped", lambda lib, a: [a + -1, 300 - a, a * -3, a == -56, a < 300, a & -2, a // -1, a % 300, a / -2],
+     exactly([1, 200, 255], "uint8"))  # fmt: skip
+case("int/divided_by_a_negative_number", lambda lib, a, b: a / b, whole(0, 9, 3, dtype="uint8"), exactly(-4, "int32"))
+case("int/alpha", lambda lib, a, m: [a.add(m, alpha=3), a.sub(a, alpha=-2), m.add(m, alpha=2), a.add(0.5, alpha=3)],
+     whole(0, 99, 4, dtype="uint8"), mask(4))  # fmt: skip
+case("int/put_into", lambda lib, a, m: [a.masked_fill(m, -1), a.masked_fill(m, 2.75), a.clamp(-1, 250),
+     lib.full_like(a, -2), m.masked_fill(m, 0.5), a.clamp(True)], whole(0, 255, 4, dtype="uint8"), mask(4))  # fmt: skip
+case("int/truth_of_uint8", lambda lib, a: [a.all(), a.any(0), a.all(1, keepdim=True)],
+     whole(0, 2, 3, 4, dtype="uint8"))  # fmt: skip
+case("int/logsumexp", lambda lib, a, m: [a.logsumexp(0), m.logsumexp(0)], whole(-3, 3, 4), mask(4))
+case("int/softmax_of_nothing", lambda lib, a: [a.softmax(1), a.log_softmax(0)], whole(0, 2, 0, 2, dtype="int32"))
+case("int/losses", lambda lib, a, x: [lib.nn.functional.l1_loss(a, x), lib.nn.functional.smooth_l1_loss(x, a),
+     lib.nn.functional.mse_loss(x > 0, x)], whole(-3, 3, 4), distinct(4))  # fmt: skip
+case("int/dropout", lambda lib, a: lib.nn.functional.dropout(a, 1.0), whole(-3, 3, 4))
+case("bool/whole_division", lambda lib, m, a: [m // 2, m % 2, m // a, a % (m | True), m % 0.75, a / 3 // (m | True)],
+     mask(4), whole(1, 4, 4))  # fmt: skip
 case("int/cat", lambda lib, a, b: lib.cat([a.float(), b]), whole(0, 9, 3), whole(0, 9, 2))
 case("bool/sum", lambda lib, m: m.sum(), mask(5))
 case("bool/add", lambda lib, m, n: m + n, mask(5), mask(5))
@@ -545,6 +574,15 @@ for reduction in ("none", "mean", "sum"):
         lib.nn.functional.nll_loss(x, t, reduction=r),
         lib.nn.functional.nll_loss(x, t, weights(lib, x), ignore_index=2, reduction=r)],
         normal(4, 3), exactly([0, 2, 1, 2], "int64"))  # fmt: skip
+case("cross_entropy/no_classes", lambda lib, x, t: [
+    f(x, t, ignore_index=0, reduction=r) for f in (lib.nn.functional.cross_entropy, lib.nn.functional.nll_loss)
+    for r in ("none", "sum")], normal(2, 0), exactly([0, 0], "int64"))  # fmt: skip
+case("nll_loss/uint8", lambda lib, x, t: lib.nn.functional.nll_loss(x, t), normal(2, 3),
+     whole(0, 3, 2, dtype="uint8"))  # fmt: skip
+case("batch_norm/nothing", lambda lib, x, w: lib.nn.functional.batch_norm(x, None, None, w, w * 2, True),
+     normal(0, 2, 3), normal(2))  # fmt: skip
+case("binary_cross_entropy/sure", lambda lib, p, t: lib.nn.functional.binary_cross_entropy(p.detach(), t),
+     exactly([0.0, 1.0, 0.5]), exactly([0.25, 1.0, 0.75]), kinks=True)  # fmt: skip
 case("cross_entropy/one_row", lambda lib, x, t: lib.nn.functional.cross_entropy(x, t), normal(3), exactly(2, "int64"))
 case("cross_entropy/probabilities", lambda lib, x, p: [
     lib.nn.functional.cross_entropy(x, p.softmax(1), weights(lib, x), label_smoothing=s, reduction=r)

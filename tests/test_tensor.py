@@ -642,6 +642,8 @@ REFUSED = [
     (lambda lib: floats(lib, 2).copy_(floats(lib, 3)), ValueError, "a value of shape (3,) to a tensor region"),
     (lambda lib: floats(lib, 4).__setitem__(slice(2), floats(lib, 3)), ValueError, "to a tensor region of shape (2,)"),
     (lambda lib: floats(lib, 4).__setitem__(7, 1.0), IndexError, "index 7 is out of bounds"),
+    (lambda lib: floats(lib).div_(floats(lib, 1)), ValueError, "div_: a change in place keeps the shape ()"),
+    (lambda lib: floats(lib, 1).copy_(floats(lib, 1, 1)), ValueError, "copy_: a change in place keeps the shape (1,)"),
     (lambda lib: floats(lib, 4).__setitem__(1, None), TypeError, "expected a value as a number, got None"),
     (lambda lib: floats(lib, 4).__setitem__(1, "a"), TypeError, "expected a value as a number, got 'a'"),
     (lambda lib: floats(lib, 1).expand(3).add_(1.0), RuntimeError, "an expanded tensor repeats its elements"),

@@ -96,3 +96,15 @@ def test_only_the_gradient_that_is_needed():
 def test_empty_sum_is_zero():
     assert (tinycnn.ones(2, 0) @ tinycnn.ones(0, 3)).tolist() == [[0.0] * 3] * 2
     assert (tinycnn.ones(0) @ tinycnn.ones(0)).item() == 0
+
+
+def test_linear_keeps_no_bias():
+    x, weight, bias = Tensor(np.ones((2, 3)), requires_grad=True), Tensor(np.ones((4, 3))), Tensor(np.ones(4))
+    y = tinycnn.nn.functional.linear(x, weight, bias)
+    bias.zero_()  # which the backward pass does not need
+    y.sum().backward()
+    assert x.grad.tolist() == [[4.0] * 3] * 2
+    y = tinycnn.nn.functional.linear(x, weight, bias)
+    weight.zero_()
+    with pytest.raises(RuntimeError, match="backward through Linear: input 1 of shape .* was changed in place"):
+        y.sum().backward()

@@ -534,8 +534,8 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def relu_backward(u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """u where y = relu(x) is positive, 0 elsewhere."""
-    return masked(u, y > 0)
+    """u where y = relu(x) is not 0, 0 elsewhere."""
+    return masked(u, y != 0)
 
 
 def concatenate(arrays: Sequence[np.ndarray], dim: int) -> np.ndarray:

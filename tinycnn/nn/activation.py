@@ -6,6 +6,7 @@ import math
 
 from tinycnn.checks import check_choice, check_flag, check_number
 from tinycnn.nn.module import Module
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.reduce import log_softmax as log_softmax
 from tinycnn.ops.reduce import softmax as softmax
@@ -36,7 +37,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, alpha · (eˣ − 1) elsewhere. TypeError for integers. Source: Clevert et al., 2015."""
     check_floating("elu", input)
     check_number("elu", "alpha", alpha)
-    return where(input > 0, input, expm1(clamp(input, max=0.0)) * alpha)  # the clamp: e^x of a large x overflows
+    return where(input <= 0, expm1(clamp(input, max=0.0)) * alpha, input)  # the clamp: e^x of a large x overflows
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -44,10 +45,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     ½ (1 + tanh(√(2/π) (x + 0.044715 x³))). TypeError for integers. Source: Hendrycks and Gimpel, 2016."""
     check_choice("gelu", "approximate", approximate, ("none", "tanh"))
     check_floating("gelu", input)
+    x = widened(input)
     if approximate == "tanh":
-        inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
-        return input * (tanh(inner) + 1) * 0.5
-    return input * (erf(input * math.sqrt(0.5)) + 1) * 0.5
+        inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+        return (x * (tanh(inner) + 1) * 0.5).to(input.dtype)
+    return (x * (erf(x * math.sqrt(0.5)) + 1) * 0.5).to(input.dtype)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

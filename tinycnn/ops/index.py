@@ -218,8 +218,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not isinstance(index, autograd.Tensor) or index.dtype not in (np.int32, np.int64):
         got = index.dtype if isinstance(index, autograd.Tensor) else type(index).__name__
         raise TypeError(f"gather: expected a Tensor of integers, int32 or int64, as index, got {got}")
-    if input.ndim == index.ndim == 0:  # a single number is a vector of one element
-        return gather(input.unsqueeze(0), 0, index.unsqueeze(0)).squeeze(0)
+    if input.ndim + index.ndim < 2:  # a single number is a vector of one element
+        return gather(input.reshape(-1), 0, index.reshape(-1)).reshape(index.shape)
     sizes = zip(index.shape, input.shape)
     if index.ndim != input.ndim or any(i > n for d, (i, n) in enumerate(sizes) if d != dim):
         raise ValueError(f"gather: an index of shape {index.shape} does not fit shape {input.shape} along dim {dim}")

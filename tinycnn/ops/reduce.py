@@ -17,7 +17,7 @@ from tinycnn.ops.index import Gather, ValuesAndIndices
 from tinycnn.ops.select import maximum, minimum, where
 from tinycnn.ops.shape import Dims, Expand, Reshape, normalize_dim, normalize_dims
 from tinycnn.ops.unary import abs as absolute
-from tinycnn.ops.unary import log, sqrt
+from tinycnn.ops.unary import sqrt
 
 if TYPE_CHECKING:
     from tinycnn.dtypes import DTypeLike
@@ -384,7 +384,7 @@ class LogSumExp(Function):
 
     def forward(self, x: Array) -> Array:
         xp, reduced = self.xp, self.kernels.reduced
-        largest = reduced("max", x, self.dims, True)
+        largest = reduced("max" if x.size else "sum", x, self.dims, True)  # of no elements there is no maximum
         largest = xp.where(xp.isfinite(largest), largest, 0).astype(x.dtype)
         total = reduced("sum", xp.exp(x - largest), self.dims, self.keepdim)  # shifted: never overflows
         with np.errstate(divide="ignore"):
@@ -403,8 +403,6 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
         raise TypeError("logsumexp: expected dim as an int or a sequence of ints, got None")
     dims = normalize_dims(dim, input, "logsumexp", True, keepdim)
     input = as_float(input)
-    if math.prod(input._array.shape[d] for d in dims) == 0:  # there is no maximum
-        return log(sum(input, dims, keepdim))
     return LogSumExp(dims, keepdim)(widened(input)).to(input.dtype)
 
 

@@ -140,6 +140,9 @@ def _where(name: str, condition: Tensor, a: Any, b: Any) -> Tensor:
     """`where`; errors name `name`."""
     if not isinstance(a, autograd.Tensor) and not isinstance(b, autograd.Tensor):
         a = constant(name, a, condition.device)
+    for x, other in ((a, b), (b, a)):
+        if isinstance(x, int) and isinstance(other, autograd.Tensor):
+            dtypes.fitted(name, "a number", x, other.dtype)
     a, b = operands(name, a, b)
     check_broadcast(name, [condition, a, b])
     return Where()(condition, a, b)

@@ -203,15 +203,15 @@ class Relu(Function):
         return self.kernels.relu(x)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        # max(x, 0) > 0 exactly where x > 0: the output tells, and the input need not be kept.
+        # max(x, 0) is 0 exactly where x <= 0: the output tells, and the input need not be kept.
         y = self.output._array
         if autograd.is_grad_enabled():
-            return Masked(backend.elementwise("greater", y, 0))(grad_output)
+            return Masked(backend.elementwise("not_equal", y, 0))(grad_output)
         return wrap(self.kernels.relu_backward(grad_output._array, y))
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(x, 0) of each element, nan of nan; its derivative at 0 is 0.
+    """max(x, 0) of each element, nan of nan; its derivative is 0 at 0, and 1 at nan as in torch.
 
     `inplace` is accepted as in torch; the input is never overwritten.
     """

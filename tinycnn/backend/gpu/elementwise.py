@@ -33,11 +33,11 @@ def relu(x: Any) -> Any:
 
 
 def relu_backward(u: Any, y: Any) -> Any:
-    """u where y = relu(x) is positive, 0 elsewhere; in the memory order of y."""
+    """u where y = relu(x) is not 0, 0 elsewhere; in the memory order of y."""
     g = cupy.empty_like(y)
     walk = geometry.walk(y.shape, geometry.elements(y), geometry.elements(u))
     if not same_order(g, y):  # y has gaps or overlaps in memory
-        return masked(u, y > 0)
+        return masked(u, y != 0)
     launch("elementwise", "relu_backward", y.dtype, y.size, g, u, y, walk)
     return g
 
