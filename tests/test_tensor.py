@@ -683,6 +683,27 @@ def test_data_keeps_shape_and_dtype(data, message):
         x.data = data
 
 
+# Every flag of the methods, with arguments that go before it.
+FLAGS = {
+    **dict.fromkeys(("sum", "mean", "var", "std", "amax", "amin", "max", "min", "argmax", "argmin", "all", "any",
+                     "logsumexp"), ("keepdim", 0)),
+    "norm": ("keepdim", 2, 0), "var/2": ("unbiased", 0), "std/2": ("unbiased", 0), "topk": ("largest", 1),
+    "sort": ("descending",), "argsort": ("descending",), "requires_grad_": ("requires_grad",),
+    "isclose": ("equal_nan", tinycnn.ones(2, 3)), "allclose": ("equal_nan", tinycnn.ones(2, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("wrong", [0, 1, "yes"])
+def test_a_flag_is_true_or_false(name, wrong):
+    flag, *arguments = FLAGS[name]
+    name = name.partition("/")[0]
+    for value in (True, False):
+        getattr(tinycnn.ones(2, 3), name)(*arguments, **{flag: value})
+    with pytest.raises(TypeError, match=rf"^{name}: expected {flag} as True or False, got {wrong!r} \("):
+        getattr(tinycnn.ones(2, 3), name)(*arguments, **{flag: wrong})
+
+
 @pytest.mark.parametrize("p", [0, -1, "nuc"])
 def test_norms_that_do_not_exist_here(p):
     with pytest.raises(ValueError, match="norm: expected p > 0 or 'fro'"):
