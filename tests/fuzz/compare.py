@@ -16,7 +16,7 @@ from tests.fuzz.program import FLOATS, Program, Statement
 from tests.fuzz.run import FLOAT64, Seen, Step, Trace, run
 
 # Relative to 1 and the largest magnitude in the program so far. Each operator is compared for equal inputs.
-TOLERANCE = {"float64": 1e-10, "float32": 3e-6, "float16": 3e-3}
+TOLERANCE = {"float64": 1e-12, "float32": 3e-6, "float16": 3e-3}
 # In a dtype with fewer bits, tinycnn's error may be this many times torch's: both against float64.
 ERROR_RATIO = 4
 # What tinycnn may raise, and a program that uses a gradient that is None. Anything else comes from NumPy or Python, and

@@ -107,7 +107,7 @@ def _beside_infinity(d: Difference) -> bool:
 
 def _empty_image(d: Difference) -> bool:
     layer = d.kind in ("raises", "shape", "dtype") and d.statement.code.startswith("F.")
-    result = d.statement.operator == "pixel_unshuffle" or ours_raises("give an output of|no empty dimension")(d)
+    result = d.statement.operator == "pixel_unshuffle" or ours_raises("give an output of|no empty dim|output_padding")(d)
     empty = "hollow" in d.facts or (result and "empty" in d.facts) or torch_raises(r"select\(\): index 0 out of")(d)
     return layer and empty
 
@@ -162,6 +162,8 @@ KNOWN: list[tuple[str, Condition]] = [
     ("Linear interpolation beside an infinite element gives inf, nan or neither, not always as torch does.",
      _beside_infinity),
     ("Which images without channels or pixels a layer accepts is not torch's choice in all cases.", _empty_image),
+    ("Which images without channels or pixels a layer accepts is not torch's choice in all cases.",
+     lambda d: "hollow" in d.facts and _torch_alone_is_nan("group_norm", "layer_norm", "instance_norm")(d)),
 ]  # fmt: skip
 
 
