@@ -460,6 +460,8 @@ INPUTS = {
     "instance_norm": (ones(2, 4, 3),),
     "batch_norm": (ones(2, 4, 3), None, None, None, None, True),
     "interpolate": (ones(1, 1, 4), 2),
+    "pixel_shuffle": (ones(1, 4, 2, 2), 2),
+    "pixel_unshuffle": (ones(1, 1, 2, 2), 2),
     **{f"{kind}_pool{d}d": (ones(1, 1, *[4] * d), 2) for kind in ("max", "avg") for d in (1, 2, 3)},
     **{f"adaptive_{kind}_pool{d}d": (ones(1, 1, *[4] * d), 2) for kind in ("max", "avg") for d in (1, 2, 3)},
 }

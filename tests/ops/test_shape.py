@@ -289,7 +289,7 @@ OF_ONE_DIM = {
 def test_a_dimension_is_counted_from_either_end(name):
     """From −ndim to ndim − 1, and no further."""
     function, more = OF_ONE_DIM[name]
-    x, ndim = numbered((2, 3, 4)), 3 + more
+    x, ndim, called = numbered((2, 3, 4)), 3 + more, name.partition("/")[0]
 
     def values(result):
         results = result if isinstance(result, (tuple, list)) else [result]
@@ -298,7 +298,7 @@ def test_a_dimension_is_counted_from_either_end(name):
     for dim in range(ndim):
         assert values(function(x, dim)) == values(function(x, dim - ndim))
     for dim in (ndim, -ndim - 1):
-        message = rf": dim {dim} is out of range for {ndim} dimension\(s\): expected {-ndim} to {ndim - 1}$"
+        message = rf"^{called}: dim {dim} is out of range for {ndim} dimension\(s\): expected {-ndim} to {ndim - 1}$"
         with pytest.raises(IndexError, match=message):
             function(x, dim)
 
