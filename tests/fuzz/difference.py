@@ -95,7 +95,9 @@ def _torch_alone_is_nan(*operators: str) -> Condition:
 def _lacks_kernel(d: Difference) -> bool:
     # Of integers an average is none: both have to refuse it.
     types = "Half|Bool" if re.search("avg|linear'", d.statement.code) else r"\w+"
-    return torch_raises(f"not implemented for '({types})'|does not support bool|Boolean inputs not supported")(d)
+    lacks = f"not implemented for '({types})'|does not support bool|Boolean inputs not supported"
+    lacks += "|with a bool tensor is not supported" if d.statement.operator == "l1_loss" else ""
+    return torch_raises(lacks)(d)
 
 
 def _beside_infinity(d: Difference) -> bool:
@@ -152,6 +154,8 @@ KNOWN: list[tuple[str, Condition]] = [
     ("`hardswish` of −∞ is 0, where torch's is nan.", _torch_alone_is_nan("hardswish")),
     ("An index out of range is an error where the result is empty, too.",
      lambda d: ours_raises("index .* is out of bounds")(d) and "empty" in d.facts),
+    ("Products refuse booleans; torch takes them where there is nothing to be computed.",
+     lambda d: d.facts & {"empty", "hollow"} and ours_raises("one numeric dtype, got bool and bool")(d)),
     ("losses of two such tensors refuse integers and booleans; torch takes some, and cuts averages to integers.",
      ours_raises(r"(avg_pool\dd|interpolate|unpool\dd|fold|_loss): expected a floating-point")),
     ("`dropout1d`, `2d` and `3d` and `instance_norm` refuse other shapes; torch lets some pass, with a warning.",

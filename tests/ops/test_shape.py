@@ -303,6 +303,13 @@ def test_a_dimension_is_counted_from_either_end(name):
             function(x, dim)
 
 
+def test_expanded_without_repeating_it_can_be_changed():
+    x = tinycnn.zeros(2)
+    x.expand(1, 1, 2)[0, 0, 1] = 5
+    assert x.tolist() == [0, 5]
+    assert tinycnn.zeros(1, 0).expand(2, 0).fill_(1).shape == (2, 0)
+
+
 def test_numbers_of_pieces_and_elements():
     """The smallest and the largest that are accepted, and one beyond."""
     x = numbered((4, 2))

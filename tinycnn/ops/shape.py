@@ -303,6 +303,8 @@ def _expanded(name: str, input: Tensor, shape: tuple[int, ...]) -> Tensor:
         return input
     if repeated_dims(own, shape) is None or min(shape) < 0:
         raise ValueError(f"{name}: a tensor of shape {own} does not expand to {shape}: only sizes of 1 can grow")
+    if math.prod(own) == math.prod(shape):  # nothing is repeated: the view may be changed in place
+        return Reshape(shape)(input)
     return Expand(shape)(input)
 
 
