@@ -154,6 +154,7 @@ KNOWN: list[tuple[str, Condition]] = [
     ("`hardswish` of −∞ is 0, where torch's is nan.", _torch_alone_is_nan("hardswish")),
     ("An index out of range is an error where the result is empty, too.",
      lambda d: ours_raises("index .* is out of bounds")(d) and "empty" in d.facts),
+    ("An index holds one `...`; torch takes more where nothing comes after them.", ours_raises("a single ellipsis")),
     ("Products refuse booleans; torch takes them where there is nothing to be computed.",
      lambda d: d.facts & {"empty", "hollow"} and ours_raises("one numeric dtype, got bool and bool")(d)),
     ("losses of two such tensors refuse integers and booleans; torch takes some, and cuts averages to integers.",
