@@ -55,7 +55,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x), also called swish. TypeError for integers. Source: Elfwing et al., 2017."""
     check_floating("silu", input)
-    return input * sigmoid(input)
+    x = widened(input)
+    return (x * sigmoid(x)).to(input.dtype)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -69,8 +70,9 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · clamp(x + 3, 0, 6) / 6. TypeError for integers. Source: Howard et al., 2019."""
     check_floating("hardswish", input)
-    z = clamp(input, -3.0, 3.0)  # the slope of the square is not to meet infinity
-    return where(input <= -3, 0.0, where(input < 3, z * (z + 3) * (1 / 6), input))
+    x = widened(input)
+    z = clamp(x, -3.0, 3.0)  # the slope of the square is not to meet infinity
+    return where(x <= -3, 0.0, where(x < 3, z * (z + 3) * (1 / 6), x)).to(input.dtype)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
