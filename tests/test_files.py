@@ -154,6 +154,7 @@ def test_a_failure_at_any_system_call_leaves_the_former_file_and_no_other(
     assert path.read_bytes() != former
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("writer", WRITERS)

@@ -11,6 +11,8 @@ from mutants import MUTANTS
 from tinycnn.teaching.grade import STEPS
 from tinycnn.teaching.grade.exercise import same
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("step, old, new, result, name", MUTANTS)
 def test_a_wrong_answer_is_rejected_and_named(folder, step, old, new, result, name):

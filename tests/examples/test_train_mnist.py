@@ -249,6 +249,7 @@ def test_a_folder_that_is_used_again_belongs_to_the_new_run(instant):
     assert [file.name for file in Path("run").glob("*.part")] == ["notes.0123456789ab.part"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_killed_at_any_system_call_the_folder_holds_one_run(instant):

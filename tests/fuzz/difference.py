@@ -142,7 +142,7 @@ KNOWN: list[tuple[str, Condition]] = [
     ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",
      torch_raises("derivative for .* is not implemented|is not differentiable|grad_input must be contiguous")),
     ("Class indices may have any integer dtype, and masks of an assignment be of uint8.",
-     torch_raises(r"scalar type Long but found Byte|masked_fill_ only supports|gather\(\): Expected dtype int32/int64")),
+     torch_raises(r"type Long but found Byte|masked_fill_ only supports|gather\(\): Expected dtype int32/int64")),
     ("Some operators torch has on a CPU for fewer dtypes, or without a gradient.",  # bounds that broadcast, bool powers
      lambda d: d.statement.differentiates and torch_raises("doesn't match the broadcast shape|with a bool tensor")(d)),
     ("The loss of an infinite logit is infinite or 0, where torch's is nan.",

@@ -59,6 +59,7 @@ def compiled(name, source, architecture):
     return status == 0, log.value.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_source_compiles(architecture):
     nvrtc()

@@ -8,6 +8,8 @@ import pytest
 from tinycnn.teaching import reference
 from tinycnn.teaching.explain.worked import ConvGeometry, PoolGeometry, worked_conv, worked_pool
 
+pytestmark = pytest.mark.slow
+
 GEOMETRIES = [
     ConvGeometry(),
     ConvGeometry(input=(5, 7), kernel=(3, 2), stride=(1, 2), padding=(0, 1)),
