@@ -203,6 +203,28 @@ def test_what_a_graph_keeps_does_not_change_unseen(case, change):
 # --- other memory orders and dtypes ---------------------------------------------------------------------------
 
 
+several_inputs = [c for c in CASES if c.differentiable and sum(x.dtype.kind == "f" for x in c.inputs()) > 1]
+
+
+@pytest.mark.parametrize("case", several_inputs, ids=lambda case: case.name)
+def test_gradients_asked_for_one_by_one_are_those_asked_for_together(case):
+    inputs = tensors(case.inputs())
+    kept = [y for y in case.run(tinycnn, inputs) if y.requires_grad]
+    asked = [x for x in inputs if x.requires_grad]
+    upstream = [tinycnn.tensor(upstream_rng(case).standard_normal(y.shape), dtype=y.dtype) for y in kept]
+    options = {"create_graph": case.twice, "retain_graph": True, "allow_unused": True}
+    together = tinycnn.grad(kept, asked, upstream, **options)
+    for x, expected in zip(asked, together):
+        (found,) = tinycnn.grad(kept, [x], upstream, **options)
+        if expected is None or not case.twice or not expected.requires_grad:
+            assert_same({} if found is None else {"": found.detach().numpy()},
+                        {} if expected is None else {"": expected.detach().numpy()})  # fmt: skip
+            continue
+        second = [tinycnn.grad(g.sum(), asked, retain_graph=True, allow_unused=True) for g in (found, expected)]
+        for a, b in zip(*second):
+            assert_same({} if a is None else {"": a.numpy()}, {} if b is None else {"": b.numpy()})
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if not c.differentiable], ids=lambda case: case.name)
 def test_what_has_no_gradient_asks_for_none(case):
     assert not any(y.requires_grad for y in case.run(tinycnn, tensors(case.inputs())))

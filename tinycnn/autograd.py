@@ -212,6 +212,7 @@ class Function:
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
     name = "Function"
 
+    _original: Function | None = None  # the node of the graph, if this is a copy of it: see _asked_for
     _called = "Function"  # the name in errors: log_softmax for LogSoftmax; a class of the user keeps its own
     _output_type: tuple[tuple[int, ...], np.dtype]
     _requires: list[bool]  # for each input, whether it requires a gradient
@@ -363,7 +364,7 @@ class Function:
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
-        output._array, output._node, output._version = self._output, self, version
+        output._array, output._node, output._version = self._output, self._original or self, version
         output._requires_grad = True
         return _in_float32(output) if self.in_float32 and self._output_type[1] == _FLOAT16 else output
 
@@ -512,7 +513,7 @@ class _Walking:
 def _asked_for(node: Function, needs: list[bool]) -> Function:
     """`node`, asked for some gradients only. A copy: another thread may walk over the same graph for others."""
     copy = _new_object(type(node))
-    copy.__dict__.update(node.__dict__, needs_input_grad=needs)
+    copy.__dict__.update(node.__dict__, needs_input_grad=needs, _original=node)
     return copy
 
 

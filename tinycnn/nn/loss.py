@@ -69,7 +69,7 @@ class CrossEntropy(Function):
         u = u if u.ndim == 0 else u.unsqueeze(dim)
         if self.reduction == "mean":
             u = u / where(counts.any(), counted.sum(), 1.0)
-        near, far = counted * (1 - self.smoothing), counts * (self.smoothing / classes)
+        near, far = counted * (1 - self.smoothing), counts.to(x.dtype) * (self.smoothing / classes)
         slope = (near + far * w.sum()) * x.softmax(dim) - near * is_target - far * w.reshape(*of_class)
         return where(counts, u * slope, 0.0)
 
