@@ -40,7 +40,7 @@ def generate(seed: int, dtype: str | None = None) -> Program:
         if g.chance(0.12):
             g.make(change)
     for _ in range(g.rng.choices([0, 1, 2, 3], [1, 3, 5, 4])[0]):
-        if g.chance(0.25):
+        if g.chance(0.5):
             g.make(change)
         g.make(differentiate)
         if g.chance(0.3):
