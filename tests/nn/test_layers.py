@@ -343,6 +343,22 @@ def test_the_output_size_of_a_transposed_convolution_is_chosen():
             layer(x, wrong)
 
 
+@pytest.mark.parametrize("momentum", [0.0, None])
+def test_instance_norm_without_momentum_keeps_its_statistics(momentum):
+    layer = nn.InstanceNorm1d(2, momentum=momentum, track_running_stats=True)
+    layer(Tensor([[[1.0, 3.0], [5.0, 9.0]]]))
+    assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0.0, 0.0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("momentum, mean, var", [(0.0, 0.0, 1.0), (0.25, 0.5, 1.25), (1.0, 2.0, 2.0), (None, 2.0, 2.0)])
+def test_batch_norm_moves_its_statistics_by_the_momentum(momentum, mean, var):
+    """None is the average over all batches: of the first alone, its own statistics."""
+    layer = nn.BatchNorm1d(1, momentum=momentum)
+    layer(Tensor([[1.0], [3.0]]))
+    assert (layer.running_mean.item(), layer.running_var.item()) == (mean, var)
+    assert layer.num_batches_tracked.item() == 1
+
+
 def test_layers_of_no_features():
     assert nn.Linear(0, 2)(tinycnn.ones(3, 0)).shape == (3, 2)
     assert nn.Linear(2, 0)(tinycnn.ones(3, 2)).shape == (3, 0)
