@@ -470,6 +470,7 @@ case("int/softmax_of_nothing", lambda lib, a: [a.softmax(1), a.log_softmax(0)], 
 case("int/losses", lambda lib, a, x: [lib.nn.functional.l1_loss(a, x), lib.nn.functional.smooth_l1_loss(x, a),
      lib.nn.functional.mse_loss(x > 0, x)], whole(-3, 3, 4), distinct(4))  # fmt: skip
 case("int/dropout", lambda lib, a: lib.nn.functional.dropout(a, 1.0), whole(-3, 3, 4))
+case("bool/clamp", lambda lib, m, a: [m.clamp(a * 0.5, a), m.clamp(0, 2), m.clamp(m, a)], mask(4), whole(-1, 3, 4))
 case("bool/whole_division", lambda lib, m, a: [m // 2, m % 2, m // a, a % (m | True), m % 0.75, a / 3 // (m | True)],
      mask(4), whole(1, 4, 4))  # fmt: skip
 case("int/cat", lambda lib, a, b: lib.cat([a.float(), b]), whole(0, 9, 3), whole(0, 9, 2))

@@ -102,7 +102,9 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
     if not given:
         raise ValueError("clamp: expected min, max or both, got neither")
     for bound in given:
-        input, _ = operands("clamp", input, bound)
+        input, bound = operands("clamp", input, bound)
+        if isinstance(bound, autograd.Tensor):
+            input = input.to(dtypes.result_type(input._array, bound._array))  # a boolean may be one yet
     return Clamp()(input, _bound("min", min, input), _bound("max", max, input))
 
 
