@@ -348,6 +348,7 @@ case("chunk", lambda lib, x: x.chunk(3, -1), normal(2, 7), view=True)
 case("cat", lambda lib, x, y: lib.cat([x, y], 1), normal(2, 3), normal(2, 1))
 case("cat/same_twice", lambda lib, x, y: lib.cat((x, y, x)), normal(1, 3), normal(2, 3))
 case("cat/empty", lambda lib, x, y: lib.cat([x, y], -2), normal(2, 3), normal(0, 3))
+case("cat/empty_vector", lambda lib, x, y: lib.cat([x, y, x], -2), normal(0), normal(2, 3))
 case("stack", lambda lib, x, y: lib.stack([x, y]), normal(2, 3), normal(2, 3))
 case("stack/last", lambda lib, x, y: lib.stack([x, y], -1), normal(2, 3), normal(2, 3))
 # Where nothing changes: what is a view all the same, and what a copy.

@@ -281,3 +281,12 @@ def test_same_as_torch(scores, target, ignore_index, weight, label_smoothing, re
     loss.backward(Tensor(g))
     expected.backward(torch.tensor(g))
     np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_class_indices_of_any_integer_dtype_in_a_recorded_backward_pass(dtype):
+    x = tinycnn.tensor([[0.5, -1.0, 2.0], [1.0, 0.0, 0.25]], dtype="float64", requires_grad=True)
+    target = tinycnn.tensor([2, 0], dtype=dtype)
+    (plain,) = tinycnn.grad(F.cross_entropy(x, target), x)
+    (recorded,) = tinycnn.grad(F.cross_entropy(x, target), x, create_graph=True)
+    np.testing.assert_allclose(recorded.detach().numpy(), plain.numpy(), rtol=1e-12)

@@ -61,7 +61,8 @@ class CrossEntropy(Function):
         dim, classes = self.class_dim, x.shape[self.class_dim]
         target = target.unsqueeze(dim)
         counts = target != self.ignore_index
-        index, x = target * counts, where(counts, x, 0.0)  # whatever an ignored row holds adds nothing
+        # uint8 would be a mask of w; whatever an ignored row holds adds nothing.
+        index, x = target.long() * counts, where(counts, x, 0.0)
         w = wrap(self.xp.ones(classes, x.dtype)) if weight is None else weight
         counted = w[index] * counts
         of_class = (classes, *[1] * (x.ndim - dim - 1))

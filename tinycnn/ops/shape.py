@@ -408,8 +408,10 @@ class Cat(Function):
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors joined along an existing dimension; all other sizes must be equal. Dtypes are promoted."""
+    """The tensors joined along an existing dimension; all other sizes must be equal, but for empty vectors, which are
+    left out. Dtypes are promoted."""
     tensors = _common_type("cat", tensors)
+    tensors = [x for x in tensors if x._array.shape != (0,)] or tensors
     dim = normalize_dim(dim, tensors[0], "cat")
     for i, x in enumerate(tensors):
         expected = tensors[0].shape[:dim] + x.shape[dim : dim + 1] + tensors[0].shape[dim + 1 :]
