@@ -585,6 +585,9 @@ case("batch_norm/nothing", lambda lib, x, w: lib.nn.functional.batch_norm(x, Non
      normal(0, 2, 3), normal(2))  # fmt: skip
 case("binary_cross_entropy/sure", lambda lib, p, t: lib.nn.functional.binary_cross_entropy(p.detach(), t),
      exactly([0.0, 1.0, 0.5]), exactly([0.25, 1.0, 0.75]), kinks=True)  # fmt: skip
+case("cross_entropy/smoothing", lambda lib, x, t: [
+    lib.nn.functional.cross_entropy(x, t, weights(lib, x), label_smoothing=0.2, reduction=r) for r in ("mean", "none")],
+    normal(4, 3), exactly([0, 2, 1, 2], "int64"))  # fmt: skip
 case("cross_entropy/one_row", lambda lib, x, t: lib.nn.functional.cross_entropy(x, t), normal(3), exactly(2, "int64"))
 case("cross_entropy/probabilities", lambda lib, x, p: [
     lib.nn.functional.cross_entropy(x, p.softmax(1), weights(lib, x), label_smoothing=s, reduction=r)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import tinycnn
 from tinycnn import Tensor, gradcheck, gradgradcheck
 from tinycnn.nn import functional as F
 from tinycnn.teaching import reference

@@ -133,7 +133,7 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> list[Part]:
     parts, period = [], dilation // gcd(stride, dilation)
     for p in range(min(period, len(rows_y))):
         start, residue = divmod(p * stride, dilation)  # in padded rows, counted in steps of the dilation
-        above = max(0, -(-(before - residue) // dilation))  # how many of this residue lie in the padding
+        above = -(-(before - residue) // dilation)  # how many of this residue lie in the padding
         x_part = rows_x[above * dilation + residue - before :: dilation]
         parts.append(Part(x_part, rows_y[p::period], stride * period // dilation, above - start))
     return parts

@@ -408,13 +408,15 @@ class Cat(Function):
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors joined along an existing dimension; all other sizes must be equal, but for empty vectors, which are
-    left out. Dtypes are promoted."""
+    """The tensors joined along an existing dimension; all other sizes must be equal, but for those of empty vectors, of
+    shape (0,). Dtypes are promoted."""
     tensors = _common_type("cat", tensors)
-    tensors = [x for x in tensors if x._array.shape != (0,)] or tensors
-    dim = normalize_dim(dim, tensors[0], "cat")
+    like = next((x for x in tensors if x.shape != (0,)), tensors[0])
+    dim = normalize_dim(dim, like, "cat")
+    before, after = like.shape[:dim], like.shape[dim + 1 :]
+    tensors = [reshape(x, *before, 0, *after) if x.shape == (0,) else x for x in tensors]
     for i, x in enumerate(tensors):
-        expected = tensors[0].shape[:dim] + x.shape[dim : dim + 1] + tensors[0].shape[dim + 1 :]
+        expected = before + x.shape[dim : dim + 1] + after
         if x.ndim == 0:
             raise ValueError(f"cat: tensor {i} has no dimension to join along; use stack")
         if x.shape != expected:
