@@ -182,6 +182,14 @@ def test_an_int_is_wrapped_round_as_an_operand():
         assert result.tolist() == expected
 
 
+def test_second_derivative_of_a_power_after_one_by_the_exponent_alone():
+    x, p = Tensor([1.15, 2.0], "float64", requires_grad=True), Tensor([1.0, 3.0], "float64", requires_grad=True)
+    (by_p,) = tinycnn.autograd.grad((x**p).sum(), p, create_graph=True)  # xᵖ ln x
+    (mixed,) = tinycnn.autograd.grad(by_p.sum(), x)
+    a, b = x.detach().numpy(), p.detach().numpy()
+    np.testing.assert_allclose(mixed.numpy(), a ** (b - 1) * (b * np.log(a) + 1))
+
+
 def test_integers_to_negative_powers():
     base = Tensor([1, -1, -1, 2, 0, -3])
     assert (base ** Tensor([-1, -1, -2, -2, -1, 3])).tolist() == [1, -1, 1, 0, 0, -27]
