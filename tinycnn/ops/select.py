@@ -111,7 +111,7 @@ def clamp(input: Tensor, min: float | Tensor | None = None, max: float | Tensor 
 def _bound(name: str, bound: Any, x: Tensor) -> Any:
     """A bound of `clamp` for x, in its dtype."""
     if bound is None or isinstance(bound, autograd.Tensor):
-        return None if bound is None else operands("clamp", x, bound)[1]
+        return None if bound is None else bound.to(x.dtype)
     return dtypes.fitted("clamp", name, bound, x.dtype)
 
 
