@@ -164,6 +164,8 @@ KNOWN: list[tuple[str, Condition]] = [
     ("`avg_pool3d` takes a window that is larger than the input, but not than the padded one.",
      torch_raises("input image .T: .* smaller than kernel size")),
     ("The second derivative of a power of 0 is 0, where torch's is nan.", _torch_alone_is_nan("**")),
+    ("The second derivative of `elu` at 0 is that of its left side; torch's is 0.",
+     lambda d: d.kind == "value" and d.in_backward and "elu" in d.operators),
     ("Linear interpolation beside an infinite element gives inf, nan or neither, not always as torch does.",
      _beside_infinity),
     ("Which images without channels or pixels a layer accepts is not torch's choice in all cases.", _empty_image),
