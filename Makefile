@@ -27,17 +27,18 @@ train: $(VENV)/.installed-examples  ## train the MNIST example
 
 # The second run adds to the coverage of the first, which has no GPU.
 test: $(VENV)/.installed-test  ## run the tests, then those of the GPU on an emulator, and print the coverage
-	$(VENV)/bin/python -m pytest -m 'not slow' --cov=tinycnn --cov-report=term $(ARGS)
+	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' --cov=tinycnn --cov-report=term $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated ARGS='--cov=tinycnn --cov-append --cov-report=term')
 
 test-slow: $(VENV)/.installed-test  ## run what `make test` leaves out: every CUDA source, the browser, every moment of a kill
-	$(VENV)/bin/python -m pytest -m slow $(ARGS)
+	$(VENV)/bin/python -m pytest -m 'slow and not gpu' $(ARGS)
+	TINYCNN_EMULATE_GPU=1 $(VENV)/bin/python -m pytest -m 'slow and gpu' $(ARGS)
 
 # The emulator compiles the CUDA sources for the CPU, with g++. CI has to have it.
 test-emulated: $(VENV)/.installed-test  ## run the tests of the GPU on a machine without one
 	@if command -v g++ > /dev/null; then \
 	  echo "The tests of the GPU, on an emulator:"; \
-	  TINYCNN_EMULATE_GPU=1 $(VENV)/bin/python -m pytest -m gpu $(ARGS); \
+	  TINYCNN_EMULATE_GPU=1 $(VENV)/bin/python -m pytest -m 'gpu and not slow' $(ARGS); \
 	else \
 	  echo "The tests of the GPU are left out: the emulator needs g++"; test "$$CI" != true; \
 	fi

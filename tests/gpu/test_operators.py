@@ -39,7 +39,9 @@ def test_same_as_on_the_cpu(case, dtype):
     assert_close(found, run(tinycnn, case, arrays), TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("layout", [strided, reversed_memory, column_major, batch_innermost])
+@pytest.mark.parametrize("layout", [
+    pytest.param(strided, marks=pytest.mark.slow), reversed_memory, pytest.param(column_major, marks=pytest.mark.slow),
+    batch_innermost])  # fmt: skip
 @pytest.mark.parametrize("case", [c for c in CASES if any(x.ndim for x in c.inputs())], ids=lambda case: case.name)
 def test_memory_order_does_not_matter(case, layout):
     arrays = case.inputs()

@@ -169,8 +169,9 @@ class TensorDataset(Dataset):
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> tuple[Tensor, ...]:
         places = indices_beside(self.tensors[0]._array, indices, "TensorDataset")
-        # To index a Tensor, which records it, takes 30 µs more than to index its array.
-        return tuple(t[wrap(places)] if t.requires_grad else wrap(t._array[places]) for t in self.tensors)
+        with backend.on(self.device):
+            # To index a Tensor, which records it, takes 30 µs more than to index its array.
+            return tuple([t[wrap(places)] if t.requires_grad else wrap(t._array[places]) for t in self.tensors])
 
 
 class ArrayDataset(Dataset):
