@@ -266,7 +266,7 @@ class Function:
             self.recorded = True
         try:
             if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
-                if self.in_float32 and arrays[0].itemsize == 2 and arrays[0].dtype == _FLOAT16:
+                if arrays[0].itemsize == 2 and self.in_float32 and arrays[0].dtype == _FLOAT16:
                     array = self._forward_in_float32(arrays)
                 else:
                     array = self.forward(*arrays)
@@ -283,7 +283,7 @@ class Function:
         if thread_mode.anomaly is not None:
             thread_mode.anomaly.forward(self, arrays, output._array)
         if self.returns_view and _is_view(output._array, arrays[0]):
-            output._version = inputs[0]._shared_version()
+            output._version = inputs[0]._version or inputs[0]._shared_version()
         if edges is not None:
             self.order, self.edges = next(_order), edges
             self._requires = self.needs_input_grad = requires
@@ -347,7 +347,7 @@ class Function:
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
             inputs = tuple([getattr(x, "_array", x) for x in inputs])
-        return tuple(map(_in_float32, inputs)) if self.in_float32 and self._output_type[1] == _FLOAT16 else inputs
+        return tuple(map(_in_float32, inputs)) if self._output_type[1] is _FLOAT16 and self.in_float32 else inputs
 
     @property
     def output(self) -> Any:
@@ -360,13 +360,13 @@ class Function:
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
-            return _in_float32(self._output) if self.in_float32 and self._output_type[1] == _FLOAT16 else self._output
+            return _in_float32(self._output) if self._output_type[1] is _FLOAT16 and self.in_float32 else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
         output._array, output._node, output._version = self._output, self._original or self, version
         output._requires_grad = True
-        return _in_float32(output) if self.in_float32 and self._output_type[1] == _FLOAT16 else output
+        return _in_float32(output) if self._output_type[1] is _FLOAT16 and self.in_float32 else output
 
     def _changed_in_place(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -379,7 +379,7 @@ class Function:
 
 
 _order = itertools.count()
-_FLOAT16 = np.dtype("float16")
+_FLOAT16 = np.dtype("float16")  # the very one of what _forward_in_float32 returns
 
 
 def _in_float32(x: Any) -> Any:
@@ -524,9 +524,10 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
             f"backward through {node.name} a second time: what it saved was freed by the first; "
             "pass retain_graph=True to the first backward()"
         )
-    if node.in_float32 and gradient._array.itemsize == 2:
-        gradient = _in_float32(gradient)
     array = gradient._array
+    if array.itemsize == 2 and node.in_float32:
+        gradient = _in_float32(gradient)
+        array = gradient._array
     given_arrays = False
     if array.__class__ is ndarray and thread_mode.anomaly is None:  # the usual case, without a call in between
         given_arrays = node.works_on_arrays and thread_mode.on_arrays

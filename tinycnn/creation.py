@@ -18,7 +18,7 @@ from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_number, is_int
 from tinycnn.dtypes import DTypeLike
-from tinycnn.ops.shape import Sizes, sizes_of
+from tinycnn.ops.shape import Sizes, check_elements, sizes_of
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -49,7 +49,7 @@ def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
     shape = sizes_of(sizes, function)
     if any(size < 0 for size in shape):
         raise ValueError(f"{function}: sizes must not be negative, got {shape}")
-    return shape
+    return check_elements(function, shape)
 
 
 def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:

@@ -96,14 +96,17 @@ def _dims_of(dims: tuple[int, ...], ndim: int, name: str, empty_is_all: bool) ->
 def sizes_of(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
     """The arguments of x.reshape(2, 3) or x.reshape((2, 3)) as one tuple of ints; errors name `name`."""
     given = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    total = 1
     for size in given:
         if size.__class__ is not int:
-            return sizes_of(_as_ints(given, name), name)
-        total *= size or 1
-    if not -LARGEST <= total <= LARGEST:
-        raise ValueError(f"{name}: sizes {shortened(given)} are too large")
+            return _as_ints(given, name)
     return given
+
+
+def check_elements(name: str, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """`sizes`; ValueError if they are those of more elements than there can be."""
+    if math.prod([size or 1 for size in sizes]) > LARGEST:
+        raise ValueError(f"{name}: sizes {shortened(sizes)} are too large")
+    return sizes
 
 
 def _as_ints(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
@@ -301,6 +304,7 @@ def _expanded(name: str, input: Tensor, shape: tuple[int, ...]) -> Tensor:
         shape = tuple(mine if size == -1 else size for size, mine in zip(shape, kept))
     if shape == own:
         return input
+    check_elements(name, shape)
     if repeated_dims(own, shape) is None or min(shape) < 0:
         raise ValueError(f"{name}: a tensor of shape {own} does not expand to {shape}: only sizes of 1 can grow")
     if math.prod(own) == math.prod(shape):  # nothing is repeated: the view may be changed in place
@@ -363,6 +367,7 @@ def repeat(input: Tensor, *counts: Sizes) -> Tensor:
             f"repeat: expected at least {input.ndim} counts of at least 0 for shape {input.shape}, got {times}"
         )
     shape = (1,) * added + input.shape
+    check_elements("repeat", tuple([count * size for count, size in zip(times, shape)]))
     apart = reshape(input, *[n for size in shape for n in (1, size)])  # (1, n, 1, m, …), whose ones grow to the counts
     grown = expand(apart, *[n for pair in zip(times, shape, strict=True) for n in pair])
     return reshape(Clone("C")(grown), *[count * size for count, size in zip(times, shape, strict=True)])
