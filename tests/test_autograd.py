@@ -1,6 +1,7 @@
 """The graph: its walk, what it costs, what it frees, changes in place, modes, hooks."""
 
 import contextlib
+import copy
 import gc
 import pickle
 import sys
@@ -213,6 +214,20 @@ def test_grad_has_memory_of_its_own():
 
     x, y, upstream = leaf(3), leaf(3, seed=1), Tensor(np.ones(3))
     before = [x.tolist(), y.tolist(), upstream.tolist()]
+
+    class ReturnsBuffer(Function):
+        def forward(self, x, y):
+            return x + y
+
+        def backward(self, grad_output):
+            return tinycnn.from_numpy(buffer), tinycnn.from_numpy(np.frombuffer(memory))
+
+    buffer, memory = np.ones(3), bytearray(np.full(3, 4.0).tobytes())
+    for _ in range(2):
+        ReturnsBuffer()(x, y).backward(upstream)
+    assert buffer.tolist() == [1.0] * 3
+    assert np.frombuffer(memory).tolist() == [4.0] * 3
+
     for function in (Returns(), Tensor.add, lambda x, y: x.reshape(3, 1).reshape(3) + y[:]):
         x.grad = y.grad = None
         function(x, y).backward(upstream)
@@ -726,9 +741,9 @@ def test_a_coroutine_function_is_not_decorated():
 def test_a_tensor_that_was_handed_out_can_be_pickled():
     x = leaf(3)
     held = x.data
-    copy = pickle.loads(pickle.dumps(x))
-    assert copy.tolist() == held.tolist()
-    assert copy.requires_grad
+    loaded = pickle.loads(pickle.dumps(x))
+    assert loaded.tolist() == held.tolist()
+    assert loaded.requires_grad
 
 
 def test_what_was_handed_out_is_watched_as_long_as_somebody_holds_it():
@@ -738,21 +753,21 @@ def test_what_was_handed_out_is_watched_as_long_as_somebody_holds_it():
         x.data = x.data - 0.1
     assert len(x._version.outside) <= 1
     held = x.detach().numpy()[1:]  # a view of what was handed out, which itself is gone
-    assert x._version.mark(x._array)[1] is not None
+    assert x._version.mark(x._array)[2] is not None
     del held
-    assert x._version.mark(x._array)[1] is None
+    assert x._version.mark(x._array)[2] is None
 
 
 def test_an_array_that_was_taken_in_is_watched_as_long_as_somebody_holds_it():
     array = np.ones((4, 3))
     x = tinycnn.from_numpy(array)
     rows = x[1:3]
-    assert rows._version.mark(rows._array)[1] is not None
+    assert rows._version.mark(rows._array)[2] is not None
     view = array[0]
     del array
-    assert rows._version.mark(rows._array)[1] is not None
+    assert rows._version.mark(rows._array)[2] is not None
     del view
-    assert rows._version.mark(rows._array)[1] is None
+    assert rows._version.mark(rows._array)[2] is None
 
 
 @pytest.mark.parametrize("is_held", [True, False], ids=["still_held", "let_go"])
@@ -767,6 +782,79 @@ def test_a_change_is_noticed_of_an_array_handed_out_after_forward(is_held):
             del array
         with pytest.raises(RuntimeError, match="changed in place") if noticed else contextlib.nullcontext():
             y.backward()
+
+
+def test_looks_that_change_nothing_refuse_nothing():
+    """An array is held over changes that are counted, or made before the forward pass."""
+    x, buffer = leaf(3), np.ones(3)
+    given = tinycnn.from_numpy(buffer)
+    for step in range(3):
+        buffer[...] = step
+        loss = (x * given * x).sum()
+        held = x.detach().numpy(), x.data, given.numpy()
+        x.grad = None
+        loss.backward()
+        with no_grad():
+            x.sub_(x.grad, alpha=0.1)
+    a = x.detach().numpy()
+    a += 1.0
+    y = (x * x).sum()
+    del a
+    y.backward()
+    assert len(held) == 3
+
+
+def test_a_look_at_memory_that_no_graph_has_saved_costs_nothing(monkeypatch):
+    summed = []
+    monkeypatch.setattr(autograd, "_checksum", lambda array: summed.append(array.size) or 0)
+    x = Tensor(np.ones((100, 100)))
+    for i in range(20):
+        assert x.numpy()[i].base is not None
+        assert x.data.shape == (100, 100)
+        assert x[3:5].numpy().shape == (2, 100)
+    assert summed == []
+    monkeypatch.undo()
+    repeated = tinycnn.ones(1).expand(1 << 20, 1 << 20)
+    kept = (repeated[:2, :2] * leaf(1)).sum()
+    assert repeated.numpy().shape == (1 << 20, 1 << 20), "4 TB, of which one element is summed up"
+    kept.backward()
+
+
+def test_arrays_are_handed_out_while_other_threads_use_them():
+    x, w, stop, errors = Tensor(np.ones(4)), leaf(4), threading.Event(), []
+
+    def look():
+        while not stop.is_set():
+            x.numpy()
+
+    def use():
+        try:
+            for _ in range(2000):
+                (x * w).sum().backward()
+        except RuntimeError as error:
+            errors.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=look) for _ in range(2)] + [threading.Thread(target=use)]
+        for thread in threads:
+            thread.start()
+        threads[-1].join()
+        stop.set()
+        for thread in threads[:-1]:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert errors == []
+
+
+def test_copies_of_a_tensor_share_its_version():
+    x, w = Tensor(np.ones(3)), leaf(3)
+    y = (x * w).sum()
+    copy.copy(x).mul_(0.0)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
 
 
 def test_only_what_a_graph_uses_counts_of_memory_that_is_known_outside(monkeypatch):

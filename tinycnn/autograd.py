@@ -80,7 +80,9 @@ class Version:
     """
 
     count = 0
-    outside: weakref.WeakSet[_Outside] | None = None
+    unseen = 0  # changes from outside that were found later
+    is_kept = False  # whether a graph has ever saved this memory
+    outside: dict[int, weakref.ref[_Outside]] | None = None
 
     def add_one(self) -> None:
         """Counts a change."""
@@ -88,50 +90,62 @@ class Version:
 
     def hand_out(self, array: Array) -> Array:
         """A view of `array`, memory of the tensor, to be known outside of the library."""
-        return self._shared(_Outside(self, array, _checksum(array))) if isinstance(array, ndarray) else array
+        return self._shared(_Outside(self, array, True)) if isinstance(array, ndarray) else array
 
     def take_in(self, array: Array) -> Array:
         """A view of `array`, which is known outside, to be the memory of a new tensor."""
-        return self._shared(_Outside(self, array, None)) if isinstance(array, ndarray) else array
+        return self._shared(_Outside(self, array, False)) if isinstance(array, ndarray) else array
 
     def _shared(self, outside: _Outside) -> ndarray:
         if self.outside is None:
-            self.outside = weakref.WeakSet()
-        self.outside.add(outside)
+            self.outside = {}
+        self.outside[id(outside)] = weakref.ref(outside)
         return np.asarray(outside)
 
+    def _known(self) -> list[_Outside]:
+        # list() in one step: other threads hand out and let go at the same time.
+        found = [] if self.outside is None else [reference() for reference in list(self.outside.values())]
+        return [outside for outside in found if outside is not None]
+
     def mark(self, array: Array) -> Mark:
-        """What tells later whether `array`, of this memory, has changed: the count, and its checksum while the memory
+        """What tells later whether `array`, of this memory, has changed: the counts, and its checksum while the memory
         is known outside."""
+        self.is_kept = True
         if self.outside is None:
-            return self.count, None
-        return self.count, _checksum(array) if any(outside.is_held() for outside in list(self.outside)) else None
+            return self.count, self.unseen, None
+        is_held = any(outside.is_held() for outside in self._known())
+        return self.count, self.unseen, _checksum(array) if is_held else None
 
     def changed(self, mark: Mark, array: Array) -> bool:
         """Whether `array` has changed since `mark`."""
-        if self.outside is not None:
-            count, checksum = mark
-            if checksum is not None:
-                return count != self.count or checksum != _checksum(array)
-            for outside in list(self.outside):
-                outside.look()
-        return mark[0] != self.count
+        count, unseen, checksum = mark
+        if count != self.count:
+            return True
+        if self.outside is None:
+            return False
+        if checksum is not None:
+            return checksum != _checksum(array)
+        for outside in self._known():  # handed out since, for nobody held an array then
+            outside.look()
+        return unseen != self.unseen
 
 
-Mark: TypeAlias = tuple[int, int | None]
-UNCHANGED: Mark = (0, None)  # that of memory that nothing has counted yet
+Mark: TypeAlias = tuple[int, int, int | None]
+UNCHANGED: Mark = (0, 0, None)  # that of memory that nothing has counted yet
 
 
 class _Outside:
     """Memory that is known outside of the library. NumPy makes an array of it, whose views all hold this object."""
 
-    def __init__(self, version: Version, array: ndarray, checksum: int | None):
-        self.version, self.array, self.checksum = version, array, checksum
+    def __init__(self, version: Version, array: ndarray, handed_out: bool):
+        self.version, self.array, self.handed_out = version, array, handed_out
+        # Of memory that no graph has saved before, no graph can need to know.
+        self.checksum = _checksum(array) if handed_out and version.is_kept else None
         self.__array_interface__ = array.__array_interface__
 
     def is_held(self) -> bool:
         """Whether somebody outside holds an array of this memory."""
-        if self.checksum is not None:  # it was handed out: this object is held by nothing else
+        if self.handed_out:  # then nothing else holds this object
             return True
         # It was taken in: tensors hold this object, and whoever holds the array itself is outside.
         return self.array.base is not None or sys.getrefcount(self.array) > 2  # this attribute, the argument
@@ -140,13 +154,17 @@ class _Outside:
         """Counts a change since the array was handed out."""
         if self.checksum is not None and self.checksum != (now := _checksum(self.array)):
             self.checksum = now
-            self.version.count += 1
+            self.version.unseen += 1
 
-    __del__ = look
+    def __del__(self) -> None:
+        self.look()
+        if self.version.outside is not None:
+            self.version.outside.pop(id(self), None)
 
 
 def _checksum(array: ndarray) -> int:
-    return zlib.crc32(array.ravel(order="K").data)
+    once = array[tuple([slice(None) if stride else slice(1) for stride in array.strides])]  # elements are not repeated
+    return zlib.crc32(once.ravel(order="K").data)
 
 
 # --- the operator base class ------------------------------------------------------------------------------
@@ -188,7 +206,7 @@ class Function:
         xp: the array module of the inputs, NumPy or CuPy.
         kernels: what computes on their device, `backend.cpu` or `backend.gpu.kernels`.
         recorded: whether a graph is being recorded; `forward` may skip what only `backward` needs.
-        needs_input_grad: for each input, whether `backward` is asked for its gradient.
+        needs_input_grad: for each input, whether `backward` is asked for its gradient, where `backward` runs.
         saved: what else `forward` keeps for `backward`, made by itself; it is freed with the rest after `backward`.
     """
 
@@ -203,7 +221,6 @@ class Function:
     kernels: ModuleType = backend.cpu
     recorded = False
     freed = False
-    needs_input_grad: Sequence[bool] = ()
     saved: Any = None
 
     order: int  # in which the Functions were recorded
@@ -212,10 +229,9 @@ class Function:
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
     name = "Function"
 
-    _original: Function | None = None  # the node of the graph, if this is a copy of it: see _asked_for
     _called = "Function"  # the name in errors: log_softmax for LogSoftmax; a class of the user keeps its own
     _output_type: tuple[tuple[int, ...], np.dtype]
-    _requires: list[bool]  # for each input, whether it requires a gradient
+    _requires: Sequence[bool] = ()  # for each input, whether it requires a gradient
     _inputs: tuple | None = None
     _input_marks: list[Mark] | None = None  # of when they were saved; None: all UNCHANGED
     _output: Array | None = None
@@ -286,20 +302,24 @@ class Function:
             output._version = inputs[0]._version or inputs[0]._shared_version()
         if edges is not None:
             self.order, self.edges = next(_order), edges
-            self._requires = self.needs_input_grad = requires
-            self._output_type = array.shape, array.dtype
+            self._requires, self._output_type = requires, (array.shape, array.dtype)
             if self.saves_inputs:
                 if isinstance(self.saves_inputs, tuple):
                     inputs = tuple([x if i in self.saves_inputs else None for i, x in enumerate(inputs)])
                 self._inputs, marks = inputs, None
                 for i, x in enumerate(inputs):
-                    if x is not arrays[i] and x is not None and (version := x._version) is not None:
-                        if marks is None:
-                            marks = self._input_marks = [UNCHANGED] * len(inputs)
-                        marks[i] = version.mark(arrays[i])
+                    if x is not arrays[i] and x is not None:
+                        version = x._version
+                        if version is None:
+                            x._is_kept = True
+                        else:
+                            if marks is None:
+                                marks = self._input_marks = [UNCHANGED] * len(inputs)
+                            marks[i] = version.mark(arrays[i])
             if self.saves_output:
                 if output._version is None:
                     output._version = Version()
+                    output._version.is_kept = True
                 else:  # that of the input, of which the output is a view
                     self._output_mark = output._version.mark(output._array)
                 self._output, self._output_version = output._array, output._version
@@ -321,6 +341,12 @@ class Function:
             raise ValueError(f"{self._called}: a number is too large for {kinds}") from None
         if self.elementwise and isinstance(error, (TypeError, ValueError)):
             check_broadcast(self._called, arrays)
+
+    @property
+    def needs_input_grad(self) -> Sequence[bool]:
+        """For each input, whether `backward` is asked for its gradient: by the walk that runs in this thread."""
+        node, needs = thread_mode.asked
+        return needs if node is self else self._requires
 
     @property
     def input_types(self) -> list[Any]:
@@ -364,7 +390,7 @@ class Function:
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
-        output._array, output._node, output._version = self._output, self._original or self, version
+        output._array, output._node, output._version = self._output, self, version
         output._requires_grad = True
         return _in_float32(output) if self._output_type[1] is _FLOAT16 and self.in_float32 else output
 
@@ -468,14 +494,13 @@ def _walk(
                 _retain(node.retained(), gradient)
             if targets is not None and node in targets:
                 table[node] = gradient
-            needs, asked = node._requires, node
+            needs = node._requires
             if on_path is not None:
                 needs = [edge in on_path for edge in node.edges]  # None is not on the path
                 if True not in needs:
                     continue
-                if needs != node._requires:
-                    asked = _asked_for(node, needs)
-            for i, grad_input in enumerate(_backward(asked, gradient)):
+                thread_mode.asked = node, needs
+            for i, grad_input in enumerate(_backward(node, gradient)):
                 if grad_input is not None and needs[i]:
                     edge = node.edges[i]
                     if isinstance(edge, Function):
@@ -503,18 +528,11 @@ class _Walking:
         self.recorded = recorded
 
     def __enter__(self) -> None:
-        self.outer = thread_mode.recording, thread_mode.on_arrays
-        thread_mode.recording, thread_mode.on_arrays = self.recorded, not self.recorded
+        self.outer = thread_mode.recording, thread_mode.on_arrays, thread_mode.asked
+        thread_mode.recording, thread_mode.on_arrays, thread_mode.asked = self.recorded, not self.recorded, (None, ())
 
     def __exit__(self, *exc: object) -> None:
-        thread_mode.recording, thread_mode.on_arrays = self.outer
-
-
-def _asked_for(node: Function, needs: list[bool]) -> Function:
-    """`node`, asked for some gradients only. A copy: another thread may walk over the same graph for others."""
-    copy = _new_object(type(node))
-    copy.__dict__.update(node.__dict__, needs_input_grad=needs, _original=node)
-    return copy
+        thread_mode.recording, thread_mode.on_arrays, thread_mode.asked = self.outer
 
 
 def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -678,7 +696,7 @@ def backward(
                 # A gradient may be the very array of another one (both inputs of an addition get the same), the
                 # caller's own, or one that the graph keeps: what becomes .grad is changed in place. In memory of its
                 # own, the table and the argument hold the Tensor, and it and the argument the array.
-                is_own = sys.getrefcount(table[key]) == sys.getrefcount(_owner(table[key]._array)) == 2
+                is_own = sys.getrefcount(table[key]) == 2 == sys.getrefcount(_owner(table[key]._array))
                 if not is_own or 0 in table[key]._array.strides:
                     table[key] = table[key].clone()
                 _accumulate(leaf, table[key])
@@ -690,9 +708,10 @@ def _check_flags(caller: str, **flags: Any) -> None:
             check_flag(caller, name, value)
 
 
-def _owner(array: Array) -> Array:
-    """The array that owns the memory of `array`."""
-    return array if array.base is None else array.base
+def _owner(array: Array) -> Array | None:
+    """The array that owns the memory of `array`; None if something else does."""
+    owner = array if array.base is None else array.base
+    return owner if getattr(owner, "base", array) is None else None
 
 
 def _sequence(argument: str, given: Any) -> tuple:

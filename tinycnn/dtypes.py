@@ -51,8 +51,9 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
         found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype: expected the name of a dtype such as 'float32', got {shortened(dtype)}") from None
-    if found.kind not in _RANK:
-        raise TypeError(f"dtype: expected a boolean, integer or floating-point type, got {found}")
+    if found.kind not in _RANK or found.itemsize > 8 or not found.isnative:
+        wanted = "a boolean, integer or floating-point type of at most 64 bits, in this machine's byte order"
+        raise TypeError(f"dtype: expected {wanted}, got {found}")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tinycnn._decorator import ContextDecorator
@@ -19,6 +19,8 @@ class _Mode(threading.local):
         self.recording = True
         self.outer: list[bool] = []  # the modes around this one
         self.on_arrays = False  # whether the walk that runs gives arrays where it can: see Function.works_on_arrays
+        # In a walk for some gradients only: the node that is asked, and for which of its inputs.
+        self.asked: tuple[Any, Sequence[bool]] = (None, ())
         self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
         self.outer_anomalies: list[Any] = []  # those around it
 

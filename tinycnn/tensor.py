@@ -38,6 +38,7 @@ class Tensor:
 
     _node: autograd.Function | None = None
     _version: autograd.Version | None = None
+    _is_kept = False  # whether a graph has saved it, while it has no version
     _requires_grad = False
     _hooks: dict[int, Callable] | None = None
     _grad: Tensor | None = None
@@ -221,6 +222,7 @@ class Tensor:
     def _shared_version(self) -> autograd.Version:
         if self._version is None:
             self._version = autograd.Version()
+            self._version.is_kept = self._is_kept
         return self._version
 
     def _changed_in_place(self) -> None:
@@ -442,6 +444,13 @@ class Tensor:
         elif self._requires_grad:
             notes.append("requires_grad=True")
         return f"tensor({', '.join(notes)})"
+
+    def __copy__(self) -> Tensor:
+        """Another Tensor of the same memory and history."""
+        self._shared_version()
+        result = type(self).__new__(type(self))
+        result.__dict__.update(self.__dict__)
+        return result
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if self._node is not None:

@@ -291,3 +291,17 @@ def test_class_indices_of_any_integer_dtype_in_a_recorded_backward_pass(dtype):
     (plain,) = tinycnn.grad(F.cross_entropy(x, target), x)
     (recorded,) = tinycnn.grad(F.cross_entropy(x, target), x, create_graph=True)
     np.testing.assert_allclose(recorded.detach().numpy(), plain.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weight", [np.inf, np.nan])
+def test_the_weight_of_a_class_counts_only_where_the_class_does(weight, smoothing):
+    x = Tensor(np.array([[0.5, -1.0, 2.0], [1.0, 0.0, 0.25]]), requires_grad=True)
+    weights, target = Tensor(np.array([weight, 1.0, 2.0])), Tensor(np.array([-100, 1]))
+    for reduction in ("sum", "mean") if smoothing == 0 else ():
+        loss = F.cross_entropy(x, target, weights, reduction=reduction)
+        assert loss.item() == pytest.approx(F.cross_entropy(x[1:], target[1:], reduction="sum").item())
+        assert np.isfinite(tinycnn.grad(loss, x)[0].numpy()).all()
+        assert np.isfinite(F.nll_loss(x.log_softmax(1), target, weights, reduction=reduction).item())
+    each = F.cross_entropy(x, target, weights, label_smoothing=smoothing, reduction="none")
+    assert each[0].item() == 0.0

@@ -3,6 +3,8 @@
 import copy
 import itertools
 import pickle
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -702,3 +704,43 @@ def test_a_subclass_may_take_keywords():
         pass
 
     assert Net.label == "net"
+
+
+class TwoInputs(nn.Module):
+    def forward(self, a, b):
+        return a * 2.0, b * 3.0
+
+
+def test_a_walk_for_some_gradients_leaves_nothing_at_a_hooked_module():
+    module, seen = TwoInputs(), []
+    module.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(len(grad_output)))
+    x, y = (tinycnn.ones(2, requires_grad=True) for _ in range(2))
+    a, b = module(x, y)
+    tinycnn.grad((a + b).sum(), [x], retain_graph=True)
+    assert [g.tolist() for g in tinycnn.grad(a.sum(), [x, y], retain_graph=True)] == [[2.0, 2.0], [0.0, 0.0]]
+    assert seen == [2, 2]
+
+
+def test_threads_walk_through_one_hooked_module():
+    module, wrong = TwoInputs(), []
+    module.register_full_backward_hook(lambda *arguments: None)
+    x, y = (tinycnn.ones(2, requires_grad=True) for _ in range(2))
+    out = sum(part.sum() for part in module(x, y))
+
+    def walk():
+        for _ in range(100):
+            found = [g.tolist() for g in tinycnn.grad(out, [x, y], retain_graph=True)]
+            if found != [[2.0, 2.0], [3.0, 3.0]]:
+                wrong.append(found)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=walk) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []

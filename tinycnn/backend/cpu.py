@@ -335,12 +335,14 @@ def cross_entropy(
     log_probs -= np.log(total)
     probs /= total
     chosen = np.expand_dims(np.where(counts, target, 0), class_dim)
-    counted = counts.astype(x.dtype) if weight is None else weight[chosen.squeeze(class_dim)] * counts
+    zero = x.dtype.type(0)
+    counted = counts.astype(x.dtype) if weight is None else np.where(counts, weight[chosen.squeeze(class_dim)], zero)
     near = np.expand_dims(counted * x.dtype.type(1 - smoothing), class_dim)
     loss = -(near * np.take_along_axis(log_probs, chosen, class_dim)).squeeze(class_dim)
     if smoothing:
         weighted = log_probs if weight is None else log_probs * _along(weight, x.ndim, class_dim)
-        loss -= x.dtype.type(smoothing / x.shape[class_dim]) * sum_over(weighted, (class_dim,), False) * counts
+        far = x.dtype.type(smoothing / x.shape[class_dim]) * sum_over(weighted, (class_dim,), False)
+        loss -= np.where(counts, far, zero)
     saved = probs, chosen, near, smoothing, ignored
     if reduction == "none":
         return loss, (*saved, None)
@@ -399,7 +401,11 @@ class _BlasThreads:
             self.products[product] = None
             if self.before is None:
                 before = []
-                for get_count, set_count in _blas_libraries():
+                try:
+                    libraries = _blas_libraries()
+                except ImportError:  # this is a signal handler that has interrupted the import of threadpoolctl
+                    libraries = []
+                for get_count, set_count in libraries:
                     count = get_count()
                     if count > 1:
                         before += [(set_count, count)]
@@ -428,8 +434,11 @@ if hasattr(os, "register_at_fork"):  # another thread of the parent may have bee
 def _blas_libraries() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
     """The functions that get and set the number of threads of NumPy's BLAS; where it is not known which of several
     libraries that is, those of all."""
+    before = os.environ.get("KMP_DUPLICATE_LIB_OK")
     from threadpoolctl import ThreadpoolController
 
+    if before is None:  # threadpoolctl sets it
+        os.environ.pop("KMP_DUPLICATE_LIB_OK", None)
     loaded = ThreadpoolController().select(user_api="blas").lib_controllers
     return [_blas_functions(library) for library in [x for x in loaded if "numpy" in x.filepath] or loaded]
 

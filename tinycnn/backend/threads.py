@@ -51,11 +51,13 @@ def _thread_pool() -> ThreadPoolExecutor:
 
 
 def _enter_pool() -> None:
-    _this_thread.is_in_pool = True
+    _this_thread.keeps_work = True
 
 
 class _ThisThread(threading.local):
-    is_in_pool = False
+    # In a thread of the pool, which must not wait for another one, and while this thread shares out work: the pool and
+    # its futures have locks, so what a finaliser or a signal handler computes in between is not shared out.
+    keeps_work = False
 
 
 _this_thread = _ThisThread()
@@ -80,11 +82,14 @@ def shares(items: Sequence, operations: int) -> list[Sequence]:
 
 def in_threads(work: Callable[[Any], Any], shared: Sequence[Any]) -> list[Any]:
     """[work(share) for each share], each in a thread of its own; the first in this one."""
-    # What a finaliser or a signal handler computes in a thread of the pool must not wait for a thread of the pool.
-    if len(shared) == 1 or _this_thread.is_in_pool:
+    if len(shared) == 1 or _this_thread.keeps_work:
         return [work(share) for share in shared]
-    others = [_thread_pool().submit(work, share) for share in shared[1:]]
+    _this_thread.keeps_work = True
     try:
-        return [work(shared[0]), *[other.result() for other in others]]
+        others = [_thread_pool().submit(work, share) for share in shared[1:]]
+        try:
+            return [work(shared[0]), *[other.result() for other in others]]
+        finally:
+            wait(others)  # also after an error: they write to memory that the caller is about to drop
     finally:
-        wait(others)  # also after an error: they write to memory that the caller is about to drop
+        _this_thread.keeps_work = False

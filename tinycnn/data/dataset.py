@@ -284,6 +284,8 @@ class ArrayDataset(Dataset):
             images = self.images[places]
             if self._transform is not None:
                 images = self._transformed(images)
+                if isinstance(images, np.ndarray):  # of which the transform may keep a part, and fill it again
+                    return creation.from_numpy(images), wrap(self.targets[places])
             return wrap(images), wrap(self.targets[places])
 
     def _transformed(self, images: backend.Array) -> backend.Array:

@@ -6,7 +6,7 @@ import math
 
 from tinycnn.checks import check_choice, check_flag, check_number
 from tinycnn.nn.module import Module
-from tinycnn.ops.arithmetic import widened
+from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.reduce import log_softmax as log_softmax
 from tinycnn.ops.reduce import softmax as softmax
@@ -37,7 +37,9 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, alpha · (eˣ − 1) elsewhere. TypeError for integers. Source: Clevert et al., 2015."""
     check_floating("elu", input)
     check_number("elu", "alpha", alpha)
-    return where(input <= 0, expm1(clamp(input, max=0.0)) * alpha, input)  # the clamp: e^x of a large x overflows
+    x = widened(input)
+    y = where(x <= 0, expm1(clamp(x, max=0.0)) * alpha, x)  # the clamp: e^x of a large x overflows
+    return narrowed(y, input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,12 @@ class _Gate(Function):
         self.on_gradients = on_gradients
 
     def forward(self, *arrays: Any) -> Any:
-        self.gradients: list[Tensor | None] = [None] * len(arrays)
+        self.count = len(arrays)
+        self.gradients: dict[int, list[Tensor | None]] = {}  # by the thread whose walk brings them
         return backend.array_module(arrays[0]).zeros((), arrays[0].dtype)
 
     def backward(self, grad_output: Any) -> Any:
-        gradients, self.gradients = self.gradients, [None] * len(self.gradients)
-        return tuple(self.on_gradients(gradients))
+        return tuple(self.on_gradients(self.gradients.pop(threading.get_ident(), [None] * self.count)))
 
     def lead_through(self, tensors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The dummy, and the tensors with this gate before them."""
@@ -49,7 +50,7 @@ class _Passage(Function):
         return array.view()
 
     def backward(self, grad_output: Any) -> Any:
-        self.gate.gradients[self.index] = grad_output
+        self.gate.gradients.setdefault(threading.get_ident(), [None] * self.gate.count)[self.index] = grad_output
         shape, dtype = self.input_types[0]
         return creation.zeros(shape, dtype=dtype, device=grad_output.device), None
 
@@ -63,7 +64,7 @@ class BackwardReport:
 
     def __init__(self, module: Module, inputs: tuple):
         self.module, self.inputs = module, inputs
-        self.grad_output: tuple = ()
+        self.grad_output: dict[int, tuple] = {}  # by thread
         self.dummy: Tensor | None = None
         self.tensors = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
         if any(inputs[i].requires_grad for i in self.tensors):
@@ -87,7 +88,7 @@ class BackwardReport:
 
     def leave_outputs(self, gradients: list, found: list[int], count: int) -> list:
         given = dict(zip(found, gradients))
-        self.grad_output = tuple(given.get(i) for i in range(count))
+        self.grad_output[threading.get_ident()] = tuple(given.get(i) for i in range(count))
         if self.dummy is None:
             self.run_hooks([None] * self.count)
             return gradients
@@ -101,8 +102,9 @@ class BackwardReport:
         return [replaced[i] for i in self.tensors]
 
     def run_hooks(self, grad_input: list) -> list:
+        grad_output = self.grad_output.pop(threading.get_ident(), ())
         for hook in list(self.module._backward_hooks.values()):
-            replaced = hook(self.module, tuple(grad_input), self.grad_output)
+            replaced = hook(self.module, tuple(grad_input), grad_output)
             if replaced is None:
                 continue
             replaced = replaced if isinstance(replaced, tuple) else (replaced,)

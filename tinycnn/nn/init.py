@@ -247,6 +247,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
 def layer_default_(weight: Tensor, bias: Tensor | None) -> None:
     """What torch gives Linear and Conv: weight and bias uniform on ±1 / √fan_in (kaiming_uniform_ with a = √5)."""
     kaiming_uniform_(weight, a=math.sqrt(5))
-    if bias is not None and fans(weight)[0] > 0:
-        bound = 1 / math.sqrt(fans(weight)[0])
+    if bias is not None:
+        fan_in = fans(weight)[0]
+        bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
         _uniform(bias, -bound, bound)

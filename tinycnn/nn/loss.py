@@ -64,7 +64,7 @@ class CrossEntropy(Function):
         # uint8 would be a mask of w; whatever an ignored row holds adds nothing.
         index, x = target.long() * counts, where(counts, x, 0.0)
         w = wrap(self.xp.ones(classes, x.dtype)) if weight is None else weight
-        counted = w[index] * counts
+        counted = where(counts, w[index], 0.0)
         of_class = (classes, *[1] * (x.ndim - dim - 1))
         is_target = index == wrap(self.xp.arange(classes)).reshape(*of_class)
         u = u if u.ndim == 0 else u.unsqueeze(dim)
@@ -146,7 +146,9 @@ def nll_loss(
     loss = -widened(input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim))
     if weight is None and backend.host_reads(classes) and counts.all():
         return narrowed(_reduced(loss, reduction), input)
-    weights = widened(factors) if weight is None else widened(weight)[index] * factors
+    weights = widened(factors)
+    if weight is not None:
+        weights = where(wrap(counts), widened(weight)[index], 0.0) * weights
     loss = where(wrap(counts), loss, 0.0) * weights
     loss = loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
     return narrowed(loss, input, weight)
