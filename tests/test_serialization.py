@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 import tinycnn
 from tinycnn import Tensor, nn, serialization
+from tinycnn.autograd import wrap
 from tinycnn.models import LeNet5
 
 
@@ -187,7 +188,7 @@ def test_every_dtype_and_both_orders_of_bytes(tmp_path):
     for name in serialization._NAMES:
         for order in "<>":
             array = rng.integers(0, 2 if name == "bool" else 100, (2, 3)).astype(np.dtype(name).newbyteorder(order))
-            saved[f"{name}{order}"] = tinycnn.from_numpy(array)
+            saved[f"{name}{order}"] = wrap(array)
     tinycnn.save(saved, tmp_path / "a")
     loaded = tinycnn.load(tmp_path / "a")
     for key, x in loaded.items():

@@ -714,3 +714,15 @@ def test_norms_that_do_not_exist_here(p):
 def test_dtypes_that_do_not_exist_here(dtype):
     with pytest.raises(TypeError, match="expected a boolean, integer or floating-point type"):
         tinycnn.zeros(2, dtype=dtype)
+
+
+def test_arrays_of_other_kinds_of_numbers():
+    swapped = np.full((5000, 2), 100, np.dtype("float16").newbyteorder())
+    with pytest.raises(TypeError, match="dtype: expected a boolean, integer or floating-point type of at most 64 bits"):
+        tinycnn.from_numpy(swapped)
+    assert Tensor(swapped).mean(0).tolist() == [100.0, 100.0]
+    assert Tensor(swapped).dtype.isnative
+    if np.dtype(np.longdouble).itemsize > 8:
+        for make in (Tensor, tinycnn.from_numpy):
+            with pytest.raises(TypeError, match="at most 64 bits"):
+                make(np.ones(3, np.longdouble))

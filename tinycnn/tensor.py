@@ -670,7 +670,7 @@ def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
         for number in (array.min(), array.max()):  # of an array, elements out of range wrap around, as in torch
             dtypes.fitted("tensor", "the numbers", number.item(), dtype)
     # Converted here: with a dtype given, NumPy would also accept strings and None as numbers.
-    array = array.astype(dtype or array.dtype, order="K", copy=False)
+    array = array.astype(dtype or dtypes.as_dtype(array.dtype.newbyteorder("=")), order="K", copy=False)
     return backend.to_device(array, backend.device(device))
 
 

@@ -90,7 +90,7 @@ def test_an_exception_is_a_failure_that_is_shown(monkeypatch):
     assert done.status == 1
     assert done.table()["ReLU"] == ["2", "inf", "–", "FAIL"]
     assert "ReLU, case 0: () of array" in done.out
-    assert "ValueError: planted" in done.out
+    assert "ReLU: planted" in done.out
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch):
