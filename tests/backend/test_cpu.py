@@ -153,22 +153,6 @@ def test_what_runs_in_a_thread_of_the_pool_does_not_wait_for_the_pool():
         tinycnn.set_num_threads(threads)
 
 
-@has_timers
-def test_a_signal_handler_may_compute_while_work_is_handed_to_the_pool(monkeypatch):
-    threads = tinycnn.get_num_threads()
-    tinycnn.set_num_threads(2)
-    monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
-    a = np.ones((60, 60), np.float32)
-
-    def product():
-        return backend.cpu.matmul(a, a)[0, 0]
-
-    try:
-        assert all(found == 60 for found in interrupted(product, product, 300))
-    finally:
-        tinycnn.set_num_threads(threads)
-
-
 # --- BLAS ---------------------------------------------------------------------------------------------------
 
 
