@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import tinycnn
+from tests.side_by_side import side_by_side
 from tinycnn import Function, Tensor, autograd, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.models import LeNet5
 
@@ -610,22 +611,13 @@ def test_indices_may_change_after_forward():
 
 
 def test_no_gradient_is_lost_among_threads():
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        x = leaf(5)
+    x = leaf(5)
 
-        def accumulate():
-            for _ in range(300):
-                (x * 2.0).sum().backward()
+    def accumulate():
+        for _ in range(300):
+            (x * 2.0).sum().backward()
 
-        threads = [threading.Thread(target=accumulate) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
+    side_by_side(*[accumulate] * 4)
     assert x.grad.tolist() == [2400.0] * 5
 
 
@@ -666,16 +658,7 @@ def test_threads_may_ask_one_graph_for_different_gradients():
         found = [[g.tolist() for g in grad(total, leaves, retain_graph=True)] for _ in range(30)]
         wrong.extend(gradients for gradients in found if gradients != expected[name])
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=ask, args=a) for a in (("x", [x]), ("w", [w]), ("both", [x, w]))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
+    side_by_side(lambda: ask("x", [x]), lambda: ask("w", [w]), lambda: ask("both", [x, w]))
     assert not wrong
 
 

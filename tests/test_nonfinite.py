@@ -1,6 +1,5 @@
 """Infinities and nan reach what torch says they reach, and nothing else: in outputs and in gradients."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import tinycnn
 from tests import layers, nonfinite, operators
 from tests.nonfinite import PLACES, VALUES, kinds
+from tests.recorded import unpacked
 from tinycnn import Tensor, autograd
 from tinycnn.nn import functional as F
 
@@ -73,16 +73,7 @@ def assert_same_kinds(spoiled, expected: dict[str, np.ndarray]) -> None:
 @pytest.fixture(scope="module")
 def recorded():
     """What torch gave, by row and result, unpacked from one long array."""
-    with np.load(FIXTURE) as file:
-        layout, values = json.loads(str(file["layout"])), file["values"]
-    position, result = 0, {}
-    for row, shapes in layout.items():
-        result[row] = {}
-        for name, shape in shapes.items():
-            size = int(np.prod(shape))
-            result[row][name] = values[position : position + size].reshape(shape)
-            position += size
-    return result
+    return unpacked(FIXTURE)
 
 
 @each_spoiled

@@ -9,6 +9,7 @@ import pytest
 
 import tinycnn
 from tests.layers import CASES, run
+from tests.recorded import unpacked
 from tinycnn import Tensor, nn
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "layers.npz"
@@ -28,17 +29,7 @@ def assert_same(found, expected, rtol, atol):
 @pytest.fixture(scope="module")
 def recorded():
     """What torch gave, by row and name, unpacked from one long array."""
-    with np.load(FIXTURE) as file:
-        layout, values = json.loads(str(file["layout"])), file["values"]
-    position, result = 0, {}
-    for row, shapes in layout.items():
-        result[row] = {}
-        for name, shape in shapes.items():
-            size = int(np.prod(shape))
-            result[row][name] = values[position : position + size].reshape(shape)
-            position += size
-    assert position == len(values)
-    return result
+    return unpacked(FIXTURE)
 
 
 @each_case

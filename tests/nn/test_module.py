@@ -3,13 +3,12 @@
 import copy
 import itertools
 import pickle
-import sys
-import threading
 
 import numpy as np
 import pytest
 
 import tinycnn
+from tests.side_by_side import side_by_side
 from tinycnn import Tensor, nn
 
 
@@ -733,14 +732,5 @@ def test_threads_walk_through_one_hooked_module():
             if found != [[2.0, 2.0], [3.0, 3.0]]:
                 wrong.append(found)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=walk) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
+    side_by_side(*[walk] * 4)
     assert wrong == []
