@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from program import Parser, difference, run, show, side_by_side
 
-from tinycnn import Function, Tensor, nn
+from tinycnn import Function, Tensor, nn, tensor
 from tinycnn.diagnostics.shapes import output_size
 from tinycnn.nn import functional as F
 
@@ -107,25 +107,25 @@ def step(title: str, *texts: str) -> None:
 
 
 def exercise(options: argparse.Namespace) -> None:
-    x, w = Tensor(channels_of(INPUT, 5), requires_grad=True), Tensor(channels_of(KERNELS, 3), requires_grad=True)
-    b = Tensor(np.array(BIAS, float), requires_grad=True)
-    upstream = Tensor(channels_of(UPSTREAM, 3))
+    x, w = tensor(channels_of(INPUT, 5), requires_grad=True), tensor(channels_of(KERNELS, 3), requires_grad=True)
+    b = tensor(np.array(BIAS, float), requires_grad=True)
+    upstream = tensor(channels_of(UPSTREAM, 3))
     y = MyConv2d(STRIDE, PADDING)(x, w, b)
     y.backward(upstream)
     print(f"y = x ⋆ w + b with stride {STRIDE} and padding {PADDING}: x {x.shape}, w {w.shape}, y {y.shape}")
-    forward_steps(x.data[0], w.data, b.data, y.data[0])
-    backward_steps(x, w, b, upstream.data[0])
+    forward_steps(x.detach().numpy()[0], w.detach().numpy(), b.detach().numpy(), y.detach().numpy()[0])
+    backward_steps(x, w, b, upstream.numpy()[0])
 
     layer = nn.Conv2d(3, 2, 3, stride=STRIDE, padding=PADDING, dtype="float64")
     layer.load_state_dict({"weight": w.detach(), "bias": b.detach()})
-    x2 = Tensor(x.data, requires_grad=True)
+    x2 = tensor(x.detach().numpy(), requires_grad=True)
     y2 = layer(x2)
     y2.backward(upstream)
     pairs = {
-        "y": (y.data, y2.data),
-        "dx": (x.grad.data, x2.grad.data),
-        "dw": (w.grad.data, layer.weight.grad.data),
-        "db": (b.grad.data, layer.bias.grad.data),
+        "y": (y.detach().numpy(), y2.detach().numpy()),
+        "dx": (x.grad.numpy(), x2.grad.numpy()),
+        "dw": (w.grad.numpy(), layer.weight.grad.numpy()),
+        "db": (b.grad.numpy(), layer.bias.grad.numpy()),
     }
     step("nn.Conv2d gives the same", "largest differences: " + ", ".join(
         f"{name} {difference(ours, theirs):g}" for name, (ours, theirs) in pairs.items()
@@ -159,17 +159,17 @@ def backward_steps(x: Tensor, w: Tensor, b: Tensor, upstream: Array) -> None:
     O, C, KH, KW = w.shape
     step("backward: an upstream gradient dy, chosen for this exercise", channels(upstream))
     dy = upstream.reshape(O, -1)
-    step("db: the sum of each channel of dy", f"db = {', '.join(f'{g:g}' for g in b.grad.data)}")
+    step("db: the sum of each channel of dy", f"db = {', '.join(f'{g:g}' for g in b.grad.numpy())}")
     step("dw = dy · columnsᵀ: each position sends its window, times its gradient, to the kernel")
-    print("\n\n".join(f"of kernel {o}:\n{channels(w.grad.data[o])}" for o in range(O)))
-    d_columns = w.data.reshape(O, -1).T @ dy
+    print("\n\n".join(f"of kernel {o}:\n{channels(w.grad.numpy()[o])}" for o in range(O)))
+    d_columns = w.detach().numpy().reshape(O, -1).T @ dy
     step(
         f"d_columns = wᵀ · dy, {C * KH * KW} × {dy.shape[1]}: what each position wants of each element of its window",
         side_by_side([f"channel {c}" for c in range(C)], [
             show(d_columns[c * KH * KW : (c + 1) * KH * KW]) for c in range(C)
         ]),
     )  # fmt: skip
-    step("dx = col2im(d_columns): added up where windows overlap, without the padding", channels(x.grad.data[0]))
+    step("dx = col2im(d_columns): added up where windows overlap, without the padding", channels(x.grad.numpy()[0]))
 
 
 def main(arguments: list[str] | None = None) -> int:

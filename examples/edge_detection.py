@@ -17,7 +17,7 @@ import numpy as np
 from program import Parser, UserError, positive, require, run, show, side_by_side, table
 
 import tinycnn
-from tinycnn import Tensor, nn
+from tinycnn import nn, tensor
 from tinycnn._files import kind_of, write_whole
 
 # What each kernel answers to: its sum is its answer to a flat area.
@@ -34,7 +34,7 @@ LUMA = 0.299, 0.587, 0.114  # how bright red, green and blue look (ITU-R BT.601)
 @tinycnn.no_grad()
 def with_kernels(layer: nn.Conv2d, kernels: list) -> nn.Conv2d:
     """`layer` with these kernels (KH, KW) as the weights of its output channels."""
-    layer.weight.copy_(Tensor(np.array(kernels, np.float32)[:, None]))
+    layer.weight.copy_(tensor(np.array(kernels, np.float32)[:, None]))
     return layer
 
 
@@ -55,8 +55,8 @@ def sharpen_layer() -> nn.Conv2d:
 @tinycnn.no_grad()
 def feature_maps(photo: np.ndarray) -> dict[str, np.ndarray]:
     """Of a photograph (H, W, 3) from 0 to 1: maps (H, W), and "sharpen" (H, W, 3)."""
-    colours = Tensor(photo.transpose(2, 0, 1)[None].astype(np.float32))  # (1, 3, H, W)
-    grey = (colours * Tensor(np.float32(LUMA).reshape(3, 1, 1))).sum(1, keepdim=True)
+    colours = tensor(photo.transpose(2, 0, 1)[None].astype(np.float32))  # (1, 3, H, W)
+    grey = (colours * tensor(np.float32(LUMA).reshape(3, 1, 1))).sum(1, keepdim=True)
     maps = dict(zip(EDGES, edge_layer()(grey)[0].numpy(), strict=True))
     maps["Sobel magnitude"] = np.hypot(maps["Sobel x"], maps["Sobel y"])
     maps["sharpen"] = sharpen_layer()(colours)[0].numpy().transpose(1, 2, 0)

@@ -28,14 +28,21 @@ def answers_to_ones(layer: nn.Conv2d, channels: list[int] | None = None) -> np.n
     return layer(x)[0].numpy()
 
 
+def weights_of(layer: nn.Conv2d) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays of its kernels and of its biases."""
+    return layer.weight.detach().numpy(), layer.bias.detach().numpy()
+
+
 def kernel_sums(layer: nn.Conv2d) -> np.ndarray:
     """Σ weight[o, c] + bias[o] for each output channel o."""
-    return layer.weight.data.sum((1, 2, 3)) + layer.bias.data
+    kernels, biases = weights_of(layer)
+    return kernels.sum((1, 2, 3)) + biases
 
 
 def who_meets_whom(layer: nn.Conv2d) -> np.ndarray:
     """(O, C): how far each output moves when the ones of one input channel alone are switched on."""
-    answers = [answers_to_ones(layer, [c])[:, 0, 0] - layer.bias.data for c in range(layer.in_channels)]
+    _, biases = weights_of(layer)
+    answers = [answers_to_ones(layer, [c])[:, 0, 0] - biases for c in range(layer.in_channels)]
     return np.stack(answers, axis=1)
 
 
@@ -43,7 +50,7 @@ def random_layer(*arguments: int, least: int = -4, **options: int) -> nn.Conv2d:
     """A layer whose weights and biases are integers from `least` to 4, so that sums can be checked in the head."""
     layer = nn.Conv2d(*arguments, **options, dtype="float64")
     for parameter in layer.parameters():
-        parameter.data[...] = tinycnn.randint(least, 5, parameter.shape).data
+        parameter.data.copy_(tinycnn.randint(least, 5, parameter.shape))
     return layer
 
 
@@ -58,8 +65,9 @@ def demonstrate(options: argparse.Namespace) -> None:
 def one_channel(layer: nn.Conv2d) -> None:
     print(f"1. One channel: an input of ones, {SIZE}×{SIZE}, through {layer}\n")
     y = answers_to_ones(layer)
-    titles = [f"kernel {o}, bias {bias:g}" for o, bias in enumerate(layer.bias.data)]
-    print(side_by_side(titles, [show(kernel[0]) for kernel in layer.weight.data]))
+    kernels, biases = weights_of(layer)
+    titles = [f"kernel {o}, bias {bias:g}" for o, bias in enumerate(biases)]
+    print(side_by_side(titles, [show(kernel[0]) for kernel in kernels]))
     print()
     print(side_by_side([f"output {o}" for o in range(2)], [show(channel) for channel in y], gap=" " * 8))
     print("\nEach position of output o is the sum of kernel o plus its bias: " + sums_as_text(layer) + ".\n")
@@ -68,13 +76,12 @@ def one_channel(layer: nn.Conv2d) -> None:
 def with_padding(layer: nn.Conv2d) -> None:
     print(f"2. With padding=1 the kernel hangs over the border, where it meets zeros:\n   {layer}\n")
     y = answers_to_ones(layer)[0]
-    print(side_by_side(
-        [f"kernel, bias {layer.bias.item():g}", "output"], [show(layer.weight.data[0, 0]), show(y)], gap=" " * 8
-    ))  # fmt: skip
-    part = layer.weight.data[0, 0, 1:, 1:].sum() + layer.bias.item()
+    ((kernel,),), (bias,) = weights_of(layer)
+    print(side_by_side([f"kernel, bias {bias:g}", "output"], [show(kernel), show(y)], gap=" " * 8))
+    part = kernel[1:, 1:].sum() + bias
     print(
         f"\nInside it is the sum and the bias, {sums_as_text(layer)}; at the top left only the four elements at the "
-        f"kernel's\nbottom right meet ones: {part - layer.bias.item():g} and the bias give {part:g}.\n"
+        f"kernel's\nbottom right meet ones: {part - bias:g} and the bias give {part:g}.\n"
     )
 
 
@@ -82,10 +89,9 @@ def several_channels(layer: nn.Conv2d) -> None:
     print(f"3. Several channels: {layer}\n")
     y = answers_to_ones(layer)
     rows = []
-    for o, kernel in enumerate(layer.weight.data):
+    for o, (kernel, bias, total) in enumerate(zip(*weights_of(layer), kernel_sums(layer))):
         sums = kernel.sum((1, 2))
-        rows.append([f"output {o}", *(f"{s:g}" for s in sums), f"{layer.bias.data[o]:g}", f"{kernel_sums(layer)[o]:g}",
-                     f"{y[o, 0, 0]:g}"])  # fmt: skip
+        rows.append([f"output {o}", *(f"{s:g}" for s in sums), f"{bias:g}", f"{total:g}", f"{y[o, 0, 0]:g}"])
     channels = [f"Σ channel {c}" for c in range(layer.in_channels)]
     print(table(["", *channels, "bias", "together", "conv gives"], rows))
     print("\nEvery kernel has a slice for every input channel; an output adds up the answers of its kernel's slices.\n")
@@ -110,8 +116,9 @@ def groups() -> None:
 
 
 def sums_as_text(layer: nn.Conv2d) -> str:
-    sums = layer.weight.data.sum((1, 2, 3))
-    return ", ".join(f"{s:g} {'+' if b >= 0 else '−'} {abs(b):g} = {s + b:g}" for s, b in zip(sums, layer.bias.data))
+    kernels, biases = weights_of(layer)
+    sums = kernels.sum((1, 2, 3))
+    return ", ".join(f"{s:g} {'+' if b >= 0 else '−'} {abs(b):g} = {s + b:g}" for s, b in zip(sums, biases))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 from program import Parser, difference, run, show, side_by_side, table
 
-from tinycnn import Tensor, nn
+import tinycnn
+from tinycnn import nn
 
 Array = np.ndarray
 
@@ -35,10 +36,10 @@ def windows_of(x: Array, K: int, stride: int) -> list[list[Array]]:
 
 def layer_and_gradient(pool: nn.Module, x: Array) -> tuple[Array, Array]:
     """What `pool` makes of x (H, W), and the gradient of the sum of it."""
-    tensor = Tensor(x[None, None], requires_grad=True)
+    tensor = tinycnn.tensor(x[None, None], requires_grad=True)
     y = pool(tensor)
     y.sum().backward()
-    return y.data[0, 0], tensor.grad.data[0, 0]
+    return y.detach().numpy()[0, 0], tensor.grad.numpy()[0, 0]
 
 
 def shifted(x: Array, pixels: int) -> Array:

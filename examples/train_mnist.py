@@ -24,7 +24,7 @@ import numpy as np
 from report import draw_report, require_matplotlib
 
 import tinycnn
-from tinycnn import Tensor, backend
+from tinycnn import Tensor, backend, tensor
 from tinycnn._command import Parser
 from tinycnn._extras import how_to_install
 from tinycnn._files import kind_of, remove, write_whole
@@ -110,7 +110,7 @@ def predict(model: Module, dataset: ArrayDataset, device: backend.Device) -> Ten
 def evaluate(model: Module, dataset: ArrayDataset, device: backend.Device) -> tuple[float, float]:
     """(mean loss, share of images recognised) on all of `dataset`."""
     scores = predict(model, dataset, device)
-    targets = Tensor(dataset.targets, device=device)
+    targets = tensor(dataset.targets, device=device)
     correct = (scores.argmax(1) == targets).sum()
     return cross_entropy(scores, targets).item(), correct.item() / len(dataset)
 

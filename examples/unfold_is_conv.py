@@ -80,7 +80,7 @@ def compare(options: argparse.Namespace) -> None:
     print()
     _, numbers, count = columns.shape
     print(f"{count} = 16 · 16 patches of 3·{PATCH}·{PATCH} = {numbers} numbers. Every pixel lies in one patch,")
-    print(f"so Fold, which adds, undoes Unfold: largest difference {difference(back.data, images.data):g}.")
+    print(f"so Fold, which adds, undoes Unfold: largest difference {difference(back.numpy(), images.numpy()):g}.")
     print()
     ways = {
         f"nn.Conv2d(3, {WIDTH}, {PATCH}, stride={PATCH})": lambda x: embedding(x).flatten(2).transpose(1, 2),
@@ -100,7 +100,7 @@ def rows_of(ways: dict[str, Callable], x: Tensor) -> list[list[str]]:
         results = [timed(way, x) for _ in range(5)]
         y = results[0][0]
         first = y if first is None else first
-        off = "–" if y is first else f"{difference(y.data, first.data):.1e}"
+        off = "–" if y is first else f"{difference(y.detach().numpy(), first.detach().numpy()):.1e}"
         rows.append([name, y.shape, off, f"{min(ms for _, ms in results):.2f} ms"])
     return rows
 

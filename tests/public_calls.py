@@ -102,7 +102,7 @@ for name in ("zeros_like", "ones_like", "empty_like"):
 call("full", (2, 3), 1.5, dtype=DType("float32"))
 call("full_like", real(2, 3), 1.5, dtype=DType("float64"))
 call("tensor", [[1.0, 2.0], [3.0, 4.0]], dtype=DType("float32"), requires_grad=True)
-call("Tensor", [1.0, 2.0], torch="tensor")
+call("Tensor", [1.0, 2.0])
 call("from_numpy", Made(lambda lib: real(2, 3)))
 call("arange", 1, 7, 2, dtype=DType("float32"))
 call("arange", 5)
@@ -205,7 +205,7 @@ call("Tensor.add_", real(2, 3), 0.5, alpha=2)
 call("Tensor.sub_", real(2, 3), 0.5, alpha=2)
 call("Tensor.fill_", real(2, 3), 0.5)
 call("Tensor.zero_", real(2, 3))
-for name in ("float", "double", "half", "int", "long", "bool", "cpu", "detach", "numpy", "tolist", "numel", "dim",
+for name in ("float", "double", "half", "int", "long", "bool", "cpu", "detach", "numpy", "tolist", "numel", "data_ptr", "dim",
              "element_size", "is_contiguous", "is_floating_point"):  # fmt: skip
     call(f"Tensor.{name}", real(2, 3))
 call("Tensor.item", real(1))

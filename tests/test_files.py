@@ -16,7 +16,7 @@ import pytest
 
 import tinycnn
 from tests.crash import killed_at, watch
-from tinycnn import Tensor, _files
+from tinycnn import _files, tensor
 from tinycnn._files import checked_path, kind_of, remove, write_whole
 from tinycnn.teaching.explain import command as explain
 from tinycnn.teaching.grade import command as grade
@@ -49,7 +49,7 @@ def names_in(folder):
 
 
 def save(path, content):
-    tinycnn.save({"x": Tensor([1.0, 2.0]), "y": Tensor(3)}, path, {"content": content})
+    tinycnn.save({"x": tensor([1.0, 2.0]), "y": tensor(3)}, path, {"content": content})
 
 
 def page(path, content):

@@ -9,7 +9,7 @@ import tinycnn
 from tests import layers, nonfinite, operators
 from tests.nonfinite import PLACES, VALUES, kinds
 from tests.recorded import unpacked
-from tinycnn import Tensor, autograd
+from tinycnn import autograd, tensor
 from tinycnn.nn import functional as F
 
 FIXTURE = Path(__file__).parent / "fixtures" / "nonfinite.npz"
@@ -96,7 +96,7 @@ def test_as_torch(spoiled):
 
 
 def gradient(function, values) -> list:
-    x = Tensor(np.asarray(values, float), requires_grad=True)
+    x = tensor(np.asarray(values, float), requires_grad=True)
     (g,) = autograd.grad(function(x).sum(), x)
     return g.tolist()
 
@@ -108,8 +108,8 @@ inf, nan = np.inf, np.nan
     "function, values, expected",
     [
         (lambda x: x.clamp(min=0).sqrt(), [-1e-8, 4], [0, 0.25]),
-        (lambda x: x.maximum(Tensor([0.0, 0.0]).double()).sqrt(), [-1e-8, 4], [0, 0.25]),
-        (lambda x: -(-x).minimum(Tensor([0.0, 0.0]).double()).sqrt(), [1e-8, -4], [nan, 0]),
+        (lambda x: x.maximum(tensor([0.0, 0.0]).double()).sqrt(), [-1e-8, 4], [0, 0.25]),
+        (lambda x: -(-x).minimum(tensor([0.0, 0.0]).double()).sqrt(), [1e-8, -4], [nan, 0]),
         (lambda x: x.max().sqrt(), [-1, 0], [0, inf]),
         (lambda x: F.adaptive_avg_pool1d(x.reshape(1, 1, 5), 3), [inf, 1, 2, 3, nan], [0.5, 5 / 6, 1 / 3, 5 / 6, 0.5]),
     ],
@@ -121,14 +121,14 @@ def test_what_is_not_chosen_has_no_gradient(function, values, expected):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("weight", [None, Tensor([1.0, 2.0, 3.0])])
+@pytest.mark.parametrize("weight", [None, tensor([1.0, 2.0, 3.0])])
 @pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
 def test_an_ignored_row_adds_nothing_whatever_it_holds(loss, weight, reduction, smoothing):
     options = {"weight": weight, "reduction": reduction}
     if loss is F.cross_entropy:
         options["label_smoothing"] = smoothing
-    rows, target = np.array([[1.0, 2, 3], [nan, 1, 2], [inf, 0, 1]], np.float32), Tensor(np.array([1, -100, -100]))
-    x, alone = Tensor(rows, requires_grad=True), Tensor(rows[:1], requires_grad=True)
+    rows, target = np.array([[1.0, 2, 3], [nan, 1, 2], [inf, 0, 1]], np.float32), tensor(np.array([1, -100, -100]))
+    x, alone = tensor(rows, requires_grad=True), tensor(rows[:1], requires_grad=True)
     y, expected = loss(x, target, **options), loss(alone, target[:1], **options)
     np.testing.assert_allclose(y.sum().item(), expected.sum().item(), rtol=1e-6)
     (first,) = autograd.grad(y.sum(), x, create_graph=True)
@@ -146,8 +146,8 @@ def test_an_ignored_row_adds_nothing_whatever_it_holds(loss, weight, reduction, 
 @pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_where_all_rows_are_ignored_the_loss_is_nan_and_the_gradient_0(loss, create_graph):
-    x = Tensor(np.ones((2, 3)), requires_grad=True)
-    y = loss(x, Tensor(np.array([-100, -100])))
+    x = tensor(np.ones((2, 3)), requires_grad=True)
+    y = loss(x, tensor(np.array([-100, -100])))
     assert np.isnan(y.item())
     with np.errstate(all="ignore"):
         (g,) = autograd.grad(y, x, create_graph=create_graph)
@@ -158,9 +158,9 @@ def test_the_place_of_a_nan_in_a_window_is_its_own():
     for place in range(4):
         array = np.arange(4.0).reshape(1, 1, 2, 2)
         array.flat[place] = nan
-        x = Tensor(array, requires_grad=True)
+        x = tensor(array, requires_grad=True)
         y, indices = F.max_pool2d(x, 2, return_indices=True)
-        y.backward(Tensor(np.full((1, 1, 1, 1), 7.0)))
+        y.backward(tensor(np.full((1, 1, 1, 1), 7.0)))
         assert np.isnan(y.item())
         assert indices.item() == place
         assert x.grad.numpy().ravel().tolist() == [7.0 * (i == place) for i in range(4)]
@@ -168,22 +168,22 @@ def test_the_place_of_a_nan_in_a_window_is_its_own():
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
 def test_a_weight_of_classes_that_asks_for_a_gradient_is_refused(name):
-    weight = Tensor([1.0, 2.0], requires_grad=True)
+    weight = tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(RuntimeError, match=f"{name}: the weight gets no gradient"):
-        getattr(F, name)(Tensor(np.zeros((1, 2), np.float32)), Tensor(np.array([0])), weight)
+        getattr(F, name)(tensor(np.zeros((1, 2), np.float32)), tensor(np.array([0])), weight)
 
 
 def test_a_transposed_convolution_has_nan_only_where_an_infinite_weight_meets_a_zero():
     weight = np.arange(1.0, 9).reshape(1, 2, 2, 2)
     weight[0, 1, 0, 1] = -inf
-    y = F.conv_transpose2d(Tensor([[[[1.0, 0.0]]]]), Tensor(weight, dtype="float32"), stride=2)
+    y = F.conv_transpose2d(tensor([[[[1.0, 0.0]]]]), tensor(weight, dtype="float32"), stride=2)
     with np.errstate(invalid="ignore"):
         expected = np.concatenate([weight[0], 0 * weight[0]], 2)
     np.testing.assert_array_equal(y.numpy()[0], expected)
 
 
 def test_the_last_nan_of_a_bin_has_the_gradient():
-    x = Tensor([[[1.0, nan, 2.0, nan, 3.0]]], requires_grad=True)
+    x = tensor([[[1.0, nan, 2.0, nan, 3.0]]], requires_grad=True)
     y, indices = F.adaptive_max_pool1d(x, 1, return_indices=True)
     y.sum().backward()
     assert indices.item() == 3

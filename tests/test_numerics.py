@@ -9,7 +9,7 @@ import pytest
 
 import tinycnn
 from tests.numerics import CASES, LOOSER, ULPS, errors
-from tinycnn import Tensor, autograd
+from tinycnn import Tensor, autograd, tensor
 from tinycnn.nn import functional as F
 
 FIXTURE = Path(__file__).parent / "fixtures" / "numerics.json"
@@ -48,18 +48,18 @@ def test_no_worse_than_torch(case):
 @pytest.mark.parametrize("shape, dim", [((1 << 22, 2), 0), ((1 << 22,), 0), ((2, 1 << 21, 2), 1), ((1 << 21, 1, 2), 0)])
 @pytest.mark.parametrize("value", [0.1, 1.0])
 def test_a_mean_of_millions_is_that_of_few(shape, dim, value):
-    assert np.abs(Tensor(np.full(shape, value, np.float32)).mean(dim).numpy() / np.float32(value) - 1).max() < 1e-6
+    assert np.abs(tensor(np.full(shape, value, np.float32)).mean(dim).numpy() / np.float32(value) - 1).max() < 1e-6
 
 
 def test_ones_are_counted_beyond_the_range_of_whole_numbers():
-    assert Tensor(np.ones((1 << 25, 1), np.float32)).expand(-1, 2).sum(0).tolist() == [1 << 25] * 2
-    assert Tensor(np.ones((), np.float32)).expand(1 << 25).sum().item() == 1 << 25
-    assert Tensor(np.ones((5000, 2), np.float16)).sum(0).tolist() == [5000] * 2
+    assert tensor(np.ones((1 << 25, 1), np.float32)).expand(-1, 2).sum(0).tolist() == [1 << 25] * 2
+    assert tensor(np.ones((), np.float32)).expand(1 << 25).sum().item() == 1 << 25
+    assert tensor(np.ones((5000, 2), np.float16)).sum(0).tolist() == [5000] * 2
 
 
 def test_a_gradient_of_many_rows_is_summed_as_exactly():
-    bias = Tensor(np.zeros(3, np.float32), requires_grad=True)
-    (Tensor(np.zeros((1 << 21, 3), np.float32)) + bias).backward(Tensor(np.full((1 << 21, 3), 0.1, np.float32)))
+    bias = tensor(np.zeros(3, np.float32), requires_grad=True)
+    (tensor(np.zeros((1 << 21, 3), np.float32)) + bias).backward(tensor(np.full((1 << 21, 3), 0.1, np.float32)))
     assert np.abs(bias.grad.numpy() / (0.1 * (1 << 21)) - 1).max() < 1e-6
 
 
@@ -74,7 +74,7 @@ def test_every_memory_order_and_choice_of_dimensions(dtype):
             dims = tuple(d for d in range(4) if chosen >> d & 1)
             for keepdim in (False, True):
                 expected = x.astype(np.float64).sum(axis=dims, keepdims=keepdim) if dims else x.astype(np.float64)
-                found = tinycnn.from_numpy(x.copy(order="K")).sum(dims, keepdim) if dims else Tensor(x)
+                found = tinycnn.from_numpy(x.copy(order="K")).sum(dims, keepdim) if dims else tensor(x)
                 np.testing.assert_allclose(found.numpy(), expected, rtol=2e-6 if dtype == "float32" else 1e-12)
 
 
@@ -82,7 +82,7 @@ def test_every_memory_order_and_choice_of_dimensions(dtype):
 
 
 def half(values) -> Tensor:
-    return Tensor(np.asarray(values), dtype="float16")
+    return tensor(np.asarray(values), dtype="float16")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def half(values) -> Tensor:
         (lambda: F.adaptive_avg_pool1d(half(np.full((1, 1, 7), 20000.0)), 1).sum(), 20000.0),
         (lambda: F.avg_pool1d(half(np.full((1, 1, 7), 20000.0)), 7).sum(), 20000.0),
         (lambda: half(np.full(100, 300.0)).norm(), 3000.0),
-        (lambda: F.cross_entropy(half(np.zeros((70_000, 2))), Tensor(np.zeros(70_000, int))), np.log(2)),
+        (lambda: F.cross_entropy(half(np.zeros((70_000, 2))), tensor(np.zeros(70_000, int))), np.log(2)),
         (lambda: half(np.full((1, 4000), 1.0)) @ half(np.full((4000, 1), 1.0)), 4000.0),
     ],
 )
@@ -106,7 +106,7 @@ def test_sums_of_float16(found, expected):
 
 
 def test_mixed_operands_are_promoted_as_ever():
-    x, t = half([1.0, 2.0]), Tensor(np.zeros(2), dtype="float32")
+    x, t = half([1.0, 2.0]), tensor(np.zeros(2), dtype="float32")
     assert F.mse_loss(x, t).dtype == np.float32
     assert F.mse_loss(x.float(), t.double()).dtype == np.float64
     assert (x * t).dtype == np.float32

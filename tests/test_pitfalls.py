@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, gradcheck, nn
+from tinycnn import gradcheck, nn, tensor
 from tinycnn.diagnostics import shapes
 from tinycnn.nn import functional as F
 from tinycnn.teaching import reference
@@ -42,7 +42,7 @@ def test_reflect_and_replicate_are_those_of_numpy():
     x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
     for mode, numpys in [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")]:
         expected = np.pad(x, ((0, 0), (0, 0), (1, 3), (2, 0)), mode=numpys)
-        np.testing.assert_array_equal(F.pad(Tensor(x), (2, 0, 1, 3), mode=mode).data, expected)
+        np.testing.assert_array_equal(F.pad(tensor(x), (2, 0, 1, 3), mode=mode).numpy(), expected)
 
 
 def test_without_its_minus_one_the_formula_is_wrong_exactly_where_the_stride_divides():
@@ -85,19 +85,19 @@ def test_one_maximum_for_the_whole_batch_shows_with_a_second_image_or_channel():
         return y
 
     x = np.random.default_rng(0).standard_normal((2, 2, 4, 6))
-    expected = F.max_pool2d(Tensor(x), 2).data
+    expected = F.max_pool2d(tensor(x), 2).numpy()
     np.testing.assert_array_equal(wrong_pool(x[:1, :1]), expected[:1, :1])
     for part in (x[:2, :1], x[:1, :2]):
-        assert not np.allclose(wrong_pool(part), F.max_pool2d(Tensor(part), 2).data)
+        assert not np.allclose(wrong_pool(part), F.max_pool2d(tensor(part), 2).numpy())
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
 def test_col2im_of_im2col_multiplies_by_the_number_of_windows(stride):
     x, ones = tinycnn.randn(2, 3, 9, 9, dtype="float64"), tinycnn.ones(2, 3, 9, 9, dtype="float64")
     back, count = (F.fold(F.unfold(each, 3, stride=stride), (9, 9), 3, stride=stride) for each in (x, ones))
-    np.testing.assert_allclose(back.data, (x * count).data)
-    assert (count.data == 1).all() == (stride == 3)  # the only one without overlaps and gaps
-    assert (count.data == 0).any() == (stride == 4)
+    np.testing.assert_allclose(back.numpy(), (x * count).numpy())
+    assert (count.numpy() == 1).all() == (stride == 3)  # the only one without overlaps and gaps
+    assert (count.numpy() == 0).any() == (stride == 4)
 
 
 @pytest.mark.parametrize("error", [

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import tinycnn
-from tinycnn import Tensor, nn, serialization
+from tinycnn import Tensor, nn, serialization, tensor
 from tinycnn.autograd import wrap
 from tinycnn.models import LeNet5
 
@@ -24,13 +24,13 @@ from tinycnn.models import LeNet5
 def state():
     rng = np.random.default_rng(0)
     return {
-        "weight": Tensor(rng.standard_normal((3, 4)), dtype="float32"),
-        "double": Tensor(rng.standard_normal(5)),
-        "count": Tensor(3),
-        "mask": Tensor(np.array([True, False])),
-        "bytes": Tensor(np.arange(4, dtype=np.uint8)),
-        "half": Tensor(np.arange(4, dtype=np.float16)),
-        "empty": Tensor(np.zeros((0, 2))),
+        "weight": tensor(rng.standard_normal((3, 4)), dtype="float32"),
+        "double": tensor(rng.standard_normal(5)),
+        "count": tensor(3),
+        "mask": tensor(np.array([True, False])),
+        "bytes": tensor(np.arange(4, dtype=np.uint8)),
+        "half": tensor(np.arange(4, dtype=np.float16)),
+        "empty": tensor(np.zeros((0, 2))),
     }
 
 
@@ -59,7 +59,7 @@ def test_round_trip_of_a_net(tmp_path):
     net, other = LeNet5(), LeNet5()
     tinycnn.save(net.state_dict(), tmp_path / "net.safetensors")
     other.load_state_dict(tinycnn.load(tmp_path / "net.safetensors"))
-    x = Tensor(np.random.default_rng(1).standard_normal((2, 1, 28, 28)), dtype="float32")
+    x = tensor(np.random.default_rng(1).standard_normal((2, 1, 28, 28)), dtype="float32")
     np.testing.assert_array_equal(net(x).detach().numpy(), other(x).detach().numpy())
 
 
@@ -75,7 +75,7 @@ def test_loaded_tensors_can_be_changed_and_trained(tmp_path):
 def test_memory_orders_and_shared_tensors(tmp_path):
     """The format is row-major and knows no sharing: what lies otherwise is copied."""
     array = np.arange(24.0).reshape(2, 3, 4)
-    tied = Tensor(array)
+    tied = tensor(array)
     saved = {
         "transposed": tinycnn.from_numpy(array.transpose(2, 0, 1)),
         "reversed": tinycnn.from_numpy(array[::-1, :, ::2]),
@@ -131,29 +131,29 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match=r"save: cannot write .*a: No space left on device"):
-        tinycnn.save({"other": Tensor(1.0)}, path)
+        tinycnn.save({"other": tensor(1.0)}, path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_is_no_tensor_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(TypeError, match="save: expected Tensors, 'epoch' is int"):
-        tinycnn.save({"weight": Tensor(1.0), "epoch": 3}, tmp_path / "a")
+        tinycnn.save({"weight": tensor(1.0), "epoch": 3}, tmp_path / "a")
     with pytest.raises(TypeError, match="save: expected strings as metadata, 'epoch' is int"):
-        tinycnn.save({"weight": Tensor(1.0)}, tmp_path / "a", {"epoch": 3})
+        tinycnn.save({"weight": tensor(1.0)}, tmp_path / "a", {"epoch": 3})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("state_dict, metadata, error, message", [
     (None, None, TypeError, "expected state_dict as a mapping, got NoneType"),
-    ([Tensor(1.0)], None, TypeError, "expected state_dict as a mapping, got list"),
-    (Tensor(1.0), None, TypeError, "expected state_dict as a mapping, got Tensor"),
+    ([tensor(1.0)], None, TypeError, "expected state_dict as a mapping, got list"),
+    (tensor(1.0), None, TypeError, "expected state_dict as a mapping, got Tensor"),
     (nn.Linear(1, 1), None, TypeError, "expected state_dict as a mapping, got Linear"),
-    ({1: Tensor(1.0)}, None, TypeError, r"expected strings as names in state_dict, got 1 \(int\)"),
+    ({1: tensor(1.0)}, None, TypeError, r"expected strings as names in state_dict, got 1 \(int\)"),
     ({"a": np.ones(2)}, None, TypeError, "expected Tensors, 'a' is ndarray"),
     ({"a": None}, None, TypeError, "expected Tensors, 'a' is NoneType"),
-    ({"__metadata__": Tensor(1.0)}, None, ValueError, "'__metadata__' is the format's name for the metadata: "),
-    ({"\ud800": Tensor(1.0)}, None, ValueError, "expected names and metadata of Unicode characters, got "),
+    ({"__metadata__": tensor(1.0)}, None, ValueError, "'__metadata__' is the format's name for the metadata: "),
+    ({"\ud800": tensor(1.0)}, None, ValueError, "expected names and metadata of Unicode characters, got "),
     ({}, {"a": "\udfff"}, ValueError, "expected names and metadata of Unicode characters, got "),
     ({}, "abc", TypeError, "expected metadata as a mapping, got str"),
     ({}, 3, TypeError, "expected metadata as a mapping, got int"),
@@ -177,7 +177,7 @@ def test_a_path_is_one(call, path):
 
 def test_any_names_and_metadata(tmp_path):
     names = ["", "a.b", "ä\n\"\\", "😀", "\0"]
-    tinycnn.save({name: Tensor(float(i)) for i, name in enumerate(names)}, tmp_path / "a", dict.fromkeys(names, "ü\0"))
+    tinycnn.save({name: tensor(float(i)) for i, name in enumerate(names)}, tmp_path / "a", dict.fromkeys(names, "ü\0"))
     assert {name: x.item() for name, x in tinycnn.load(tmp_path / "a").items()} == {n: i for i, n in enumerate(names)}
     with safe_open(tmp_path / "a", "numpy") as file:
         assert file.metadata() == dict.fromkeys(names, "ü\0")
@@ -248,7 +248,7 @@ def test_permissions_are_the_usual_ones(tmp_path):
 
 def test_readers_never_see_half_a_file(tmp_path):
     path = tmp_path / "a"
-    states = [{"x": Tensor(np.full(200_000, float(i)))} for i in range(2)]
+    states = [{"x": tensor(np.full(200_000, float(i)))} for i in range(2)]
     tinycnn.save(states[0], path)
     done = threading.Event()
 

@@ -18,7 +18,8 @@ from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_number, is_int
 from tinycnn.dtypes import DTypeLike
-from tinycnn.ops.shape import Sizes, check_elements, sizes_of
+from tinycnn.ops.copy import new_array
+from tinycnn.ops.shape import Sizes, shape_from
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -30,8 +31,13 @@ __all__ = [
 def tensor(
     data: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """A Tensor holding a copy of `data`: see `Tensor`."""
-    return Tensor(data, dtype, device, requires_grad)
+    """A Tensor holding a copy of `data`: a number, nested sequence, array or Tensor.
+
+    Its dtype is by default that of an array or Tensor; for Python's numbers float32 (see `set_default_dtype`), int64 or
+    bool. An array or Tensor stays on its device unless `device` is given.
+    """
+    check_flag("tensor", "requires_grad", requires_grad)
+    return wrap(new_array("tensor", data, dtype, device)).requires_grad_(requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -45,13 +51,6 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return result
 
 
-def _shape(function: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
-    shape = sizes_of(sizes, function)
-    if any(size < 0 for size in shape):
-        raise ValueError(f"{function}: sizes must not be negative, got {shape}")
-    return check_elements(function, shape)
-
-
 def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
     """The result of a function of NumPy or CuPy, as a Tensor."""
     check_flag(function, "requires_grad", requires_grad)
@@ -62,17 +61,17 @@ def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike,
 
 def zeros(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros of shape `size`."""
-    return _made("zeros", (_shape("zeros", size),), dtype, device, requires_grad)
+    return _made("zeros", (shape_from("zeros", size),), dtype, device, requires_grad)
 
 
 def ones(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones of shape `size`."""
-    return _made("ones", (_shape("ones", size),), dtype, device, requires_grad)
+    return _made("ones", (shape_from("ones", size),), dtype, device, requires_grad)
 
 
 def empty(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Uninitialised memory of shape `size`: the values are arbitrary."""
-    return _made("empty", (_shape("empty", size),), dtype, device, requires_grad)
+    return _made("empty", (shape_from("empty", size),), dtype, device, requires_grad)
 
 
 def _number(function: str, argument: str, value: Any) -> Any:
@@ -90,7 +89,7 @@ def full(
     if dtype is None and isinstance(fill_value, int):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
     fill_value = dtypes.fitted("full", "fill_value", fill_value, dtypes.as_dtype(dtype))
-    return _made("full", (_shape("full", (size,)), fill_value), dtype, device, requires_grad)
+    return _made("full", (shape_from("full", (size,)), fill_value), dtype, device, requires_grad)
 
 
 def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *value: float) -> Tensor:
@@ -169,7 +168,7 @@ def eye(
     n: int, m: int | None = None, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """(n, m), by default (n, n), with ones on the diagonal and zeros elsewhere."""
-    rows, columns = _shape("eye", (n, n if m is None else m))
+    rows, columns = shape_from("eye", (n, n if m is None else m))
     return _made("eye", (rows, columns), dtype, device, requires_grad)
 
 
@@ -183,7 +182,7 @@ def _drawn(
     target = backend.device(device)
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
     with backend.on(target):
-        array = getattr(backend.random_generator(target), draw)(_shape(function, sizes), dtype=drawn_as)
+        array = getattr(backend.random_generator(target), draw)(shape_from(function, sizes), dtype=drawn_as)
         if draw == "random" and found == dtypes.float16:
             array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
         array = array.astype(found, copy=False)
@@ -220,7 +219,7 @@ def randint(
         raise ValueError(f"randint: numbers from {low} to {high - 1} do not fit {found}")
     target = backend.device(device)
     with backend.on(target):
-        return wrap(backend.random_generator(target).integers(low, high, _shape("randint", (size,))).astype(found))
+        return wrap(backend.random_generator(target).integers(low, high, shape_from("randint", (size,))).astype(found))
 
 
 def randperm(n: int, *, device: DeviceLike = None) -> Tensor:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from tinycnn import autograd, backend, dtypes
 from tinycnn.backend import DeviceLike
@@ -23,13 +22,14 @@ from tinycnn.ops.arithmetic import Operand
 
 
 class Tensor:
-    """An n-dimensional array (NumPy on a CPU, CuPy on a GPU) with reverse-mode automatic differentiation.
+    """An n-dimensional array, NumPy's on a CPU, CuPy's on a GPU, with reverse-mode automatic differentiation.
+
+    `Tensor(data)` and `Tensor(*sizes)` make one of the default dtype, as in torch. `tensor` keeps the dtype of
+    what it is given.
 
     Args:
-        data: a number, nested sequence, array or Tensor; it is copied.
-        dtype: default: that of an array; float32 (see `set_default_dtype`) for Python floats, int64 for ints.
+        data: a nested sequence, an array or a Tensor, which is copied; or sizes, for memory with arbitrary values.
         device: "cpu" (default), "gpu", "cuda:N"; default for an array: where it lies.
-        requires_grad: record operators on this tensor, so that `backward` gives its gradient in `.grad`.
 
     Attributes:
         grad: the accumulated gradient, a Tensor of the same shape, or None.
@@ -46,38 +46,46 @@ class Tensor:
 
     __array_ufunc__ = None  # array * tensor calls tensor.__rmul__, not NumPy's loop over elements
 
-    def __init__(
-        self, data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-    ):
-        self._array = _new_array(data, dtype, device)
-        if check_flag("tensor", "requires_grad", requires_grad):
-            self.requires_grad = True
+    def __init__(self, *data: Any, device: DeviceLike = None):
+        if len(data) == 1 and not isinstance(data[0], int):
+            self._array = copy.new_array("Tensor", data[0], dtypes.get_default_dtype(), device)
+        else:
+            shape = shapes.shape_from("Tensor", data or (0,))
+            with backend.on(backend.device(device)) as xp:
+                self._array = xp.empty(shape, dtypes.get_default_dtype())
 
     # --- what it is ---------------------------------------------------------------------------------------
 
     @property
-    def data(self) -> backend.Array:
-        """The array itself. It may be changed in place; a graph that still needs it will notice, unless it is on a GPU:
-        see `autograd.Version`."""
-        return self._shared_version().hand_out(self._array)
+    def data(self) -> Tensor:
+        """A Tensor that shares this memory and has no history, as `detach` gives. Unlike in torch, a graph that needs
+        the memory unchanged notices a change of it. It may be set to a Tensor or an array, whose memory this tensor
+        then has."""
+        return self.detach()
 
     @data.setter
-    def data(self, array: Any) -> None:
-        array = array.data if isinstance(array, Tensor) else array
+    def data(self, data: Tensor | backend.Array) -> None:
+        array = data._array if isinstance(data, Tensor) else data
+        if not isinstance(array, np.ndarray) and not backend.is_gpu_array(array):
+            raise TypeError(f"Tensor.data: expected a Tensor or an array, got {type(array).__name__}")
+        if dtypes.as_dtype(array.dtype).kind != "f" and self._requires_grad:
+            raise TypeError(f"Tensor.data: this tensor requires a gradient, and {array.dtype} has none")
         old = self._array
-        if getattr(array, "shape", None) != old.shape or array.dtype != old.dtype:
-            what = getattr(array, "shape", type(array).__name__), getattr(array, "dtype", "")
-            raise ValueError(
-                f"Tensor.data: expected an array of shape {old.shape} and dtype {old.dtype}, "
-                f"got {' '.join(map(str, what))}"
-            )
-        if backend.address(array) == backend.address(old) and array.strides == old.strides:
-            self._changed_in_place()  # by `x.data += 1`, which has changed this memory
+        if array is old or (  # by `x.data += 1`, which has changed this memory
+            backend.address(array) == backend.address(old) and (array.shape, array.strides) == (old.shape, old.strides)
+        ):
+            self._changed_in_place()
             return
         # This is other memory: views no longer share it, and what a graph saved of this tensor is outdated.
-        count, self._version = self._shared_version().count, autograd.Version()
-        self._version.count = count + 1
-        self._array = self._version.take_in(array)
+        count, version = self._shared_version().count, autograd.Version()
+        if isinstance(data, Tensor):
+            if not data._shared_version().is_kept:  # a graph that needs `data` is not to see it changed
+                version = data._shared_version()
+            self._array = array
+        else:
+            self._array = version.take_in(array)
+        version.count = max(version.count, count) + 1
+        self._version = version
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -163,6 +171,10 @@ class Tensor:
     def numel(self) -> int:
         """The number of elements."""
         return self._array.size
+
+    def data_ptr(self) -> int:
+        """The address of the first element in memory."""
+        return backend.address(self._array)
 
     def element_size(self) -> int:
         """The bytes of one element."""
@@ -347,7 +359,7 @@ class Tensor:
             raise RuntimeError("numpy(): this tensor requires grad; use tensor.detach().numpy()")
         if not isinstance(self._array, np.ndarray):
             raise TypeError(f"numpy(): this tensor is on {self.device}; use tensor.cpu().numpy()")
-        return self.data
+        return self._shared_version().hand_out(self._array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -645,33 +657,6 @@ class Tensor:
 
 def _names_device(target: Any) -> bool:
     return isinstance(target, str) and target.split(":")[0] in ("cpu", "gpu", "cuda", "auto")
-
-
-def _new_array(data: Any, dtype: Any, device: Any) -> backend.Array:
-    """A fresh array holding `data`."""
-    dtype = None if dtype is None else dtypes.as_dtype(dtype)
-    if isinstance(data, Tensor):
-        data = data._array
-    if hasattr(data, "__cuda_array_interface__"):
-        data = data if backend.is_gpu_array(data) else backend.cupy().asarray(data)
-        target = backend.device_of(data) if device is None else backend.device(device)
-        with backend.current(data):
-            return backend.to_device(data.astype(dtype or data.dtype, copy=True), target)
-    try:
-        array = np.array(data, order="K")
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"tensor: cannot make an array of {type(data).__name__}: {error}") from None
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"tensor: expected numbers, got {shortened(data)} (dtype {array.dtype})")
-    # Python floats have no dtype of their own, arrays have.
-    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
-        dtype = dtypes.get_default_dtype()
-    if dtype is not None and dtype.kind in "iu" and array.size and not isinstance(data, (np.ndarray, np.generic)):
-        for number in (array.min(), array.max()):  # of an array, elements out of range wrap around, as in torch
-            dtypes.fitted("tensor", "the numbers", number.item(), dtype)
-    # Converted here: with a dtype given, NumPy would also accept strings and None as numbers.
-    array = array.astype(dtype or dtypes.as_dtype(array.dtype.newbyteorder("=")), order="K", copy=False)
-    return backend.to_device(array, backend.device(device))
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, nn, optim
+from tinycnn import nn, optim, tensor
 from tinycnn.backend import cpu, precision
 from tinycnn.nn import functional as F
 
@@ -45,7 +45,7 @@ def test_operands_are_rounded_forward_and_backward(dtype, layer):
     rng = np.random.default_rng(1)
 
     def leaf(*shape):
-        return Tensor(rng.standard_normal(shape).astype(np.float32), requires_grad=True)
+        return tensor(rng.standard_normal(shape).astype(np.float32), requires_grad=True)
 
     x, w, function = {
         "linear": (leaf(5, 7), leaf(3, 7), F.linear),
@@ -55,14 +55,14 @@ def test_operands_are_rounded_forward_and_backward(dtype, layer):
         "grouped conv": (leaf(2, 4, 6, 5), leaf(6, 2, 3, 2), lambda x, w: F.conv2d(x, w, groups=2)),
         "conv_transpose": (leaf(2, 3, 4, 5), leaf(3, 4, 3, 2), F.conv_transpose2d),
     }[layer]
-    u = Tensor(rng.standard_normal(function(x, w).shape).astype(np.float32))
+    u = tensor(rng.standard_normal(function(x, w).shape).astype(np.float32))
     with tinycnn.autocast(dtype=dtype):
         y = function(x, w)
     assert y.dtype == tinycnn.float32
     y.backward(u)  # outside of the block, as torch advises
-    round_ = [Tensor(cpu.rounded(t.detach().numpy(), dtype), requires_grad=True) for t in (x, w)]
+    round_ = [tensor(cpu.rounded(t.detach().numpy(), dtype), requires_grad=True) for t in (x, w)]
     expected = function(*round_)
-    expected.backward(Tensor(cpu.rounded(u.numpy(), dtype)))
+    expected.backward(tensor(cpu.rounded(u.numpy(), dtype)))
     close = {"rtol": 1e-5, "atol": 1e-5}
     np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), **close)
     for given, rounded in zip((x, w), round_):
@@ -111,7 +111,7 @@ def test_wrong_arguments(call, message):
 
 class TestGradScaler:
     def one_parameter(self, scaler):
-        w = nn.Parameter(Tensor([1.0, 2.0]))
+        w = nn.Parameter(tensor([1.0, 2.0]))
         return w, optim.SGD([w], lr=0.5), scaler
 
     def test_a_step_is_what_it_would_be_without(self):
@@ -124,12 +124,12 @@ class TestGradScaler:
     @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
     def test_a_step_that_is_not_finite_is_left_out_and_the_factor_halved(self, bad):
         w, optimizer, scaler = self.one_parameter(tinycnn.amp.GradScaler("cpu", init_scale=8.0))
-        w.grad = Tensor([1.0, bad])
+        w.grad = tensor([1.0, bad])
         scaler.step(optimizer)
         scaler.update()
         np.testing.assert_array_equal(w.detach().numpy(), [1.0, 2.0])
         assert scaler.get_scale() == 4.0
-        w.grad = Tensor([4.0, 0.0])  # the next step counts again
+        w.grad = tensor([4.0, 0.0])  # the next step counts again
         scaler.step(optimizer)
         np.testing.assert_array_equal(w.detach().numpy(), [0.5, 2.0])
 
@@ -137,7 +137,7 @@ class TestGradScaler:
         w, optimizer, scaler = self.one_parameter(tinycnn.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2))
         factors = []
         for bad in (0, 0, 0, np.inf, 0, 0):
-            w.grad = Tensor([bad, 0.0])
+            w.grad = tensor([bad, 0.0])
             scaler.step(optimizer)
             scaler.update()
             factors.append(scaler.get_scale())
@@ -151,7 +151,7 @@ class TestGradScaler:
         scale, good = 8.0, 0
         for bad in (0, 0, 0, 0, np.nan, 0, np.inf, np.inf, 0, 0, 0):
             before = w.detach().numpy().copy()
-            w.grad = Tensor([bad, scaler.get_scale()])
+            w.grad = tensor([bad, scaler.get_scale()])
             scaler.step(optimizer)
             moved = 0.0 if bad else 0.5
             np.testing.assert_allclose(w.detach().numpy(), before - [0, moved], rtol=1e-6)
@@ -167,7 +167,7 @@ class TestGradScaler:
     def test_two_optimizers_share_one_flag_until_the_update(self):
         scaler = tinycnn.amp.GradScaler("cpu", init_scale=4.0)
         (v, first, _), (w, second, _) = self.one_parameter(scaler), self.one_parameter(scaler)
-        v.grad, w.grad = Tensor([np.inf, 0.0]), Tensor([4.0, 4.0])
+        v.grad, w.grad = tensor([np.inf, 0.0]), tensor([4.0, 4.0])
         scaler.unscale_(first)
         scaler.unscale_(second)
         assert w.grad.tolist() == [1.0, 1.0]
@@ -176,7 +176,7 @@ class TestGradScaler:
         scaler.update()
         assert (v.tolist(), w.tolist()) == ([1.0, 2.0], [1.0, 2.0])
         assert scaler.get_scale() == 2.0
-        w.grad = Tensor([2.0, 2.0])
+        w.grad = tensor([2.0, 2.0])
         scaler.unscale_(second)  # a second time, after the update
         scaler.step(second)
         assert w.tolist() == [0.5, 1.5]
@@ -193,7 +193,7 @@ class TestGradScaler:
 
     def test_clipping_after_unscaling(self):
         w, optimizer, scaler = self.one_parameter(tinycnn.amp.GradScaler("cpu", init_scale=8.0))
-        scaler.scale((w * Tensor([3.0, 4.0])).sum()).backward()
+        scaler.scale((w * tensor([3.0, 4.0])).sum()).backward()
         scaler.unscale_(optimizer)
         np.testing.assert_array_equal(w.grad.numpy(), [3.0, 4.0])
         assert optim.clip_grad_norm_([w], 1e9).item() == 5.0

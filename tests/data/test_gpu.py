@@ -69,7 +69,7 @@ def test_to_and_back(device):
     back = there.to("cpu")
     np.testing.assert_array_equal(back.images, dataset.images)
     np.testing.assert_array_equal(back.targets, dataset.targets)
-    assert tinycnn.Tensor(there.targets, device=device).tolist() == list(range(7))
+    assert tinycnn.tensor(there.targets, device=device).tolist() == list(range(7))
     other = dataset.to("cuda:0")
     assert other.to(device).device == device
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Function, Tensor, gradcheck, gradgradcheck
+from tinycnn import Function, Tensor, gradcheck, gradgradcheck, tensor
 from tinycnn.diagnostics.gradcheck import GradcheckError
 
 
 def leaf(*shape: int, seed: int = 0) -> Tensor:
-    return Tensor(np.random.default_rng(seed).uniform(0.5, 1.5, shape), requires_grad=True)
+    return tensor(np.random.default_rng(seed).uniform(0.5, 1.5, shape), requires_grad=True)
 
 
 def planted(right_forward, wrong_backward):
@@ -74,7 +74,7 @@ def one_element_wrong(self, g):
     (x,) = self.inputs
     factor = np.full(x.shape, 2.0)
     factor[1, 2] = 2.01
-    return g * x * Tensor(factor)
+    return g * x * tensor(factor)
 
 
 def forgotten(self, g):
@@ -84,7 +84,7 @@ def forgotten(self, g):
 
 def not_a_number(self, g):
     (x,) = self.inputs
-    return g * x * 2.0 + Tensor(np.where(np.arange(12).reshape(3, 4) == 6, np.nan, 0.0))
+    return g * x * 2.0 + tensor(np.where(np.arange(12).reshape(3, 4) == 6, np.nan, 0.0))
 
 
 def right_only_once(self, g):
@@ -164,7 +164,7 @@ def test_given_upstream_gradients():
 
 
 def test_inputs_that_are_not_differentiated_are_passed_on():
-    index = Tensor([2, 0, 2])
+    index = tensor([2, 0, 2])
     assert gradcheck(lambda x, i, n, w: x[i] * n * w, (leaf(3), index, 2.0, leaf(3).detach()))
 
 
@@ -194,19 +194,19 @@ def test_output_cut_off_from_its_input_is_found():
 
 
 def test_kinks_are_named_and_accepted():
-    x = Tensor([-1.0, 0.0, 2.0], dtype="float64", requires_grad=True)
+    x = tensor([-1.0, 0.0, 2.0], dtype="float64", requires_grad=True)
     with pytest.warns(UserWarning, match=r"inputs\[0\] is not smooth at \[1\], where the slopes are .* \(1 in all\)"):
         assert gradcheck(tinycnn.relu, x)
-    ties = Tensor([[1.0, 3.0, 3.0]], dtype="float64", requires_grad=True)
+    ties = tensor([[1.0, 3.0, 3.0]], dtype="float64", requires_grad=True)
     with pytest.warns(UserWarning, match=r"not smooth at \[0, 1\].*\(2 in all\)"):
         assert gradcheck(lambda x: x.amax(1), ties)
 
 
 def test_gradient_outside_the_slopes_of_a_kink_is_wrong():
-    x = Tensor([-1.0, 0.0, 2.0], dtype="float64", requires_grad=True)
+    x = tensor([-1.0, 0.0, 2.0], dtype="float64", requires_grad=True)
     overshooting = planted(
         lambda self, x: np.abs(x),
-        lambda self, g: g * Tensor(np.where(self.inputs[0]._array >= 0, 1.0, -1.0) * [1.0, 1.5, 1.0]),
+        lambda self, g: g * tensor(np.where(self.inputs[0]._array >= 0, 1.0, -1.0) * [1.0, 1.5, 1.0]),
     )
     with pytest.warns(UserWarning, match="not smooth"), pytest.raises(GradcheckError, match=r"at \[1\]"):
         gradcheck(overshooting, x)
@@ -221,9 +221,9 @@ def test_smooth_functions_do_not_warn():
 def test_random_functions_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(GradcheckError, match="differs between two calls|different outputs"):
-        gradcheck(lambda x: x * Tensor(rng.random(3)), leaf(3))
+        gradcheck(lambda x: x * tensor(rng.random(3)), leaf(3))
     with pytest.raises(GradcheckError, match="different outputs"):
-        gradcheck(lambda x: x + Tensor(rng.random(3)), leaf(3))
+        gradcheck(lambda x: x + tensor(rng.random(3)), leaf(3))
 
 
 def test_changed_inputs_are_noticed():
@@ -256,7 +256,7 @@ def test_inputs_are_left_as_they_were():
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
 def test_inputs_that_cannot_be_checked(check):
-    single = Tensor(np.ones(3, np.float32), requires_grad=True)
+    single = tensor(np.ones(3, np.float32), requires_grad=True)
     with pytest.raises(TypeError, match=r"inputs\[1\] is float32; differences need float64, convert it with .double"):
         check(lambda x, w: x * w, (leaf(3), single))
     with pytest.raises(ValueError, match="none of the inputs has requires_grad=True"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from recipe import REPOSITORY, Adam, RecipeError, Step, read_recipe
 
-from tinycnn import Tensor, optim
+from tinycnn import optim, tensor
 
 GOOD = """
 dataset = "digits"
@@ -116,7 +116,7 @@ def test_no_file_and_no_toml(tmp_path):
 
 
 def weights():
-    return [Tensor([1.0, 2.0], requires_grad=True)]
+    return [tensor([1.0, 2.0], requires_grad=True)]
 
 
 @pytest.mark.parametrize("name, kind", [("adam", optim.Adam), ("adamw", optim.AdamW)])

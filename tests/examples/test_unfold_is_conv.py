@@ -17,9 +17,9 @@ def test_both_forms_are_the_layer_forward_and_backward(way):
     upstream = tinycnn.randn(2, 4, 5, 7, dtype="float64")
     inputs = [x, layer.weight, layer.bias]
     y, expected = way(x, layer), layer(x)
-    np.testing.assert_allclose(y.data, expected.data, atol=1e-12)
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), atol=1e-12)
     for found, wanted in zip(tinycnn.grad(y, inputs, upstream), tinycnn.grad(expected, inputs, upstream)):
-        np.testing.assert_allclose(found.data, wanted.data, atol=1e-12)
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-12)
 
 
 def test_patches_are_cut_out_of_the_image():
@@ -27,9 +27,9 @@ def test_patches_are_cut_out_of_the_image():
     patches = unfold_is_conv.patches_of(images)
     assert patches.shape == (2, 588, 6)
     np.testing.assert_array_equal(
-        patches.data[1, :, 4].reshape(3, 14, 14), images.data[1, :, 14:28, 14:28]  # second row, second column
+        patches.numpy()[1, :, 4].reshape(3, 14, 14), images.numpy()[1, :, 14:28, 14:28]  # second row, second column
     )
-    np.testing.assert_array_equal(unfold_is_conv.patches_by_reshape(images).data, patches.data)
+    np.testing.assert_array_equal(unfold_is_conv.patches_by_reshape(images).numpy(), patches.numpy())
 
 
 def test_what_it_prints():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, backend, nn, optim
+from tinycnn import backend, nn, optim, tensor
 from tinycnn.models import LeNet5
 from tinycnn.nn.functional import cross_entropy
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.gpu
 def batches(count, size=4, image_size=16, seed=0):
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        images = Tensor(rng.standard_normal((size, 1, image_size, image_size)).astype(np.float32), device="gpu")
-        yield images, Tensor(rng.integers(0, 10, size), device="gpu")
+        images = tensor(rng.standard_normal((size, 1, image_size, image_size)).astype(np.float32), device="gpu")
+        yield images, tensor(rng.integers(0, 10, size), device="gpu")
 
 
 class Training:
@@ -170,20 +170,20 @@ def fallback(step, *arguments, match):
 
 
 def test_a_step_that_waits_runs_eagerly_with_one_notice():
-    x = Tensor(np.ones(3, np.float32), device="gpu")
+    x = tensor(np.ones(3, np.float32), device="gpu")
     results = fallback(lambda x: (x * 2).sum().item(), x, match="captur")
     assert results == [6.0] * 5
     assert (x + 1).sum().item() == 6.0  # the GPU is as it was
 
 
 def test_arguments_on_the_cpu_run_eagerly():
-    results = fallback(lambda x: x * 2, Tensor(np.ones(3, np.float32)), match="expected all arguments on one GPU")
+    results = fallback(lambda x: x * 2, tensor(np.ones(3, np.float32)), match="expected all arguments on one GPU")
     assert (results[-1] == 2).all()
 
 
 def test_a_copy_from_the_host_is_refused_before_it_is_recorded():
     x = tinycnn.ones(3, device="gpu")
-    fallback(lambda x: x + Tensor(np.ones(3, np.float32), device="gpu"), x, match="a copy from the host cannot be")
+    fallback(lambda x: x + tensor(np.ones(3, np.float32), device="gpu"), x, match="a copy from the host cannot be")
     step = tinycnn.cuda.capture(lambda x: x.maximum(2.0))  # a number is not copied, a kernel is given it
     assert [step(x).tolist() for _ in range(4)] == [[2.0] * 3] * 4
     assert step.captured
@@ -346,7 +346,7 @@ def test_memory_figures():
 
 
 def test_a_replay_is_a_change_of_everything_it_writes():
-    weight = Tensor(np.linspace(0.5, 1.5, 6), device="gpu", requires_grad=True)
+    weight = tensor(np.linspace(0.5, 1.5, 6), device="gpu", requires_grad=True)
     counter = tinycnn.zeros(6, dtype="float64", device="gpu")
     optimizer = optim.SGD([weight], lr=0.1, momentum=0.9)
 
@@ -360,7 +360,7 @@ def test_a_replay_is_a_change_of_everything_it_writes():
         return {"hidden": [hidden.detach()]}
 
     captured = tinycnn.cuda.capture(step)
-    x = Tensor(np.linspace(-1, 1, 6), device="gpu")
+    x = tensor(np.linspace(-1, 1, 6), device="gpu")
     for _ in range(4):
         result = captured(x)
     assert captured.captured

@@ -214,7 +214,7 @@ def test_state_dicts_fit_on_any_device():
     there.load_state_dict(on_cpu.state_dict())
     assert there.weight.device == "cuda:0"
     np.testing.assert_array_equal(there.weight.detach().cpu().numpy(), on_cpu.weight.detach().numpy())
-    there.weight.data[...] = 1
+    there.weight.data.fill_(1)
     on_cpu.load_state_dict(there.state_dict())
     assert on_cpu.weight.device == "cpu"
     assert (on_cpu.weight.detach().numpy() == 1).all()
@@ -248,7 +248,7 @@ def test_from_a_cupy_array():
     import cupy
 
     array = cupy.arange(3)
-    x = tinycnn.Tensor(array)
+    x = tinycnn.tensor(array)
     array[0] = 7
     assert x.device == "cuda:0"
     assert x.tolist() == [0, 1, 2]

@@ -100,7 +100,7 @@ def test_every_elementwise_operator_is_here():
 
     thread_mode.anomaly = Watch()
     try:
-        x = tinycnn.Tensor(sample(*SHAPE))
+        x = tinycnn.tensor(sample(*SHAPE))
         for function in ONE.values():
             function(x)
         for function in TWO.values():

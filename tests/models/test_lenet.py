@@ -8,7 +8,7 @@ import pytest
 
 import tinycnn
 from tests.lenet import OPTIMIZERS, losses, torch_lenet
-from tinycnn import Tensor
+from tinycnn import tensor
 from tinycnn.models import LeNet5
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "lenet_trajectory.json"
@@ -31,24 +31,24 @@ def test_shapes():
     net = LeNet5()
     assert {name: value.shape for name, value in net.state_dict().items()} == STATE
     assert sum(parameter.numel() for parameter in net.parameters()) == 61_706
-    assert net(Tensor(np.zeros((3, 1, 28, 28), np.float32))).shape == (3, 10)
-    assert LeNet5(7, image_size=32)(Tensor(np.zeros((2, 1, 32, 32), np.float32))).shape == (2, 7)
+    assert net(tensor(np.zeros((3, 1, 28, 28), np.float32))).shape == (3, 10)
+    assert LeNet5(7, image_size=32)(tensor(np.zeros((2, 1, 32, 32), np.float32))).shape == (2, 7)
 
 
 def test_a_padded_image_and_a_padding_net_agree():
     padded, padding = LeNet5(image_size=32), LeNet5(image_size=28)
     padded.load_state_dict(padding.state_dict())
     x = np.random.default_rng(0).standard_normal((2, 1, 28, 28)).astype(np.float32)
-    expected = padding(Tensor(x)).detach().numpy()
+    expected = padding(tensor(x)).detach().numpy()
     larger = np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)))
-    np.testing.assert_allclose(padded(Tensor(larger)).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(padded(tensor(larger)).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_errors():
     with pytest.raises(ValueError, match="LeNet5: expected image_size 28 or 32, got 30"):
         LeNet5(image_size=30)
     with pytest.raises(ValueError, match=r"expected input \(N, 1, H, W\), got \(2, 3, 28, 28\)"):
-        LeNet5()(Tensor(np.zeros((2, 3, 28, 28), np.float32)))
+        LeNet5()(tensor(np.zeros((2, 3, 28, 28), np.float32)))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

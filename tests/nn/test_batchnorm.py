@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, gradcheck, nn
+from tinycnn import gradcheck, nn, tensor
 from tinycnn.teaching import reference
 
 rng = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def layer_of(**options):
 
 def test_training_uses_the_batch():
     layer = layer_of()
-    y = layer(Tensor(BATCHES[0]))
+    y = layer(tensor(BATCHES[0]))
     expected = reference.batch_norm(BATCHES[0], *(p.detach().numpy() for p in (layer.weight, layer.bias)))
     np.testing.assert_allclose(y.detach().numpy(), expected, atol=1e-12)
 
@@ -30,7 +30,7 @@ def test_running_statistics_move_towards_each_batch():
     layer = layer_of(momentum=0.3)
     mean, var = np.zeros(3), np.ones(3)
     for i, batch in enumerate(BATCHES):
-        layer(Tensor(batch))
+        layer(tensor(batch))
         mean = 0.7 * mean + 0.3 * batch.mean(PER_CHANNEL)
         var = 0.7 * var + 0.3 * batch.var(PER_CHANNEL, ddof=1)  # unbiased, other than what normalises
         np.testing.assert_allclose(layer.running_mean.numpy(), mean, atol=1e-12)
@@ -41,44 +41,44 @@ def test_running_statistics_move_towards_each_batch():
 def test_without_momentum_they_are_plain_averages():
     layer = layer_of(momentum=None)
     for batch in BATCHES:
-        layer(Tensor(batch))
+        layer(tensor(batch))
     np.testing.assert_allclose(layer.running_mean.numpy(), np.mean([b.mean(PER_CHANNEL) for b in BATCHES], 0))
     np.testing.assert_allclose(layer.running_var.numpy(), np.mean([b.var(PER_CHANNEL, ddof=1) for b in BATCHES], 0))
 
 
 def test_momentum_of_zero_moves_nothing():
     layer = layer_of(momentum=0.0)
-    layer(Tensor(BATCHES[0]))
+    layer(tensor(BATCHES[0]))
     assert layer.running_mean.tolist() == [0.0] * 3
     assert layer.running_var.tolist() == [1.0] * 3
 
 
 def test_eval_uses_the_running_statistics_and_leaves_them():
     layer = layer_of()
-    layer(Tensor(BATCHES[0]))
+    layer(tensor(BATCHES[0]))
     layer.eval()
     mean, var = layer.running_mean.numpy().copy(), layer.running_var.numpy().copy()
-    y = layer(Tensor(BATCHES[1])).detach().numpy()
+    y = layer(tensor(BATCHES[1])).detach().numpy()
     shape = (1, 3, 1, 1)
     expected = (BATCHES[1] - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + layer.eps)
     expected = expected * layer.weight.detach().numpy().reshape(shape) + layer.bias.detach().numpy().reshape(shape)
     np.testing.assert_allclose(y, expected, atol=1e-12)
     np.testing.assert_array_equal(layer.running_mean.numpy(), mean)
     assert layer.num_batches_tracked.item() == 1
-    one = layer(Tensor(BATCHES[1][:1, :, :1, :1]))  # in eval, one value a channel is enough
+    one = layer(tensor(BATCHES[1][:1, :, :1, :1]))  # in eval, one value a channel is enough
     np.testing.assert_allclose(one.detach().numpy(), expected[:1, :, :1, :1], atol=1e-12)
 
 
 def test_gradients_in_eval():
     layer = layer_of().eval()
-    x = Tensor(BATCHES[0][:2, :, :2], requires_grad=True)
+    x = tensor(BATCHES[0][:2, :, :2], requires_grad=True)
     assert gradcheck(lambda x, w, b: layer(x), (x, layer.weight, layer.bias))
 
 
 def test_running_statistics_are_no_part_of_the_graph():
     """A second batch may be run before the first backward, as a discriminator's is."""
     layer = layer_of()
-    first, second = (layer(Tensor(batch, requires_grad=True)) for batch in BATCHES[:2])
+    first, second = (layer(tensor(batch, requires_grad=True)) for batch in BATCHES[:2])
     first.sum().backward()
     second.sum().backward()
     assert not layer.running_mean.requires_grad
@@ -89,7 +89,7 @@ def test_not_affine():
     assert layer.weight is None
     assert layer.bias is None
     assert list(layer.parameters()) == []
-    y = layer(Tensor(BATCHES[0])).numpy()
+    y = layer(tensor(BATCHES[0])).numpy()
     np.testing.assert_allclose(y.mean(PER_CHANNEL), 0, atol=1e-12)
     np.testing.assert_allclose(y.var(PER_CHANNEL), 1, atol=1e-5)
 
@@ -97,14 +97,14 @@ def test_not_affine():
 def test_nothing_tracked():
     layer = layer_of(track_running_stats=False, affine=False)
     assert layer.state_dict() == {}
-    expected = layer(Tensor(BATCHES[0])).numpy()
-    np.testing.assert_array_equal(layer.eval()(Tensor(BATCHES[0])).numpy(), expected)
+    expected = layer(tensor(BATCHES[0])).numpy()
+    np.testing.assert_array_equal(layer.eval()(tensor(BATCHES[0])).numpy(), expected)
 
 
 def test_statistics_under_no_grad_and_in_a_saved_state():
     layer, copy = layer_of(), layer_of()
     with tinycnn.no_grad():
-        layer(Tensor(BATCHES[0]))
+        layer(tensor(BATCHES[0]))
     assert layer.num_batches_tracked.item() == 1  # training is a matter of train(), not of gradients
     copy.load_state_dict(layer.state_dict())
     np.testing.assert_array_equal(copy.running_var.numpy(), layer.running_var.numpy())

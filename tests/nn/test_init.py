@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, nn
+from tinycnn import nn
 from tinycnn.nn import init
 
 
@@ -264,7 +264,7 @@ def test_parameters_are_written_in_place_and_outside_the_graph():
         assert function(layer.weight) is weight
         assert weight.is_leaf
         assert weight.requires_grad
-    y = layer(Tensor(np.ones((2, 3), np.float32), requires_grad=True)).sum()
+    y = layer(tinycnn.tensor(np.ones((2, 3), np.float32), requires_grad=True)).sum()
     init.ones_(layer.weight)
     with pytest.raises(RuntimeError, match="changed in place"):
         y.backward()

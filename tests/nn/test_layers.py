@@ -10,7 +10,7 @@ import pytest
 import tinycnn
 from tests.layers import CASES, run
 from tests.recorded import unpacked
-from tinycnn import Tensor, nn
+from tinycnn import nn, tensor
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "layers.npz"
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -49,13 +49,13 @@ def test_same_as_torch(case):
 def test_gradients_are_the_same_whether_they_are_recorded_or_not(case):
     rng = np.random.default_rng(2)
     module = case.build(nn).double()
-    x = Tensor(rng.standard_normal(case.input), requires_grad=True)
-    others = [Tensor(sampler(rng)) for sampler in case.others]
+    x = tensor(rng.standard_normal(case.input), requires_grad=True)
+    others = [tensor(sampler(rng)) for sampler in case.others]
     asked = [x, *module.parameters()]
     gradients = []
     for create_graph in (False, True):
         y = module(x, *others)
-        upstream = Tensor(np.random.default_rng(3).standard_normal(y.shape))
+        upstream = tensor(np.random.default_rng(3).standard_normal(y.shape))
         gradients.append(tinycnn.grad(y, asked, upstream, create_graph=create_graph, allow_unused=True))
     for plain, recorded in zip(*gradients):
         np.testing.assert_allclose(plain.numpy(), recorded.detach().numpy(), rtol=1e-7, atol=1e-10)
@@ -72,8 +72,8 @@ def test_every_layer_has_a_row():
 def test_float32_in_float32_out(case):
     rng = np.random.default_rng(0)
     module = case.build(nn).float()
-    x = Tensor(rng.standard_normal(case.input), dtype="float32", requires_grad=True)
-    others = [Tensor(sampler(rng)) for sampler in case.others]
+    x = tensor(rng.standard_normal(case.input), dtype="float32", requires_grad=True)
+    others = [tensor(sampler(rng)) for sampler in case.others]
     y = module(x, *[other.float() if other.is_floating_point() else other for other in others])
     assert y.dtype == np.float32
     y.sum().backward()
@@ -106,11 +106,11 @@ def gradients_with_changes(case, after="", place=0, by_method=True):
     for parameter in module.parameters():
         parameter._array[...] = rng.uniform(0.2, 0.8, parameter.shape)
     y = module(*inputs)
-    upstream = Tensor(rng.standard_normal(y.shape), requires_grad=True)
+    upstream = tensor(rng.standard_normal(y.shape), requires_grad=True)
     if after == "forward":
         change()
     first = tinycnn.autograd.grad(y, leaves, upstream, create_graph=True)
-    weights = [Tensor(rng.standard_normal(g.shape)) for g in first]
+    weights = [tensor(rng.standard_normal(g.shape)) for g in first]
     if after == "backward":
         change()
     total = sum((g * w).sum() for g, w in zip(first, weights))
@@ -141,8 +141,8 @@ def test_what_a_layer_keeps_does_not_change_unseen(case, after, by_method):
 def test_forward_changes_no_input(case):
     rng = np.random.default_rng(1)
     array, module = rng.standard_normal(case.input), case.build(nn).double()
-    x = Tensor(array, requires_grad=True)
-    module(x, *[Tensor(sampler(rng)) for sampler in case.others]).sum().backward()
+    x = tensor(array, requires_grad=True)
+    module(x, *[tensor(sampler(rng)) for sampler in case.others]).sum().backward()
     np.testing.assert_array_equal(x.detach().numpy(), array)
 
 
@@ -217,7 +217,7 @@ def test_same_arguments_as_torch(name):
 
 # --- errors -----------------------------------------------------------------------------------------------
 
-X = Tensor(np.zeros((64, 1, 28, 28), np.float32))
+X = tensor(np.zeros((64, 1, 28, 28), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -267,15 +267,15 @@ X = Tensor(np.zeros((64, 1, 28, 28), np.float32))
          "expected more than 1 value per channel when training"),
         (lambda: nn.Dropout(1.5), ValueError, "Dropout: expected p as a probability from 0 to 1, got 1.5"),
         (lambda: nn.Dropout("0.5"), ValueError, "Dropout: expected p as a probability from 0 to 1, got '0.5'"),
-        (lambda: nn.CrossEntropyLoss()(X[:, 0, 0], Tensor(np.full(64, 28))), ValueError,
+        (lambda: nn.CrossEntropyLoss()(X[:, 0, 0], tensor(np.full(64, 28))), ValueError,
          "CrossEntropyLoss: class index 28 is out of range: the input (64, 28) has classes 0 to 27"),
-        (lambda: nn.CrossEntropyLoss()(X[:0, 0, 0], Tensor(np.zeros(0, int))), ValueError,
+        (lambda: nn.CrossEntropyLoss()(X[:0, 0, 0], tensor(np.zeros(0, int))), ValueError,
          "CrossEntropyLoss: the mean over an empty batch is undefined, got input of shape (0, 28)"),
-        (lambda: nn.NLLLoss()(X[:, 0, 0], Tensor(np.zeros(64))), TypeError,
+        (lambda: nn.NLLLoss()(X[:, 0, 0], tensor(np.zeros(64))), TypeError,
          "NLLLoss: expected class indices as an integer tensor of shape (64,), got float64 of shape (64,)"),
         (lambda: nn.MSELoss()(X, X[:1]), ValueError,
          "MSELoss: expected a target of the input's shape (64, 1, 28, 28), got"),
-        (lambda: nn.CrossEntropyLoss(reduction="avg")(X[:, 0, 0], Tensor(np.zeros(64, int))), ValueError,
+        (lambda: nn.CrossEntropyLoss(reduction="avg")(X[:, 0, 0], tensor(np.zeros(64, int))), ValueError,
          "CrossEntropyLoss: expected reduction as 'mean', 'sum' or 'none', got 'avg'"),
         (lambda: nn.ReLU()(X.numpy()), TypeError, "relu: expected a Tensor, got ndarray"),
     ],
@@ -320,7 +320,7 @@ def test_dtype_device_and_bias_of_the_parameters(name):
 def test_the_output_size_of_a_transposed_convolution_is_chosen():
     """Of those that the stride maps to the input's size, and no others."""
     layer = nn.ConvTranspose2d(2, 3, (3, 2), (2, 3), 1)
-    x = Tensor(np.ones((1, 2, 4, 5)), dtype="float32")
+    x = tensor(np.ones((1, 2, 4, 5)), dtype="float32")
     smallest = layer(x).shape[2:]
     assert smallest == (7, 12)
     for size in [(7, 12), (8, 12), (7, 14), (8, 13)]:
@@ -337,7 +337,7 @@ def test_the_output_size_of_a_transposed_convolution_is_chosen():
 @pytest.mark.parametrize("momentum", [0.0, None])
 def test_instance_norm_without_momentum_keeps_its_statistics(momentum):
     layer = nn.InstanceNorm1d(2, momentum=momentum, track_running_stats=True)
-    layer(Tensor([[[1.0, 3.0], [5.0, 9.0]]]))
+    layer(tensor([[[1.0, 3.0], [5.0, 9.0]]]))
     assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0.0, 0.0], [1.0, 1.0])
 
 
@@ -345,7 +345,7 @@ def test_instance_norm_without_momentum_keeps_its_statistics(momentum):
 def test_batch_norm_moves_its_statistics_by_the_momentum(momentum, mean, var):
     """None is the average over all batches: of the first alone, its own statistics."""
     layer = nn.BatchNorm1d(1, momentum=momentum)
-    layer(Tensor([[1.0], [3.0]]))
+    layer(tensor([[1.0], [3.0]]))
     assert (layer.running_mean.item(), layer.running_var.item()) == (mean, var)
     assert layer.num_batches_tracked.item() == 1
 
@@ -375,7 +375,7 @@ def test_layers_of_no_features():
 
 def test_dropout_keeps_a_share_and_the_mean():
     tinycnn.manual_seed(0)
-    x = Tensor(np.ones((400, 500), np.float32))
+    x = tensor(np.ones((400, 500), np.float32))
     for p in (0.1, 0.5, 0.8):
         y = nn.Dropout(p)(x).numpy()
         assert y.dtype == np.float32
@@ -389,14 +389,14 @@ def test_dropout_keeps_a_share_and_the_mean():
 
 
 def test_dropout_masks_the_gradient_alike():
-    x = Tensor(np.random.default_rng(0).standard_normal((50, 20)), requires_grad=True)
+    x = tensor(np.random.default_rng(0).standard_normal((50, 20)), requires_grad=True)
     y = nn.Dropout(0.4)(x)
-    y.backward(Tensor(np.full(x.shape, 3.0)))
+    y.backward(tensor(np.full(x.shape, 3.0)))
     np.testing.assert_allclose(x.grad.numpy(), np.where(y.detach().numpy() == 0, 0, 3 / 0.6))
 
 
 def test_dropout_draws_anew_and_from_the_seed():
-    x, layer = Tensor(np.ones(1000)), nn.Dropout()
+    x, layer = tensor(np.ones(1000)), nn.Dropout()
     tinycnn.manual_seed(3)
     first, second = layer(x).numpy(), layer(x).numpy()
     assert (first != second).any()
@@ -421,7 +421,7 @@ def test_functions_of_channel_dropout(dims):
 
 
 def test_dropout_at_its_limits():
-    x = Tensor(np.ones(100))
+    x = tensor(np.ones(100))
     assert nn.Dropout().eval()(x) is x
     assert nn.Dropout(0)(x) is x
     assert not nn.Dropout(1)(x).numpy().any()
@@ -432,7 +432,7 @@ def test_dropout_at_its_limits():
 def test_channel_dropout_drops_whole_channels(dims, batch):
     tinycnn.manual_seed(1)
     layer = getattr(nn, f"Dropout{dims}d")(0.3)
-    x = Tensor(np.ones((*batch, 40, *[3] * dims)))
+    x = tensor(np.ones((*batch, 40, *[3] * dims)))
     y = layer(x).numpy()
     channels = y.reshape(*y.shape[: len(batch) + 1], -1)
     assert ((channels == 0).all(-1) | np.isclose(channels, 1 / 0.7).all(-1)).all()

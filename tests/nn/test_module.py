@@ -9,7 +9,7 @@ import pytest
 
 import tinycnn
 from tests.side_by_side import side_by_side
-from tinycnn import Tensor, nn
+from tinycnn import Tensor, nn, tensor
 
 
 class Block(nn.Module):
@@ -18,12 +18,12 @@ class Block(nn.Module):
     def __init__(self):
         super().__init__()
         self.first = nn.Linear(3, 4)
-        self.scale = nn.Parameter(Tensor(np.ones(4, np.float32)))
-        self.register_buffer("steps", Tensor(0))
+        self.scale = nn.Parameter(tinycnn.tensor(np.ones(4, np.float32)))
+        self.register_buffer("steps", tinycnn.tensor(0))
         self.body = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2))
         self.register_parameter("missing", None)
-        self.register_buffer("cache", Tensor(np.zeros(2)), persistent=False)
-        self.offset = nn.Parameter(Tensor(np.zeros(4, np.float32)))
+        self.register_buffer("cache", tinycnn.tensor(np.zeros(2)), persistent=False)
+        self.offset = nn.Parameter(tinycnn.tensor(np.zeros(4, np.float32)))
 
     def forward(self, x):
         return self.first(x) * self.scale + self.offset
@@ -84,15 +84,15 @@ def test_attributes():
     block = Block()
     assert block.missing is None
     assert block.scale is dict(block.named_parameters())["scale"]
-    block.missing = nn.Parameter(Tensor(np.ones(1)))
+    block.missing = nn.Parameter(tinycnn.tensor(np.ones(1)))
     assert "missing" in dict(block.named_parameters())
     block.first = nn.Identity()
     assert "first.weight" not in dict(block.named_parameters())
     block.note = "plain"
     assert block.note == "plain"
-    block.note = nn.Parameter(Tensor(np.ones(2)))  # takes the place of the plain attribute
+    block.note = nn.Parameter(tinycnn.tensor(np.ones(2)))  # takes the place of the plain attribute
     assert dict(block.named_parameters())["note"] is block.note
-    block.steps = Tensor(7)
+    block.steps = tinycnn.tensor(7)
     assert dict(block.named_buffers())["steps"].item() == 7
     del block.scale
     del block.body
@@ -108,7 +108,7 @@ def test_attribute_errors():
     with pytest.raises(AttributeError, match="weigth"):
         del block.weigth
     with pytest.raises(TypeError, match="Block.scale: expected a Parameter or None, got Tensor"):
-        block.scale = Tensor(np.ones(4))
+        block.scale = tinycnn.tensor(np.ones(4))
     with pytest.raises(TypeError, match="Block.first: expected a Module or None, got int"):
         block.first = 3
     with pytest.raises(TypeError, match="Block.steps: expected a Tensor or None, got float"):
@@ -130,8 +130,8 @@ def test_forgetting_to_initialise_the_base_class():
 def test_names_that_cannot_be(name, problem):
     """They would make a state_dict ambiguous, or hide a method."""
     for register, value in (
-        (nn.Module().register_parameter, nn.Parameter(Tensor(1.0))),
-        (nn.Module().register_buffer, Tensor(1.0)),
+        (nn.Module().register_parameter, nn.Parameter(tinycnn.tensor(1.0))),
+        (nn.Module().register_buffer, tinycnn.tensor(1.0)),
         (nn.Module().add_module, nn.Identity()),
     ):
         with pytest.raises((KeyError, ValueError), match=problem):
@@ -140,7 +140,7 @@ def test_names_that_cannot_be(name, problem):
 
 def test_registering_the_wrong_thing():
     with pytest.raises(TypeError, match="Module: expected a Parameter or None as 'a', got Tensor"):
-        nn.Module().register_parameter("a", Tensor(1.0))
+        nn.Module().register_parameter("a", tinycnn.tensor(1.0))
     with pytest.raises(TypeError, match="Module: expected a Tensor or None as 'a', got ndarray"):
         nn.Module().register_buffer("a", np.ones(2))
     with pytest.raises(TypeError, match="Module: expected a Module or None as 'a', got function"):
@@ -148,7 +148,7 @@ def test_registering_the_wrong_thing():
 
 
 def test_parameter():
-    source = Tensor([1.0, 2.0])
+    source = tinycnn.tensor([1.0, 2.0])
     parameter = nn.Parameter(source)
     assert parameter.requires_grad
     assert parameter.is_leaf
@@ -157,10 +157,10 @@ def test_parameter():
     assert parameter.tolist() == [0.0, 0.0]  # shares memory
     assert isinstance(parameter, Tensor)
     assert type(parameter + 1) is Tensor
-    assert repr(nn.Parameter(Tensor([1.0, 2.0]))) == "Parameter containing:\ntensor([1., 2.], requires_grad=True)"
+    assert repr(nn.Parameter(tensor([1.0, 2.0]))) == "Parameter containing:\ntensor([1., 2.], requires_grad=True)"
     assert not nn.Parameter(source, requires_grad=False).requires_grad
     with pytest.raises(TypeError, match="only floating-point tensors have gradients"):
-        nn.Parameter(Tensor([1, 2]))
+        nn.Parameter(tinycnn.tensor([1, 2]))
 
 
 # --- modes, gradients, dtypes -----------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_train_and_eval_reach_every_module():
 
 def test_gradients_on_and_off():
     block = Block()
-    block(Tensor(np.ones((2, 3), np.float32))).sum().backward()
+    block(tinycnn.tensor(np.ones((2, 3), np.float32))).sum().backward()
     assert block.first.weight.grad is not None
     block.zero_grad(set_to_none=False)
     assert not block.first.weight.grad.numpy().any()
@@ -187,13 +187,13 @@ def test_gradients_on_and_off():
     assert block.first.weight.grad is None
     assert block.requires_grad_(False) is block
     assert not any(parameter.requires_grad for parameter in block.parameters())
-    assert not block(Tensor(np.ones((2, 3), np.float32))).requires_grad
+    assert not block(tinycnn.tensor(np.ones((2, 3), np.float32))).requires_grad
 
 
 def test_to_changes_floating_point_in_place():
     block = Block()
     before = list(block.parameters())
-    block(Tensor(np.ones((2, 3), np.float32))).sum().backward()
+    block(tinycnn.tensor(np.ones((2, 3), np.float32))).sum().backward()
     assert block.to(tinycnn.float64) is block
     assert all(new is old for new, old in zip(block.parameters(), before))  # an optimizer still holds them
     assert {parameter.dtype for parameter in block.parameters()} == {np.dtype("float64")}
@@ -202,7 +202,7 @@ def test_to_changes_floating_point_in_place():
     assert block.first.weight.requires_grad
     assert block.body[1].running_mean.dtype == np.float64
     assert block.body[1].num_batches_tracked.dtype == np.int64
-    block(Tensor(np.ones((2, 3)))).sum().backward()
+    block(tinycnn.tensor(np.ones((2, 3)))).sum().backward()
     assert block.float().scale.dtype == np.float32
     assert block.double().scale.dtype == np.float64
     assert block.to("float32").scale.dtype == np.float32
@@ -248,12 +248,12 @@ def test_state_dict():
 
 def test_load_state_dict_round_trip():
     source, target = Block(), Block()
-    pointers = [parameter.data.ctypes.data for parameter in target.parameters()]
+    pointers = [parameter.data_ptr() for parameter in target.parameters()]
     missing, unexpected = target.load_state_dict(source.state_dict())
     assert (missing, unexpected) == ([], [])
     for (name, ours), (_, theirs) in zip(target.state_dict().items(), source.state_dict().items()):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=name)
-    assert [parameter.data.ctypes.data for parameter in target.parameters()] == pointers  # copied, not replaced
+    assert [parameter.data_ptr() for parameter in target.parameters()] == pointers  # copied, not replaced
     assert target.scale.requires_grad
     arrays = {key: value.numpy() for key, value in source.state_dict().items()}
     target.load_state_dict(arrays)  # arrays, too
@@ -264,10 +264,10 @@ def test_load_state_dict_round_trip():
 def test_load_state_dict_lists_every_problem_and_changes_nothing():
     block = Block()
     before = {key: value.numpy().copy() for key, value in block.state_dict().items()}
-    state = {key: Tensor(np.full(shape, 9.0)) for key, shape in STATE.items()}
+    state = {key: tinycnn.tensor(np.full(shape, 9.0)) for key, shape in STATE.items()}
     del state["offset"], state["first.bias"]
-    state["body.0.weight"] = Tensor(np.ones((2, 3, 3, 3)))
-    state["head.weight"] = Tensor(np.ones(2))
+    state["body.0.weight"] = tinycnn.tensor(np.ones((2, 3, 3, 3)))
+    state["head.weight"] = tinycnn.tensor(np.ones(2))
     with pytest.raises(ValueError, match="Block.load_state_dict") as raised:
         block.load_state_dict(state)
     message = str(raised.value)
@@ -313,7 +313,7 @@ def test_load_state_dict_casts_everything_before_it_writes(monkeypatch):
 
 def test_load_state_dict_that_is_not_strict():
     block = Block()
-    result = block.load_state_dict({"scale": Tensor(np.full(4, 2.0)), "else": Tensor(1.0)}, strict=False)
+    result = block.load_state_dict({"scale": tensor(np.full(4, 2.0)), "else": tensor(1.0)}, strict=False)
     assert result.missing_keys == [key for key in STATE if key != "scale"]
     assert result.unexpected_keys == ["else"]
     assert block.scale.tolist() == [2.0] * 4
@@ -375,7 +375,7 @@ def test_to_by_name():
 
 def layer_and_input():
     layer = nn.Linear(2, 3).to(tinycnn.float64)
-    return layer, Tensor(np.arange(8.0).reshape(4, 2), requires_grad=True)
+    return layer, tinycnn.tensor(np.arange(8.0).reshape(4, 2), requires_grad=True)
 
 
 def test_forward_hooks_see_and_replace():
@@ -420,7 +420,7 @@ def test_backward_hook_sees_both_gradients_and_replaces_one():
     seen = []
     layer.register_full_backward_hook(lambda module, gi, go: seen.append((module, gi, go)))
     g = np.random.default_rng(0).standard_normal((4, 3))
-    layer(x).backward(Tensor(g))
+    layer(x).backward(tinycnn.tensor(g))
     ((module, grad_input, grad_output),) = seen
     assert module is layer
     assert isinstance(grad_input, tuple)
@@ -431,7 +431,7 @@ def test_backward_hook_sees_both_gradients_and_replaces_one():
     np.testing.assert_allclose(layer.weight.grad.numpy(), g.T @ x.detach().numpy(), rtol=1e-12)
     layer.register_full_backward_hook(lambda module, gi, go: (gi[0] * 2,))
     x.grad = None
-    layer(x).backward(Tensor(g))
+    layer(x).backward(tinycnn.tensor(g))
     np.testing.assert_allclose(x.grad.numpy(), 2 * g @ layer.weight.detach().numpy(), rtol=1e-12)
 
 
@@ -482,7 +482,7 @@ class TwoInTwoOut(nn.Module):
 def test_backward_hook_of_several_inputs_and_outputs():
     module, seen = TwoInTwoOut(), []
     module.register_full_backward_hook(lambda module, gi, go: seen.append((gi, go)))
-    a, b = Tensor([2.0, 3.0], requires_grad=True), Tensor([5.0, 7.0], requires_grad=True)
+    a, b = tinycnn.tensor([2.0, 3.0], requires_grad=True), tinycnn.tensor([5.0, 7.0], requires_grad=True)
     product, total = module(a, b)
     (product.sum() + 10 * total.sum()).backward()
     ((grad_input, grad_output),) = seen
@@ -496,7 +496,7 @@ def test_backward_hook_of_several_inputs_and_outputs():
 
 
 def test_backward_hook_runs_once_for_each_call_of_a_shared_module():
-    layer, x = nn.Linear(2, 2).to(tinycnn.float64), Tensor(np.ones((1, 2)), requires_grad=True)
+    layer, x = nn.Linear(2, 2).to(tinycnn.float64), tinycnn.tensor(np.ones((1, 2)), requires_grad=True)
     seen = []
     layer.register_full_backward_hook(lambda module, gi, go: seen.append(go[0].tolist()))
     layer(layer(x)).sum().backward()
@@ -553,7 +553,7 @@ def test_sequential_is_a_sequence():
     assert list(net[1:]) == layers[1:]
     assert [*net[1:].state_dict()] == ["2.weight", "2.bias"]  # names stay, as in torch
     assert list(net[::-1]) == layers[::-1]
-    x = Tensor(np.ones((4, 1), np.float32))
+    x = tinycnn.tensor(np.ones((4, 1), np.float32))
     np.testing.assert_array_equal(net[:2](x).detach().numpy(), layers[0](x).relu().detach().numpy())
     with pytest.raises(IndexError):
         net[3]

@@ -92,7 +92,7 @@ def convolve(x, w, b, geometry):
 
 
 def leaves(*arrays):
-    return [Tensor(array, requires_grad=True) for array in arrays]
+    return [tinycnn.tensor(array, requires_grad=True) for array in arrays]
 
 
 def assert_close(got, expected, tolerance=1e-12):
@@ -107,7 +107,7 @@ def check_against_loops(geometry, tolerance=1e-12):
     y = convolve(*tensors, geometry)
     assert_close(y, reference.conv_nd(x, w, b, **geometry.options), tolerance)
     g = np.random.default_rng(1).standard_normal(y.shape)
-    y.backward(Tensor(g))
+    y.backward(tinycnn.tensor(g))
     for tensor, expected in zip(tensors, reference.conv_nd_backward(g, x, w, **geometry.options)):
         assert_close(tensor.grad, expected, tolerance)
 
@@ -174,8 +174,8 @@ def test_the_definition_written_several_ways(geometry):
 
 
 def test_a_kernel_that_is_known():
-    x = Tensor(np.arange(20.0).reshape(1, 1, 4, 5), requires_grad=True)
-    w = Tensor([[[[1.0, 0.0], [0.0, -1.0]]]], dtype="float64", requires_grad=True)
+    x = tinycnn.tensor(np.arange(20.0).reshape(1, 1, 4, 5), requires_grad=True)
+    w = tinycnn.tensor([[[[1.0, 0.0], [0.0, -1.0]]]], dtype="float64", requires_grad=True)
     y = F.conv2d(x, w)
     assert y.tolist() == [[[[-6.0] * 4] * 3]]  # x[i, j] − x[i + 1, j + 1]: not flipped, or it would be 6
     y.sum().backward()
@@ -186,7 +186,7 @@ def test_a_kernel_that_is_known():
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_ints_and_tuples_mean_the_same(dims):
     geometry = Geometry((8,) * dims, (3,) * dims, (2,) * dims, (1,) * dims, (2,) * dims)
-    x, w, _ = map(Tensor, geometry.arrays())
+    x, w, _ = map(tinycnn.tensor, geometry.arrays())
     by_ints = CONVOLUTIONS[dims](x, w, None, 2, 1, 2)
     np.testing.assert_array_equal(by_ints.numpy(), convolve(x, w, None, geometry).numpy())
     by_lists = CONVOLUTIONS[dims](x, w, None, [2] * dims, [1] * dims, [2] * dims)
@@ -205,13 +205,13 @@ def test_same_padding_adds_the_odd_one_behind(kernel, dilation):
     assert y.shape[2:] == x.shape[2:]
     assert_close(y, reference.conv_nd(x, w, b, 1, pairs, dilation))
     g = np.random.default_rng(2).standard_normal(y.shape)
-    y.backward(Tensor(g))
+    y.backward(tinycnn.tensor(g))
     for tensor, expected in zip(tensors, reference.conv_nd_backward(g, x, w, 1, pairs, dilation)):
         assert_close(tensor.grad, expected)
 
 
 def test_valid_padding_is_none():
-    x, w, b = map(Tensor, GEOMETRIES["3x2"].arrays())
+    x, w, b = map(tinycnn.tensor, GEOMETRIES["3x2"].arrays())
     np.testing.assert_array_equal(F.conv2d(x, w, b, padding="valid").numpy(), F.conv2d(x, w, b).numpy())
 
 
@@ -250,7 +250,7 @@ def test_empty_batch(geometry):
 
 
 def test_nothing_but_the_gradients_asked_for():
-    x, w, b = (Tensor(array) for array in GEOMETRIES["3x2"].arrays())
+    x, w, b = (tinycnn.tensor(array) for array in GEOMETRIES["3x2"].arrays())
     w.requires_grad = True
     F.conv2d(x, w, b).sum().backward()
     assert x.grad is None
@@ -265,10 +265,10 @@ def check_triple(geometry):
     """⟨conv(x, w), g⟩ = ⟨x, conv_transpose(g, w)⟩ = ⟨w, conv_weight(x, g)⟩."""
     spec = geometry.spec()
     x, w, _ = geometry.arrays()
-    y = conv_ops.conv(Tensor(x), Tensor(w), None, spec).numpy()
+    y = conv_ops.conv(tinycnn.tensor(x), tinycnn.tensor(w), None, spec).numpy()
     g = np.random.default_rng(3).standard_normal(y.shape)
-    dx = conv_ops.conv_transpose(Tensor(g), Tensor(w), spec).numpy()
-    dw = conv_ops.conv_weight(Tensor(x), Tensor(g), spec).numpy()
+    dx = conv_ops.conv_transpose(tinycnn.tensor(g), tinycnn.tensor(w), spec).numpy()
+    dw = conv_ops.conv_weight(tinycnn.tensor(x), tinycnn.tensor(g), spec).numpy()
     assert (dx.shape, dw.shape) == (x.shape, w.shape)
     magnitude = np.linalg.norm(y) * np.linalg.norm(g) + 1e-300
     assert abs((y * g).sum() - (x * dx).sum()) < 1e-12 * magnitude
@@ -284,13 +284,13 @@ def test_triple(geometry):
 def test_triple_of_any_geometry(geometry):
     check_triple(geometry)
     x, w, _ = geometry.arrays()
-    y = conv_ops.conv(Tensor(x), Tensor(w), None, geometry.spec())
+    y = conv_ops.conv(tinycnn.tensor(x), tinycnn.tensor(w), None, geometry.spec())
     options = geometry.options
     assert_close(y, reference.conv_nd(x, w, None, **options))
     g = np.random.default_rng(4).standard_normal(y.shape)
     dx, dw, _ = reference.conv_nd_backward(g, x, w, **options)
-    assert_close(conv_ops.conv_transpose(Tensor(g), Tensor(w), geometry.spec()), dx)
-    assert_close(conv_ops.conv_weight(Tensor(x), Tensor(g), geometry.spec()), dw)
+    assert_close(conv_ops.conv_transpose(tinycnn.tensor(g), tinycnn.tensor(w), geometry.spec()), dx)
+    assert_close(conv_ops.conv_weight(tinycnn.tensor(x), tinycnn.tensor(g), geometry.spec()), dw)
 
 
 SMALL = {
@@ -375,7 +375,7 @@ def test_broadcast_input_and_gradient(name):
 def test_changes_no_argument(geometry):
     x, w, b = leaves(*geometry.arrays())
     y = convolve(x, w, b, geometry)
-    g = Tensor(np.random.default_rng(7).standard_normal(y.shape))
+    g = tinycnn.tensor(np.random.default_rng(7).standard_normal(y.shape))
     held = [x, w, b, y, g]
     before = [tensor.detach().numpy().copy() for tensor in held]
     y.backward(g)
@@ -388,7 +388,7 @@ def test_same_bits_every_time(geometry):
     def run():
         x, w, b = leaves(*geometry.arrays(dtype=np.float32))
         y = convolve(x, w, b, geometry)
-        y.backward(Tensor(np.random.default_rng(8).standard_normal(y.shape), dtype="float32"))
+        y.backward(tinycnn.tensor(np.random.default_rng(8).standard_normal(y.shape), dtype="float32"))
         return [t.detach().numpy().copy() for t in (y, x.grad, w.grad, b.grad)]
 
     for first, second in zip(run(), run()):
@@ -402,7 +402,7 @@ def test_results_are_not_scratch_memory(geometry):
     def run(seed):
         x, w, b = leaves(*geometry.arrays(seed))
         y = convolve(x, w, b, geometry)
-        y.backward(Tensor(np.random.default_rng(seed).standard_normal(y.shape)))
+        y.backward(tinycnn.tensor(np.random.default_rng(seed).standard_normal(y.shape)))
         return y.detach(), x.grad, w.grad, b.grad
 
     kept = run(0)
@@ -410,7 +410,7 @@ def test_results_are_not_scratch_memory(geometry):
     for seed in (1, 2):
         run(seed)
     for other in GEOMETRIES.values():
-        convolve(*map(Tensor, other.arrays()), other)
+        convolve(*map(tinycnn.tensor, other.arrays()), other)
     for tensor, values in zip(kept, before):
         np.testing.assert_array_equal(tensor.numpy(), values)
 
@@ -419,8 +419,8 @@ def test_stale_scratch_memory_is_never_read():
     """After a call that filled the scratch memory with nan, padding is still zero."""
     geometry = GEOMETRIES["one pixel in much padding"]._replace(N=4)
     x, w, b = leaves(*geometry.arrays())
-    poison = Tensor(np.full((8, 4, 20, 20), np.nan), requires_grad=True)
-    weight = Tensor(np.ones((8, 4, 5, 5)), requires_grad=True)
+    poison = tinycnn.tensor(np.full((8, 4, 20, 20), np.nan), requires_grad=True)
+    weight = tinycnn.tensor(np.ones((8, 4, 5, 5)), requires_grad=True)
     F.conv2d(poison, weight, padding=2).sum().backward()
     y = convolve(x, w, b, geometry)
     y.sum().backward()
@@ -431,8 +431,8 @@ def test_stale_scratch_memory_is_never_read():
 def test_threads_do_not_share_scratch_memory():
     """Convolutions of images so large that NumPy lets the other thread run in the midst of each."""
     rng = np.random.default_rng(0)
-    inputs = [Tensor(rng.standard_normal((4, 4, 60, 60))) for _ in range(2)]
-    weight = Tensor(rng.standard_normal((4, 4, 3, 3)))
+    inputs = [tinycnn.tensor(rng.standard_normal((4, 4, 60, 60))) for _ in range(2)]
+    weight = tinycnn.tensor(rng.standard_normal((4, 4, 3, 3)))
     expected = [F.conv2d(x, weight, padding=1).numpy() for x in inputs]
     wrong = []
 
@@ -450,7 +450,7 @@ def test_threads_do_not_share_scratch_memory():
 
 def test_no_layer_keeps_an_im2col_matrix():
     """A training step of four 5×5 layers peaks at a few activations, not at the 25 copies of each that im2col makes."""
-    x = Tensor(np.zeros((8, 8, 32, 32), np.float32))
+    x = tinycnn.tensor(np.zeros((8, 8, 32, 32), np.float32))
     net = nn.Sequential(*[nn.Conv2d(8, 8, 5, padding=2) for _ in range(4)])
     net(x).sum().backward()  # scratch memory is there from now on
     activation = x.numel() * x.element_size()
@@ -497,7 +497,7 @@ X, W, B = np.ones((2, 3, 8, 9), np.float32), np.ones((4, 3, 3, 3), np.float32), 
 )
 def test_errors_name_function_argument_and_value(arguments, error, message):
     arguments = {"input": X, "weight": W, "bias": B} | arguments
-    arguments = {name: Tensor(v) if isinstance(v, np.ndarray) else v for name, v in arguments.items()}
+    arguments = {name: tinycnn.tensor(v) if isinstance(v, np.ndarray) else v for name, v in arguments.items()}
     with pytest.raises(error) as raised:
         F.conv2d(**arguments)
     assert str(raised.value).startswith("conv2d: ")
@@ -521,7 +521,7 @@ def test_same_as_torch(geometry):
     assert_close(y, expected.detach().numpy())
     g = np.random.default_rng(9).standard_normal(y.shape)
     expected.backward(torch.tensor(g))
-    y.backward(Tensor(g))
+    y.backward(tinycnn.tensor(g))
     for our, their in zip(ours, theirs):
         assert_close(our.grad, their.grad.numpy())
 
@@ -534,4 +534,4 @@ def test_same_padding_as_torch(kernel, dilation):
 
     x, w, b = Geometry((7, 6), kernel, (1, 1), (0, 0), dilation).arrays()
     expected = torch.nn.functional.conv2d(*map(torch.tensor, (x, w, b)), padding="same", dilation=dilation)
-    assert_close(F.conv2d(*map(Tensor, (x, w, b)), padding="same", dilation=dilation), expected.numpy())
+    assert_close(F.conv2d(*map(tinycnn.tensor, (x, w, b)), padding="same", dilation=dilation), expected.numpy())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import Tensor
+from tinycnn import tensor
 
 sizes = st.integers(0, 3)
 
@@ -26,10 +26,10 @@ def by_loops(a, b):
 def test_against_loops(n, k, m, seed):
     rng = np.random.default_rng(seed)
     a, b, u = rng.standard_normal((n, k)), rng.standard_normal((k, m)), rng.standard_normal((n, m))
-    x, w = Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)
+    x, w = tensor(a, requires_grad=True), tensor(b, requires_grad=True)
     y = x @ w
     np.testing.assert_allclose(y._array, by_loops(a, b), atol=1e-12)
-    y.backward(Tensor(u))
+    y.backward(tensor(u))
     np.testing.assert_allclose(x.grad._array, by_loops(u, b.T), atol=1e-12)
     np.testing.assert_allclose(w.grad._array, by_loops(a.T, u), atol=1e-12)
 
@@ -55,8 +55,8 @@ def in_orders(array):
 def test_memory_orders(left, right):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal(left), rng.standard_normal(right)
-    u = Tensor(rng.standard_normal((a @ b).shape))
-    plain = [Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)]
+    u = tensor(rng.standard_normal((a @ b).shape))
+    plain = [tensor(a, requires_grad=True), tensor(b, requires_grad=True)]
     (plain[0] @ plain[1]).backward(u)
     for a_laid, b_laid in itertools.product(in_orders(a), in_orders(b)):
         x, w = (tinycnn.from_numpy(array).requires_grad_() for array in (a_laid, b_laid))
@@ -68,15 +68,15 @@ def test_memory_orders(left, right):
 
 
 def test_batch_innermost_stays_innermost():
-    x = Tensor(np.ones((4, 6)).T)  # six samples, the batch innermost
-    assert (x @ Tensor(np.ones((4, 3))))._array.strides[0] == 8
+    x = tensor(np.ones((4, 6)).T)  # six samples, the batch innermost
+    assert (x @ tensor(np.ones((4, 3))))._array.strides[0] == 8
 
 
 def test_batches_broadcast():
     rng = np.random.default_rng(0)
     a, b = (
-        Tensor(rng.standard_normal((2, 1, 3, 4)), requires_grad=True),
-        Tensor(rng.standard_normal((5, 4, 2)), requires_grad=True),
+        tensor(rng.standard_normal((2, 1, 3, 4)), requires_grad=True),
+        tensor(rng.standard_normal((5, 4, 2)), requires_grad=True),
     )
     y = a @ b
     assert y.shape == (2, 5, 3, 2)
@@ -87,7 +87,7 @@ def test_batches_broadcast():
 
 
 def test_only_the_gradient_that_is_needed():
-    x, w = Tensor(np.ones((2, 3))), Tensor(np.ones((3, 4)), requires_grad=True)
+    x, w = tensor(np.ones((2, 3))), tensor(np.ones((3, 4)), requires_grad=True)
     (x @ w).sum().backward()
     assert x.grad is None
     assert w.grad.tolist() == [[2.0] * 4] * 3
@@ -99,7 +99,7 @@ def test_empty_sum_is_zero():
 
 
 def test_linear_keeps_no_bias():
-    x, weight, bias = Tensor(np.ones((2, 3)), requires_grad=True), Tensor(np.ones((4, 3))), Tensor(np.ones(4))
+    x, weight, bias = tensor(np.ones((2, 3)), requires_grad=True), tensor(np.ones((4, 3))), tensor(np.ones(4))
     y = tinycnn.nn.functional.linear(x, weight, bias)
     bias.zero_()  # which the backward pass does not need
     y.sum().backward()

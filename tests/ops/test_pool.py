@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tests.layouts import LAYOUTS
-from tinycnn import Tensor, gradcheck, gradgradcheck
+from tinycnn import gradcheck, gradgradcheck
 from tinycnn.nn import functional as F
 from tinycnn.teaching import reference
 
@@ -157,7 +157,7 @@ def test_max_pool_of_mixed_memory_orders():
 
 
 def test_padding_never_wins():
-    x = Tensor(np.full((1, 1, 2, 2), -5.0), requires_grad=True)
+    x = tinycnn.tensor(np.full((1, 1, 2, 2), -5.0), requires_grad=True)
     y = F.max_pool2d(x, 2, padding=1)
     assert y.tolist() == [[[[-5.0, -5.0], [-5.0, -5.0]]]]
     y.sum().backward()
@@ -165,13 +165,13 @@ def test_padding_never_wins():
 
 
 def test_the_first_of_equal_maxima_gets_the_gradient():
-    x = Tensor([[[[1.0, 3.0, 3.0], [3.0, 2.0, 3.0]]]], requires_grad=True)
+    x = tinycnn.tensor([[[[1.0, 3.0, 3.0], [3.0, 2.0, 3.0]]]], requires_grad=True)
     F.max_pool2d(x, (2, 3)).sum().backward()
     assert x.grad.tolist() == [[[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]]
     x.grad = None
     F.max_pool2d(x, 2, stride=1).sum().backward()  # both windows have their first 3 at (0, 1)
     assert x.grad.tolist() == [[[[0.0, 2.0, 0.0], [0.0, 0.0, 0.0]]]]
-    zeros = Tensor([[[[0.0, -0.0], [-0.0, 0.0]]]], requires_grad=True)
+    zeros = tinycnn.tensor([[[[0.0, -0.0], [-0.0, 0.0]]]], requires_grad=True)
     F.max_pool2d(zeros, 2).sum().backward()
     assert zeros.grad.tolist() == [[[[1.0, 0.0], [0.0, 0.0]]]]
 
@@ -181,18 +181,18 @@ def test_minus_infinity_is_an_element_like_others(padding):
     pool = Pool((4, 5), (2, 3), (1, 2), padding)
     array = np.full((2, 1, 4, 5), -np.inf)
     array[1, 0, 2, 2] = 0.0
-    x = Tensor(array, requires_grad=True)
+    x = tinycnn.tensor(array, requires_grad=True)
     y = max_pool(x, pool)
     np.testing.assert_array_equal(y.detach().numpy(), reference.max_pool_nd(array, **pool.options))
     g = np.random.default_rng(4).standard_normal(y.shape)
-    y.backward(Tensor(g))
+    y.backward(tinycnn.tensor(g))
     np.testing.assert_allclose(x.grad.numpy(), reference.max_pool_nd_backward(g, array, **pool.options), atol=1e-12)
 
 
 def test_nan_wins():
     array = POOLS["overlapping"].array()
     array[0, 1, 3, 4] = array[1, 0, 0, 0] = array[1, 2, -1, -1] = np.nan
-    x = Tensor(array, requires_grad=True)
+    x = tinycnn.tensor(array, requires_grad=True)
     y = max_pool(x, POOLS["overlapping"])
     expected = reference.max_pool_nd(array, **POOLS["overlapping"].options)
     assert np.isnan(expected).sum() > 3
@@ -202,15 +202,15 @@ def test_nan_wins():
 
 
 def test_infinity_and_nan_in_the_gradient_stay_where_they_belong():
-    x = Tensor(np.arange(8.0).reshape(1, 1, 2, 4), requires_grad=True)
-    F.max_pool2d(x, 2).backward(Tensor([[[[np.inf, np.nan]]]], dtype="float64"))
+    x = tinycnn.tensor(np.arange(8.0).reshape(1, 1, 2, 4), requires_grad=True)
+    F.max_pool2d(x, 2).backward(tinycnn.tensor([[[[np.inf, np.nan]]]], dtype="float64"))
     assert str(x.grad.tolist()) == "[[[[0.0, 0.0, 0.0, 0.0], [0.0, inf, 0.0, nan]]]]"
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8"])
 def test_max_pool_of_integers(dtype):
     array = np.random.default_rng(5).integers(0, 200, (2, 1, 6, 7)).astype(dtype)
-    y = F.max_pool2d(Tensor(array), (2, 3), padding=1)
+    y = F.max_pool2d(tinycnn.tensor(array), (2, 3), padding=1)
     assert y.dtype == dtype
     expected = reference.max_pool_nd(array.astype(np.float64), (2, 3), padding=1)
     np.testing.assert_array_equal(y.numpy(), expected.astype(dtype))
@@ -222,7 +222,7 @@ def test_a_kernel_of_more_positions_than_a_byte_counts():
 
 
 def test_without_gradients_nothing_is_kept():
-    x = Tensor(POOLS["2x2"].array())
+    x = tinycnn.tensor(POOLS["2x2"].array())
     assert F.max_pool2d(x, 2).grad_fn is None
     np.testing.assert_array_equal(F.max_pool2d(x, 2).numpy(), reference.max_pool_nd(POOLS["2x2"].array(), 2))
 
@@ -249,13 +249,13 @@ def test_avg_pool_in_any_memory_order(name, layout):
 
 
 def test_height_and_width_of_the_kernel():
-    x = Tensor(np.arange(12.0).reshape(1, 1, 2, 6))
+    x = tinycnn.tensor(np.arange(12.0).reshape(1, 1, 2, 6))
     assert F.avg_pool2d(x, (1, 3)).tolist() == [[[[1.0, 4.0], [7.0, 10.0]]]]
     assert F.avg_pool2d(x, (2, 1)).tolist() == [[[[3.0, 4.0, 5.0, 6.0, 7.0, 8.0]]]]
 
 
 def test_what_the_mean_counts():
-    x = Tensor(np.ones((1, 1, 3, 3)))
+    x = tinycnn.tensor(np.ones((1, 1, 3, 3)))
     corners = {"count_include_pad": 4 / 9, "not": 1.0, "override": 2.0}
     assert F.avg_pool2d(x, 3, 2, 1)[0, 0, 0, 0].item() == pytest.approx(corners["count_include_pad"])
     assert F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)[0, 0, 0, 0].item() == pytest.approx(corners["not"])
@@ -282,7 +282,7 @@ def test_finite_differences(kind, name):
     shape = (1, 2, *pool.input)
     # No two elements are so near to each other that a finite difference could swap them.
     array = np.random.default_rng(6).permutation(math.prod(shape)).reshape(shape) / 10
-    x = Tensor(array, requires_grad=True)
+    x = tinycnn.tensor(array, requires_grad=True)
     assert gradcheck(lambda x: kind(x, pool), (x,))
     assert gradgradcheck(lambda x: kind(x, pool), (x,))
     # Pooling is linear from piece to piece: with a factor that depends on x its second derivative is not zero.
@@ -292,7 +292,7 @@ def test_finite_differences(kind, name):
 @both_kinds
 @every_pool
 def test_float32_in_float32_out(kind, pool):
-    x = Tensor(pool.array(dtype=np.float32), requires_grad=True)
+    x = tinycnn.tensor(pool.array(dtype=np.float32), requires_grad=True)
     y = kind(x, pool)
     assert y.dtype == np.float32
     y.sum().backward()
@@ -302,11 +302,11 @@ def test_float32_in_float32_out(kind, pool):
 @both_kinds
 def test_empty_batch(kind):
     for pool in POOLS.values():
-        x = Tensor(pool.array(N=0), requires_grad=True)
+        x = tinycnn.tensor(pool.array(N=0), requires_grad=True)
         y = kind(x, pool)
-        assert y.shape == kind(Tensor(pool.array(N=1)), pool).shape[:0] + (
+        assert y.shape == kind(tinycnn.tensor(pool.array(N=1)), pool).shape[:0] + (
             0,
-            *kind(Tensor(pool.array()), pool).shape[1:],
+            *kind(tinycnn.tensor(pool.array()), pool).shape[1:],
         )
         y.sum().backward()
         assert x.grad.shape == x.shape
@@ -316,9 +316,9 @@ def test_empty_batch(kind):
 @every_pool
 def test_changes_no_argument_and_repeats_itself(kind, pool):
     array = pool.array()
-    x = Tensor(array, requires_grad=True)
+    x = tinycnn.tensor(array, requires_grad=True)
     g = np.random.default_rng(7).standard_normal(kind(x, pool).shape)
-    upstream = Tensor(g)
+    upstream = tinycnn.tensor(g)
     results = []
     for _ in range(2):
         x.grad = None
@@ -335,9 +335,9 @@ def test_changes_no_argument_and_repeats_itself(kind, pool):
 def test_one_sample_without_a_batch(kind):
     for pool in (POOLS["padded"], POOLS["1-d"], POOLS["3-d"]):
         array = pool.array()
-        x = Tensor(array[0], requires_grad=True)
+        x = tinycnn.tensor(array[0], requires_grad=True)
         y = kind(x, pool)
-        np.testing.assert_array_equal(y.detach().numpy(), kind(Tensor(array), pool).numpy()[0])
+        np.testing.assert_array_equal(y.detach().numpy(), kind(tinycnn.tensor(array), pool).numpy()[0])
         y.sum().backward()
         assert x.grad.shape == x.shape
 
@@ -348,17 +348,17 @@ def test_broadcast_input_and_gradient(kind):
     array = np.broadcast_to(pool.array()[:1, :, :, :1], (2, 3, *pool.input))
     x = tinycnn.from_numpy(array).requires_grad_()
     y = kind(x, pool)
-    copy = Tensor(np.ascontiguousarray(array), requires_grad=True)
+    copy = tinycnn.tensor(np.ascontiguousarray(array), requires_grad=True)
     expected = kind(copy, pool)
     np.testing.assert_array_equal(y.detach().numpy(), expected.detach().numpy())
     y.sum().backward()  # its upstream gradient is a single 1, broadcast
-    expected.backward(Tensor(np.ones(y.shape)))
+    expected.backward(tinycnn.tensor(np.ones(y.shape)))
     np.testing.assert_allclose(x.grad.numpy(), copy.grad.numpy(), atol=1e-12)
 
 
 @both_kinds
 def test_ints_lists_and_tuples_mean_the_same(kind):
-    x = Tensor(Pool((8, 8), (2, 2)).array())
+    x = tinycnn.tensor(Pool((8, 8), (2, 2)).array())
     expected = kind(x, Pool((8, 8), (3, 3), (2, 2), (1, 1))).numpy()
     np.testing.assert_array_equal(kind(x, Pool((8, 8), 3, 2, 1)).numpy(), expected)
     np.testing.assert_array_equal(kind(x, Pool((8, 8), [3, 3], [2, 2], [1, 1])).numpy(), expected)
@@ -382,14 +382,14 @@ def test_ints_lists_and_tuples_mean_the_same(kind):
 )
 def test_errors_name_function_argument_and_value(function, shape, arguments, error, message):
     with pytest.raises(error) as raised:
-        function(Tensor(np.zeros(shape)), *arguments)
+        function(tinycnn.tensor(np.zeros(shape)), *arguments)
     assert str(raised.value).startswith(function.__name__)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_errors_of_one_kind_only():
-    x = Tensor(np.zeros((1, 1, 6, 6)))
+    x = tinycnn.tensor(np.zeros((1, 1, 6, 6)))
     with pytest.raises(ValueError, match="max_pool2d: expected dilation of at least 1, got 0"):
         F.max_pool2d(x, 2, dilation=0)
     with pytest.raises(ValueError, match="avg_pool2d: expected a divisor_override other than 0"):
@@ -407,7 +407,7 @@ def test_same_as_torch(pool, count_include_pad, divisor_override):
     import torch
 
     dims, array = len(pool.input), pool.array()
-    x, theirs = Tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
+    x, theirs = tinycnn.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
     extent = [d * (k - 1) + 1 for k, d in zip(pool.kernel, pool.dilation)]
     # Where a window may lie wholly in the padding, torch writes to memory that is not its own.
     if all(size >= e for size, e in zip(pool.input, extent)):
@@ -431,7 +431,7 @@ def _compare_gradients(x, y, theirs, expected):
     x.grad = theirs.grad = None
     g = np.random.default_rng(8).standard_normal(y.shape)
     expected.backward(torch.tensor(g))
-    y.backward(Tensor(g))
+    y.backward(tinycnn.tensor(g))
     np.testing.assert_allclose(x.grad.numpy(), theirs.grad.numpy(), atol=1e-12)
 
 
@@ -441,7 +441,7 @@ def test_windows_of_more_elements_than_a_byte_counts(kernel_size):
     for place in {0, 1, 254, 255, 256, kernel_size - 1} & {*range(kernel_size)}:
         x = np.zeros((1, 1, kernel_size + 1))
         x[0, 0, place] = 2.0
-        tensor = Tensor(x, requires_grad=True)
+        tensor = tinycnn.tensor(x, requires_grad=True)
         y, indices = F.max_pool1d(tensor, kernel_size, 1, return_indices=True)
         assert indices[0, 0, 0].item() == place
         y[0, 0, 0].backward()
@@ -449,14 +449,14 @@ def test_windows_of_more_elements_than_a_byte_counts(kernel_size):
 
 
 def test_a_window_wholly_in_the_padding_has_no_index():
-    x = Tensor([[[1.0]]])
+    x = tinycnn.tensor([[[1.0]]])
     assert F.max_pool1d(x, 2, 1, 1, 2).item() == -np.inf
     with pytest.raises(ValueError, match="max_pool1d: a window of kernel size .* would lie wholly in the padding"):
         F.max_pool1d(x, 2, 1, 1, 2, return_indices=True)
 
 
 def test_a_huge_output_size_is_refused_at_once():
-    x = Tensor(np.ones((1, 1, 4, 4), np.float32))
+    x = tinycnn.tensor(np.ones((1, 1, 4, 4), np.float32))
     for pool in (F.adaptive_avg_pool2d, F.adaptive_max_pool2d):
         with pytest.raises(ValueError, match="output_size is too large"):
             pool(x, 10**12)

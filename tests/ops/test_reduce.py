@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import Tensor
+from tinycnn import tensor
 
 
 @st.composite
@@ -23,11 +23,11 @@ def shapes_and_dims(draw, min_side=0):
 @given(shapes_and_dims(), st.integers(0, 1000))
 def test_sum_and_mean(case, seed):
     shape, dims, keepdim = case
-    x = Tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
+    x = tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
     y = x.sum(dims, keepdim)
     np.testing.assert_allclose(y._array, x._array.sum(dims, keepdims=keepdim), atol=1e-12)
     u = np.random.default_rng(seed + 1).standard_normal(y.shape)
-    (found,) = tinycnn.grad(y, x, Tensor(u))
+    (found,) = tinycnn.grad(y, x, tensor(u))
     kept = [1 if i in {d % len(shape) for d in dims} else size for i, size in enumerate(shape)]
     np.testing.assert_array_equal(found._array, np.broadcast_to(u.reshape(kept), shape))
     if x.numel():
@@ -37,7 +37,7 @@ def test_sum_and_mean(case, seed):
 @given(shapes_and_dims(min_side=1), st.integers(0, 1000))
 def test_extrema_share_the_gradient_among_equals(case, seed):
     shape, dims, keepdim = case
-    x = Tensor(np.random.default_rng(seed).integers(-1, 2, shape).astype(float), requires_grad=True)
+    x = tensor(np.random.default_rng(seed).integers(-1, 2, shape).astype(float), requires_grad=True)
     for y, best in [(x.amax(dims, keepdim), np.max), (x.amin(dims, keepdim), np.min)]:
         np.testing.assert_array_equal(y._array, best(x._array, dims, keepdims=keepdim))
         (found,) = tinycnn.grad(y, x, tinycnn.ones_like(y))
@@ -48,7 +48,7 @@ def test_extrema_share_the_gradient_among_equals(case, seed):
 @given(shapes_and_dims(min_side=2), st.integers(0, 1000), st.integers(0, 2))
 def test_variance(case, seed, correction):
     shape, dims, keepdim = case
-    x = Tensor(np.random.default_rng(seed).standard_normal(shape))
+    x = tensor(np.random.default_rng(seed).standard_normal(shape))
     count = math.prod(shape[d] for d in dims)
     if count > correction:
         expected = x._array.var(dims, ddof=correction, keepdims=keepdim)
@@ -57,7 +57,7 @@ def test_variance(case, seed, correction):
 
 
 def test_variance_of_numbers_far_from_zero():
-    x = Tensor(1e8 + np.arange(5.0))
+    x = tensor(1e8 + np.arange(5.0))
     assert x.var().item() == 2.5
 
 
@@ -76,20 +76,20 @@ def test_reductions_of_nothing():
 
 
 def test_softmax_does_not_overflow():
-    x = Tensor([[1e30, 1e30, -1e30], [-1e30, -1e30, -1e30]])
+    x = tensor([[1e30, 1e30, -1e30], [-1e30, -1e30, -1e30]])
     with np.errstate(over="raise", invalid="raise"):
         np.testing.assert_allclose(x.softmax(1)._array, [[0.5, 0.5, 0], [1 / 3] * 3], rtol=1e-6)
         np.testing.assert_allclose(x.log_softmax(1)._array[1], [-math.log(3)] * 3, rtol=1e-6)
 
 
 def test_log_softmax_keeps_small_probabilities():
-    assert Tensor([0.0, -2000.0]).log_softmax(0).tolist() == [0.0, -2000.0]
+    assert tensor([0.0, -2000.0]).log_softmax(0).tolist() == [0.0, -2000.0]
 
 
 @given(shapes_and_dims(min_side=1), st.integers(0, 1000))
 def test_softmax_sums_to_1_and_shifts_do_not_matter(case, seed):
     shape, (dim, *_), _ = case
-    x = Tensor(np.random.default_rng(seed).standard_normal(shape) * 10)
+    x = tensor(np.random.default_rng(seed).standard_normal(shape) * 10)
     y = x.softmax(dim)
     np.testing.assert_allclose(y.sum(dim)._array, 1.0)
     np.testing.assert_allclose((x + 100.0).softmax(dim)._array, y._array)
@@ -97,17 +97,17 @@ def test_softmax_sums_to_1_and_shifts_do_not_matter(case, seed):
 
 
 def test_max_along_a_dim_gives_the_first_of_equals_all_the_gradient():
-    x = Tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], requires_grad=True)
+    x = tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], requires_grad=True)
     values, indices = x.max(1)
     assert (values.tolist(), indices.tolist(), indices.dtype) == ([3.0, 2.0], [1, 0], np.int64)
-    values.backward(Tensor([5.0, 7.0]))
+    values.backward(tensor([5.0, 7.0]))
     assert x.grad.tolist() == [[0.0, 5.0, 0.0], [7.0, 0.0, 0.0]]
     assert x.max(1).indices.tolist() == x.argmax(1).tolist() == [1, 0]
     assert x.min(1).values.tolist() == [1.0, 2.0]
 
 
 def test_nan_wins():
-    x = Tensor([1.0, float("nan"), 2.0])
+    x = tensor([1.0, float("nan"), 2.0])
     assert math.isnan(x.max().item())
     assert math.isnan(x.amin().item())
     values, index = x.max(0)
@@ -116,7 +116,7 @@ def test_nan_wins():
 
 
 def test_norms_by_hand():
-    x = Tensor([[3.0, -4.0], [0.0, 0.0]])
+    x = tensor([[3.0, -4.0], [0.0, 0.0]])
     assert x.norm().item() == x.norm("fro").item() == x.norm(2).item() == 5
     assert x.norm(1).item() == 7
     assert x.norm(float("inf")).item() == 4
@@ -126,13 +126,13 @@ def test_norms_by_hand():
 
 @pytest.mark.parametrize("p", [1, 2, 3, 1.5, float("inf")])
 def test_gradient_of_the_norm_of_zeros_is_finite(p):
-    x = Tensor(np.zeros((2, 3)), requires_grad=True)
+    x = tensor(np.zeros((2, 3)), requires_grad=True)
     x.norm(p, 1).sum().backward()
     assert np.isfinite(x.grad._array).all()
 
 
 def test_gradient_of_the_deviation_of_equals_is_zero():
-    x = Tensor(np.full(4, 2.0), requires_grad=True)
+    x = tensor(np.full(4, 2.0), requires_grad=True)
     x.std().backward()
     assert x.grad.tolist() == [0.0] * 4
 

@@ -7,19 +7,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices
 
 import tinycnn
-from tinycnn import Tensor
+from tinycnn import Tensor, tensor
 
 shapes = array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
 
 
 def numbered(shape, **options):
     """Every element is its own position, in float64."""
-    return Tensor(np.arange(float(np.prod(shape))).reshape(shape), **options)
+    return tensor(np.arange(float(np.prod(shape))).reshape(shape), **options)
 
 
 def assert_gradient_is_adjoint(y, x):
     """⟨y(x), u⟩ = ⟨x, gradient⟩ for a linear y, and exactly so for one that moves whole numbers."""
-    u = Tensor(np.random.default_rng(0).integers(-9, 9, y.shape).astype(float))
+    u = tensor(np.random.default_rng(0).integers(-9, 9, y.shape).astype(float))
     (found,) = tinycnn.grad(y, x, u)
     assert found.shape == x.shape
     assert (y * u).sum().item() == (x * found).sum().item()
@@ -88,7 +88,7 @@ def test_integer_array_indices(shape, data):
     """With repeats: the gradients of all the copies of an element add up."""
     x = numbered(shape, requires_grad=True)
     index = data.draw(integer_array_indices(shape, dtype=np.int64))
-    y = x[tuple(Tensor(i) for i in index)]
+    y = x[tuple(tensor(i) for i in index)]
     np.testing.assert_array_equal(y._array, x._array[index])
     assert_gradient_is_adjoint(y, x)
 
@@ -97,42 +97,42 @@ def test_integer_array_indices(shape, data):
 def test_masks(shape, seed):
     x = numbered(shape, requires_grad=True)
     mask = np.random.default_rng(seed).random(shape) < 0.4
-    for index in (Tensor(mask), mask):
+    for index in (tensor(mask), mask):
         y = x[index]
         np.testing.assert_array_equal(y._array, x._array[mask])
         assert_gradient_is_adjoint(y, x)
-    (found,) = tinycnn.grad(x[Tensor(mask)].sum(), x)
+    (found,) = tinycnn.grad(x[tensor(mask)].sum(), x)
     np.testing.assert_array_equal(found._array, mask)
 
 
 def test_gradients_of_repeated_indices_add_up():
-    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
-    x[[0, 2, 0, 0]].backward(Tensor([1.0, 10.0, 100.0, 1000.0]))
+    x = tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x[[0, 2, 0, 0]].backward(tensor([1.0, 10.0, 100.0, 1000.0]))
     assert x.grad.tolist() == [1101.0, 0.0, 10.0]
-    assert tinycnn.gradgradcheck(lambda x: x[Tensor([0, 2, 0])] ** 2, Tensor(np.ones(3), requires_grad=True))
+    assert tinycnn.gradgradcheck(lambda x: x[tensor([0, 2, 0])] ** 2, tensor(np.ones(3), requires_grad=True))
 
 
 def test_mixed_indices():
     x = numbered((3, 4, 5), requires_grad=True)
     a = x._array
-    rows, columns = Tensor([2, 0]), np.array([[1], [3]])
+    rows, columns = tensor([2, 0]), np.array([[1], [3]])
     for y, expected in [
         (x[rows], a[[2, 0]]),
         (x[rows, columns], a[[2, 0], [[1], [3]]]),
         (x[:, rows, ::2], a[:, [2, 0], ::2]),
         (x[rows, :, rows], a[[2, 0], :, [2, 0]]),
         (x[..., None, rows], a[..., None, [2, 0]]),
-        (x[np.int64(1), Tensor(2)], a[1, 2]),
+        (x[np.int64(1), tensor(2)], a[1, 2]),
         # torch takes integers first, where NumPy would count them among the arrays and move dimensions
-        (x[-1, ..., Tensor([True, False, True, False, False])], a[-1][:, [0, 2]]),
+        (x[-1, ..., tensor([True, False, True, False, False])], a[-1][:, [0, 2]]),
         (x[0, :, rows], a[0][:, [2, 0]]),
-        (x[Tensor(0), :, [1, 2]], a[0][:, [1, 2]]),
+        (x[tensor(0), :, [1, 2]], a[0][:, [1, 2]]),
         (x[rows, None, 3], a[:, 3][[2, 0], None]),
         (x[1, None, rows], a[1][None, [2, 0]]),
-        (x[2, Tensor(np.eye(4, 5) > 0)], a[2][np.eye(4, 5) > 0]),
+        (x[2, tensor(np.eye(4, 5) > 0)], a[2][np.eye(4, 5) > 0]),
         (x[range(2), ..., -1], a[:2, :, -1]),
-        (x[Tensor([], dtype="int64")], a[:0]),
-        (x[Tensor(1) : Tensor(3)], a[1:3]),
+        (x[tensor([], dtype="int64")], a[:0]),
+        (x[tensor(1) : tensor(3)], a[1:3]),
     ]:
         np.testing.assert_array_equal(y._array, expected)
         assert_gradient_is_adjoint(y, x)
@@ -144,7 +144,7 @@ def test_gather_against_a_loop(shape, data):
     dim = data.draw(st.integers(0, len(shape) - 1))
     sizes = [data.draw(st.integers(0, 5 if d == dim else size)) for d, size in enumerate(shape)]
     index = np.random.default_rng(0).integers(0, shape[dim], sizes)
-    y = x.gather(dim - len(shape), Tensor(index))
+    y = x.gather(dim - len(shape), tensor(index))
     for place in np.ndindex(*sizes):
         source = list(place)
         source[dim] = index[place]

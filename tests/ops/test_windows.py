@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tests.layouts import LAYOUTS
-from tinycnn import Tensor, gradcheck, gradgradcheck
+from tinycnn import gradcheck, gradgradcheck, tensor
 from tinycnn.nn import functional as F
 from tinycnn.ops import windows
 from tinycnn.ops.windows import Window
@@ -118,9 +118,9 @@ def test_fold_against_loops(geometry, layout):
 def test_adjoint(window):
     """⟨im2col(x), u⟩ = ⟨x, col2im(u)⟩, in 1 to 3 dimensions and with asymmetric padding."""
     x = image(window.input_size)
-    columns = windows.im2col(Tensor(x), window).numpy()
+    columns = windows.im2col(tensor(x), window).numpy()
     u = np.random.default_rng(2).standard_normal(columns.shape)
-    folded = windows.col2im(Tensor(u), window).numpy()
+    folded = windows.col2im(tensor(u), window).numpy()
     assert folded.shape == x.shape
     magnitude = np.linalg.norm(columns) * np.linalg.norm(u) + 1e-300
     assert abs((columns * u).sum() - (x * folded).sum()) < 1e-12 * magnitude
@@ -130,16 +130,16 @@ def test_adjoint(window):
 def test_fold_is_not_the_inverse_of_unfold(name):
     """An element comes back as often as it lies in a window: more than once, or never."""
     geometry = GEOMETRIES[name]
-    x = Tensor(image(geometry[0]))
+    x = tensor(image(geometry[0]))
     back = F.fold(F.unfold(x, **options(geometry)), geometry[0], **options(geometry))
-    counts = F.fold(F.unfold(Tensor(np.ones(x.shape)), **options(geometry)), geometry[0], **options(geometry))
+    counts = F.fold(F.unfold(tensor(np.ones(x.shape)), **options(geometry)), geometry[0], **options(geometry))
     np.testing.assert_allclose(back.numpy(), x.numpy() * counts.numpy(), rtol=1e-12)
     assert (counts.numpy() == 1).all() == (name == "tiles")
 
 
 @every_geometry
 def test_finite_differences(geometry):
-    x = Tensor(image(geometry[0], N=1, C=1), requires_grad=True)
+    x = tensor(image(geometry[0], N=1, C=1), requires_grad=True)
     columns = F.unfold(x.detach(), **options(geometry)).requires_grad_()
     for function, inputs in (
         (lambda x: F.unfold(x, **options(geometry)), (x,)),
@@ -151,23 +151,23 @@ def test_finite_differences(geometry):
 
 def test_one_sample_and_an_empty_batch():
     x = image((4, 5))
-    whole = F.unfold(Tensor(x), (2, 3)).numpy()
-    np.testing.assert_array_equal(F.unfold(Tensor(x[1]), (2, 3)).numpy(), whole[1])
+    whole = F.unfold(tensor(x), (2, 3)).numpy()
+    np.testing.assert_array_equal(F.unfold(tensor(x[1]), (2, 3)).numpy(), whole[1])
     np.testing.assert_array_equal(
-        F.fold(Tensor(whole[1]), (4, 5), (2, 3)).numpy(), F.fold(Tensor(whole), (4, 5), (2, 3)).numpy()[1]
+        F.fold(tensor(whole[1]), (4, 5), (2, 3)).numpy(), F.fold(tensor(whole), (4, 5), (2, 3)).numpy()[1]
     )
-    empty = F.unfold(Tensor(x[:0]), (2, 3))
+    empty = F.unfold(tensor(x[:0]), (2, 3))
     assert empty.shape == (0, *whole.shape[1:])
     assert F.fold(empty, (4, 5), (2, 3)).shape == (0, 3, 4, 5)
 
 
 def test_float32_in_float32_out():
-    columns = F.unfold(Tensor(image((4, 5)), dtype="float32"), 2)
+    columns = F.unfold(tensor(image((4, 5)), dtype="float32"), 2)
     assert columns.dtype == np.float32
     assert F.fold(columns, (4, 5), 2).dtype == np.float32
 
 
-IMAGE, COLUMNS = Tensor(np.zeros((1, 2, 3, 3))), Tensor(np.zeros((1, 8, 4)))
+IMAGE, COLUMNS = tensor(np.zeros((1, 2, 3, 3))), tensor(np.zeros((1, 8, 4)))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_same_as_torch(geometry):
 
     x = image(geometry[0])
     columns = torch.nn.functional.unfold(torch.tensor(x), **options(geometry))
-    np.testing.assert_array_equal(F.unfold(Tensor(x), **options(geometry)).numpy(), columns.numpy())
+    np.testing.assert_array_equal(F.unfold(tensor(x), **options(geometry)).numpy(), columns.numpy())
     folded = torch.nn.functional.fold(columns, geometry[0], **options(geometry))
-    ours = F.fold(Tensor(columns.numpy()), geometry[0], **options(geometry))
+    ours = F.fold(tensor(columns.numpy()), geometry[0], **options(geometry))
     np.testing.assert_allclose(ours.numpy(), folded.numpy(), atol=1e-12)

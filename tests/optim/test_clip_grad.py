@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from tinycnn import Tensor, optim
+from tinycnn import optim, tensor
 from tinycnn.autograd import wrap
 
 
 def with_gradients(*gradients):
     params = []
     for gradient in gradients:
-        param = Tensor(np.zeros(np.shape(gradient)), requires_grad=True)
-        param.grad = None if gradient is None else Tensor(np.asarray(gradient))
+        param = tensor(np.zeros(np.shape(gradient)), requires_grad=True)
+        param.grad = None if gradient is None else tensor(np.asarray(gradient))
         params.append(param)
     return params
 
@@ -71,10 +71,10 @@ def test_limits_of_zero_and_of_the_size_of_the_guard():
 
 @pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
 def test_gradients_change_in_place_in_float32(clip):
-    param = Tensor(np.zeros((3, 4), np.float32), requires_grad=True)
+    param = tensor(np.zeros((3, 4), np.float32), requires_grad=True)
     array = np.full((4, 3), 2, np.float32).T
     param.grad = wrap(array)
-    weight = Tensor(np.ones((3, 4), np.float32), requires_grad=True)
+    weight = tensor(np.ones((3, 4), np.float32), requires_grad=True)
     loss = (param.grad * weight).sum()
     result = clip(param, 0.5)
     assert param.grad._array is array

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 
+import tinycnn
 from tests import emulator
 from tinycnn import Tensor, backend, optim
 from tinycnn.autograd import wrap
@@ -235,7 +236,7 @@ def test_infinite_and_nan_gradients_and_parameters(name, cupy):
     values = np.array([[1, np.nan, 2, np.inf, -np.inf], [np.inf, np.nan, -np.inf, 0, -0.0]])
     with np.errstate(all="ignore"):
         for gradient in np.ones((2, 5)), values, np.ones((2, 5)):
-            pair.cpu[0].grad, pair.gpu[0].grad = Tensor(gradient), Tensor(gradient, device="gpu")
+            pair.cpu[0].grad, pair.gpu[0].grad = tinycnn.tensor(gradient), tinycnn.tensor(gradient, device="gpu")
             for optimizer in optimizers:
                 optimizer.step()
     pair.assert_equal([optimizer.state for optimizer in optimizers])
@@ -249,7 +250,7 @@ def test_a_step_does_not_make_the_host_wait(name):
     _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
     for _ in range(3):
         pair.new_gradients()
-        optimizer.found_inf = Tensor(np.float32(0), device="gpu")
+        optimizer.found_inf = tinycnn.tensor(np.float32(0), device="gpu")
         emulator.waits.clear()
         optimizer.param_groups[0]["lr"] *= 0.9
         optimizer.step()
@@ -279,9 +280,9 @@ def test_launches_of_a_step(name, cupy, monkeypatch):
 
 
 def test_a_graph_that_needs_the_parameter_notices():
-    param = Tensor([1.0, 2.0], device="gpu", requires_grad=True)
+    param = tinycnn.tensor([1.0, 2.0], device="gpu", requires_grad=True)
     loss = (param * param).sum()
-    param.grad = Tensor([1.0, 1.0], device="gpu")
+    param.grad = tinycnn.tensor([1.0, 1.0], device="gpu")
     optim.Adam([param]).step()
     with pytest.raises(RuntimeError, match="changed in place"):
         loss.backward()
@@ -314,7 +315,7 @@ def test_an_update_of_the_users_own_runs_on_the_gpu(optimizer_class):
         for optimizer in optimizers:
             for attribute, value in ("found_inf", step == 1), ("grad_scale", 0.5):
                 device = "cpu" if optimizer is optimizers[0] else "gpu"
-                setattr(optimizer, attribute, Tensor(np.float32(value), device=device))
+                setattr(optimizer, attribute, tinycnn.tensor(np.float32(value), device=device))
             optimizer.step()
     pair.assert_equal()
 
@@ -330,17 +331,17 @@ def test_parameters_on_several_devices_in_one_group(cupy):
         for a, b in zip(separate, together):
             b.grad = a.grad.to(b.device)
         for optimizer in optimizers:
-            optimizer.found_inf = Tensor(np.float32(step == 2))
+            optimizer.found_inf = tinycnn.tensor(np.float32(step == 2))
             optimizer.step()
     for a, b in zip(separate, together):
         np.testing.assert_allclose(a.tolist(), b.tolist(), rtol=1e-12, atol=1e-13)
 
 
 def test_a_gradient_on_another_device_is_refused(cupy):
-    param = Tensor([1.0], device="gpu", requires_grad=True)
+    param = tinycnn.tensor([1.0], device="gpu", requires_grad=True)
     others = ["cpu", "cuda:1"] if cupy.cuda.runtime.getDeviceCount() > 1 else ["cpu"]
     for other in others:
-        param.grad = Tensor([1.0], device=other)
+        param.grad = tinycnn.tensor([1.0], device=other)
         with pytest.raises(ValueError, match=f"expected the gradient and .* on cuda:0 there, got an array on {other}"):
             optim.Adam([param]).step()
 
@@ -365,7 +366,7 @@ def test_steps_with_an_infinite_gradient_are_skipped(name, device):
                 b.grad = a.grad
         skipped = step in (0, 1, 4)
         before = in_bits(pair.gpu)
-        tested.found_inf = Tensor(np.float32(skipped), device=device)
+        tested.found_inf = tinycnn.tensor(np.float32(skipped), device=device)
         tested.step()
         assert (in_bits(pair.gpu) == before) == skipped
         if not skipped:
@@ -381,7 +382,7 @@ def test_gradients_are_scaled(name):
     plain = copy.deepcopy(pair.cpu)
     optimizers = [*pair_of_optimizers(pair, name, EVERY[name]), getattr(optim, name)(plain, lr=0.01, **EVERY[name])]
     for optimizer, device in zip(optimizers, ("cpu", "gpu")):
-        optimizer.grad_scale = Tensor(np.float32(2**-10), device=device)
+        optimizer.grad_scale = tinycnn.tensor(np.float32(2**-10), device=device)
     for _ in range(3):
         pair.new_gradients()
         for a, b in zip(pair.cpu, plain):
@@ -451,7 +452,7 @@ def test_state_of_skipped_steps_moves_to_the_cpu():
     pair = Pair(shapes=[(3, 4)])
     cpu, gpu = pair_of_optimizers(pair, "SGD", EVERY["SGD"])
     pair.new_gradients(missing=0)
-    gpu.found_inf = Tensor(np.float32(1), device="gpu")
+    gpu.found_inf = tinycnn.tensor(np.float32(1), device="gpu")
     gpu.step()
     cpu.load_state_dict(gpu.state_dict())
     gpu.found_inf = None
@@ -513,8 +514,8 @@ def test_a_replayed_step_equals_a_step(name, cupy, monkeypatch):
     pair = Pair(layouts=("C", "Fortran", "gaps"))
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for optimizer, device in zip(optimizers, ("cpu", "gpu")):
-        optimizer.found_inf = Tensor(np.float32(1), device=device)
-        optimizer.grad_scale = Tensor(np.float32(0.5), device=device)
+        optimizer.found_inf = tinycnn.tensor(np.float32(1), device=device)
+        optimizer.grad_scale = tinycnn.tensor(np.float32(0.5), device=device)
     pair.new_gradients(missing=0)
     pair.cpu[3].grad = pair.gpu[3].grad = None
     for optimizer in optimizers:
@@ -607,7 +608,7 @@ def test_options_that_a_recorded_step_takes_for_constant(name, changed, monkeypa
 
 
 def test_refresh_without_any_step():
-    optimizer = optim.Adam([Tensor([1.0], requires_grad=True)])
+    optimizer = optim.Adam([tinycnn.tensor([1.0], requires_grad=True)])
     optimizer.refresh()
     optimizer.step()
     optimizer.refresh()
@@ -634,8 +635,8 @@ def test_norms_and_clipping_equal_the_cpus(norm_type, dtype):
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, np.inf, -np.inf])
 @pytest.mark.parametrize("at", [0, 3000, 5599])
 def test_a_nan_is_not_lost(norm_type, at):
-    param = Tensor(np.zeros((80, 70)), device="gpu", requires_grad=True)
-    param.grad = Tensor(np.where(np.arange(5600) == at, np.nan, 1.0).reshape(80, 70), device="gpu")
+    param = tinycnn.tensor(np.zeros((80, 70)), device="gpu", requires_grad=True)
+    param.grad = tinycnn.tensor(np.where(np.arange(5600) == at, np.nan, 1.0).reshape(80, 70), device="gpu")
     assert np.isnan(optim.clip_grad_norm_(param, 1.0, norm_type).item())
     assert np.isnan(param.grad.cpu().numpy()).all()
     with pytest.raises(RuntimeError, match="expected a finite norm of the gradients, got nan"):
@@ -647,8 +648,8 @@ def test_norm_of_gradients_of_several_dtypes_and_devices(cupy):
     params = []
     for device in devices:
         for dtype in np.float32, np.float64:
-            params.append(Tensor(np.zeros(3, dtype), device=device, requires_grad=True))
-            params[-1].grad = Tensor(np.full(3, len(params), dtype), device=device)
+            params.append(tinycnn.tensor(np.zeros(3, dtype), device=device, requires_grad=True))
+            params[-1].grad = tinycnn.tensor(np.full(3, len(params), dtype), device=device)
     expected = np.sqrt(3 * sum((i + 1) ** 2 for i in range(len(params))))
     assert optim.clip_grad_norm_(params, 1.0).item() == pytest.approx(expected, rel=1e-6)
     for i, param in enumerate(params):
@@ -656,9 +657,9 @@ def test_norm_of_gradients_of_several_dtypes_and_devices(cupy):
 
 
 def test_nothing_to_clip(cupy):
-    empty = Tensor(np.zeros((0, 3)), device="gpu", requires_grad=True)
+    empty = tinycnn.tensor(np.zeros((0, 3)), device="gpu", requires_grad=True)
     assert optim.clip_grad_norm_(empty, 1.0).item() == 0
-    empty.grad = Tensor(np.zeros((0, 3)), device="gpu")
+    empty.grad = tinycnn.tensor(np.zeros((0, 3)), device="gpu")
     assert optim.clip_grad_norm_(empty, 1.0).item() == 0
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures import record_optim
-from tinycnn import Tensor, optim
+from tinycnn import optim, tensor
 from tinycnn.optim import lr_scheduler
 
 RECORDED = json.loads((record_optim.HERE / "optim_schedules.json").read_text())
@@ -25,7 +25,7 @@ def _no_warnings():
 
 
 def sgd(*rates, **options):
-    groups = [{"params": [Tensor([1.0], requires_grad=True)], "lr": lr} for lr in rates or (0.1,)]
+    groups = [{"params": [tensor([1.0], requires_grad=True)], "lr": lr} for lr in rates or (0.1,)]
     return optim.SGD(groups, **options)
 
 
@@ -37,7 +37,7 @@ def lrs(optimizer):
 
 
 def compare_with_recorded(case, expected):
-    np.testing.assert_allclose(record_optim.schedule(Tensor, optim, case), expected, rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(record_optim.schedule(tensor, optim, case), expected, rtol=1e-12, atol=1e-16)
 
 
 CASES = list(zip(record_optim.SCHEDULES, RECORDED, strict=True))
@@ -67,7 +67,7 @@ PLATEAUS = json.loads((record_optim.HERE / "optim_plateaus.json").read_text())
 
 @pytest.mark.parametrize("options, expected", list(zip(record_optim.PLATEAUS, PLATEAUS, strict=True)), ids=str)
 def test_recorded_plateaus_of_torch(options, expected):
-    *rates, best = record_optim.plateau(Tensor, optim, options)
+    *rates, best = record_optim.plateau(tensor, optim, options)
     np.testing.assert_allclose(rates, expected[:-1], rtol=1e-12)
     assert best == expected[-1]
 
@@ -121,7 +121,7 @@ def compare_live(torch, make, epochs=40, optimizer="SGD"):
     ours, theirs = (
         getattr(module, optimizer)([{"params": [a]}, {"params": [b], "lr": 0.4}], lr=0.2)
         for module, a, b in (
-            (optim, Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)),
+            (optim, tensor([1.0], requires_grad=True), tensor([1.0], requires_grad=True)),
             (torch.optim, torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)),
         )
     )
@@ -193,7 +193,7 @@ def test_live_plateau(torch, seed, options):
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **options)
     for epoch in range(40):
         metric = rng.normal(math.cos(epoch / 6), 0.2) if epoch != 5 else math.nan
-        scheduler.step(Tensor(metric, dtype=np.float64))
+        scheduler.step(tensor(metric, dtype=np.float64))
         reference.step(metric)
         np.testing.assert_allclose(lrs(ours), lrs(theirs), rtol=1e-12)
         assert scheduler.get_last_lr() == lrs(ours)
@@ -571,7 +571,7 @@ def test_sequential_needs_schedulers_of_the_optimizer_and_milestones_between_the
 
 
 def test_one_cycle_needs_a_momentum_to_cycle():
-    optimizer = optim.Adagrad([Tensor([1.0], requires_grad=True)])
+    optimizer = optim.Adagrad([tensor([1.0], requires_grad=True)])
     message = "OneCycleLR: expected an optimizer with momentum or betas for cycle_momentum=True, got Adagrad: pass"
     with pytest.raises(ValueError, match=message):
         lr_scheduler.OneCycleLR(optimizer, 1.0, 5)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from tests.optim.rules import RULES
-from tinycnn import Tensor, optim
+from tinycnn import optim, tensor
 from tinycnn.autograd import wrap
 
 
 def leaf(*values):
-    return Tensor([float(value) for value in values], requires_grad=True)
+    return tensor([float(value) for value in values], requires_grad=True)
 
 
 # --- groups -----------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def test_groups_have_their_own_options_and_defaults_for_the_rest():
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0.2, 0]
     assert optimizer.param_groups[1]["name"] == "head"
     for param in a, b, c:
-        param.grad = Tensor([1.0])
+        param.grad = tensor([1.0])
     optimizer.step()
     assert [a.item(), b.item(), c.item()] == pytest.approx([1 - 0.1 * 1.2, 1 - 0.5 * 1.2, 0.9])
 
@@ -51,9 +51,9 @@ def test_a_refused_group_is_not_added():
 
 
 def test_parameters_from_a_generator_and_frozen_ones():
-    a, frozen = leaf(1), Tensor([1.0])
+    a, frozen = leaf(1), tensor([1.0])
     optimizer = optim.SGD((p for p in [a, frozen]), lr=1)
-    a.grad = Tensor([0.5])
+    a.grad = tensor([0.5])
     optimizer.step()
     assert [a.item(), frozen.item()] == [0.5, 1.0]
 
@@ -85,7 +85,7 @@ def test_options_at_their_limits(name, options, error, message):
         value = (float(limit),) * 2 if option == "betas" else float(limit)
         if word.startswith("at"):
             param = leaf(1)
-            param.grad = Tensor([0.5])
+            param.grad = tensor([0.5])
             optimizer = getattr(optim, name)([param], **{option: value})
             optimizer.step()
             assert optimizer.param_groups[0][option] == value
@@ -147,7 +147,7 @@ def test_bad_parameters(params, error, message):
 
 def test_base_class_says_what_is_missing():
     param = leaf(1)
-    param.grad = Tensor([1.0])
+    param.grad = tensor([1.0])
     with pytest.raises(NotImplementedError, match="Optimizer: an optimizer defines _update"):
         optim.Optimizer([param], {}).step()
 
@@ -162,7 +162,7 @@ class Counting(optim.Optimizer):
 
 def test_an_optimizer_of_ones_own_needs_only_an_update():
     a, b = leaf(1), leaf(2)
-    a.grad = b.grad = Tensor([1.0])
+    a.grad = b.grad = tensor([1.0])
     optimizer = Counting([{"params": a}, {"params": b, "lr": 2}], {"lr": 1, "updates": 0})
     for _ in range(3):
         optimizer.step()
@@ -174,7 +174,7 @@ def test_a_parameter_in_a_mapped_file(tmp_path):
     array = np.memmap(tmp_path / "weight", np.float32, "w+", shape=(2,))
     params = [wrap(array).requires_grad_(), leaf(0, 0)]
     for param in params:
-        param.grad = Tensor([1.0, 2.0])
+        param.grad = tensor([1.0, 2.0])
     optim.SGD(params, lr=1, momentum=0.5).step()
     assert [param.tolist() for param in params] == [[-1, -2], [-1, -2]]
 
@@ -200,7 +200,7 @@ def test_zero_grad():
 def stepped(optimizer_class, *groups, **options):
     for group in groups:
         for param in group["params"]:
-            param.grad = Tensor(np.ones(param.shape, np.float32))
+            param.grad = tensor(np.ones(param.shape, np.float32))
     optimizer = optimizer_class(list(groups), **options)
     optimizer.step()
     return optimizer
@@ -230,8 +230,8 @@ def test_state_dict_can_be_pickled():
 
 def test_loaded_state_takes_the_parameters_dtype_and_memory_of_its_own():
     saved = stepped(optim.Adam, {"params": [leaf(1, 2)]}).state_dict()
-    saved["state"][0]["step"] = Tensor(1.0)  # as torch keeps it
-    param = Tensor([1.0, 2.0], dtype=np.float64, requires_grad=True)
+    saved["state"][0]["step"] = tensor(1.0)  # as torch keeps it
+    param = tensor([1.0, 2.0], dtype=np.float64, requires_grad=True)
     optimizer = optim.Adam([param])
     optimizer.load_state_dict(saved)
     assert optimizer.state[param]["exp_avg"].dtype == np.float64
@@ -270,7 +270,7 @@ BAD_STATES = [
     ),
     (["param_groups", 0, "lr"], -1, "expected lr of at least 0, got -1"),
     (["state", 7], {}, "state[7] belongs to no parameter of the groups"),
-    (["state", 2, "exp_avg"], Tensor([1.0, 2.0]), "expected state[2]['exp_avg'] of shape (3,), got (2,)"),
+    (["state", 2, "exp_avg"], tensor([1.0, 2.0]), "expected state[2]['exp_avg'] of shape (3,), got (2,)"),
     (["state"], [], "expected state as a dict, got list"),
     (["state", 2], 3, "expected state[2] as a dict, got int"),
     (["state", 2, "step"], "x", "expected state[2]['step'] as a whole number of at least 0, got 'x'"),
@@ -313,7 +313,7 @@ LENET = [(6, 1, 5, 5), (6,), (16, 6, 5, 5), (16,), (120, 400), (120,), (84, 120)
 
 def test_calls_of_a_step_on_a_cpu(monkeypatch):
     monkeypatch.delitem(sys.modules, "cupy", raising=False)  # with it, recordings would be asked for
-    params = [Tensor(np.zeros(shape, np.float32), requires_grad=True) for shape in LENET]
+    params = [tensor(np.zeros(shape, np.float32), requires_grad=True) for shape in LENET]
     optimizer = optim.SGD(params, lr=0.1, momentum=0.9)
     files, counts = set(), {"call": 0, "c_call": 0}
 
@@ -324,7 +324,7 @@ def test_calls_of_a_step_on_a_cpu(monkeypatch):
 
     for _ in range(2):  # the first step makes the state
         for param in params:
-            param.grad = Tensor(np.ones(param.shape, np.float32))
+            param.grad = tensor(np.ones(param.shape, np.float32))
         sys.setprofile(count if optimizer.state else None)
         optimizer.step()
         optimizer.zero_grad()

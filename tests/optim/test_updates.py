@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tinycnn
 from tests.fixtures import record_optim
 from tests.optim.rules import RULES
-from tinycnn import Tensor, optim
+from tinycnn import Tensor, optim, tensor
 from tinycnn.autograd import wrap
 
 RECORDED = json.loads((record_optim.HERE / "optim_updates.json").read_text())
@@ -23,7 +23,7 @@ SHAPES = [(3, 4), (5,), (), (2, 3, 2, 4), (1, 1), (80, 70)]  # the last is large
 
 
 def parameters(rng, dtype=np.float64):
-    return [Tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in SHAPES]
+    return [tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in SHAPES]
 
 
 def random_gradients(rng, params, orders=True):
@@ -43,7 +43,7 @@ def arrays(params):
 
 
 def compare_with_recorded(optimizer_class, case, expected):
-    got = record_optim.trajectory(Tensor, tinycnn.float64, optimizer_class, case["options"])
+    got = record_optim.trajectory(tensor, tinycnn.float64, optimizer_class, case["options"])
     for got_step, expected_step in zip(got, expected, strict=True):
         for got_param, expected_param in zip(got_step, expected_step, strict=True):
             np.testing.assert_allclose(got_param, expected_param, rtol=1e-12, atol=1e-13)
@@ -135,10 +135,10 @@ def test_steps_of_live_torch(torch, name, data):
 @pytest.mark.parametrize("name", NAMES)
 def test_state_has_torchs_names(torch, name):
     options = ALL_OPTIONS[name]
-    ours, theirs = Tensor([1.0, 2.0], requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
+    ours, theirs = tensor([1.0, 2.0], requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
     optimizer = getattr(optim, name)([ours], **options)
     reference = getattr(torch.optim, name)([theirs], **options)
-    ours.grad, theirs.grad = Tensor([0.1, -0.2]), torch.tensor([0.1, -0.2])
+    ours.grad, theirs.grad = tensor([0.1, -0.2]), torch.tensor([0.1, -0.2])
     optimizer.step()
     reference.step()
     got, expected = optimizer.state_dict(), reference.state_dict()
@@ -157,7 +157,7 @@ def test_state_has_torchs_names(torch, name):
 def test_float32_stays_float32(name):
     rng = np.random.default_rng(1)
     single = parameters(rng, np.float32)
-    double = [Tensor(array.astype(np.float64), requires_grad=True) for array in arrays(single)]
+    double = [tensor(array.astype(np.float64), requires_grad=True) for array in arrays(single)]
     optimizers = [getattr(optim, name)(params, lr=np.float64(0.01), **ALL_OPTIONS[name]) for params in (single, double)]
     for _ in range(5):
         random_gradients(rng, single)
@@ -196,12 +196,12 @@ def test_a_step_changes_parameters_in_place_and_leaves_gradients_alone(name):
 def test_parameter_in_another_memory_order(name):
     rng = np.random.default_rng(3)
     values, gradient = rng.standard_normal((2, 90, 70))
-    plain = Tensor(values, requires_grad=True)
+    plain = tensor(values, requires_grad=True)
     transposed = wrap(values.copy(order="F")).requires_grad_()
     for param in plain, transposed:
         optimizer = getattr(optim, name)([param], lr=0.1, **ALL_OPTIONS[name])
         for _ in range(3):
-            param.grad = Tensor(gradient)
+            param.grad = tensor(gradient)
             optimizer.step()
     assert transposed._array.flags.f_contiguous
     assert plain.tolist() == transposed.tolist()
@@ -223,7 +223,7 @@ def test_saved_and_loaded_it_continues_identically(name):
         if step == 20:
             saved = copy.deepcopy(two.state_dict())
             two.step()  # what was saved must not depend on what the old optimizer does next
-            split = [Tensor(array, requires_grad=True) for array in arrays(straight)]
+            split = [tensor(array, requires_grad=True) for array in arrays(straight)]
             two = make(split, 7.0)
             two.load_state_dict(saved)
         random_gradients(rng, straight)
@@ -237,8 +237,8 @@ def test_saved_and_loaded_it_continues_identically(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_allocate_no_large_arrays(name):
-    param = Tensor(np.ones((300, 400), np.float32), requires_grad=True)
-    param.grad = Tensor(np.ones((300, 400), np.float32))
+    param = tensor(np.ones((300, 400), np.float32), requires_grad=True)
+    param.grad = tensor(np.ones((300, 400), np.float32))
     optimizer = getattr(optim, name)([param], **ALL_OPTIONS[name])
     optimizer.step()
     tracemalloc.start()
@@ -250,9 +250,9 @@ def test_steps_allocate_no_large_arrays(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_graph_that_needs_the_parameter_notices(name):
-    param = Tensor([1.0, 2.0], requires_grad=True)
+    param = tensor([1.0, 2.0], requires_grad=True)
     loss = (param * param).sum()
-    param.grad = Tensor([1.0, 1.0])
+    param.grad = tensor([1.0, 1.0])
     getattr(optim, name)([param]).step()
     with pytest.raises(RuntimeError, match="changed in place"):
         loss.backward()
@@ -260,8 +260,8 @@ def test_a_graph_that_needs_the_parameter_notices(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_minimises_a_quadratic(name):
-    param = Tensor([3.0, -2.0], requires_grad=True)
-    target = Tensor([1.0, 0.5])
+    param = tensor([3.0, -2.0], requires_grad=True)
+    target = tensor([1.0, 0.5])
     optimizer = getattr(optim, name)([param], lr=RULES[name].lr)
 
     def closure():
@@ -279,18 +279,18 @@ def test_minimises_a_quadratic(name):
 
 
 def test_centered_rmsprop_survives_a_variance_rounded_below_zero():
-    param = Tensor(np.linspace(1, 2, 1000, dtype=np.float32), requires_grad=True)
+    param = tensor(np.linspace(1, 2, 1000, dtype=np.float32), requires_grad=True)
     optimizer = optim.RMSprop([param], lr=1e-6, alpha=0.5, centered=True)
     for _ in range(100):
-        param.grad = Tensor(np.linspace(0.1, 3, 1000, dtype=np.float32))
+        param.grad = tensor(np.linspace(0.1, 3, 1000, dtype=np.float32))
         optimizer.step()
     assert np.isfinite(param.detach().numpy()).all()
 
 
 def test_options_of_a_group_can_be_switched_on_between_steps():
     for name, option in ("SGD", "momentum"), ("RMSprop", "momentum"), ("RMSprop", "centered"), ("Adam", "amsgrad"):
-        param = Tensor([1.0], requires_grad=True)
-        param.grad = Tensor([1.0])
+        param = tensor([1.0], requires_grad=True)
+        param.grad = tensor([1.0])
         optimizer = getattr(optim, name)([param])
         optimizer.step()
         optimizer.param_groups[0][option] = True if option in ("centered", "amsgrad") else 0.9
@@ -304,7 +304,7 @@ def test_gpu_steps_equal_cpu_steps(name):
     cupy = importlib.import_module("cupy")
     rng = np.random.default_rng(5)
     cpu = parameters(rng)
-    gpu = [Tensor(array, device="gpu", requires_grad=True) for array in arrays(cpu)]
+    gpu = [tensor(array, device="gpu", requires_grad=True) for array in arrays(cpu)]
     optimizers = [getattr(optim, name)(params, lr=0.01, **ALL_OPTIONS[name]) for params in (cpu, gpu)]
     for _ in range(10):
         random_gradients(rng, cpu)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import enable_grad, grad
+from tinycnn.autograd import enable_grad, grad, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import Number, check_count
 from tinycnn.tensor import Tensor
@@ -69,7 +69,7 @@ def gradgradcheck(
     if grad_outputs is None:
         rng = np.random.default_rng(seed + 1)
         outputs = [y for y in _outputs(func, arguments) if y.requires_grad]
-        grad_outputs = [Tensor(_normal(rng, y._array), requires_grad=True) for y in outputs]
+        grad_outputs = [wrap(_normal(rng, y._array)).requires_grad_() for y in outputs]
     upstream = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
 
     def gradients(*arguments_and_upstream: Any) -> list[Tensor]:
@@ -108,7 +108,7 @@ def _check(
 ) -> None:  # fmt: skip
     before = {i: x._array.copy() for i, x in checked.items()}
     outputs = _outputs(func, arguments)
-    upstream = [Tensor(_normal(rng, y._array)) for y in outputs]
+    upstream = [wrap(_normal(rng, y._array)) for y in outputs]
     found = _gradients(outputs, checked, upstream)
     again = _gradients(_outputs(func, arguments), checked, upstream)
     for i, x in checked.items():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
-from tinycnn import backend, dtypes
+from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import RemovableHandle, Version, no_grad
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag
@@ -25,7 +25,7 @@ class Parameter(Tensor):
     """A tensor that a Module, which has it as an attribute, lists among its parameters. It shares `data`'s memory."""
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = True):
-        source = data if isinstance(data, Tensor) else Tensor(data)
+        source = data if isinstance(data, Tensor) else creation.tensor(data)
         check_flag("Parameter", "requires_grad", requires_grad)
         self._array = source._array
         self._version = source._shared_version()
@@ -262,7 +262,7 @@ class Module:
                 raise TypeError(f"{name}: expected a Tensor or an array as {key!r}, got {type(value).__name__}")
             if not isinstance(value, Tensor):
                 try:
-                    values[key] = Tensor(value)
+                    values[key] = creation.tensor(value)
                 except (TypeError, ValueError) as error:
                     raise TypeError(f"{name}: expected a Tensor or an array of numbers as {key!r}: {error}") from None
         mis_shaped = [

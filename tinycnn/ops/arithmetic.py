@@ -14,6 +14,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, check_not_negative, check_number
+from tinycnn.ops.copy import new_array
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -54,7 +55,7 @@ def operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
 def constant(name: str, value: Any, device: Any) -> Tensor:
     """An array or a number as a Tensor."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)) or hasattr(value, "__cuda_array_interface__"):
-        return autograd.Tensor(value, device=device)
+        return wrap(new_array(name, value, device=device))
     raise TypeError(f"{name}: expected a Tensor, an array or a number, got {type(value).__name__}")
 
 
@@ -169,7 +170,7 @@ class Pow(Function):
                 grad_a = grad_output.masked_fill(wrap(self.xp.ones(grad_output.shape, bool)), 0.0)
         if need_b:
             # d/db a^b = a^b ln a, which tends to 0 as a does, if b is not negative.
-            base = a if isinstance(a, autograd.Tensor) else autograd.Tensor(a, b.dtype, b.device)
+            base = a if isinstance(a, autograd.Tensor) else wrap(new_array("pow", a, b.dtype, b.device))
             grad_b = grad_output * self.output * base.where((base != 0) | (b < 0), 1).log()
         return grad_a, grad_b
 

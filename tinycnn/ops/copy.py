@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tinycnn import autograd, backend
+from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients
-from tinycnn.backend import Array
+from tinycnn.backend import Array, DeviceLike
+from tinycnn.checks import shortened
+from tinycnn.dtypes import DTypeLike
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -81,3 +83,30 @@ class ToDevice(Function):
 
     def backward(self, grad_output: Tensor) -> Gradients:
         return ToDevice(self.source)(grad_output)
+
+
+def new_array(name: str, data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Array:
+    """A fresh array holding `data`: numbers, an array or a Tensor. Errors name `name`."""
+    dtype = None if dtype is None else dtypes.as_dtype(dtype)
+    if isinstance(data, autograd.Tensor):
+        data = data._array
+    if hasattr(data, "__cuda_array_interface__"):
+        data = data if backend.is_gpu_array(data) else backend.cupy().asarray(data)
+        target = backend.device_of(data) if device is None else backend.device(device)
+        with backend.current(data):
+            return backend.to_device(data.astype(dtype or data.dtype, copy=True), target)
+    try:
+        array = np.array(data, order="K")
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: cannot make an array of {type(data).__name__}: {error}") from None
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name}: expected numbers, got {shortened(data)} (dtype {array.dtype})")
+    # Python floats have no dtype of their own, arrays have.
+    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        dtype = dtypes.get_default_dtype()
+    if dtype is not None and dtype.kind in "iu" and array.size and not isinstance(data, (np.ndarray, np.generic)):
+        for number in (array.min(), array.max()):  # of an array, elements out of range wrap around, as in torch
+            dtypes.fitted(name, "the numbers", number.item(), dtype)
+    # Converted here: with a dtype given, NumPy would also accept strings and None as numbers.
+    array = array.astype(dtype or dtypes.as_dtype(array.dtype.newbyteorder("=")), order="K", copy=False)
+    return backend.to_device(array, backend.device(device))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd, dtypes
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast
+from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import Operand, constant, operands
+from tinycnn.ops.copy import new_array
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -63,9 +64,9 @@ def minimum(input: Operand, other: Operand) -> Tensor:
 def _two_tensors(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     a, b = operands(name, a, b)
     if not isinstance(a, autograd.Tensor):
-        a = autograd.Tensor(a, dtype=b.dtype, device=b.device)
+        a = wrap(new_array(name, a, b.dtype, b.device))
     if not isinstance(b, autograd.Tensor):
-        b = autograd.Tensor(b, dtype=a.dtype, device=a.device)
+        b = wrap(new_array(name, b, a.dtype, a.device))
     return a, b
 
 

@@ -109,6 +109,14 @@ def check_elements(name: str, sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
+def shape_from(name: str, sizes: tuple[Sizes, ...]) -> tuple[int, ...]:
+    """`sizes_of` the shape of a new tensor. ValueError for negative ones."""
+    shape = sizes_of(sizes, name)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{name}: sizes must not be negative, got {shape}")
+    return check_elements(name, shape)
+
+
 def _as_ints(sizes: tuple[Any, ...], name: str) -> tuple[int, ...]:
     """NumPy's integers and Tensors of one as ints."""
     try:

@@ -9,7 +9,7 @@ from step06_conv import conv_backward, conv_forward
 from step08_pooling import max_pool_backward, max_pool_forward
 from step09_cross_entropy import cross_entropy_backward, cross_entropy_forward
 
-from tinycnn import Function, Tensor, no_grad
+from tinycnn import Function, Tensor, no_grad, tensor
 
 # --- given: from NumPy functions to an operator --------------------------------------------------------------
 
@@ -24,7 +24,7 @@ class Operator(Function):
 
         y = Operator(conv_forward, conv_backward, 1, 2)(x, w, b)     # stride 1, padding 2
 
-    forward gets and returns arrays. backward gets a Tensor and returns Tensors; `tensor.data` is the array in it. An
+    forward gets and returns arrays. backward gets a Tensor and returns Tensors; `tensor.numpy()` is the array in it. An
     input that is not a Tensor (the target of the loss) has no gradient.
     """
 
@@ -37,11 +37,11 @@ class Operator(Function):
         return np.asarray(self.numpy_forward(*arrays, *self.settings))
 
     def backward(self, grad_output):
-        arrays = [x.data if isinstance(x, Tensor) else x for x in self.inputs]
-        gradients = self.numpy_backward(grad_output.data, *arrays, *self.settings)
+        arrays = [x.detach().numpy() if isinstance(x, Tensor) else x for x in self.inputs]
+        gradients = self.numpy_backward(grad_output.numpy(), *arrays, *self.settings)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         missing = (None,) * (len(arrays) - len(gradients))
-        return (*(Tensor(gradient) for gradient in gradients), *missing)
+        return (*(tensor(gradient) for gradient in gradients), *missing)
 
 
 def initial_parameters(seed: int = 0) -> dict[str, np.ndarray]:
@@ -120,14 +120,14 @@ def loss_and_gradients(
 
     Args: images (N, 1, 16, 16), labels (N,), ints.
 
-    Hint: a `Tensor(array, requires_grad=True)` for each parameter, the scores, the loss as one more Operator, and
-    `loss.backward()`; then each Tensor's `.grad.data` is the array that you want, and `loss.item()` the number.
+    Hint: a `tensor(array, requires_grad=True)` for each parameter, the scores, the loss as one more Operator, and
+    `loss.backward()`; then each Tensor's `.grad.numpy()` is the array that you want, and `loss.item()` the number.
     """
-    p = {name: Tensor(array, requires_grad=True) for name, array in parameters.items()}
-    scores = lenet(Tensor(images), p)
+    p = {name: tensor(array, requires_grad=True) for name, array in parameters.items()}
+    scores = lenet(tensor(images), p)
     loss = Operator(cross_entropy_forward, cross_entropy_backward)(scores, labels)
     loss.backward()
-    return loss.item(), {name: tensor.grad.data for name, tensor in p.items()}
+    return loss.item(), {name: parameter.grad.numpy() for name, parameter in p.items()}
 
 
 def train(
@@ -162,8 +162,8 @@ def train(
 
 def accuracy(parameters: dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> float:
     with no_grad():
-        scores = lenet(Tensor(images), {name: Tensor(array) for name, array in parameters.items()})
-    return float((scores.data.argmax(axis=1) == labels).mean())
+        scores = lenet(tensor(images), {name: tensor(array) for name, array in parameters.items()})
+    return float((scores.numpy().argmax(axis=1) == labels).mean())
 
 
 def main() -> None:

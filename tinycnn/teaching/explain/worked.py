@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tinycnn.autograd import no_grad
+from tinycnn.creation import tensor
 from tinycnn.nn import functional as F
 from tinycnn.ops.windows import Window, im2col
 from tinycnn.tensor import Tensor
@@ -93,9 +94,9 @@ def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
     dx_padded is the input gradient before the padding is cropped, db (O) that of a bias."""
     given, (KH, KW), (H, W), (OH, OW) = numbers(seed), geometry.kernel, geometry.input, geometry.output
     C, O = geometry.channels, geometry.filters
-    x = Tensor(given["x"][None, :C, :H, :W].astype("float64"), requires_grad=True)
-    w = Tensor(given["w"][:O, :C, :KH, :KW].astype("float64"), requires_grad=True)
-    dy = Tensor(given["dy"][None, :O, :OH, :OW].astype("float64"))
+    x = tensor(given["x"][None, :C, :H, :W].astype("float64"), requires_grad=True)
+    w = tensor(given["w"][:O, :C, :KH, :KW].astype("float64"), requires_grad=True)
+    dy = tensor(given["dy"][None, :O, :OH, :OW].astype("float64"))
     PH, PW = geometry.padding
     padded = F.pad(x, (PW, PW, PH, PH))
     whole = Window(padded.shape[2:], geometry.kernel, geometry.stride, ((0, 0), (0, 0)), geometry.dilation)
@@ -114,8 +115,8 @@ def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
 def worked_pool(geometry: PoolGeometry, seed: int = 0) -> dict[str, np.ndarray]:
     """x (1, H, W), y (1, OH, OW) and the gradients dy, dx of a max pooling."""
     given, (H, W), (OH, OW) = numbers(seed), geometry.input, geometry.output
-    x = Tensor(given["pool_x"][None, :, :H, :W].astype("float64"), requires_grad=True)
-    dy = Tensor(given["pool_dy"][None, :, :OH, :OW].astype("float64"))
+    x = tensor(given["pool_x"][None, :, :H, :W].astype("float64"), requires_grad=True)
+    dy = tensor(given["pool_dy"][None, :, :OH, :OW].astype("float64"))
     y = F.max_pool2d(x, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
     y.backward(dy)
     # Floats: a window entirely in the padding has the maximum −∞.

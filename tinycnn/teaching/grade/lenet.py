@@ -102,16 +102,16 @@ def scores_of(p: dict[str, Any], images: Any) -> Any:
 
 
 def loss_and_gradients(parameters: Arrays, images: Array, labels: Array) -> tuple[float, Arrays]:
-    p = {name: tinycnn.Tensor(value, requires_grad=True) for name, value in parameters.items()}
-    loss = F.cross_entropy(scores_of(p, tinycnn.Tensor(images)), tinycnn.Tensor(labels))
+    p = {name: tinycnn.tensor(value, requires_grad=True) for name, value in parameters.items()}
+    loss = F.cross_entropy(scores_of(p, tinycnn.tensor(images)), tinycnn.tensor(labels))
     gradients = tinycnn.grad(loss, tuple(p.values()))
     return loss.item(), {name: np.array(gradient.numpy()) for name, gradient in zip(p, gradients)}
 
 
 def accuracy(parameters: Arrays, images: Array, labels: Array) -> float:
     with tinycnn.no_grad():
-        p = {name: tinycnn.Tensor(value) for name, value in parameters.items()}
-        scores = scores_of(p, tinycnn.Tensor(images)).numpy()
+        p = {name: tinycnn.tensor(value) for name, value in parameters.items()}
+        scores = scores_of(p, tinycnn.tensor(images)).numpy()
     return float((scores.argmax(1) == labels).mean())
 
 
