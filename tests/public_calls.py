@@ -205,8 +205,8 @@ call("Tensor.add_", real(2, 3), 0.5, alpha=2)
 call("Tensor.sub_", real(2, 3), 0.5, alpha=2)
 call("Tensor.fill_", real(2, 3), 0.5)
 call("Tensor.zero_", real(2, 3))
-for name in ("float", "double", "half", "int", "long", "bool", "cpu", "detach", "numpy", "tolist", "numel", "data_ptr", "dim",
-             "element_size", "is_contiguous", "is_floating_point"):  # fmt: skip
+for name in ("float", "double", "half", "int", "long", "bool", "cpu", "detach", "numpy", "tolist", "numel", "data_ptr",
+             "dim", "element_size", "is_contiguous", "is_floating_point"):  # fmt: skip
     call(f"Tensor.{name}", real(2, 3))
 call("Tensor.item", real(1))
 call("Tensor.size", real(2, 3), 1)
