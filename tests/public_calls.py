@@ -201,6 +201,29 @@ call("Tensor.__setitem__", real(3, 4), (slice(0, 2), 1), 0.5)
 call("Tensor.__setitem__", real(3, 4), mask(3, 4), 0.5)
 for name in ("add_", "sub_", "mul_", "div_", "copy_"):
     call(f"Tensor.{name}", real(2, 3), real(3))
+for name in ("abs_", "exp_", "expm1_", "log_", "log1p_", "sqrt_", "sin_", "cos_", "tanh_", "sigmoid_", "relu_", "erf_",
+             "floor_", "ceil_", "round_", "neg_"):  # fmt: skip
+    call(name, real(2, 3))
+    call(f"Tensor.{name}", real(2, 3))
+for prefix in ("", "Tensor."):
+    call(f"{prefix}clamp_", real(2, 3), 0.2, 0.8)
+call("nn.functional.relu_", real(2, 3))
+for name in ("sign_", "tril_", "triu_", "normal_", "uniform_", "exponential_", "bernoulli_", "random_", "squeeze_",
+             "t_"):  # fmt: skip
+    call(f"Tensor.{name}", real(2, 3))
+for name in ("floor_divide_", "remainder_", "pow_", "eq_", "ne_", "lt_", "le_", "gt_", "ge_"):
+    call(f"Tensor.{name}", real(2, 3), real(3))
+for name in ("bitwise_and_", "bitwise_or_", "bitwise_xor_"):
+    call(f"Tensor.{name}", mask(2, 3), mask(2, 3))
+call("Tensor.bitwise_not_", mask(2, 3))
+call("Tensor.masked_fill_", real(2, 3), mask(3), -1.0)
+call("Tensor.cumsum_", real(2, 3), 1)
+call("Tensor.normal_", real(2, 3), 1.0, 2.0)
+call("Tensor.uniform_", real(2, 3), -1.0, 2.0)
+call("Tensor.random_", real(2, 3), 2, 5)
+call("Tensor.bernoulli_", real(2, 3), real(3))
+call("Tensor.unsqueeze_", real(2, 3), 1)
+call("Tensor.transpose_", real(2, 3), 0, 1)
 call("Tensor.add_", real(2, 3), 0.5, alpha=2)
 call("Tensor.sub_", real(2, 3), 0.5, alpha=2)
 call("Tensor.fill_", real(2, 3), 0.5)

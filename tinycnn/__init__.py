@@ -21,9 +21,10 @@ from tinycnn.dtypes import (
     set_default_dtype,
     uint8,
 )
-from tinycnn.ops import arithmetic, copy, index, reduce, select, shape, unary
+from tinycnn.ops import arithmetic, copy, in_place, index, reduce, select, shape, unary
 from tinycnn.ops.arithmetic import *
 from tinycnn.ops.copy import *
+from tinycnn.ops.in_place import *
 from tinycnn.ops.index import *
 from tinycnn.ops.matmul import *
 from tinycnn.ops.reduce import *
@@ -85,6 +86,7 @@ __all__ = [
 __all__ += creation.__all__  # the rest is listed where it is defined
 __all__ += arithmetic.__all__
 __all__ += copy.__all__
+__all__ += in_place.__all__
 __all__ += index.__all__
 __all__ += ops.matmul.__all__
 __all__ += reduce.__all__

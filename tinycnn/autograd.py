@@ -83,6 +83,10 @@ class Version:
     unseen = 0  # changes from outside that were found later
     is_kept = False  # whether a graph has ever saved this memory
     outside: dict[int, weakref.ref[_Outside]] | None = None
+    sharers: Tensors | None = None  # the tensors of this memory, once there are several
+    room = 16  # for so many of them, before the dead are removed
+    copies: Tensors | None = None  # copies of it that in torch are views
+    copied: Tensors | None = None  # the tensors of what this is such a copy of
 
     def add_one(self) -> None:
         """Counts a change."""
@@ -130,8 +134,18 @@ class Version:
         return unseen != self.unseen
 
 
+def alive(tensors: Tensors | None) -> list[Tensor]:
+    """Those that are still there, the oldest first."""
+    found = [reference() for reference in tensors or ()]
+    return [tensor for tensor in found if tensor is not None]
+
+
 Mark: TypeAlias = tuple[int, int, int | None]
+Tensors: TypeAlias = "list[weakref.ref[Tensor]]"
 UNCHANGED: Mark = (0, 0, None)  # that of memory that nothing has counted yet
+# Of what a tensor is a view, and by which Function.
+View: TypeAlias = "tuple[Tensor, Function] | tuple[()]"
+NOT_RECORDED: View = ()  # of a view that was made where nothing is recorded
 
 
 class _Outside:
@@ -194,6 +208,8 @@ class Function:
         saves_inputs: keep the inputs for `backward`, as `self.inputs` (checked against changes in place): all of them,
             or those at the places in a tuple. An array that a caller can reach is not to be kept in any other way.
         saves_output: keep the output, as `self.output`.
+        leaves_output: a change in place of the output leaves the kept one as it is; else `backward` refuses it.
+        saves_other: of two inputs, keep the first only if the second requires a gradient.
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
@@ -212,6 +228,8 @@ class Function:
 
     saves_inputs: bool | tuple[int, ...] = False
     saves_output = False
+    leaves_output = False
+    saves_other = False
     returns_view = False
     elementwise = False
     in_float32 = False
@@ -298,14 +316,16 @@ class Function:
         output._array = array if array.__class__ is ndarray else _as_array(array)
         if thread_mode.anomaly is not None:
             thread_mode.anomaly.forward(self, arrays, output._array)
-        if self.returns_view and _is_view(output._array, arrays[0]):
-            output._version = inputs[0]._version or inputs[0]._shared_version()
+        if self.returns_view and is_view(output._array, arrays[0]):
+            inputs[0]._share_memory(output, (inputs[0], self) if recording else NOT_RECORDED)
         if edges is not None:
             self.order, self.edges = next(_order), edges
             self._requires, self._output_type = requires, (array.shape, array.dtype)
             if self.saves_inputs:
                 if isinstance(self.saves_inputs, tuple):
                     inputs = tuple([x if i in self.saves_inputs else None for i, x in enumerate(inputs)])
+                elif self.saves_other and not requires[1]:
+                    inputs = (None, inputs[1])
                 self._inputs, marks = inputs, None
                 for i, x in enumerate(inputs):
                     if x is not arrays[i] and x is not None:
@@ -326,6 +346,12 @@ class Function:
             output._node = self
             output._requires_grad = True
         return output
+
+    def unapplied(self) -> Function:
+        """Another Function with the same parameters."""
+        other = _new_object(type(self))
+        other.__dict__.update({name: value for name, value in vars(self).items() if name not in _OF_AN_APPLICATION})
+        return other
 
     def _forward_in_float32(self, arrays: Sequence[Any]) -> Array:
         """What `forward` makes of float16 arrays, computed in float32 and rounded once."""
@@ -405,6 +431,7 @@ class Function:
 
 
 _order = itertools.count()
+_OF_AN_APPLICATION = {*Function.__annotations__, "recorded", "freed"}
 _FLOAT16 = np.dtype("float16")  # the very one of what _forward_in_float32 returns
 
 
@@ -426,7 +453,7 @@ def _as_array(array: Any) -> Array:
     return np.asarray(array) if isinstance(array, np.generic) else array
 
 
-def _is_view(array: Array, of: Array) -> bool:
+def is_view(array: Array, of: Array) -> bool:
     """Whether both arrays have the same base; that tells a view from a copy, which are all that `forward`
     returns."""
     return array is of or array.base is of or (of.base is not None and array.base is of.base)

@@ -14,7 +14,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, shortened
 from tinycnn.dtypes import DTypeLike
-from tinycnn.ops import arithmetic, copy, index, reduce, select, unary
+from tinycnn.ops import arithmetic, copy, in_place, index, reduce, select, unary
 from tinycnn.ops import matmul as product
 from tinycnn.ops import shape as shapes
 from tinycnn.ops import sort as order
@@ -38,6 +38,7 @@ class Tensor:
 
     _node: autograd.Function | None = None
     _version: autograd.Version | None = None
+    _view_of: autograd.View | None = None  # what it is a view of, if it is one
     _is_kept = False  # whether a graph has saved it, while it has no version
     _requires_grad = False
     _hooks: dict[int, Callable] | None = None
@@ -85,7 +86,7 @@ class Tensor:
         else:
             self._array = version.take_in(array)
         version.count = max(version.count, count) + 1
-        self._version = version
+        self._version, self._view_of = version, None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -211,7 +212,7 @@ class Tensor:
     def detach(self) -> Tensor:
         """A Tensor that shares this memory and has no history."""
         result = autograd.wrap(self._array)
-        result._version = self._shared_version()
+        self._share_memory(result)
         return result
 
     def retain_grad(self) -> None:
@@ -244,112 +245,111 @@ class Tensor:
         if "cupy" in sys.modules:
             backend.on_replay(version.add_one)
 
-    # --- changes in place ---------------------------------------------------------------------------------
+    # --- memory -------------------------------------------------------------------------------------------
 
-    def _assign(self, name: str, value: Any, *index: Any) -> Tensor:
-        """self[index] = value, in this tensor's memory; errors name `name`. Changes in place are not differentiable."""
-        if autograd.is_grad_enabled() and (self._requires_grad or getattr(value, "_requires_grad", False)):
-            raise RuntimeError(
-                "a change in place is not recorded for gradients: compute a new tensor (y = x + 1, where, cat), "
-                "or do it under no_grad()"
-            )
-        array = value
-        if isinstance(value, Tensor):
-            array = value._array
-            backend.one_device(name, [self._array, array])
-        elif isinstance(value, (np.ndarray, list, tuple)):
-            array = backend.to_device(_numbers(name, value), self.device)
-        elif not backend.is_gpu_array(value):
-            array = dtypes.fitted(name, "a value", value, self.dtype)
-        if not backend.is_writeable(self._array):
-            raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
-        if not index and getattr(array, "ndim", 0) > self.ndim:
-            got = f"the result has shape {array.shape}"
-            raise ValueError(f"{name}: a change in place keeps the shape {self.shape}, but {got}")
-        if isinstance(array, (np.ndarray, type(self._array))) and array.size == 1:
-            array = array.reshape(())  # one number goes anywhere, also into a single element
-        *first, last = index or (...,)
-        target = self._array
-        try:
-            with backend.current(target):
-                for step in first:
-                    target = target[step]
-                target[last] = array
-        except IndexError as error:
-            raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
-        except ValueError:
-            raise ValueError(
-                f"{name}: cannot assign a value of shape {getattr(array, 'shape', ())} to a tensor region of shape "
-                f"{target[last].shape}"
-            ) from None
-        self._changed_in_place()
-        return self
+    def _share_memory(self, other: Tensor, view_of: autograd.View | None = None) -> None:
+        """Notes that `other` lies in this memory, and how it is a view of it, if it is one."""
+        version = other._version = self._version or self._shared_version()
+        if version.sharers is None:
+            version.sharers = [weakref.ref(self)]
+        elif len(version.sharers) >= version.room:
+            version.sharers = [weakref.ref(tensor) for tensor in autograd.alive(version.sharers)]
+            version.room = 2 * len(version.sharers) + 16
+        version.sharers.append(weakref.ref(other))
+        other._view_of = view_of
+
+    def _share_copy(self, copy: Tensor, function: shapes.Reshape) -> None:
+        """Makes `copy = function(self)` the view that it is in torch: this tensor moves to the memory of the copy. If
+        anything else knows the old memory, it stays there, and changes of either are refused."""
+        moved = function.back(copy._array, self._array.shape)
+        if moved is not None and self._is_alone():
+            self._array = moved
+            self._share_memory(copy, (self, function) if autograd.is_grad_enabled() else autograd.NOT_RECORDED)
+            return
+        version = self._shared_version()
+        version.sharers = version.sharers or [weakref.ref(self)]
+        version.copies = [weakref.ref(tensor) for tensor in (*autograd.alive(version.copies), copy)]
+        copy._shared_version().copied = version.sharers
+
+    def _is_alone(self, holders: int = 0) -> bool:
+        """Whether nothing but this tensor, and so many holders of its array, knows its memory."""
+        array, owner = _references(self)
+        return (array - holders, owner) in _OF_ONE
+
+    # --- changes in place: how they are written and recorded is in `tinycnn.ops.in_place` -----------------------
 
     def __setitem__(self, key: Any, value: Any) -> None:
         try:
             steps = index.index_steps(key, self._array)
         except IndexError as error:
             raise IndexError(f"indexing a tensor of shape {self.shape}: {error}") from None
-        self._assign("assignment", value, *steps)
+        in_place.assign("assignment", self, value, *steps)
 
     def copy_(self, source: Operand) -> Tensor:
         """Overwrites the values with those of `source`, which is cast, moved and broadcast."""
         if isinstance(source, Tensor) and source.device != self.device:
             source = source.to(self.device)
-        return self._assign("copy_", source)
+        return in_place.assign("copy_", self, source)
 
     def fill_(self, value: float | Tensor) -> Tensor:
         """Overwrites every element with one number."""
         if getattr(value, "ndim", 0) > 0 or isinstance(value, (tuple, list)):
             got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else shortened(value)
             raise ValueError(f"fill_: expected a single number, got {got}; use copy_ for more")
-        return self._assign("fill_", value)
+        return in_place.assign("fill_", self, value)
 
     def zero_(self) -> Tensor:
         """Sets every element to 0, in place."""
-        return self._assign("zero_", 0)
+        return in_place.assign("zero_", self, 0)
 
-    def add_(self, other: Operand, *, alpha: float = 1) -> Tensor:
-        """self += alpha · other, in place; returns the tensor. TypeError if the dtype would have to widen."""
-        return self._update("add_", arithmetic.add(self, other, alpha=alpha))
-
-    def sub_(self, other: Operand, *, alpha: float = 1) -> Tensor:
-        """self −= alpha · other, in place; see `add_`."""
-        return self._update("sub_", arithmetic.sub(self, other, alpha=alpha))
-
-    def mul_(self, other: Operand) -> Tensor:
-        """self ·= other, in place; see `add_`."""
-        return self._update("mul_", self * other)
-
-    def div_(self, other: Operand) -> Tensor:
-        """self /= other, in place; see `add_`."""
-        return self._update("div_", self / other)
-
-    def _update(self, name: str, result: Tensor) -> Tensor:
-        """Overwrites this tensor with the result of an operation on it."""
-        if dtypes.rank(result.dtype) > dtypes.rank(self.dtype):
-            raise TypeError(f"{name}: a change in place keeps the dtype {self.dtype}, but the result is {result.dtype}")
-        return self._assign(name, result)
-
-    def _updated(self, result: Tensor) -> Tensor:
-        """The result of `x op= other`: if it must be recorded, a new tensor, so that saved values stay valid."""
-        if not result._requires_grad:
-            return self._update("assignment", result)
-        if self.is_leaf and self._requires_grad:
-            raise RuntimeError("a leaf that requires grad cannot be changed in place: do it under no_grad()")
-        return result
-
-    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._updated(self + other)
-
-    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._updated(self - other)
-
-    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._updated(self * other)
-
-    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._updated(self / other)
+    add_ = __iadd__ = in_place.add_
+    sub_ = __isub__ = in_place.sub_
+    mul_ = __imul__ = in_place.mul_
+    div_ = __itruediv__ = in_place.div_
+    floor_divide_ = __ifloordiv__ = in_place.floor_divide_
+    remainder_ = __imod__ = in_place.remainder_
+    pow_ = __ipow__ = in_place.pow_
+    neg_ = in_place.neg_
+    bitwise_not_ = in_place.bitwise_not_
+    bitwise_and_ = __iand__ = in_place.bitwise_and_
+    bitwise_or_ = __ior__ = in_place.bitwise_or_
+    bitwise_xor_ = __ixor__ = in_place.bitwise_xor_
+    eq_ = in_place.eq_
+    ne_ = in_place.ne_
+    lt_ = in_place.lt_
+    le_ = in_place.le_
+    gt_ = in_place.gt_
+    ge_ = in_place.ge_
+    abs_ = in_place.abs_
+    exp_ = in_place.exp_
+    expm1_ = in_place.expm1_
+    log_ = in_place.log_
+    log1p_ = in_place.log1p_
+    sqrt_ = in_place.sqrt_
+    sin_ = in_place.sin_
+    cos_ = in_place.cos_
+    tanh_ = in_place.tanh_
+    sigmoid_ = in_place.sigmoid_
+    relu_ = in_place.relu_
+    erf_ = in_place.erf_
+    sign_ = in_place.sign_
+    floor_ = in_place.floor_
+    ceil_ = in_place.ceil_
+    round_ = in_place.round_
+    clamp_ = in_place.clamp_
+    masked_fill_ = in_place.masked_fill_
+    cumsum_ = in_place.cumsum_
+    tril_ = in_place.tril_
+    triu_ = in_place.triu_
+    normal_ = in_place.normal_
+    uniform_ = in_place.uniform_
+    exponential_ = in_place.exponential_
+    bernoulli_ = in_place.bernoulli_
+    random_ = in_place.random_
+    squeeze_ = in_place.squeeze_
+    unsqueeze_ = in_place.unsqueeze_
+    transpose_ = in_place.transpose_
+    t_ = in_place.t_
 
     # --- copies and conversions ---------------------------------------------------------------------------
 
@@ -459,9 +459,9 @@ class Tensor:
 
     def __copy__(self) -> Tensor:
         """Another Tensor of the same memory and history."""
-        self._shared_version()
         result = type(self).__new__(type(self))
         result.__dict__.update(self.__dict__)
+        self._share_memory(result, self._view_of)
         return result
 
     def __deepcopy__(self, memo: dict) -> Tensor:
@@ -479,7 +479,8 @@ class Tensor:
         """For pickle: an array on a GPU is stored as a NumPy array with the name of its device, to which it is
         loaded."""
         state = self.__dict__.copy()
-        state.pop("_version", None)  # it counts changes of this memory
+        for name in ("_version", "_view_of"):  # they tell of this memory
+            state.pop(name, None)
         if self.device != backend.CPU:
             state |= {"_array": backend.to_device(self._array, backend.CPU), "device": str(self.device)}
         return state
@@ -606,7 +607,8 @@ class Tensor:
     sort = order.sort
     topk = order.topk
 
-    reshape = view = shapes.reshape
+    reshape = shapes.reshape
+    view = shapes.view
     flatten = shapes.flatten
     unflatten = shapes.unflatten
     squeeze = shapes.squeeze
@@ -659,15 +661,14 @@ def _names_device(target: Any) -> bool:
     return isinstance(target, str) and target.split(":")[0] in ("cpu", "gpu", "cuda", "auto")
 
 
-def _numbers(name: str, value: Any) -> np.ndarray:
-    """Numbers to be assigned, as an array."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError):
-        array = None
-    if array is None or array.dtype.kind not in "buif":
-        raise TypeError(f"{name}: cannot assign {shortened(value)} to elements of a tensor")
-    return array
+def _references(tensor: Tensor) -> tuple[int, int]:
+    """How many know the array of a tensor, and the array that owns its memory."""
+    array = tensor._array
+    owner = array if array.base is None else array.base
+    return sys.getrefcount(array), 0 if owner is array else sys.getrefcount(owner)
 
 
 autograd.Tensor = Tensor  # type: ignore[misc]  # ties the knot: see there
+
+# Of tensors that own their memory, and that are the only ones to know who does: it depends on the version of Python.
+_OF_ONE = {_references(autograd.wrap(np.empty((2, 2)))), _references(autograd.wrap(np.empty((2, 2)).T))}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import nn
+from tinycnn import backend, nn
 from tinycnn.nn import init
 
 
@@ -131,7 +131,7 @@ GAINS = {"linear": 1, "conv2d": 1, "conv_transpose3d": 1, "sigmoid": 1, "tanh": 
 @pytest.mark.parametrize("shape", FANS)
 def test_scales_of_every_dimension_mode_and_nonlinearity(shape, monkeypatch):
     """Exactly, by the extremes of a uniform distribution and the standard deviation of a normal one."""
-    monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
+    monkeypatch.setattr(backend, "random_generator", lambda device: Extremes())
 
     def largest(draw, **options):
         found = set(np.ravel(getattr(init, draw)(tinycnn.empty(*shape, dtype="float64"), **options).numpy()))
@@ -160,7 +160,7 @@ def test_scales_of_every_dimension_mode_and_nonlinearity(shape, monkeypatch):
 
 
 def test_range_and_spread(monkeypatch):
-    monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
+    monkeypatch.setattr(backend, "random_generator", lambda device: Extremes())
     pair = tinycnn.empty(2, dtype="float64")
     assert init.uniform_(pair).tolist() == [0.0, np.nextafter(1.0, 0.0)]
     assert init.uniform_(pair, -0.25, 3.0).tolist() == [-0.25, np.nextafter(3.0, 0.0)]
@@ -171,7 +171,7 @@ def test_range_and_spread(monkeypatch):
 
 
 def test_layers_of_transposed_convolution_take_dimension_1_for_fan_in(monkeypatch):
-    monkeypatch.setattr(init, "_generator", lambda tensor: Extremes())
+    monkeypatch.setattr(backend, "random_generator", lambda device: Extremes())
     for build, fan_in in [
         (lambda: nn.ConvTranspose1d(4, 6, 5), 6 * 5),
         (lambda: nn.ConvTranspose2d(4, 6, (3, 2), groups=2), 3 * 3 * 2),

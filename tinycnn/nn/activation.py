@@ -1,4 +1,4 @@
-"""Activations, functions and layers. `inplace` is accepted as in torch; the input is never overwritten."""
+"""Activations, functions and layers. With `inplace` the result overwrites the input."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 
 from tinycnn.checks import check_choice, check_flag, check_number
 from tinycnn.nn.module import Module
+from tinycnn.ops import unary
 from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.in_place import overwrite
+from tinycnn.ops.in_place import relu_ as relu_
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.reduce import log_softmax as log_softmax
 from tinycnn.ops.reduce import softmax as softmax
 from tinycnn.ops.select import clamp, where
 from tinycnn.ops.unary import Softplus as SoftplusFunction
 from tinycnn.ops.unary import erf, expm1
-from tinycnn.ops.unary import relu as relu
 from tinycnn.ops.unary import sigmoid as sigmoid
 from tinycnn.ops.unary import tanh as tanh
 from tinycnn.tensor import Tensor
@@ -26,10 +28,17 @@ __all__ = [
 # --- functions ----------------------------------------------------------------------------------------------
 
 
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0) of each element, nan of nan; its derivative is 0 at 0, and 1 at nan as in torch."""
+    return relu_(input) if inplace else unary.relu(input)
+
+
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where it is positive, negative_slope · x elsewhere. TypeError for integers."""
     check_floating("leaky_relu", input)
     check_number("leaky_relu", "negative_slope", negative_slope)
+    if inplace:
+        return overwrite("leaky_relu_", input, leaky_relu, negative_slope)
     return where(input > 0, input, input * negative_slope)
 
 
@@ -37,6 +46,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, alpha · (eˣ − 1) elsewhere. TypeError for integers. Source: Clevert et al., 2015."""
     check_floating("elu", input)
     check_number("elu", "alpha", alpha)
+    if inplace:
+        return overwrite("elu_", input, elu, alpha)
     x = widened(input)
     y = where(x <= 0, expm1(clamp(x, max=0.0)) * alpha, x)  # the clamp: e^x of a large x overflows
     return narrowed(y, input)
@@ -57,6 +68,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x), also called swish. TypeError for integers. Source: Elfwing et al., 2017."""
     check_floating("silu", input)
+    if inplace:
+        return overwrite("silu_", input, silu)
     x = widened(input)
     return (x * sigmoid(x)).to(input.dtype)
 
@@ -72,6 +85,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · clamp(x + 3, 0, 6) / 6. TypeError for integers. Source: Howard et al., 2019."""
     check_floating("hardswish", input)
+    if inplace:
+        return overwrite("hardswish_", input, hardswish)
     x = widened(input)
     z = clamp(x, -3.0, 3.0)  # the slope of the square is not to meet infinity
     return where(x <= -3, 0.0, where(x < 3, z * (z + 3) * (1 / 6), x)).to(input.dtype)
@@ -92,7 +107,7 @@ class _Activation(Module):
     def __init__(self, inplace: bool = False):
         super().__init__()
         check_flag(type(self).__name__, "inplace", inplace)
-        self.inplace = inplace  # accepted as in torch; the input is never overwritten
+        self.inplace = inplace
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -102,7 +117,7 @@ class ReLU(_Activation):
     """max(x, 0)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return relu(input)
+        return relu_(input) if self.inplace else unary.relu(input)
 
 
 class Tanh(Module):
@@ -148,7 +163,7 @@ class LeakyReLU(_Activation):
         self.negative_slope = negative_slope
 
     def forward(self, input: Tensor) -> Tensor:
-        return leaky_relu(input, self.negative_slope)
+        return leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
@@ -162,7 +177,7 @@ class ELU(_Activation):
         self.alpha = alpha
 
     def forward(self, input: Tensor) -> Tensor:
-        return elu(input, self.alpha)
+        return elu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
@@ -186,14 +201,14 @@ class SiLU(_Activation):
     """x · sigmoid(x), also called swish."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return silu(input)
+        return silu(input, self.inplace)
 
 
 class Hardswish(_Activation):
     """x · clamp(x + 3, 0, 6) / 6."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return hardswish(input)
+        return hardswish(input, self.inplace)
 
     def extra_repr(self) -> str:
         return ""

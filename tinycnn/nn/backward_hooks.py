@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import backend, creation
-from tinycnn.autograd import Function
+from tinycnn.autograd import NOT_RECORDED, Function
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class _Gate(Function):
         dummy, passed = self(*tensors), []
         for i, x in enumerate(tensors):
             y = _Passage(self, i)(dummy, x._array) if x.requires_grad else x
-            y._version = x._shared_version()
+            if y is not x:
+                x._share_memory(y, NOT_RECORDED)
             passed.append(y)
         return dummy, passed
 

@@ -1,7 +1,4 @@
-"""Dropout of elements and of whole channels, functions and layers.
-
-`inplace` is accepted as in torch; the input is never overwritten.
-"""
+"""Dropout of elements and of whole channels, functions and layers. With `inplace` the result overwrites the input."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_flag
 from tinycnn.nn.arguments import probability
 from tinycnn.nn.module import Module
+from tinycnn.ops.arithmetic import mul
+from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
@@ -21,26 +20,26 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     p = probability(p, "dropout")
     if _is_identity("dropout", input, p, training):
         return input
-    return input * wrap(_keep_mask(input._array, p))
+    return _masked("dropout_", input, _keep_mask(input._array, p), inplace)
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout2d`, for (N, C, L) or (C, L)."""
-    return _channel_dropout(1, "dropout1d", input, p, training)
+    return _channel_dropout(1, "dropout1d", input, p, training, inplace)
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each channel of each sample, (N, C, H, W) or (C, H, W), is 0 with probability `p`, else divided by 1 − p.
     Source: Tompson et al., 2015."""
-    return _channel_dropout(2, "dropout2d", input, p, training)
+    return _channel_dropout(2, "dropout2d", input, p, training, inplace)
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout2d`, for (N, C, D, H, W) or (C, D, H, W)."""
-    return _channel_dropout(3, "dropout3d", input, p, training)
+    return _channel_dropout(3, "dropout3d", input, p, training, inplace)
 
 
-def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool) -> Tensor:
+def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
     p = probability(p, name)
     array_of(name, input)
     if input.ndim not in (dims + 1, dims + 2):
@@ -49,7 +48,11 @@ def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bo
         return input
     with backend.on(input.device) as xp:
         channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
-    return input * wrap(_keep_mask(channels, p))
+    return _masked(f"{name}_", input, _keep_mask(channels, p), inplace)
+
+
+def _masked(name: str, input: Tensor, mask: backend.Array, inplace: bool) -> Tensor:
+    return overwrite(name, input, mul, wrap(mask)) if inplace else input * wrap(mask)
 
 
 def _is_identity(name: str, input: Tensor, p: float, training: bool) -> bool:
@@ -71,10 +74,10 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False):
         super().__init__()
         self.p = probability(p, type(self).__name__)
-        self.inplace = inplace  # accepted as in torch; the input is never overwritten
+        self.inplace = check_flag(type(self).__name__, "inplace", inplace)
 
     def forward(self, input: Tensor) -> Tensor:
-        return dropout(input, self.p, self.training)
+        return dropout(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
@@ -84,7 +87,7 @@ class _ChannelDropout(Dropout):
     dims: int
 
     def forward(self, input: Tensor) -> Tensor:
-        return _channel_dropout(self.dims, type(self).__name__, input, self.p, self.training)
+        return _channel_dropout(self.dims, type(self).__name__, input, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_ChannelDropout):

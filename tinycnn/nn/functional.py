@@ -5,7 +5,7 @@ Each is defined beside its layer, in `tinycnn/nn`: `conv2d` in `conv.py`, `relu`
 
 from tinycnn.nn.activation import (
     elu as elu, gelu as gelu, hardswish as hardswish, leaky_relu as leaky_relu, log_softmax as log_softmax,
-    logsigmoid as logsigmoid, relu as relu, sigmoid as sigmoid, silu as silu, softmax as softmax,
+    logsigmoid as logsigmoid, relu as relu, relu_ as relu_, sigmoid as sigmoid, silu as silu, softmax as softmax,
     softplus as softplus, tanh as tanh,
 )  # fmt: skip
 from tinycnn.nn.conv import (

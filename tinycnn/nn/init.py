@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autograd import no_grad
 from tinycnn.checks import Number, check_choice, check_not_negative, check_number, check_positive, check_share
 from tinycnn.dtypes import fitted
 from tinycnn.nn.arguments import refuse_others
@@ -74,11 +75,8 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 
 def _uniform(tensor: Tensor, a: float, b: float) -> Tensor:
-    kind = tensor.dtype.type
-    below = np.nextafter(kind(b), kind(a))  # to which rounding may have led
-    with backend.on(tensor.device) as xp:
-        drawn = (_generator(tensor).random(tensor.shape, dtype=_drawn_as(tensor)) * float(b - a) + a).astype(kind)
-        return _write(tensor, xp.minimum(drawn, below))
+    with no_grad():
+        return tensor.uniform_(a, b)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -88,8 +86,8 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 
 
 def _normal(tensor: Tensor, mean: float, std: float) -> Tensor:
-    with backend.on(tensor.device):
-        return _write(tensor, _generator(tensor).standard_normal(tensor.shape, dtype=_drawn_as(tensor)) * std + mean)
+    with no_grad():
+        return tensor.normal_(mean, std)
 
 
 def _drawn_as(tensor: Tensor) -> Any:

@@ -28,7 +28,7 @@ class Parameter(Tensor):
         source = data if isinstance(data, Tensor) else creation.tensor(data)
         check_flag("Parameter", "requires_grad", requires_grad)
         self._array = source._array
-        self._version = source._shared_version()
+        source._share_memory(self)
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:

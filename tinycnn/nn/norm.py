@@ -14,6 +14,7 @@ from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.in_place import assign
 from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
@@ -33,6 +34,7 @@ class Normalize(Function):
 
     saves_inputs = True
     saves_output = True
+    leaves_output = True  # in torch the input is kept
     in_float32 = True
 
     def __init__(self, dims: tuple[int, ...], eps: float):
@@ -216,7 +218,7 @@ def _update_running(mean: Tensor | None, var: Tensor | None, new_mean: Any, new_
     """Moves the running statistics, in place, towards those of a batch."""
     for running, new in ((mean, new_mean), (var, new_var)):
         if running is not None:
-            running._assign("running statistics", wrap((1 - momentum) * running._array + momentum * new))
+            assign("running statistics", running, wrap((1 - momentum) * running._array + momentum * new))
 
 
 # --- layers -------------------------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ class Sub(Function):
 
 class Mul(Function):
     saves_inputs = True
+    saves_other = True
     elementwise = True
     in_float32 = True
     works_on_arrays = True
@@ -133,6 +134,7 @@ class Mul(Function):
 
 class Div(Function):
     saves_inputs = True
+    saves_other = True
     elementwise = True
     in_float32 = True
     works_on_arrays = True

@@ -33,7 +33,7 @@ class GetItem(Function):
 
     def forward(self, x: Array) -> Array:
         if self.recorded:
-            self.index = _own(self.index)
+            self.index = own(self.index)
         y = x[self.index]
         # Of a single element NumPy makes a scalar, which is a copy; with `...` an array without dimensions, a view.
         return x[(*self.index, ...)] if isinstance(y, np.generic) else y
@@ -89,10 +89,10 @@ def along(index: Array, dim: int) -> tuple:
     return tuple(grid)
 
 
-def _own(index: Any) -> Any:
+def own(index: Any) -> Any:
     """A copy of an index, because the caller may change its arrays and lists before backward."""
     if isinstance(index, tuple):
-        return tuple(map(_own, index))
+        return tuple(map(own, index))
     return index.copy() if hasattr(index, "copy") else index
 
 

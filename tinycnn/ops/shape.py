@@ -152,6 +152,11 @@ class Reshape(Function):
             return batch_last.transpose(len(shape) - 1, *range(len(shape) - 1))
         return x.reshape(shape)
 
+    def back(self, y: Array, shape: tuple[int, ...]) -> Array | None:
+        """The array of shape `shape` that has y as its view; None if there is none."""
+        x = Reshape(shape).forward(y)
+        return x if autograd.is_view(x, y) else None
+
     def backward(self, grad_output: Tensor) -> Gradients:
         return Reshape(self.input_shape())(grad_output)
 
@@ -165,8 +170,31 @@ def reshape(input: Tensor, *sizes: Sizes, shape: Sizes | None = None) -> Tensor:
     return _reshaped("reshape", input, sizes_of(sizes if shape is None else (shape,), "reshape"))
 
 
+def view(input: Tensor, *sizes: Sizes) -> Tensor:
+    """`reshape`, whose result shares memory wherever it does in torch.
+
+    Where activations lie batch innermost, that may take a copy. The tensor then gets the memory of its view; or, if
+    something else shares the old one, changing either in place raises RuntimeError.
+    """
+    return _reshaped("view", input, sizes_of(sizes, "view"))
+
+
 def _reshaped(name: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return Reshape(_inferred(shape, array_of(name, x).shape, name))(x)
+    return _viewed(name, x, Reshape(_inferred(shape, array_of(name, x).shape, name)))
+
+
+def _viewed(name: str, x: Tensor, reshape: Reshape) -> Tensor:
+    """The result of `reshape`: a view of x, where it is one in torch."""
+    y = reshape(x)
+    if y._version is None and (name == "view" or _is_batch_innermost(x)):  # it was copied
+        x._share_copy(y, reshape)
+    return y
+
+
+def _is_batch_innermost(x: Tensor) -> bool:
+    """Whether an operator made x batch innermost, which in torch it made row-major."""
+    array = x._array
+    return array.ndim > 1 and array.shape[0] > 1 and array.strides[0] == array.itemsize and x._view_of is None
 
 
 @lru_cache(maxsize=1024)
@@ -188,7 +216,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim merged into one. ValueError if end_dim comes first."""
     ndim_of(input, "flatten")
     start, end = as_index(start_dim, "flatten"), as_index(end_dim, "flatten")
-    return Reshape(_flattened(input._array.shape, start, end))(input)
+    return _viewed("flatten", input, Reshape(_flattened(input._array.shape, start, end)))
 
 
 @lru_cache(maxsize=1024)
@@ -206,7 +234,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
         raise TypeError(f"unflatten: expected sizes as a sequence of ints, got {shortened(sizes)}")
     shape = input._array.shape
     split = _inferred(sizes_of((sizes,), "unflatten"), shape[dim : dim + 1], "unflatten")
-    return Reshape((*shape[:dim], *split, *shape[dim + 1 :]))(input)
+    return _viewed("unflatten", input, Reshape((*shape[:dim], *split, *shape[dim + 1 :])))
 
 
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:

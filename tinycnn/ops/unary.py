@@ -210,11 +210,8 @@ class Relu(Function):
         return wrap(self.kernels.relu_backward(grad_output._array, y))
 
 
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(x, 0) of each element, nan of nan; its derivative is 0 at 0, and 1 at nan as in torch.
-
-    `inplace` is accepted as in torch; the input is never overwritten.
-    """
+def relu(input: Tensor) -> Tensor:
+    """max(x, 0) of each element, nan of nan; its derivative is 0 at 0, and 1 at nan as in torch."""
     return Relu()(input)
 
 
