@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "tinycnn"
 # From the bottom to the top. A module imports from its own entry and from lower layers; entries of one layer do not
 # import each other. "tinycnn" is the package's __init__: the core, with the public names.
 LAYERS = [
-    {"_extras", "_command", "_decorator", "_files", "checks"},
+    {"_absent", "_extras", "_command", "_decorator", "_files", "_printing", "checks", "size"},
     {"backend"},
     {"dtypes"},
     {"grad_mode"},

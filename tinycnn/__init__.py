@@ -1,38 +1,78 @@
 """tinycnn: a micro deep-learning framework whose every operator can be read on one screen."""
 
 import importlib
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
+from numpy import dtype, newaxis
+
 from tinycnn import amp, backend, creation, cuda, nn, ops, optim
+from tinycnn._absent import no_attribute
+from tinycnn._printing import set_printoptions
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
 from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
 from tinycnn.dtypes import (
     bool_,
+    can_cast,
+    finfo,
     float16,
     float32,
     float64,
     get_default_dtype,
+    iinfo,
     int8,
     int16,
     int32,
     int64,
+    promote_types,
     set_default_dtype,
     uint8,
-)
-from tinycnn.ops import arithmetic, copy, in_place, index, reduce, select, shape, unary
+)  # fmt: skip
+from tinycnn.dtypes import bool_ as bool
+from tinycnn.dtypes import float16 as half
+from tinycnn.dtypes import float32 as float
+from tinycnn.dtypes import float64 as double
+from tinycnn.dtypes import int16 as short
+from tinycnn.dtypes import int32 as int
+from tinycnn.dtypes import int64 as long
+from tinycnn.ops import (
+    aliases,
+    arithmetic,
+    copy,
+    draw,
+    functions,
+    in_place,
+    index,
+    products,
+    queries,
+    rearrange,
+    reduce,
+    shape,
+    statistics,
+    unary,
+)  # fmt: skip
+from tinycnn.ops.aliases import *
 from tinycnn.ops.arithmetic import *
 from tinycnn.ops.copy import *
+from tinycnn.ops.draw import *
+from tinycnn.ops.functions import *
 from tinycnn.ops.in_place import *
 from tinycnn.ops.index import *
 from tinycnn.ops.matmul import *
+from tinycnn.ops.products import *
+from tinycnn.ops.queries import *
+from tinycnn.ops.rearrange import *
 from tinycnn.ops.reduce import *
+from tinycnn.ops.scatter import *
 from tinycnn.ops.select import *
 from tinycnn.ops.shape import *
 from tinycnn.ops.sort import *
+from tinycnn.ops.statistics import *
 from tinycnn.ops.unary import *
 from tinycnn.serialization import load, save
+from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -73,26 +113,36 @@ _FUNCTIONS = {
 }
 
 __all__ = [
-    "Function", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "Function", "Size", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
     "device", "get_num_threads", "manual_seed", "set_num_threads",
     "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
-    "get_default_dtype", "set_default_dtype", "load", "save",
+    "bool", "double", "dtype", "float", "half", "int", "long", "short",
+    "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
+    "e", "inf", "nan", "newaxis", "pi", "load", "save",
     "amp", "backend", "cuda", "nn", "optim",
     "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "precision", "shapes",
     "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
 ]  # fmt: skip
 __all__ += creation.__all__  # the rest is listed where it is defined
+__all__ += aliases.__all__
 __all__ += arithmetic.__all__
 __all__ += copy.__all__
 __all__ += in_place.__all__
+__all__ += draw.__all__
+__all__ += functions.__all__
 __all__ += index.__all__
 __all__ += ops.matmul.__all__
+__all__ += products.__all__
+__all__ += queries.__all__
+__all__ += rearrange.__all__
 __all__ += reduce.__all__
-__all__ += select.__all__
+__all__ += ops.scatter.__all__
+__all__ += ops.select.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
+__all__ += statistics.__all__
 __all__ += unary.__all__
 
 
@@ -102,7 +152,7 @@ def __getattr__(name: str) -> Any:
     elif name in _FUNCTIONS:
         value = getattr(importlib.import_module(_FUNCTIONS[name]), name)
     else:
-        raise AttributeError(f"module 'tinycnn' has no attribute {name!r}")
+        raise no_attribute("tinycnn", name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""Context managers that are decorators too, of generator functions as well."""
+"""Context managers that are decorators too, of generator functions as well, and a decorator of operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ContextDecorator(contextlib.ContextDecorator):
@@ -40,3 +42,18 @@ class ContextDecorator(contextlib.ContextDecorator):
                     step, value = generator.throw, error
 
         return inside
+
+
+def numpy_names(function: F) -> F:
+    """Lets a function take NumPy's names of two arguments, as all of torch's do: `axis` is `dim`, `keepdims` is
+    `keepdim`."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if options:
+            for numpys, torchs in (("axis", "dim"), ("keepdims", "keepdim")):
+                if numpys in options and torchs not in options:
+                    options[torchs] = options.pop(numpys)
+        return function(*arguments, **options)
+
+    return call  # type: ignore[return-value]

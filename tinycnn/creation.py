@@ -7,7 +7,7 @@ for integers. Sizes are ints or one sequence of ints; negative ones raise ValueE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,20 @@ from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_number, is_int
 from tinycnn.dtypes import DTypeLike
+from tinycnn.ops.arithmetic import pow
 from tinycnn.ops.copy import new_array
-from tinycnn.ops.shape import Sizes, shape_from
+from tinycnn.ops.new import drawn, made, number, plain, shape_of
+from tinycnn.ops.rearrange import broadcast_shapes
+from tinycnn.ops.reduce import check_floating
+from tinycnn.ops.shape import Sizes, check_elements, tril, triu
+from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 
 __all__ = [
-    "tensor", "from_numpy", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like",
-    "arange", "linspace", "eye", "rand", "randn", "randint", "randperm",
+    "tensor", "from_numpy", "as_tensor", "scalar_tensor", "zeros", "ones", "empty", "full", "zeros_like", "ones_like",
+    "empty_like", "full_like", "arange", "linspace", "logspace", "eye", "tril_indices", "triu_indices", "rand", "randn",
+    "randint", "randperm", "normal", "rand_like", "randn_like", "randint_like", "FloatTensor", "DoubleTensor",
+    "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor",
 ]  # fmt: skip
 
 
@@ -51,48 +58,44 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return result
 
 
-def _made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
-    """The result of a function of NumPy or CuPy, as a Tensor."""
-    check_flag(function, "requires_grad", requires_grad)
-    with backend.on(backend.device(device)) as xp:
-        array = getattr(xp, function)(*arguments, dtype=dtypes.as_dtype(dtype))
-    return wrap(array).requires_grad_(requires_grad)
-
-
-def zeros(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Zeros of shape `size`."""
-    return _made("zeros", (shape_from("zeros", size),), dtype, device, requires_grad)
+    return made("zeros", (shape_of("zeros", sizes, size),), dtype, device, requires_grad)
 
 
-def ones(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Ones of shape `size`."""
-    return _made("ones", (shape_from("ones", size),), dtype, device, requires_grad)
+    return made("ones", (shape_of("ones", sizes, size),), dtype, device, requires_grad)
 
 
-def empty(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Uninitialised memory of shape `size`: the values are arbitrary."""
-    return _made("empty", (shape_from("empty", size),), dtype, device, requires_grad)
-
-
-def _number(function: str, argument: str, value: Any) -> Any:
-    """A number or a Tensor of one as a Python number."""
-    if isinstance(value, Tensor) and value.ndim == 0:
-        value = value.item()
-    return value if isinstance(value, bool) else check_number(function, argument, value)
+    return made("empty", (shape_of("empty", sizes, size),), dtype, device, requires_grad)
 
 
 def full(
     size: Sizes, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """Shape `size`, filled with `fill_value`; by default bool, int64 or the default dtype, after the value's type."""
-    fill_value = _number("full", "fill_value", fill_value)
+    fill_value = number("full", "fill_value", fill_value)
     if dtype is None and isinstance(fill_value, int):
         dtype = bool if isinstance(fill_value, bool) else dtypes.int64
     fill_value = dtypes.fitted("full", "fill_value", fill_value, dtypes.as_dtype(dtype))
-    return _made("full", (shape_from("full", (size,)), fill_value), dtype, device, requires_grad)
+    return made("full", (shape_of("full", (size,)), fill_value), dtype, device, requires_grad)
 
 
-def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *value: float) -> Tensor:
+def _like(
+    function: str, x: Tensor, dtype: DTypeLike, device: DeviceLike, requires_grad: bool, *value: float
+) -> Tensor:
     """With the memory order of `x`, so that operations on the two run at full speed."""
     like = array_of(function, x)
     check_flag(function, "requires_grad", requires_grad)
@@ -100,41 +103,53 @@ def _like(function: str, x: Tensor, dtype: DTypeLike, requires_grad: bool, *valu
     value = tuple(dtypes.fitted(function, "fill_value", number, dtype) for number in value)
     with backend.current(like):
         array = getattr(backend.array_module(like), function)(like, *value, dtype=dtype)
+    if device is not None:
+        array = backend.to_device(array, backend.device(device))
     return wrap(array).requires_grad_(requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """Zeros with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
-    return _like("zeros_like", input, dtype, requires_grad)
+def zeros_like(
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros in the shape and memory order of `input`, with its dtype and device unless others are given."""
+    return _like("zeros_like", input, dtype, device, requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """Ones with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
-    return _like("ones_like", input, dtype, requires_grad)
+def ones_like(
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones in the shape and memory order of `input`, with its dtype and device unless others are given."""
+    return _like("ones_like", input, dtype, device, requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """Arbitrary values with the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
-    return _like("empty_like", input, dtype, requires_grad)
+def empty_like(
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Arbitrary values in the shape and memory order of `input`, with its dtype and device unless others are given."""
+    return _like("empty_like", input, dtype, device, requires_grad)
 
 
-def full_like(input: Tensor, fill_value: float, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
-    """`fill_value` in the shape, device and memory order of `input`, and its dtype unless `dtype` is given."""
-    return _like("full_like", input, dtype, requires_grad, _number("full_like", "fill_value", fill_value))
+def full_like(
+    input: Tensor, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`fill_value` in the shape and memory order of `input`, with its dtype and device unless others are given."""
+    return _like("full_like", input, dtype, device, requires_grad, number("full_like", "fill_value", fill_value))
 
 
 def arange(
-    start: float, end: float | None = None, step: float = 1, *, dtype: DTypeLike = None, device: DeviceLike = None,
-    requires_grad: bool = False,
+    start: float | Tensor | None = None, end: float | Tensor | None = None, step: float | Tensor = 1, *,
+    dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, … up to but not including `end`: ⌈(end − start) / step⌉ values.
 
     `arange(n)` starts at 0. int64 if all arguments are ints, else the default dtype. ValueError for a step of 0 or one
     that leads away from `end`.
     """
-    start, end = (0, start) if end is None else (start, end)
-    for argument, value in (("start", start), ("end", end), ("step", step)):
-        check_number("arange", argument, value)
+    if end is None:
+        start, end = (0, start)
+    start, end, step = [number("arange", name, 0 if name == "start" and value is None else value)
+                        for name, value in (("start", start), ("end", end), ("step", step))]  # fmt: skip
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
     if not (end - start) / step <= LARGEST:
@@ -143,16 +158,15 @@ def arange(
         dtype = dtypes.int64
     if dtypes.as_dtype(dtype).kind in "iu" and not int(step):
         raise ValueError(f"arange: a step of {step} is 0 in {dtypes.as_dtype(dtype)}")
-    return _made("arange", (start, end, step), dtype, device, requires_grad)
+    return made("arange", (start, end, step), dtype, device, requires_grad)
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: DTypeLike = None, device: DeviceLike = None,
+    start: float | Tensor, end: float | Tensor, steps: int, *, dtype: DTypeLike = None, device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` equally spaced values from `start` to `end`, both included. ValueError for negative `steps`."""
-    check_number("linspace", "start", start)
-    check_number("linspace", "end", end)
+    start, end = check_number("linspace", "start", plain(start)), check_number("linspace", "end", plain(end))
     check_count("linspace", "steps", steps)
     found = dtypes.as_dtype(dtype)
     if found.kind == "b":
@@ -160,48 +174,48 @@ def linspace(
     for argument, value in (("start", start), ("end", end)):
         dtypes.fitted("linspace", argument, value, found)
     if found.kind == "f":
-        return _made("linspace", (start, end, steps), found, device, requires_grad)
-    return _made("linspace", (start, end, steps), dtypes.float64, device, False).to(found).requires_grad_(requires_grad)
+        return made("linspace", (start, end, steps), found, device, requires_grad)
+    return made("linspace", (start, end, steps), dtypes.float64, device, False).to(found).requires_grad_(requires_grad)
+
+
+def logspace(
+    start: float | Tensor, end: float | Tensor, steps: int, base: float = 10.0, *, dtype: DTypeLike = None,
+    device: DeviceLike = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`steps` values from base^start to base^end, both included, whose exponents are equally spaced."""
+    base, count = check_number("logspace", "base", base), check_count("logspace", "steps", steps)
+    ends = [check_number("logspace", name, plain(value)) for name, value in (("start", start), ("end", end))]
+    exponents = linspace(ends[0], ends[1], count, dtype=dtypes.float64, device=device)
+    return pow(base, exponents).to(dtypes.as_dtype(dtype)).requires_grad_(requires_grad)
 
 
 def eye(
     n: int, m: int | None = None, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """(n, m), by default (n, n), with ones on the diagonal and zeros elsewhere."""
-    rows, columns = shape_from("eye", (n, n if m is None else m))
-    return _made("eye", (rows, columns), dtype, device, requires_grad)
+    rows, columns = shape_of("eye", (n, n if m is None else m))
+    return made("eye", (rows, columns), dtype, device, requires_grad)
 
 
-def _drawn(
-    function: str, draw: str, sizes: tuple[Sizes, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool
-) -> Tensor:
-    found = dtypes.as_dtype(dtype)
-    check_flag(function, "requires_grad", requires_grad)
-    if found.kind != "f":
-        raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
-    target = backend.device(device)
-    drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
-    with backend.on(target):
-        array = getattr(backend.random_generator(target), draw)(shape_from(function, sizes), dtype=drawn_as)
-        if draw == "random" and found == dtypes.float16:
-            array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
-        array = array.astype(found, copy=False)
-    return wrap(array).requires_grad_(requires_grad)
-
-
-def rand(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Independent draws from the uniform distribution on [0, 1). TypeError for an integer dtype."""
-    return _drawn("rand", "random", size, dtype, device, requires_grad)
+    return drawn("rand", "random", shape_of("rand", sizes, size), dtype, device, requires_grad)
 
 
-def randn(*size: Sizes, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Independent draws from the standard normal distribution. TypeError for an integer dtype."""
-    return _drawn("randn", "standard_normal", size, dtype, device, requires_grad)
+    return drawn("randn", "standard_normal", shape_of("randn", sizes, size), dtype, device, requires_grad)
 
 
 def randint(
-    low: int, high: int | Sequence[int] | None = None, size: Sizes = (), *, dtype: DTypeLike = None,
-    device: DeviceLike = None,
+    low: int | None = None, high: int | Sequence[int] | None = None, size: Sizes = (), *, dtype: DTypeLike = None,
+    device: DeviceLike = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform integers in [low, high), int64 by default; `randint(high, size)` starts at 0.
 
@@ -209,7 +223,7 @@ def randint(
     """
     if high is None or (isinstance(high, (tuple, list)) and size == ()):
         low, high, size = 0, low, size if high is None else high
-    low = check_int("randint", "low", low)
+    low = check_int("randint", "low", 0 if low is None else low)
     high = int(check_int("randint", "high", high))
     if low >= high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
@@ -217,12 +231,133 @@ def randint(
     least, largest = dtypes.limits(found)
     if not (least <= low and high - 1 <= largest):
         raise ValueError(f"randint: numbers from {low} to {high - 1} do not fit {found}")
-    target = backend.device(device)
+    check_flag("randint", "requires_grad", requires_grad)
+    shape, target = shape_of("randint", (size,)), backend.device(device)
     with backend.on(target):
-        return wrap(backend.random_generator(target).integers(low, high, shape_from("randint", (size,))).astype(found))
+        drawn = wrap(backend.random_generator(target).integers(low, high, shape).astype(found))
+    return drawn.requires_grad_(requires_grad)
 
 
-def randperm(n: int, *, device: DeviceLike = None) -> Tensor:
-    """A random permutation of 0, …, n − 1, int64. ValueError for a negative n."""
+def randperm(n: int, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """A random permutation of 0, …, n − 1, int64 unless `dtype` is given. ValueError for a negative n."""
     check_count("randperm", "n", n)
-    return wrap(backend.random_generator(backend.device(device)).permutation(n))
+    numbers = wrap(backend.random_generator(backend.device(device)).permutation(n))
+    return numbers if dtype is None else numbers.to(dtypes.as_dtype(dtype))
+
+
+def rand_like(
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Draws as those of `rand` in the shape of `input`, with its dtype and device unless others are given."""
+    array = array_of("rand_like", input)
+    return drawn("rand_like", "random", array.shape, dtype or array.dtype, device or input.device, requires_grad)
+
+
+def randn_like(
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Draws as those of `randn` in the shape of `input`, with its dtype and device unless others are given."""
+    array = array_of("randn_like", input)
+    draw = "standard_normal"
+    return drawn("randn_like", draw, array.shape, dtype or array.dtype, device or input.device, requires_grad)
+
+
+def randint_like(
+    input: Tensor, low: int | None = None, high: int | None = None, *, dtype: DTypeLike = None,
+    device: DeviceLike = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Draws as those of `randint` in the shape of `input`, with its dtype and device unless others are given."""
+    array = array_of("randint_like", input)
+    low, high = (0, low) if high is None else (low, high)
+    low, high = check_int("randint_like", "low", low), check_int("randint_like", "high", high)
+    if low >= high:
+        raise ValueError(f"randint_like: expected low < high, got {low} and {high}")
+    numbers = randint(low, high, array.shape, dtype=dtype or array.dtype, device=device or input.device)
+    return numbers.requires_grad_(check_flag("randint_like", "requires_grad", requires_grad))
+
+
+def normal(
+    mean: float | Tensor = 0.0, std: float | Tensor = 1.0, size: Sizes | None = None, *, dtype: DTypeLike = None,
+    device: DeviceLike = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Independent draws from normal distributions, whose `mean` and `std` are numbers, with a `size`, or Tensors."""
+    given = [x for x in (mean, std) if isinstance(x, Tensor)]
+    for name, value in (("mean", mean), ("std", std)):
+        if isinstance(value, Tensor):
+            check_floating("normal", value)
+        elif check_number("normal", name, value) < 0 and name == "std":
+            raise ValueError(f"normal: expected std of at least 0, got {value}")
+    if size is None and not given:
+        raise TypeError("normal: expected a size, or mean or std as a Tensor")
+    shape = shape_of("normal", (size,)) if size is not None else broadcast_shapes(*[x.shape for x in given])
+    found, target = (given[0].dtype, given[0].device) if given else (None, None)
+    draws = drawn("normal", "standard_normal", shape, dtype or found, device or target, False)
+    return (draws * std + mean).detach().requires_grad_(check_flag("normal", "requires_grad", requires_grad))
+
+
+# --- from what there is ---------------------------------------------------------------------------------------
+
+
+def as_tensor(data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """A Tensor of `data`: itself, or a Tensor that shares the memory of an array, where dtype and device are right."""
+    if isinstance(data, np.ndarray) and data.dtype.kind in "buif" and data.dtype.itemsize <= 8 and data.dtype.isnative:
+        data = from_numpy(data)
+    if isinstance(data, Tensor):
+        return data.to(dtype=None if dtype is None else dtypes.as_dtype(dtype), device=device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def scalar_tensor(
+    s: float, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor without dimensions that holds the number `s`, of the default dtype unless one is given."""
+    value, found = number("scalar_tensor", "s", s), dtypes.as_dtype(dtype)
+    return made("full", ((), dtypes.fitted("scalar_tensor", "s", value, found)), found, device, requires_grad)
+
+
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
+    """(2, count): rows and columns of the elements that `tril(diagonal=offset)` keeps of a (row, col) matrix."""
+    return _triangle_indices("tril_indices", tril, row, col, offset, dtype, device)
+
+
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
+    """(2, count): rows and columns of the elements that `triu(diagonal=offset)` keeps of a (row, col) matrix."""
+    return _triangle_indices("triu_indices", triu, row, col, offset, dtype, device)
+
+
+def _triangle_indices(
+    name: str, keep: Callable, row: int, col: int, offset: int, dtype: DTypeLike, device: DeviceLike
+) -> Tensor:
+    rows, columns = check_count(name, "row", row), check_count(name, "col", col)
+    kept = keep(ones(check_elements(name, (rows, columns)), dtype=bool), check_int(name, "offset", offset))
+    return kept.nonzero().t().contiguous().to(dtype=dtypes.int64 if dtype is None else dtype, device=device)
+
+
+class TensorType:
+    """One of torch's old types, `FloatTensor`: it makes tensors of its dtype, of data or, of sizes, uninitialised ones;
+    `isinstance` knows these, and `Tensor.type` takes it as a dtype."""
+
+    def __init__(self, name: str, device: str = "cpu"):
+        self.dtype, self.device = dtypes.TENSOR_TYPES[name], device
+        self.__name__ = name
+
+    def __call__(self, *data: Any) -> Tensor:
+        if len(data) == 1 and not is_int(data[0]) and not isinstance(data[0], Size):
+            return tensor(data[0], dtype=self.dtype, device=self.device)
+        sizes = shape_of(self.__name__, data or (0,))
+        return made("empty", (sizes,), self.dtype, self.device, False)
+
+    def __instancecheck__(self, x: Any) -> bool:
+        return isinstance(x, Tensor) and (x.dtype, x.device.type) == (self.dtype, self.device)
+
+    def __repr__(self) -> str:
+        return dtypes.type_name(self.dtype, self.device)
+
+
+FloatTensor, DoubleTensor, HalfTensor = TensorType("FloatTensor"), TensorType("DoubleTensor"), TensorType("HalfTensor")
+LongTensor, IntTensor, ShortTensor = TensorType("LongTensor"), TensorType("IntTensor"), TensorType("ShortTensor")
+CharTensor, ByteTensor, BoolTensor = TensorType("CharTensor"), TensorType("ByteTensor"), TensorType("BoolTensor")

@@ -23,6 +23,12 @@ int32 = np.dtype("int32")
 int64 = np.dtype("int64")
 bool_ = np.dtype("bool")
 
+# torch's old names of types, which name a device too: "torch.cuda.FloatTensor".
+TENSOR_TYPES: dict[str, np.dtype] = {
+    "FloatTensor": float32, "DoubleTensor": float64, "HalfTensor": float16, "LongTensor": int64, "IntTensor": int32,
+    "ShortTensor": int16, "CharTensor": int8, "ByteTensor": uint8, "BoolTensor": bool_,
+}  # fmt: skip
+
 _default = float32
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -111,3 +117,59 @@ def fitted(owner: str, name: str, number: float, dtype: np.dtype) -> float:
     if not (-largest if isinstance(number, int) and least == 0 else least) <= number <= largest:
         raise ValueError(f"{owner}: expected {name} from {least} to {largest} for {dtype}, got {shortened(number)}")
     return number if dtype.kind == "f" else wrapped(int(number), dtype)
+
+
+def type_name(dtype: np.dtype, device_type: str) -> str:
+    """The name that torch has for tensors of a dtype on a kind of device: "torch.FloatTensor"."""
+    name = next(name for name, found in TENSOR_TYPES.items() if found == dtype)
+    return f"torch.{name}" if device_type == "cpu" else f"torch.{device_type}.{name}"
+
+
+def of_type(spec: DTypeLike) -> tuple[np.dtype, str | None]:
+    """(dtype, kind of device or None) of a dtype, or of one of torch's old types or its name."""
+    module, _, name = str(spec).rpartition(".")
+    if name in TENSOR_TYPES:
+        return TENSOR_TYPES[name], "cuda" if module.endswith("cuda") else "cpu"
+    return as_dtype(spec), None
+
+
+# --- limits and promotion, as users ask for them --------------------------------------------------------------
+
+
+class finfo:
+    """The limits of a floating-point dtype, by default of the default one, as Python numbers.
+
+    Attributes: bits, eps, max, min, tiny and smallest_normal, resolution, and the name of the dtype.
+    """
+
+    def __init__(self, type: DTypeLike = None):
+        dtype = as_dtype(type)
+        if dtype.kind != "f":
+            raise TypeError(f"finfo: expected a floating-point dtype, got {dtype}; for integers use iinfo")
+        info = np.finfo(dtype)
+        self.bits, self.dtype = int(info.bits), dtype.name
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(info.resolution)
+
+
+class iinfo:
+    """The limits of an integer dtype, as Python numbers. Attributes: bits, max, min, and the name of the dtype."""
+
+    def __init__(self, type: DTypeLike):
+        dtype = as_dtype(type)
+        if dtype.kind not in "iu":
+            raise TypeError(f"iinfo: expected an integer dtype, got {dtype}; for floating point use finfo")
+        info = np.iinfo(dtype)
+        self.bits, self.dtype, self.max, self.min = info.bits, dtype.name, int(info.max), int(info.min)
+
+
+def promote_types(type1: DTypeLike, type2: DTypeLike) -> np.dtype:
+    """The smallest dtype to which both promote, as in an operation on two tensors."""
+    return promote(as_dtype(type1), as_dtype(type2))
+
+
+def can_cast(from_: DTypeLike, to: DTypeLike) -> bool:
+    """Whether an operation may write what it has computed into a tensor of dtype `to`: none into one of lower rank,
+    where booleans come before integers and these before floating point."""
+    return rank(as_dtype(from_)) <= rank(as_dtype(to))

@@ -6,19 +6,39 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._absent import no_attribute
+from tinycnn._printing import options as print_options
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, shortened
 from tinycnn.dtypes import DTypeLike
-from tinycnn.ops import arithmetic, copy, in_place, index, reduce, select, unary
+from tinycnn.ops import (
+    aliases,
+    arithmetic,
+    copy,
+    draw,
+    functions,
+    in_place,
+    index,
+    new,
+    products,
+    queries,
+    rearrange,
+    reduce,
+    select,
+    statistics,
+    unary,
+)
 from tinycnn.ops import matmul as product
+from tinycnn.ops import scatter as places
 from tinycnn.ops import shape as shapes
 from tinycnn.ops import sort as order
 from tinycnn.ops.arithmetic import Operand
+from tinycnn.size import Size
 
 
 class Tensor:
@@ -89,9 +109,9 @@ class Tensor:
         self._version, self._view_of = version, None
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """The size of each dimension."""
-        return self._array.shape
+        return Size(self._array.shape)
 
     @property
     def dtype(self) -> np.dtype:
@@ -112,6 +132,16 @@ class Tensor:
     def T(self) -> Tensor:
         """The transpose of a matrix (all dimensions reversed)."""
         return self.permute(*range(self.ndim)[::-1])
+
+    @property
+    def mT(self) -> Tensor:
+        """The transpose of each matrix (the last two dimensions exchanged)."""
+        return self.transpose(-2, -1)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self._array.nbytes
 
     @property
     def is_leaf(self) -> bool:
@@ -165,14 +195,6 @@ class Tensor:
         """The shape, or the size of dimension `dim`."""
         return self.shape if dim is None else self._array.shape[shapes.normalize_dim(dim, self, "size")]
 
-    def dim(self) -> int:
-        """The number of dimensions."""
-        return self._array.ndim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self._array.size
-
     def data_ptr(self) -> int:
         """The address of the first element in memory."""
         return backend.address(self._array)
@@ -180,10 +202,6 @@ class Tensor:
     def element_size(self) -> int:
         """The bytes of one element."""
         return self._array.dtype.itemsize
-
-    def is_floating_point(self) -> bool:
-        """Whether the dtype is a floating-point one."""
-        return self._array.dtype.kind == "f"
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in row-major order in memory, without gaps."""
@@ -393,9 +411,21 @@ class Tensor:
             result = copy.ToDevice(device)(result)
         return result
 
-    def type(self, dtype: DTypeLike) -> Tensor:
-        """This tensor with another dtype."""
-        return self.to(dtype=dtype)
+    def type_as(self, other: Tensor) -> Tensor:
+        """This tensor with the dtype of `other`, on its device."""
+        if not isinstance(other, Tensor):
+            raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
+        return self.to(other)
+
+    def type(self, dtype: Any = None) -> Any:
+        """This tensor with another dtype, which may be one of torch's old types, `FloatTensor` or "torch.FloatTensor".
+
+        Without an argument, the name of its own such type.
+        """
+        if dtype is None:
+            return dtypes.type_name(self.dtype, self.device.type)
+        dtype, device = dtypes.of_type(dtype)
+        return self.to(dtype=dtype, device=self.device if device == self.device.type else device)
 
     def cpu(self) -> Tensor:
         """This tensor on the CPU: itself, if it is there."""
@@ -441,9 +471,8 @@ class Tensor:
 
     def __repr__(self) -> str:
         values = np.array2string(
-            backend.to_device(self._array, backend.CPU), separator=", ", precision=4, suppress_small=False,
-            threshold=1000, edgeitems=3, prefix="tensor(",
-        )  # fmt: skip
+            backend.to_device(self._array, backend.CPU), separator=", ", prefix="tensor(", **print_options
+        )
         notes = [values]
         if self.numel() == 0 and self.ndim > 1:
             notes.append(f"size={tuple(self.shape)}")
@@ -488,6 +517,11 @@ class Tensor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         device = backend.device(state.pop("device", "cpu"))
         self.__dict__.update(state, _array=backend.to_device(state["_array"], device))
+
+    if not TYPE_CHECKING:  # to type checkers, what is not defined is not there
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute("Tensor", name)
 
     # --- operators: each is defined, with its documentation, in `tinycnn.ops` --------------------------------
 
@@ -548,6 +582,16 @@ class Tensor:
     def __ge__(self, other: Operand) -> Tensor:
         return arithmetic.compare("ge", self, other)
 
+    numel = nelement = shapes.numel
+    dim = ndimension = shapes.dim
+    stride = queries.stride
+    get_device = queries.get_device
+    is_cuda = property(queries.is_cuda)
+    is_floating_point = queries.is_floating_point
+    is_complex = queries.is_complex
+    is_nonzero = queries.is_nonzero
+    equal = queries.equal
+
     __hash__ = object.__hash__  # by identity: a tensor can be a key, though == compares element by element
 
     bitwise_not = __invert__ = arithmetic.bitwise_not
@@ -572,6 +616,42 @@ class Tensor:
     relu = unary.relu
     erf = unary.erf
     sign = unary.sign
+    tan = functions.tan
+    asin = functions.asin
+    acos = functions.acos
+    atan = functions.atan
+    sinh = functions.sinh
+    cosh = functions.cosh
+    asinh = functions.asinh
+    acosh = functions.acosh
+    atanh = functions.atanh
+    exp2 = functions.exp2
+    log2 = functions.log2
+    log10 = functions.log10
+    rsqrt = functions.rsqrt
+    reciprocal = functions.reciprocal
+    square = functions.square
+    deg2rad = functions.deg2rad
+    rad2deg = functions.rad2deg
+    logit = functions.logit
+    trunc = functions.trunc
+    frac = functions.frac
+    signbit = functions.signbit
+    nan_to_num = functions.nan_to_num
+    atan2 = functions.atan2
+    fmod = functions.fmod
+    hypot = functions.hypot
+    logaddexp = functions.logaddexp
+    xlogy = functions.xlogy
+    lerp = functions.lerp
+    addcmul = functions.addcmul
+    addcdiv = functions.addcdiv
+    clamp_min = functions.clamp_min
+    clamp_max = functions.clamp_max
+    logical_and = functions.logical_and
+    logical_or = functions.logical_or
+    logical_xor = functions.logical_xor
+    logical_not = functions.logical_not
     floor = unary.floor
     ceil = unary.ceil
     round = unary.round
@@ -602,6 +682,42 @@ class Tensor:
     log_softmax = reduce.log_softmax
     logsumexp = reduce.logsumexp
 
+    mm = products.mm
+    bmm = products.bmm
+    mv = products.mv
+    dot = products.dot
+    outer = products.outer
+    inner = products.inner
+    addmm = products.addmm
+    addmv = products.addmv
+    addr = products.addr
+    baddbmm = products.baddbmm
+    addbmm = products.addbmm
+    kron = products.kron
+    cross = products.cross
+    dist = products.dist
+
+    prod = statistics.prod
+    cumprod = statistics.cumprod
+    cummax = statistics.cummax
+    cummin = statistics.cummin
+    median = statistics.median
+    kthvalue = statistics.kthvalue
+    quantile = statistics.quantile
+    nansum = statistics.nansum
+    nanmean = statistics.nanmean
+    aminmax = statistics.aminmax
+    diff = statistics.diff
+    bincount = statistics.bincount
+    histc = statistics.histc
+    unique = statistics.unique
+    unique_consecutive = statistics.unique_consecutive
+    cov = statistics.cov
+    corrcoef = statistics.corrcoef
+
+    bernoulli = draw.bernoulli
+    multinomial = draw.multinomial
+
     cumsum = order.cumsum
     argsort = order.argsort
     sort = order.sort
@@ -625,8 +741,75 @@ class Tensor:
     triu = shapes.triu
     split = shapes.split
     chunk = shapes.chunk
+    view_as = rearrange.view_as
+    reshape_as = rearrange.reshape_as
+    ravel = rearrange.ravel
+    movedim = rearrange.movedim
+    narrow = rearrange.narrow
+    select = rearrange.select
+    unbind = rearrange.unbind
+    diagonal = rearrange.diagonal
+    diag_embed = rearrange.diag_embed
+    diag = rearrange.diag
+    trace = rearrange.trace
+    unfold = rearrange.unfold
+    broadcast_to = rearrange.broadcast_to
+    roll = rearrange.roll
+    tile = rearrange.tile
+    repeat_interleave = rearrange.repeat_interleave
+    rot90 = rearrange.rot90
+    fliplr = rearrange.fliplr
+    flipud = rearrange.flipud
+    tensor_split = rearrange.tensor_split
+
     __getitem__ = index.getitem
     gather = index.gather
+    index_select = places.index_select
+    take_along_dim = places.take_along_dim
+    take = places.take
+    masked_select = places.masked_select
+    scatter = places.scatter
+    scatter_add = places.scatter_add
+    index_add = places.index_add
+    index_copy = places.index_copy
+    index_fill = places.index_fill
+    masked_scatter = places.masked_scatter
+    nonzero = places.nonzero
+    argwhere = places.argwhere
+    count_nonzero = places.count_nonzero
+    isin = places.isin
+
+    new_zeros = new.new_zeros
+    new_ones = new.new_ones
+    new_empty = new.new_empty
+    new_full = new.new_full
+    new_tensor = new.new_tensor
+
+    # Second names.
+    absolute = aliases.absolute
+    arccos = aliases.arccos
+    arcsin = aliases.arcsin
+    arctan = aliases.arctan
+    arctan2 = aliases.arctan2
+    clip = aliases.clip
+    divide = aliases.divide
+    fix = aliases.fix
+    ger = aliases.ger
+    greater = aliases.greater
+    greater_equal = aliases.greater_equal
+    less = aliases.less
+    less_equal = aliases.less_equal
+    moveaxis = aliases.moveaxis
+    multiply = aliases.multiply
+    negative = aliases.negative
+    not_equal = aliases.not_equal
+    sgn = aliases.sgn
+    split_with_sizes = aliases.split_with_sizes
+    subtract = aliases.subtract
+    swapaxes = aliases.swapaxes
+    swapdims = aliases.swapdims
+    true_divide = aliases.true_divide
+
     clone = copy.clone
     contiguous = copy.contiguous
 
@@ -647,6 +830,18 @@ class Tensor:
     def int(self) -> Tensor:
         """This tensor with dtype int32: itself, if it has it."""
         return self.to(dtypes.int32)
+
+    def short(self) -> Tensor:
+        """This tensor with dtype int16: itself, if it has it."""
+        return self.to(dtypes.int16)
+
+    def char(self) -> Tensor:
+        """This tensor with dtype int8: itself, if it has it."""
+        return self.to(dtypes.int8)
+
+    def byte(self) -> Tensor:
+        """This tensor with dtype uint8: itself, if it has it."""
+        return self.to(dtypes.uint8)
 
     def long(self) -> Tensor:
         """This tensor with dtype int64: itself, if it has it."""

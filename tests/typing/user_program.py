@@ -5,7 +5,7 @@ from typing import assert_type
 import numpy as np
 
 import tinycnn
-from tinycnn import Tensor, gradcheck, nn, no_grad, optim, reference, summary
+from tinycnn import Size, Tensor, gradcheck, nn, no_grad, optim, reference, summary
 from tinycnn.data import DataLoader, Digits
 from tinycnn.models import LeNet5
 from tinycnn.nn import functional as F
@@ -34,7 +34,7 @@ assert_type(tinycnn.cat([x, y]), Tensor)
 assert_type(x.split(1), tuple[Tensor, ...])
 assert_type(x.allclose(x), bool)
 assert_type(tinycnn.where(x > 0, x, 0.0), Tensor)
-assert_type(x.shape, tuple[int, ...])
+assert_type(x.shape, Size)
 assert_type(x.detach().numpy().dtype == np.float32, bool)
 
 x.exp(2)  # type: ignore[call-arg]

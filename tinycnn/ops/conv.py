@@ -20,6 +20,7 @@ from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.backend.precision import chosen
 from tinycnn.ops import conv_rows
+from tinycnn.ops.reduce import Sum
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Conv(_Trilinear):
         return (
             ConvTranspose(self.spec, self.precision)(grad_output, w) if need_x else None,
             ConvWeight(self.spec, self.precision)(x, grad_output) if need_w else None,
-            *[grad_output.sum((0, *range(2, grad_output.ndim))) if need else None for need in need_b],
+            *[Sum((0, *range(2, grad_output.ndim)), False)(grad_output) if need else None for need in need_b],
         )
 
 

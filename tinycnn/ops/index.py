@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinycnn import autograd, backend
+from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.checks import shortened
@@ -207,6 +208,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     return result
 
 
+@numpy_names
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Elements along `dim`: out[i][j] = input[index[i][j]][j] for dim 0 of a matrix.
 

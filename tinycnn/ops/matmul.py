@@ -9,6 +9,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.backend.precision import EXACT, chosen
+from tinycnn.ops.reduce import Sum
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -58,7 +59,7 @@ class Linear(Function):
         return (
             MatMul(self.precision)(grad_output, w) if need_x else None,
             MatMul(self.precision)(grad_output.t(), x) if need_w else None,
-            *[grad_output.sum(0) if need else None for need in need_b],
+            *[Sum((0,), False)(grad_output) if need else None for need in need_b],
         )
 
 

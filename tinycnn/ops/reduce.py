@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from tinycnn import autograd
+from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.checks import check_flag, check_number, shortened
@@ -75,6 +76,7 @@ def keep_dims(x: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Ten
     return Reshape(tuple([1 if i in dims else next(sizes) for i in range(ndim)]))(x)
 
 
+@numpy_names
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """The sum over `dim` (an int, several, or None for all); of integers and booleans an int64.
 
@@ -86,6 +88,7 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeL
     return Sum(dims, keepdim)(input.to(dtype)).to(dtype)  # which is another one for booleans and small integers
 
 
+@numpy_names
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """The mean over `dim` (an int, several, or None for all); nan of no elements. TypeError for integers."""
     dims = normalize_dims(dim, input, "mean", True, keepdim)
@@ -118,6 +121,7 @@ class Var(Function):
         return g * (x - mean(x, self.dims, keepdim=True))
 
 
+@numpy_names
 def var(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
@@ -139,6 +143,7 @@ def _var(name: str, input: Tensor, dim: Dims, unbiased: bool | None, keepdim: bo
     return Var(dims, correction, keepdim)(widened(input)).to(input.dtype)
 
 
+@numpy_names
 def std(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
@@ -147,6 +152,7 @@ def std(
     return _root(_var("std", x, dim, unbiased, keepdim, correction), 2).to(input.dtype)
 
 
+@numpy_names
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim`, (Σ |x|^p)^(1/p): "fro" is p = 2, inf gives the largest absolute value.
 
@@ -201,6 +207,7 @@ class Extremum(Function):
         return where(chosen, share, 0.0) if self.nan_is_equal else share * chosen
 
 
+@numpy_names
 def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     """The maximum over `dim` (an int, several, or () for all); equal maxima share the gradient evenly.
 
@@ -209,6 +216,7 @@ def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     return _extremum("max", "amax", input, dim, keepdim)
 
 
+@numpy_names
 def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
     """The minimum over `dim` (an int, several, or () for all); equal minima share the gradient evenly.
 
@@ -224,11 +232,13 @@ def _extremum(method: str, name: str, x: Tensor, dim: Dims, keepdim: bool, nan_i
     return Extremum(method, dims, keepdim, nan_is_equal)(x)
 
 
+@numpy_names
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the largest element, of the flattened tensor or along `dim`; of equal ones the first."""
     return _arg("argmax", input, dim, keepdim)
 
 
+@numpy_names
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest element, of the flattened tensor or along `dim`; of equal ones the first."""
     return _arg("argmin", input, dim, keepdim)
@@ -251,6 +261,7 @@ def _arg(method: str, x: Tensor, dim: int | None, keepdim: bool, name: str = "")
 def max(input: Tensor, dim: Tensor | None = None) -> Tensor: ...
 @overload
 def max(input: Tensor, dim: int, keepdim: bool = False) -> ValuesAndIndices: ...
+@numpy_names
 def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The largest element; with `dim`, (values, indices) along it; with a Tensor instead, `maximum` of the two.
 
@@ -266,6 +277,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
 def min(input: Tensor, dim: Tensor | None = None) -> Tensor: ...
 @overload
 def min(input: Tensor, dim: int, keepdim: bool = False) -> ValuesAndIndices: ...
+@numpy_names
 def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The smallest element; with `dim`, (values, indices) along it; with a Tensor instead, `minimum` of the two."""
     if isinstance(dim, autograd.Tensor):
@@ -292,11 +304,13 @@ def _extremum_of(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
+@numpy_names
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether all elements over `dim` (an int, several, or None for all) are true, that is not 0: of uint8 a uint8."""
     return _truth("all", input, dim, keepdim)
 
 
+@numpy_names
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element over `dim` (an int, several, or None for all) is true, that is not 0: of uint8 a uint8."""
     return _truth("any", input, dim, keepdim)
@@ -352,11 +366,13 @@ class LogSoftmax(Function):
         return grad_output - self.output.exp() * grad_output.sum(self.dim, keepdim=True)
 
 
+@numpy_names
 def softmax(input: Tensor, dim: int) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`, without overflow. TypeError for integers."""
     return _along(Softmax, "softmax", input, dim)
 
 
+@numpy_names
 def log_softmax(input: Tensor, dim: int) -> Tensor:
     """x − log Σ exp(x) along `dim`, without overflow. TypeError for integers."""
     return _along(LogSoftmax, "log_softmax", input, dim)
@@ -396,6 +412,7 @@ class LogSumExp(Function):
         return u * (x - y).exp()
 
 
+@numpy_names
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows; integers become floating
     point. −∞ of no elements."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, check_flag, check_int, check_positive, shortened
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "flip", "tril", "triu",
-    "cat", "stack", "split", "chunk",
+    "cat", "stack", "split", "chunk", "numel",
 ]  # fmt: skip
 
 LARGEST_COUNT = 2**20  # of empty tensors
@@ -43,6 +44,16 @@ def normalize_dim(dim: int, x: Tensor, name: str) -> int:
 def ndim_of(x: Tensor, name: str) -> int:
     """The number of dimensions of x, after refusing what is no Tensor."""
     return array_of(name, x).ndim
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return array_of("numel", input).size
+
+
+def dim(input: Tensor) -> int:
+    """The number of dimensions."""
+    return array_of("dim", input).ndim
 
 
 def as_index(dim: Any, name: str) -> int:
@@ -227,6 +238,7 @@ def _flattened(shape: tuple[int, ...], start_dim: int, end_dim: int) -> tuple[in
     return shape[:start] + (math.prod(shape[start : end + 1]),) + shape[end + 1 :]
 
 
+@numpy_names
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension `dim` split into several of these sizes, one of which may be −1."""
     dim = normalize_dim(dim, input, "unflatten")
@@ -237,12 +249,14 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return _viewed("unflatten", input, Reshape((*shape[:dim], *split, *shape[dim + 1 :])))
 
 
+@numpy_names
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
     """Without the dimensions of size 1: all of them, or those among `dim`."""
     dims = normalize_dims(dim, input, "squeeze")
     return Reshape(tuple([size for i, size in enumerate(input._array.shape) if size != 1 or i not in dims]))(input)
 
 
+@numpy_names
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new dimension of size 1 at place `dim`."""
     dim = dim_of(dim, ndim_of(input, "unsqueeze") + 1, "unsqueeze")
@@ -325,12 +339,12 @@ class Expand(Function):
         return sum_to_size(grad_output, self.input_shape())
 
 
-def expand(input: Tensor, *sizes: Sizes) -> Tensor:
+def expand(input: Tensor, *sizes: Sizes, size: Sizes | None = None) -> Tensor:
     """Dimensions of size 1 repeated, without a copy, to the given sizes; −1 keeps a size.
 
     ValueError if another size than 1 would have to grow.
     """
-    return _expanded("expand", input, sizes_of(sizes, "expand"))
+    return _expanded("expand", input, sizes_of(sizes if size is None else (size,), "expand"))
 
 
 def _expanded(name: str, input: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -393,10 +407,10 @@ def repeated_dims(shape: tuple[int, ...], expanded: tuple[int, ...]) -> tuple[in
     return tuple(dims)
 
 
-def repeat(input: Tensor, *counts: Sizes) -> Tensor:
+def repeat(input: Tensor, *counts: Sizes, repeats: Sizes | None = None) -> Tensor:
     """Copies side by side, `counts[d]` along each dimension d; more counts than dimensions add some in front."""
     ndim_of(input, "repeat")
-    times = sizes_of(counts, "repeat")
+    times = sizes_of(counts if repeats is None else (repeats,), "repeat")
     added = len(times) - input._array.ndim
     if added < 0 or min(times, default=0) < 0:
         raise ValueError(
@@ -448,6 +462,7 @@ class Cat(Function):
         )
 
 
+@numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along an existing dimension; all other sizes must be equal, but for those of empty vectors, of
     shape (0,). Dtypes are promoted."""
@@ -468,6 +483,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return Cat(dim)(*tensors)
 
 
+@numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors, all of one shape, joined along a new dimension. Dtypes are promoted."""
     tensors = _common_type("stack", tensors)
@@ -490,6 +506,7 @@ def _common_type(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     return [x.to(dtype) for x in tensors]
 
 
+@numpy_names
 def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of `split_size` along `dim` (the last may be smaller), or of the sizes in a list: views.
 
@@ -513,6 +530,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
     return tuple(input[(*before, slice(a, a + n))] for a, n in zip(starts, sizes, strict=False))
 
 
+@numpy_names
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size along `dim` (the last may be smaller), just as many of size 0: views."""
     chunks = check_positive("chunk", "chunks", chunks)

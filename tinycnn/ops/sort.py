@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinycnn import backend
+from tinycnn import backend, dtypes
+from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, is_int, shortened
@@ -14,6 +15,7 @@ from tinycnn.ops.index import ValuesAndIndices, gather
 from tinycnn.ops.shape import normalize_dim
 
 if TYPE_CHECKING:
+    from tinycnn.dtypes import DTypeLike
     from tinycnn.tensor import Tensor
 
 __all__ = ["argsort", "cumsum", "sort", "topk"]
@@ -37,14 +39,22 @@ class CumSum(Function):
         return CumSum(self.dim)(grad_output.flip(self.dim)).flip(self.dim)
 
 
-def cumsum(input: Tensor, dim: int) -> Tensor:
-    """The sum of all elements up to each, along `dim`; of integers and booleans an int64."""
+@numpy_names
+def cumsum(input: Tensor, dim: int, *, dtype: DTypeLike = None) -> Tensor:
+    """The sum of all elements up to each, along `dim`; of integers and booleans an int64.
+
+    With `dtype`, elements are converted first.
+    """
     dim = normalize_dim(dim, input, "cumsum")
+    if dtype is not None:
+        return cumsum(input.to(dtypes.as_dtype(dtype)), dim).to(dtypes.as_dtype(dtype))
     return CumSum(dim)(input) if input.ndim else CumSum(0)(input.unsqueeze(0)).squeeze(0)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
-    """The indices that sort along `dim`; equal elements keep their order."""
+@numpy_names
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The indices that sort along `dim`; equal elements keep their order, `stable` or not."""
+    check_flag("argsort", "stable", stable)
     return _argsort("argsort", input, dim, descending)
 
 
@@ -62,20 +72,26 @@ def _argsort(name: str, input: Tensor, dim: int, descending: bool) -> Tensor:
     return wrap(index.reshape(input.shape))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False) -> ValuesAndIndices:
-    """(values, indices) in ascending or descending order along `dim`; equal elements keep their order.
+@numpy_names
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> ValuesAndIndices:
+    """(values, indices) in ascending or descending order along `dim`; equal elements keep their order, `stable` or not.
 
     The gradient of each value goes to where it came from.
     """
+    check_flag("sort", "stable", stable)
     indices = _argsort("sort", input, dim, descending)
     return ValuesAndIndices(gather(input, dim, indices), indices)
 
 
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True) -> ValuesAndIndices:
-    """(values, indices) of the k largest, or smallest, elements along `dim`, the first one first.
+@numpy_names
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> ValuesAndIndices:
+    """(values, indices) of the k largest, or smallest, elements along `dim`, the first one first, `sorted` or not.
 
     ValueError unless 0 <= k <= the size of `dim`.
     """
+    check_flag("topk", "sorted", sorted)
     dim = normalize_dim(dim, input, "topk")
     size = input.shape[dim] if input.ndim else 1
     if input._array.dtype.kind == "b":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from tinycnn import autograd, backend
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
+from tinycnn.checks import check_int
 from tinycnn.ops.arithmetic import as_float, isnan
 from tinycnn.ops.select import Masked, where
 
@@ -293,9 +295,15 @@ def ceil(input: Tensor) -> Tensor:
     return _rounded("ceil", input)
 
 
-def round(input: Tensor) -> Tensor:
-    """The integer nearest to each element, in the same dtype; halves round to even."""
-    return _rounded("round", input)
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The integer, or the number of so many decimals, nearest to each element, in the same dtype; halves round to even.
+    """
+    if check_int("round", "decimals", decimals) == 0:
+        return _rounded("round", input)
+    if array_of("round", input).dtype.kind != "f":
+        raise TypeError(f"round: expected a floating-point tensor with decimals, got {input.dtype}")
+    scale = 10.0 ** builtins.abs(decimals)
+    return _rounded("round", input * scale) / scale if decimals > 0 else _rounded("round", input / scale) * scale
 
 
 def _rounded(function: str, x: Tensor) -> Tensor:

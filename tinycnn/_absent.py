@@ -1,0 +1,50 @@
+"""Names of torch that are not here and are not to come: asking for one says so, where a plain AttributeError would not.
+"""
+
+from __future__ import annotations
+
+_RECURRENT = "recurrent layers"
+_ATTENTION = "attention"
+_SPARSE = "sparse tensors"
+_QUANTISED = "quantised tensors"
+_COMPLEX = "complex numbers"
+
+# By what is asked for the name: the names, and what they belong to.
+_NAMES: dict[str, dict[str, str]] = {
+    "tinycnn": {
+        "jit": "compilation of Python", "sparse": _SPARSE, "fft": _COMPLEX, "distributions": "distributions",
+        "bfloat16": "bfloat16 tensors; see autocast", "BFloat16Tensor": "bfloat16 tensors",
+        **dict.fromkeys(["complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf", "complex", "polar",
+                         "view_as_complex", "view_as_real", "stft", "istft"], _COMPLEX),
+        **dict.fromkeys(["quantization", "ao", "qint8", "quint8", "qint32", "quint4x2", "quint2x4",
+                         "quantize_per_tensor", "quantize_per_channel"], _QUANTISED),
+        **dict.fromkeys(["sparse_coo_tensor", "sparse_csr_tensor", "sparse_coo", "sparse_csr"], _SPARSE),
+        **dict.fromkeys(["lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"], _RECURRENT),
+    },
+    "tinycnn.nn": {
+        **dict.fromkeys(["RNN", "LSTM", "GRU", "RNNBase", "RNNCell", "LSTMCell", "GRUCell"], _RECURRENT),
+        **dict.fromkeys(["MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerDecoder",
+                         "TransformerEncoderLayer", "TransformerDecoderLayer", "attention"], _ATTENTION),
+        **dict.fromkeys(["quantized", "quantizable", "qat"], _QUANTISED),
+        "CTCLoss": _RECURRENT,
+    },
+    "tinycnn.nn.functional": {
+        **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], _ATTENTION),
+        "ctc_loss": _RECURRENT,
+    },
+    "Tensor": {
+        **dict.fromkeys(["to_sparse", "to_sparse_csr", "to_dense", "coalesce", "is_sparse_csr"], _SPARSE),
+        **dict.fromkeys(["bfloat16", "cfloat", "cdouble"], "this dtype"),
+        **dict.fromkeys(["int_repr", "dequantize", "q_scale", "q_zero_point"], _QUANTISED),
+    },
+}  # fmt: skip
+
+
+def no_attribute(owner: str, name: str) -> AttributeError:
+    """The error for a name that `owner`, a module or Tensor, does not have."""
+    subject = _NAMES[owner].get(name)
+    if subject is None:
+        return AttributeError(f"{f'module {owner!r}' if owner != 'Tensor' else 'a Tensor'} has no attribute {name!r}")
+    return AttributeError(
+        f"{owner}.{name}: tinycnn is for convolutional nets and stays small: it does not have {subject}"
+    )

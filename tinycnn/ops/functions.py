@@ -1,0 +1,324 @@
+"""Further functions, element by element: those of one variable have their derivatives in one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinycnn import autograd, backend, dtypes
+from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn.backend import Array
+from tinycnn.checks import check_number
+from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
+from tinycnn.ops.select import clamp, where
+from tinycnn.ops.unary import cos, exp, log
+
+if TYPE_CHECKING:
+    from tinycnn.tensor import Tensor
+
+__all__ = [
+    "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "clamp_max", "clamp_min", "cosh",
+    "deg2rad", "exp2", "fmod", "frac", "hypot", "lerp", "log10", "log2", "logaddexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logit", "nan_to_num", "rad2deg", "reciprocal", "rsqrt", "signbit", "sinh", "square",
+    "tan", "trunc", "xlogy",
+]  # fmt: skip
+
+# --- one variable -----------------------------------------------------------------------------------------
+
+
+class OneVariable(Function):
+    """The function that NumPy has under the name `numpys`; `derivative` is that, as operators of x."""
+
+    saves_inputs = True
+    elementwise = True
+    in_float32 = True
+
+    def __init__(self, name: str, numpys: str, derivative: Callable[[Tensor], Tensor]):
+        self.name = self._called = name
+        self.numpys, self.derivative = numpys, derivative
+
+    def forward(self, x: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):  # nan outside of the domain, as everywhere
+            return getattr(self.xp, self.numpys)(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return grad_output * self.derivative(x)
+
+
+def tan(input: Tensor) -> Tensor:
+    """The tangent of each element, in radians."""
+    return OneVariable("tan", "tan", lambda x: pow(cos(x), -2))(as_float(input))
+
+
+def asin(input: Tensor) -> Tensor:
+    """The angle, from −π/2 to π/2, of which each element is the sine; nan outside of [−1, 1]."""
+    return OneVariable("asin", "arcsin", lambda x: rsqrt(1 - x * x))(as_float(input))
+
+
+def acos(input: Tensor) -> Tensor:
+    """The angle, from 0 to π, of which each element is the cosine; nan outside of [−1, 1]."""
+    return OneVariable("acos", "arccos", lambda x: -rsqrt(1 - x * x))(as_float(input))
+
+
+def atan(input: Tensor) -> Tensor:
+    """The angle, from −π/2 to π/2, of which each element is the tangent."""
+    return OneVariable("atan", "arctan", lambda x: 1 / (1 + x * x))(as_float(input))
+
+
+def sinh(input: Tensor) -> Tensor:
+    """(eˣ − e⁻ˣ) / 2 of each element."""
+    return OneVariable("sinh", "sinh", cosh)(as_float(input))
+
+
+def cosh(input: Tensor) -> Tensor:
+    """(eˣ + e⁻ˣ) / 2 of each element."""
+    return OneVariable("cosh", "cosh", sinh)(as_float(input))
+
+
+def asinh(input: Tensor) -> Tensor:
+    """The number of which each element is the `sinh`."""
+    return OneVariable("asinh", "arcsinh", lambda x: rsqrt(x * x + 1))(as_float(input))
+
+
+def acosh(input: Tensor) -> Tensor:
+    """The number, of at least 0, of which each element is the `cosh`; nan below 1."""
+    return OneVariable("acosh", "arccosh", lambda x: rsqrt(x * x - 1))(as_float(input))
+
+
+def atanh(input: Tensor) -> Tensor:
+    """The number of which each element is the `tanh`; nan outside of [−1, 1]."""
+    return OneVariable("atanh", "arctanh", lambda x: 1 / (1 - x * x))(as_float(input))
+
+
+def exp2(input: Tensor) -> Tensor:
+    """2ˣ of each element."""
+    return OneVariable("exp2", "exp2", lambda x: exp2(x) * math.log(2))(as_float(input))
+
+
+def log2(input: Tensor) -> Tensor:
+    """The logarithm to base 2 of each element: −inf of 0, nan of negative numbers."""
+    return OneVariable("log2", "log2", lambda x: 1 / (x * math.log(2)))(as_float(input))
+
+
+def log10(input: Tensor) -> Tensor:
+    """The logarithm to base 10 of each element: −inf of 0, nan of negative numbers."""
+    return OneVariable("log10", "log10", lambda x: 1 / (x * math.log(10)))(as_float(input))
+
+
+def rsqrt(input: Tensor) -> Tensor:
+    """1 / √x of each element: inf of 0, nan of negative numbers."""
+    array_of("rsqrt", input)
+    return pow(as_float(input), -0.5)
+
+
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / x of each element."""
+    array_of("reciprocal", input)
+    return div(1.0, as_float(input))
+
+
+def square(input: Tensor) -> Tensor:
+    """x² of each element."""
+    array_of("square", input)
+    return pow(input, 2)
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees as radians."""
+    array_of("deg2rad", input)
+    return as_float(input) * (math.pi / 180)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians as degrees."""
+    array_of("rad2deg", input)
+    return as_float(input) * (180 / math.pi)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 − x)) of each element, which is limited to [eps, 1 − eps] first if `eps` is given."""
+    array_of("logit", input)
+    x = as_float(input)
+    if eps is not None:
+        x = clamp(x, check_number("logit", "eps", eps), 1 - eps)
+    return log(x / (1 - x))
+
+
+def trunc(input: Tensor) -> Tensor:
+    """The whole part of each element, in the same dtype: a constant, as its derivative is 0 wherever it exists."""
+    x = array_of("trunc", input)
+    if x.dtype.kind == "b":
+        raise TypeError("trunc: expected numbers, got a boolean tensor")
+    return wrap(backend.elementwise("trunc", x)) if x.dtype.kind == "f" else input.clone()
+
+
+def frac(input: Tensor) -> Tensor:
+    """x − trunc(x) of each element. TypeError for integers."""
+    if array_of("frac", input).dtype.kind != "f":
+        raise TypeError(f"frac: expected a floating-point tensor, got {input.dtype}")
+    return input - trunc(input)
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether each element has a minus sign, −0.0 included."""
+    x = array_of("signbit", input)
+    return wrap(backend.elementwise("signbit", x)) if x.dtype.kind == "f" else input < 0
+
+
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """Numbers in place of nan and the infinities: by default 0, and the largest and the smallest of the dtype."""
+    array = array_of("nan_to_num", input)
+    if array.dtype.kind != "f":
+        return input.clone()
+    least, largest = dtypes.limits(array.dtype)
+    given = [check_number("nan_to_num", name, value) for name, value in (
+        ("nan", nan or 0.0), ("posinf", largest if posinf is None else posinf),
+        ("neginf", least if neginf is None else neginf))]  # fmt: skip
+    result = where(input != input, given[0], input)
+    return where(input == math.inf, given[1], where(input == -math.inf, given[2], result))
+
+
+# --- several operands -------------------------------------------------------------------------------------
+
+
+def _floats(name: str, a: Any, b: Any) -> tuple[Any, Any]:
+    """Two operands, of which integers become floating point; at least one is a Tensor."""
+    if not isinstance(a, autograd.Tensor):
+        array_of(name, b)
+    return operands(name, as_float(a), as_float(b))
+
+
+class Atan2(Function):
+    saves_inputs = True
+    elementwise = True
+    in_float32 = True
+
+    def forward(self, y: Array, x: Array) -> Array:
+        return self.xp.arctan2(y, x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y, x = self.inputs
+        scaled = grad_output / (x * x + y * y)
+        need_y, need_x = self.needs_input_grad
+        return scaled * x if need_y else None, -scaled * y if need_x else None
+
+
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """The angle, from −π to π, of the point with y from `input` and x from `other`."""
+    array_of("atan2", input), array_of("atan2", other)
+    return Atan2()(*_floats("atan2", input, other))
+
+
+class Fmod(Function):
+    """a − trunc(a / b) · b, which has the sign of a."""
+
+    saves_inputs = True
+    elementwise = True
+    in_float32 = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            return self.xp.fmod(a, b)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        a, b = self.inputs
+        return grad_output, grad_output * -trunc(a / b) if self.needs_input_grad[1] else None
+
+
+def fmod(input: Tensor, other: Operand) -> Tensor:
+    """The remainder of input / other, with the sign of `input`. ZeroDivisionError for integers by zero."""
+    array_of("fmod", input)
+    a, b = operands("fmod", input, other)
+    kinds = [getattr(getattr(x, "dtype", None), "kind", "f" if isinstance(x, float) else "i") for x in (a, b)]
+    if kinds[0] == "b":
+        raise TypeError("fmod: not defined for boolean tensors; convert it")
+    if "f" not in kinds and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
+        raise ZeroDivisionError("fmod: division of integers by zero")
+    return Fmod()(a, b)
+
+
+def hypot(input: Tensor, other: Tensor) -> Tensor:
+    """√(input² + other²), element by element."""
+    array_of("hypot", input), array_of("hypot", other)
+    return (input * input + other * other).sqrt()
+
+
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(eᵃ + eᵇ), element by element, without overflow."""
+    array_of("logaddexp", input), array_of("logaddexp", other)
+    larger = input.maximum(other).detach()
+    shift = where(larger.isfinite(), larger, 0.0)
+    return log(exp(input - shift) + exp(other - shift)) + shift
+
+
+def xlogy(input: Tensor, other: Tensor) -> Tensor:
+    """input · log(other), element by element, and 0 where `input` is 0."""
+    array_of("xlogy", input), array_of("xlogy", other)
+    is_zero = (input == 0) & ~other.isnan()
+    return where(is_zero, 0.0, input * log(where(is_zero, 1.0, as_float(other))))
+
+
+def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
+    """input + weight · (end − input), element by element. TypeError unless all have one floating-point dtype."""
+    for x in (input, end):
+        if array_of("lerp", x).dtype.kind != "f" or x._array.dtype != input._array.dtype:
+            raise TypeError(f"lerp: expected two floating-point Tensors of one dtype, got {input.dtype} and {x.dtype}")
+    return input + _factor("lerp", "weight", weight) * (end - input)
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 · tensor2, element by element."""
+    for x in (input, tensor1, tensor2):
+        array_of("addcmul", x)
+    return input + tensor1 * tensor2 * check_number("addcmul", "value", value)
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 / tensor2, element by element."""
+    for x in (input, tensor1, tensor2):
+        array_of("addcdiv", x)
+    return input + tensor1 / tensor2 * check_number("addcdiv", "value", value)
+
+
+def _factor(name: str, argument: str, value: Any) -> Any:
+    return value if isinstance(value, autograd.Tensor) else check_number(name, argument, value)
+
+
+def clamp_min(input: Tensor, min: float | Tensor) -> Tensor:
+    """`clamp` from below only."""
+    return clamp(input, min=_factor("clamp_min", "min", min))
+
+
+def clamp_max(input: Tensor, max: float | Tensor) -> Tensor:
+    """`clamp` from above only."""
+    return clamp(input, max=_factor("clamp_max", "max", max))
+
+
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
+    """Whether both are not 0, element by element."""
+    return bitwise_and(_truth("logical_and", input), _truth("logical_and", other))
+
+
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
+    """Whether at least one is not 0, element by element."""
+    return bitwise_or(_truth("logical_or", input), _truth("logical_or", other))
+
+
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
+    """Whether exactly one is not 0, element by element."""
+    return bitwise_xor(_truth("logical_xor", input), _truth("logical_xor", other))
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """Whether each element is 0."""
+    return ~_truth("logical_not", input)
+
+
+def _truth(name: str, x: Tensor) -> Tensor:
+    return x if array_of(name, x).dtype.kind == "b" else x != 0
