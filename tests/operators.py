@@ -716,3 +716,223 @@ case(
     lambda lib, x: [lib.maximum(x, lib.tensor(0.5, dtype=x.dtype)), x.min(lib.tensor(0.2, dtype=x.dtype))],
     off_zero(2, 3),
 )
+
+# Names by which torch's programs know what can be composed, and what has indices or counts as its result.
+for name in ("tan", "atan", "sinh", "cosh", "asinh", "exp2", "square"):
+    case(name, lambda lib, x, n=name: getattr(x, n)() + getattr(lib, n)(2 * x), normal(2, 3))
+for name in ("log2", "log10", "rsqrt", "reciprocal"):
+    case(name, lambda lib, x, n=name: getattr(x, n)() + getattr(lib, n)(2 * x), positive(2, 3))
+for name in ("asin", "acos", "atanh", "logit"):
+    case(name, lambda lib, x, n=name: getattr(lib, n)(x / 4 + 0.2), positive(2, 3))
+case("acosh", lambda lib, x: lib.acosh(x + 1), positive(2, 3))
+case("one_variable/at_ends", lambda lib, x: [lib.asin(x), lib.acos(x), lib.atanh(x), lib.log2(x), lib.rsqrt(x)],
+     exactly([-2.0, -1.0, 0.0, 1.0, 2.0]), kinks=True, twice=False)  # fmt: skip
+case("degrees", lambda lib, x: [lib.deg2rad(x), x.rad2deg()], normal(2, 3))
+case("logit/eps", lambda lib, x: x.logit(0.3), exactly([0.1, 0.5, 0.6, 0.9]))
+case("one_variable/of_ints", lambda lib, n: [lib.tan(n), lib.log2(n), n.rsqrt(), n.reciprocal(), n.square(), n.atan()],
+     whole(1, 9, 3))  # fmt: skip
+case("trunc", lambda lib, x: [x.trunc().detach(), lib.fix(x).detach(), lib.signbit(x)],
+     exactly([-1.5, -0.2, -0.0, 0.0, 2.7]), differentiable=False)  # fmt: skip
+case("frac", lambda lib, x: x.frac(), off_zero(2, 3))
+case("trunc/int", lambda lib, n: [n.trunc(), n.signbit(), n.sgn()], whole(-9, 9, 5))
+case("round/decimals", lambda lib, x: [x.round(decimals=1).detach(), lib.round(x * 100, decimals=-1).detach()],
+     normal(2, 3), differentiable=False)  # fmt: skip
+case("nan_to_num", lambda lib, x: [x.nan_to_num(), lib.nan_to_num(x, 2.0, 3.0, -4.0)],
+     exactly([1.5, float("nan"), float("inf"), -float("inf")]), kinks=True)  # fmt: skip
+case("nan_to_num/int", lambda lib, n: n.nan_to_num(7.0), whole(-9, 9, 5))
+for label, (left, right) in SHAPES.items():
+    case(f"atan2/{label}", lambda lib, a, b: lib.atan2(a, b), normal(*left), off_zero(*right))
+case("fmod", lambda lib, a, b: a.fmod(b) + lib.fmod(a, 0.7), off_zero(2, 3), positive(3))
+case("fmod/int", lambda lib, a, b: [a.fmod(b), a.fmod(4), lib.fmod(a, 2.5)], whole(-9, 9, 2, 3), whole(1, 5, 3))
+case("hypot", lambda lib, a, b: lib.hypot(a, b), off_zero(2, 3), off_zero(3))
+case("logaddexp", lambda lib, a, b: lib.logaddexp(a, b), normal(2, 3), normal(3))
+case("logaddexp/far_out", lambda lib, a, b: a.logaddexp(b), exactly([-800.0, 900.0, 1.0, -float("inf")]),
+     exactly([0.0, 900.0, -900.0, 2.0]), kinks=True, twice=False)  # fmt: skip
+case("xlogy", lambda lib, a, b: lib.xlogy(a, b), off_zero(2, 3), positive(3))
+case("xlogy/at_0", lambda lib, a, b: a.xlogy(b).detach(), exactly([0.0, 0.0, 0.0, 2.0]),
+     exactly([0.0, float("nan"), 2.0, 0.0]), differentiable=False)  # fmt: skip
+case("lerp", lambda lib, a, b, w: a.lerp(b, 0.3) + lib.lerp(a, b, w), normal(2, 3), normal(3), normal(2, 1))
+case("addcmul", lambda lib, a, b, c: a.addcmul(b, c, value=0.5), normal(2, 3), normal(3), normal(2, 1))
+case("addcdiv", lambda lib, a, b, c: lib.addcdiv(a, b, c, value=-2), normal(2, 3), normal(3), off_zero(2, 1))
+case("clamp/one_side", lambda lib, x: x.clamp_min(0.1) + lib.clamp_max(x, 0.95) + x.clip(-1, 1), off_zero(3, 4))
+case("logical", lambda lib, a, b: [f(a, b) for f in (lib.logical_and, lib.logical_or, lib.logical_xor)]
+     + [a.logical_not(), a.logical_and(b > 0)], ties(5), ties(2, 5), differentiable=False)  # fmt: skip
+case("second_names", lambda lib, a, b: [
+    a.multiply(b), lib.divide(a, b), a.true_divide(b), lib.subtract(a, b), lib.negative(a), a.absolute(),
+    lib.arctan2(a, b), a.swapaxes(0, 1).clone(), a.moveaxis(0, 1).clone(), lib.concat([a, a], 1)],
+    off_zero(2, 3), off_zero(2, 3))  # fmt: skip
+case("second_names/compare", lambda lib, a, b: [
+    a.greater(b), lib.less(a, b), a.not_equal(b), a.less_equal(b), lib.greater_equal(a, b)], ties(5), ties(2, 5),
+    differentiable=False)  # fmt: skip
+
+# Arrangements.
+case("views/by_name", lambda lib, x, y: [x.view_as(y), x.reshape_as(y), x.ravel(), lib.ravel(x)], normal(2, 6),
+     normal(3, 4), view=True)  # fmt: skip
+case("ravel/empty", lambda lib, x: x.ravel(), normal(0, 3))
+for label, (source, place) in {"one": (0, 2), "negative": (-1, 0), "two": ((0, 1), (-1, 0))}.items():
+    case(f"movedim/{label}", lambda lib, x, s=source, p=place: x.movedim(s, p), normal(2, 3, 4), view=True)
+case("narrow", lambda lib, x: [x.narrow(1, 1, 2), lib.narrow(x, -1, -2, 2), x.narrow(0, 2, 0)], normal(2, 4), view=True)
+case("select", lambda lib, x: [x.select(1, 2), lib.select(x, 0, -1)], normal(2, 4), view=True)
+case("unbind", lambda lib, x: [*x.unbind(), *lib.unbind(x, 1)], normal(2, 3), view=True)
+for offset in (-2, 0, 1, 3):
+    case(f"diag/matrix_{offset}", lambda lib, x, o=offset: x.diag(o), normal(3, 4))
+    case(f"diag/vector_{offset}", lambda lib, x, o=offset: lib.diag(x, o), normal(3))
+    case(f"diagonal/{offset}", lambda lib, x, o=offset: x.diagonal(o, 0, -1), normal(4, 2, 3), view=offset != 3)
+    case(f"diag_embed/{offset}", lambda lib, x, o=offset: lib.diag_embed(x, o), normal(2, 3))
+case("diag_embed/dims", lambda lib, x: x.diag_embed(1, 0, 2), normal(2, 3))
+case("trace", lambda lib, x: x.trace() + lib.trace(x * 2), normal(3, 4))
+case("unfold", lambda lib, x: x.unfold(1, 3, 2), normal(2, 7, 3), view=True)
+case("unfold/twice", lambda lib, x: x.unfold(-2, 2, 1).unfold(-2, 2, 3), normal(2, 3, 5), view=True)
+case("broadcast", lambda lib, x, y: [x.broadcast_to((2, 3, 4)), *lib.broadcast_tensors(x, y)], normal(3, 1),
+     normal(4), view=True)  # fmt: skip
+case("expand/size", lambda lib, x: x.expand(size=(2, 3, 4)), normal(3, 1), view=True)
+for indexing in ("ij", "xy"):
+    case(f"meshgrid/{indexing}", lambda lib, x, y, z, i=indexing: lib.meshgrid(x, y, z, indexing=i), normal(2),
+         normal(3), normal(), view=True)  # fmt: skip
+case("meshgrid/list", lambda lib, x, y: lib.meshgrid([x, y], indexing="ij"), normal(2), normal(0))
+for label, (shifts, dims) in {"one": (1, 0), "back": (-5, 2), "two": ((1, 2), (0, 1)), "flat": (3, None)}.items():
+    case(f"roll/{label}", lambda lib, x, s=shifts, d=dims: x.roll(s, d), normal(2, 3, 4))
+case("roll/nothing", lambda lib, x: [lib.roll(x, 3, 1), x[:0].roll(1, 0)], normal(2, 3))
+case("tile", lambda lib, x: [x.tile(2), x.tile((2, 1, 2)), lib.tile(x, (1, 1))], normal(2, 3))
+case("repeat_interleave", lambda lib, x, n: [x.repeat_interleave(2), x.repeat_interleave(3, 1),
+     lib.repeat_interleave(x, n, dim=0)], normal(3, 2), whole(0, 4, 3))  # fmt: skip
+for turns in (-1, 0, 1, 2):
+    case(f"rot90/{turns}", lambda lib, x, k=turns: x.rot90(k, (2, 0)), normal(2, 3, 4))
+case("flip/by_name", lambda lib, x: [x.fliplr(), lib.flipud(x)], normal(2, 3))
+case("tensor_split", lambda lib, x: [*x.tensor_split(3, 1), *lib.tensor_split(x, (1, 4), -1)], normal(2, 7), view=True)
+case("stacks", lambda lib, x, y, z: [lib.vstack([x, y]), lib.hstack([x, y]), lib.dstack((x, y)),
+     lib.column_stack([x, y]), lib.vstack([z, z]), lib.hstack([z, z]), lib.dstack([z, z]), lib.column_stack([z, z])],
+     normal(2, 3), normal(2, 3), normal(3))  # fmt: skip
+case("stacks/numbers", lambda lib, x, y: [lib.vstack([x, y]), lib.hstack([x, y]), lib.dstack([x, y])], normal(),
+     normal())  # fmt: skip
+
+# By tensors of indices and booleans.
+case("index_select", lambda lib, x, i: [x.index_select(0, i), lib.index_select(x, -1, i)], normal(3, 3), whole(0, 3, 5))
+case("index_select/number", lambda lib, x, i: x.index_select(0, i), normal(), exactly([0], "int64"))
+case("take_along_dim", lambda lib, x, i: [x.take_along_dim(i, 1), lib.take_along_dim(x, i)], normal(3, 4),
+     whole(0, 3, 1, 2))  # fmt: skip
+case("take", lambda lib, x, i: x.take(i), normal(3, 4), whole(-12, 12, 2, 3))
+case("masked_select", lambda lib, x, m: x.masked_select(m), normal(2, 1, 4), mask(3, 1))
+case("scatter_add", lambda lib, x, i, y: x.scatter_add(0, i, y), normal(3, 4), whole(0, 3, 5, 2), normal(5, 2))
+case("scatter_add/vector", lambda lib, x, i, y: lib.scatter_add(x, -1, i, y), normal(3), whole(0, 3, 5), normal(5))
+case("scatter", lambda lib, x, i, y: x.scatter(1, i, y), normal(2, 5), exactly([[3, 0, 2], [4, 1, 0]], "int64"),
+     normal(2, 3))  # fmt: skip
+case("scatter/number", lambda lib, x, i: [x.scatter(1, i, 1.5), lib.scatter(x, 0, i[:, :2], value=2)], normal(3, 5),
+     whole(0, 3, 2, 3))  # fmt: skip
+case("scatter/reduce", lambda lib, x, i, y: [x.detach().scatter(1, i, y.detach(), reduce="add"),
+     x.detach().scatter_add(1, i, y.detach())], normal(2, 5), whole(0, 5, 2, 3), normal(2, 4), differentiable=False)  # fmt: skip
+case("scatter/nothing", lambda lib, x, i, y: [x.scatter(1, i, y), x.scatter_add(1, i, y)], normal(2, 5),
+     whole(0, 5, 2, 0), normal(2, 0))  # fmt: skip
+case("index_add", lambda lib, x, i, y: x.index_add(1, i, y, alpha=0.5), normal(2, 3), whole(0, 3, 4), normal(2, 4))
+case("index_copy", lambda lib, x, i, y: x.index_copy(1, i, y), normal(2, 3), exactly([2, 0], "int64"), normal(2, 2))
+case("index_fill", lambda lib, x, i: [x.index_fill(1, i, 1.5), lib.index_fill(x, 0, i[:1] * 0, -2)], normal(2, 3),
+     whole(0, 3, 4))  # fmt: skip
+case("masked_scatter", lambda lib, x, m, y: x.masked_scatter(m, y), normal(2, 3), mask(2, 3), normal(7))
+case("nonzero", lambda lib, x: [x.nonzero(), *lib.nonzero(x, as_tuple=True), lib.argwhere(x), x[0, 0].nonzero(),
+     x.count_nonzero(), lib.count_nonzero(x, (0, -1))], ties(3, 4), differentiable=False)  # fmt: skip
+case("isin", lambda lib, a, b: [lib.isin(a, b), lib.isin(a, b, invert=True), lib.isin(a, 2)], whole(0, 5, 3, 4),
+     whole(0, 5, 2))  # fmt: skip
+
+# Products.
+case("products", lambda lib, a, b, c, d: [
+    a.mm(b), lib.mm(a, b), a.mv(c), c.dot(c * 2), lib.outer(c, d), c.ger(d), lib.inner(a, c), a.inner(a), lib.kron(a, d),
+    c.kron(a)], normal(2, 3), normal(3, 4), normal(3), normal(2))  # fmt: skip
+case("bmm", lambda lib, a, b: a.bmm(b), normal(2, 3, 4), normal(2, 4, 2))
+case("addmm", lambda lib, x, a, b: [lib.addmm(x, a, b), x.addmm(a, b, beta=0.5, alpha=2),
+     lib.addmm(x, a, b, beta=0)], normal(4), normal(2, 3), normal(3, 4))  # fmt: skip
+case("addmv", lambda lib, x, a, b: x.addmv(a, b, alpha=0.5), normal(2), normal(2, 3), normal(3))
+case("addr", lambda lib, x, a, b: x.addr(a, b, beta=3), normal(2, 3), normal(2), normal(3))
+case("baddbmm", lambda lib, x, a, b: lib.baddbmm(x, a, b, alpha=0.5), normal(3, 1), normal(2, 3, 4), normal(2, 4, 2))
+case("addbmm", lambda lib, x, a, b: x.addbmm(a, b), normal(3, 2), normal(2, 3, 4), normal(2, 4, 2))
+for label, dims in {"two": 2, "none": 0, "lists": ([0, 2], [1, 0])}.items():
+    case(f"tensordot/{label}", lambda lib, a, b, d=dims: lib.tensordot(a, b, dims=d), normal(2, 2, 2), normal(2, 2, 3))
+case("cross", lambda lib, a, b: [a.cross(b, dim=1), lib.linalg.cross(a, b)], normal(2, 3), normal(2, 3))
+case("distances", lambda lib, a, b: [lib.cdist(a, b), lib.cdist(a, b, p=1.0), lib.dist(a[:, :2], b, 3)],
+     normal(2, 3, 4), normal(2, 2, 4), twice=False)  # fmt: skip
+case("linalg/norm", lambda lib, x: [
+    lib.linalg.norm(x), lib.linalg.norm(x, dim=1), lib.linalg.norm(x[0], "fro"), lib.linalg.vector_norm(x, 3, (0, 2)),
+    lib.linalg.norm(x, 1, (0, 1)), lib.linalg.matrix_norm(x, keepdim=True), lib.linalg.matrix_norm(x, float("inf")),
+    lib.linalg.vector_norm(x, 1), lib.linalg.vector_norm(x, float("-inf")), lib.linalg.diagonal(x).clone()],
+    distinct(2, 3, 4))  # fmt: skip
+for equation, shapes in {
+    "ij,jk->ik": ((2, 3), (3, 4)),
+    "bij,bjk->bik": ((2, 3, 4), (2, 4, 2)),
+    "bhid,bhjd->bhij": ((2, 2, 3, 4), (2, 2, 2, 4)),
+    "ij->ji": ((2, 3),),
+    "ij->": ((2, 3),),
+    "ij->j": ((2, 3),),
+    "ii": ((3, 3),),
+    "ii->i": ((3, 3),),
+    "i,j->ij": ((2,), (3,)),
+    "i,i": ((3,), (3,)),
+    "ji,kj": ((2, 3), (4, 2)),
+    "...ij,...jk->...ik": ((2, 1, 2, 3), (4, 3, 2)),
+    "b...,b...->b": ((2, 3, 4), (2, 3, 4)),
+    "ij,jk,kl->il": ((2, 3), (3, 4), (4, 2)),
+    "ijk,jl,kl->il": ((2, 3, 4), (3, 2), (4, 2)),
+    "i,->i": ((3,), ()),
+    "bi,bj->bij": ((1, 3), (2, 4)),
+    " b i j , b j -> b i": ((2, 3, 4), (2, 4)),
+}.items():
+    case(f"einsum/{equation}", lambda lib, *x, e=equation: lib.einsum(e, *x), *[normal(*s) for s in shapes],
+         view=equation in ("ij->ji", "ii->i"))  # fmt: skip
+
+# Statistics, order and counts.
+for label, dim in {"first": 0, "middle": 1, "last": -1}.items():
+    case(f"prod/{label}", lambda lib, x, d=dim: x.prod(d, keepdim=d == 1), normal(2, 5, 3))
+    case(f"cumprod/{label}", lambda lib, x, d=dim: x.cumprod(d), normal(2, 5, 3))
+    case(f"median/{label}", lambda lib, x, d=dim: x.median(d, keepdim=d == 1), distinct(2, 4, 3))
+    case(f"kthvalue/{label}", lambda lib, x, d=dim: lib.kthvalue(x, 2, d), distinct(2, 4, 3))
+    case(f"cummax/{label}", lambda lib, x, d=dim: [*x.cummax(d), *lib.cummin(x, d)], ties(2, 4, 3), kinks=True)
+    case(f"diff/{label}", lambda lib, x, d=dim: [x.diff(dim=d), lib.diff(x, 2, d), x.diff(9, d)], normal(2, 4, 3))
+    case(f"quantile/{label}", lambda lib, x, d=dim: x.quantile(0.4, d, keepdim=d == 1), distinct(2, 4, 3))
+case("prod/whole", lambda lib, x: x.prod() + lib.prod(x * 2), normal(2, 3))
+case("prod/zeros", lambda lib, x: [x.prod(), x.prod(1), x.cumprod(1)],
+     exactly([[0.0, 2.0, 3.0], [0.0, 0.5, 0.0], [1.0, -2.0, 0.0]]))  # fmt: skip
+case("prod/of_nothing", lambda lib, x: [x.prod(0), x.prod(), x.sum(1).prod(), x.cumprod(0)], normal(0, 3))
+case("prod/number", lambda lib, x: [x.prod(), x.prod(0), x.cumprod(0)], normal())
+case("prod/int", lambda lib, n, m: [n.prod(), n.prod(0), m.prod(), n.cumprod(0), n.prod(dtype=lib.float64)],
+     whole(-3, 4, 3, 2, dtype="int32"), mask(3))  # fmt: skip
+case("cumsum/dtype", lambda lib, n: n.cumsum(0, dtype=lib.float64), whole(0, 9, 4))
+case("median/whole", lambda lib, x: [x.median(), lib.median(x[0])], distinct(2, 3))
+case("median/nan", lambda lib, x: [x.median(), *x.median(1)], exactly([[1.0, float("nan"), 0.5], [3.0, 1.0, 2.0]]),
+     kinks=True)  # fmt: skip
+case("median/number", lambda lib, x: [x.median(), x.median(0).values], normal())
+case("median/int", lambda lib, n: [n.median(), n.kthvalue(3).values, n.cummax(0).values], whole(-9, 9, 6))
+case("quantile/all", lambda lib, x, q: [x.quantile(0.3), lib.quantile(x, q), lib.quantile(x, q, 1, True),
+     x.quantile(0.3, interpolation="nearest"), x.quantile(0.3, interpolation="lower"),
+     x.quantile(0.3, interpolation="higher"), x.quantile(0.3, keepdim=True)], distinct(3, 4),
+     exactly([0.0, 0.25, 1.0]), kinks=True, twice=False,
+     torch=lambda lib, x, q: [x.quantile(0.3), lib.quantile(x, q.detach()), lib.quantile(x, q.detach(), 1, True),
+     x.quantile(0.3, interpolation="nearest"), x.quantile(0.3, interpolation="lower"),
+     x.quantile(0.3, interpolation="higher"), x.quantile(0.3, keepdim=True)])  # fmt: skip
+case("nan/sums", lambda lib, x: [x.nansum(), x.nansum(1), lib.nanmean(x), x.nanmean(0, keepdim=True)],
+     exactly([[1.0, float("nan"), 0.5], [3.0, 1.0, 2.0]]), kinks=True)  # fmt: skip
+case("aminmax", lambda lib, x: [*x.aminmax(), *lib.aminmax(x, dim=1, keepdim=True)], distinct(2, 3))
+case("moments", lambda lib, x: [*lib.var_mean(x, 1), *lib.std_mean(x, (0, 1), keepdim=True), *lib.var_mean(x, False)],
+     normal(3, 4), torch=lambda lib, x: [*lib.var_mean(x, 1), *lib.std_mean(x, (0, 1), keepdim=True),
+     *lib.var_mean(x, unbiased=False)])  # fmt: skip
+case("cov", lambda lib, x: [x.cov(), lib.cov(x, correction=0), x[0].cov()], normal(3, 5))
+case("corrcoef", lambda lib, x: x.corrcoef(), normal(3, 5))
+case("diff/joined", lambda lib, x, y: x.diff(prepend=y, append=y * 2), normal(2, 3), normal(2, 1))
+case("diff/booleans", lambda lib, m: [m.diff(), m.diff(0)], mask(2, 5))
+case("bincount", lambda lib, n, w: [n.bincount(), lib.bincount(n, minlength=9), n.bincount(w).detach()], whole(0, 6, 8),
+     normal(8), differentiable=False)  # fmt: skip
+case("bincount/empty", lambda lib, n: [n.bincount(), n.bincount(minlength=3)], whole(0, 6, 0))
+case("histc", lambda lib, x: [x.histc(5).detach(), lib.histc(x, bins=4, min=-1, max=1).detach()], normal(3, 7),
+     differentiable=False)  # fmt: skip
+case("unique", lambda lib, n: [n.unique(), *lib.unique(n, return_inverse=True, return_counts=True),
+     *n.unique(return_counts=True)], whole(0, 5, 3, 4))  # fmt: skip
+case("unique/dim", lambda lib, n: [n.unique(dim=0), *lib.unique(n, return_inverse=True, return_counts=True, dim=1)],
+     whole(0, 2, 5, 2))  # fmt: skip
+case("unique/consecutive", lambda lib, n: [n.unique_consecutive(), *lib.unique_consecutive(n, True, True)],
+     whole(0, 2, 3, 4))  # fmt: skip
+case("searchsorted", lambda lib, x, y: [lib.searchsorted(x.sort(-1).values, y), lib.bucketize(y, y[0].sort().values),
+     lib.searchsorted(x.sort(-1).values, y, right=True), lib.searchsorted(x[0].sort().values, y, side="right"),
+     lib.bucketize(y, x[0].sort().values, right=True, out_int32=True), lib.searchsorted(x[0].sort().values, 0.5)],
+     ties(2, 5), ties(2, 3), differentiable=False)  # fmt: skip
+case("sort/options", lambda lib, x: [*x.sort(stable=True), *lib.sort(x, dim=0, descending=True, stable=True),
+     lib.argsort(x, dim=1, stable=True), *lib.topk(x, k=2, dim=1, largest=False, sorted=True)], distinct(3, 4))  # fmt: skip
+case("axis", lambda lib, x, y: [x.sum(axis=1), lib.mean(x, axis=(0, 1), keepdims=True), x.max(axis=0).values,
+     lib.cat([x, y], axis=1), lib.stack([x, y], axis=-1), x.softmax(axis=1), x.cumsum(axis=0), x.std(axis=1),
+     lib.squeeze(x[:1], axis=0).clone(), x.prod(axis=0)], normal(2, 3), normal(2, 3))  # fmt: skip

@@ -16,15 +16,15 @@ PACKAGE = REPOSITORY / "tinycnn"
 # From the bottom to the top. A module imports from its own entry and from lower layers; entries of one layer do not
 # import each other. "tinycnn" is the package's __init__: the core, with the public names.
 LAYERS = [
-    {"_absent", "_extras", "_command", "_decorator", "_files", "_printing", "checks", "size"},
-    {"backend"},
+    {"_absent", "_extras", "_command", "_decorator", "_files", "checks", "size"},
+    {"backend", "_printing"},
     {"dtypes"},
     {"grad_mode"},
     {"autograd"},
     {"ops"},
     {"tensor"},
     {"creation"},
-    {"nn", "optim", "data", "serialization", "cuda", "amp"},
+    {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg"},
     {"tinycnn"},
     {"models"},
     {"diagnostics"},

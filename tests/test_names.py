@@ -37,7 +37,7 @@ def test_all_lists_every_name_of_the_package_itself():
 def test_public_operators_are_listed_where_they_are_defined(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    defined |= {ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)}
+    defined |= {name.id for name in ast.walk(tree) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
     listed = [
         name
         for node in tree.body

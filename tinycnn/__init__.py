@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, newaxis
 
-from tinycnn import amp, backend, creation, cuda, nn, ops, optim
-from tinycnn._absent import no_attribute
+from tinycnn import amp, backend, creation, cuda, linalg, nn, ops, optim
+from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
@@ -120,7 +120,7 @@ __all__ = [
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "load", "save",
-    "amp", "backend", "cuda", "nn", "optim",
+    "amp", "backend", "cuda", "linalg", "nn", "optim",
     "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "precision", "shapes",
     "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
@@ -152,7 +152,7 @@ def __getattr__(name: str) -> Any:
     elif name in _FUNCTIONS:
         value = getattr(importlib.import_module(_FUNCTIONS[name]), name)
     else:
-        raise no_attribute("tinycnn", name)
+        raise _no_attribute("tinycnn", name)
     globals()[name] = value
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def type_name(dtype: np.dtype, device_type: str) -> str:
     return f"torch.{name}" if device_type == "cpu" else f"torch.{device_type}.{name}"
 
 
-def of_type(spec: DTypeLike) -> tuple[np.dtype, str | None]:
+def of_type(spec: Any) -> tuple[np.dtype, str | None]:
     """(dtype, kind of device or None) of a dtype, or of one of torch's old types or its name."""
     module, _, name = str(spec).rpartition(".")
     if name in TENSOR_TYPES:

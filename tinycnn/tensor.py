@@ -15,7 +15,6 @@ from tinycnn._absent import no_attribute
 from tinycnn._printing import options as print_options
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, shortened
-from tinycnn.dtypes import DTypeLike
 from tinycnn.ops import (
     aliases,
     arithmetic,
@@ -417,15 +416,15 @@ class Tensor:
             raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
         return self.to(other)
 
-    def type(self, dtype: Any = None) -> Any:
+    def type(self, dtype: DTypeLike | Callable[..., Tensor] = None) -> Any:
         """This tensor with another dtype, which may be one of torch's old types, `FloatTensor` or "torch.FloatTensor".
 
         Without an argument, the name of its own such type.
         """
         if dtype is None:
             return dtypes.type_name(self.dtype, self.device.type)
-        dtype, device = dtypes.of_type(dtype)
-        return self.to(dtype=dtype, device=self.device if device == self.device.type else device)
+        found, device = dtypes.of_type(dtype)
+        return self.to(dtype=found, device=self.device if device == self.device.type else device)
 
     def cpu(self) -> Tensor:
         """This tensor on the CPU: itself, if it is there."""

@@ -170,7 +170,7 @@ def signbit(input: Tensor) -> Tensor:
 
 
 def nan_to_num(
-    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
     """Numbers in place of nan and the infinities: by default 0, and the largest and the smallest of the dtype."""
     array = array_of("nan_to_num", input)

@@ -12,7 +12,7 @@ from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import ValuesAndIndices, gather
-from tinycnn.ops.rearrange import narrow
+from tinycnn.ops.rearrange import narrow, ravel
 from tinycnn.ops.reduce import check_floating, mean, std, var
 from tinycnn.ops.select import where
 from tinycnn.ops.shape import Dims, cat, ndim_of, normalize_dim, reshape
@@ -37,7 +37,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     check_flag("prod", "keepdim", keepdim)
     x = _numbers("prod", input, dtype)
     if dim is None:
-        return reshape(prod(reshape(x, -1) if x._array.size else x.new_ones(1), 0), shape=())
+        return prod(ravel(x), 0)
     dim = normalize_dim(dim, x, "prod")
     if x._array.ndim == 0:
         return x.clone()
@@ -46,7 +46,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
         products = narrow(x, dim, 0, half) * narrow(x, dim, half, half)
         x = cat([products, narrow(x, dim, 2 * half, 1)], dim) if size % 2 else products
     if size == 0:
-        x = x.new_ones((*x._array.shape[:dim], 1, *x._array.shape[dim + 1 :]))
+        x = x.sum(dim, keepdim=True) + 1
     elif x is input:
         x = x.clone()
     return x if keepdim else x.squeeze(dim)
