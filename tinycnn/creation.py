@@ -358,6 +358,6 @@ class TensorType:
         return dtypes.type_name(self.dtype, self.device)
 
 
-FloatTensor, DoubleTensor, HalfTensor = TensorType("FloatTensor"), TensorType("DoubleTensor"), TensorType("HalfTensor")
-LongTensor, IntTensor, ShortTensor = TensorType("LongTensor"), TensorType("IntTensor"), TensorType("ShortTensor")
-CharTensor, ByteTensor, BoolTensor = TensorType("CharTensor"), TensorType("ByteTensor"), TensorType("BoolTensor")
+FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor = map(
+    TensorType, dtypes.TENSOR_TYPES
+)

@@ -13,7 +13,13 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_positive
+from tinycnn.creation import TensorType
+from tinycnn.dtypes import TENSOR_TYPES
 from tinycnn.tensor import Tensor
+
+FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor = (
+    TensorType(name, "cuda") for name in TENSOR_TYPES
+)
 
 # Each recording holds all memory of one step, so a step with many different shapes is not worth capturing.
 MOST_RECORDINGS = 8

@@ -1,5 +1,8 @@
 """Layers and losses."""
 
+from typing import TYPE_CHECKING, Any
+
+from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn.nn import (
     activation,
     container,
@@ -37,3 +40,8 @@ __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += pool.__all__
 __all__ += shape.__all__
+
+if not TYPE_CHECKING:  # to type checkers, what is not defined is not there
+
+    def __getattr__(name: str) -> Any:
+        raise _no_attribute("tinycnn.nn", name)

@@ -3,6 +3,9 @@
 Each is defined beside its layer, in `tinycnn/nn`: `conv2d` in `conv.py`, `relu` in `activation.py`, and so on.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn.nn.activation import (
     elu as elu, gelu as gelu, hardswish as hardswish, leaky_relu as leaky_relu, log_softmax as log_softmax,
     logsigmoid as logsigmoid, relu as relu, relu_ as relu_, sigmoid as sigmoid, silu as silu, softmax as softmax,
@@ -35,3 +38,8 @@ from tinycnn.nn.pool import (
 from tinycnn.nn.resize import (
     interpolate as interpolate, pad as pad, pixel_shuffle as pixel_shuffle, pixel_unshuffle as pixel_unshuffle,
 )  # fmt: skip
+
+if not _TYPE_CHECKING:  # to type checkers, what is not defined is not there
+
+    def __getattr__(name: str) -> object:
+        raise _no_attribute("tinycnn.nn.functional", name)

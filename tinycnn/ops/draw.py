@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycnn import backend, dtypes
-from tinycnn.autograd import array_of, wrap
+from tinycnn.autograd import array_of
 from tinycnn.checks import check_flag, check_positive, check_share
 from tinycnn.ops.new import drawn
 from tinycnn.ops.reduce import check_floating
+from tinycnn.ops.select import where
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -50,5 +51,6 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> T
         total = ends[..., -1:]
         return (ends.unsqueeze(-2) <= (share * total).unsqueeze(-1)).sum(-1)
     # The first of exponential clocks, whose rates are the weights, to ring: each is it with its share of the sum.
-    times = -wrap(backend.elementwise("log1p", -share._array)) / weights
+    rates = where(weights > 0, weights, 1.0)
+    times = where(weights > 0, -(-share).log1p() / rates, float("inf"))
     return times.topk(count, -1, largest=False).indices

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._decorator import numpy_names
 from tinycnn.autograd import array_of
 from tinycnn.ops.arithmetic import constant
 from tinycnn.ops.shape import normalize_dim
@@ -51,6 +52,7 @@ def get_device(input: Tensor) -> int:
     return backend.device_of(input._array).index if is_cuda(input) else -1
 
 
+@numpy_names
 def stride(input: Tensor, dim: int | None = None) -> Any:
     """How many elements of memory lie between neighbours along each dimension, or along `dim`."""
     steps = tuple([step // input._array.itemsize for step in input._array.strides])
