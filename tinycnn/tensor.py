@@ -608,6 +608,7 @@ class Tensor:
     log = unary.log
     log1p = unary.log1p
     sqrt = unary.sqrt
+    rsqrt = unary.rsqrt
     sin = unary.sin
     cos = unary.cos
     tanh = unary.tanh
@@ -627,7 +628,6 @@ class Tensor:
     exp2 = functions.exp2
     log2 = functions.log2
     log10 = functions.log10
-    rsqrt = functions.rsqrt
     reciprocal = functions.reciprocal
     square = functions.square
     deg2rad = functions.deg2rad

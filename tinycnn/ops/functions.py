@@ -14,7 +14,7 @@ from tinycnn.backend import Array
 from tinycnn.checks import check_number
 from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
 from tinycnn.ops.select import clamp, where
-from tinycnn.ops.unary import cos, exp, log
+from tinycnn.ops.unary import cos, exp, log, rsqrt
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "clamp_max", "clamp_min", "cosh",
     "deg2rad", "exp2", "fmod", "frac", "hypot", "lerp", "log10", "log2", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logit", "nan_to_num", "rad2deg", "reciprocal", "rsqrt", "signbit", "sinh", "square",
+    "logical_or", "logical_xor", "logit", "nan_to_num", "rad2deg", "reciprocal", "signbit", "sinh", "square",
     "tan", "trunc", "xlogy",
 ]  # fmt: skip
 
@@ -107,12 +107,6 @@ def log2(input: Tensor) -> Tensor:
 def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10 of each element: −inf of 0, nan of negative numbers."""
     return OneVariable("log10", "log10", lambda x: 1 / (x * math.log(10)))(as_float(input))
-
-
-def rsqrt(input: Tensor) -> Tensor:
-    """1 / √x of each element: inf of 0, nan of negative numbers."""
-    array_of("rsqrt", input)
-    return pow(as_float(input), -0.5)
 
 
 def reciprocal(input: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
 
 __all__ = [
-    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "sign", "floor",
+    "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "sign", "floor",
     "ceil", "round",
 ]  # fmt: skip
 
@@ -116,6 +116,26 @@ class Sqrt(Function):
 def sqrt(input: Tensor) -> Tensor:
     """√x of each element; nan of negative numbers."""
     return Sqrt()(as_float(input))
+
+
+class Rsqrt(Function):
+    saves_output = True
+    elementwise = True
+    in_float32 = True
+    works_on_arrays = True
+
+    def forward(self, x: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 1.0 / self.xp.sqrt(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y = self.output
+        return grad_output * (-0.5 * y * y * y)
+
+
+def rsqrt(input: Tensor) -> Tensor:
+    """1 / √x of each element: inf of 0, nan of negative numbers."""
+    return Rsqrt()(as_float(input))
 
 
 class Sin(Function):
