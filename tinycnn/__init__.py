@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, newaxis
 
-from tinycnn import amp, backend, creation, cuda, linalg, nn, ops, optim
+from tinycnn import amp, backend, creation, cuda, custom_function, linalg, nn, ops, optim
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
 from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled

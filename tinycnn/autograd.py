@@ -8,6 +8,7 @@ operator that `works_on_arrays` gets arrays where nothing is recorded.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import re
@@ -27,6 +28,7 @@ from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag
 from tinycnn.grad_mode import enable_grad as enable_grad
+from tinycnn.grad_mode import inference_mode as inference_mode
 from tinycnn.grad_mode import no_grad as no_grad
 from tinycnn.grad_mode import set_grad_enabled as set_grad_enabled
 from tinycnn.grad_mode import thread_mode
@@ -35,6 +37,7 @@ from tinycnn.grad_mode import thread_mode
 # from tensor.py to ops/ to this file, and the way back is this one name. To type checkers and editors it is an import.
 # At run time tensor.py sets it when the class is complete, and no operator runs before that.
 if TYPE_CHECKING:
+    from tinycnn import custom_function as custom_function  # set by itself, in the same way
     from tinycnn.tensor import Tensor as Tensor
 
 # What `backward` returns: one gradient for each input, None where there is none.
@@ -204,6 +207,8 @@ class Function:
     that `needs_input_grad` does not ask for. A gradient that has the broadcast shape of the output is reduced to
     its input's shape, and cast to its dtype, by the graph walk: operators need not care.
 
+    A subclass written as for torch has a static `forward(ctx, ...)` and is used by `apply`: see `custom_function.py`.
+
     Class attributes:
         saves_inputs: keep the inputs for `backward`, as `self.inputs` (checked against changes in place): all of them,
             or those at the places in a tuple. An array that a caller can reach is not to be kept in any other way.
@@ -245,7 +250,7 @@ class Function:
     edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
     hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
-    name = "Function"
+    name: str = "Function"
 
     _called = "Function"  # the name in errors: log_softmax for LogSoftmax; a class of the user keeps its own
     _output_type: tuple[tuple[int, ...], np.dtype]
@@ -270,11 +275,19 @@ class Function:
             raise NotImplementedError(f"{self.name}: this operator has no gradient")
 
     def __init_subclass__(cls) -> None:
-        cls.name = cls._called = cls.__name__
+        cls.name = _Name(cls.__name__)
+        cls._called = cls.__name__
         if "backward" in vars(cls) and "works_on_arrays" not in vars(cls):
             cls.works_on_arrays = False  # that of a base class speaks of another backward
         if cls.__module__.startswith("tinycnn."):
             cls._called = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.name).lower()
+        if isinstance(vars(cls).get("forward"), staticmethod):  # written as for torch
+            cls.__call__ = custom_function.refuse_call  # type: ignore[method-assign]
+
+    @classmethod
+    def apply(cls, *inputs: Any, **options: Any) -> Any:
+        """What the static `forward` of a subclass makes of its arguments, recorded: see `custom_function.py`."""
+        return custom_function.apply(cls, inputs, options)
 
     def __call__(self, *inputs: Any) -> Tensor:
         """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
@@ -426,8 +439,38 @@ class Function:
             "unchanged; change a clone() instead, or change it after backward()"
         )
 
+    @property
+    def next_functions(self) -> tuple[tuple[Function | AccumulateGrad | None, int], ...]:
+        """For each input what made it, as (node, 0): a leaf's node is an `AccumulateGrad`; None needs no gradient."""
+        return tuple([(x if x is None or isinstance(x, Function) else AccumulateGrad.of(x), 0) for x in self.edges])
+
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+class _Name(str):
+    """The name of a node: `node.name`, and `node.name()` as in torch."""
+
+    __call__ = str.__str__
+
+
+class AccumulateGrad:
+    """What `next_functions` shows for a leaf, which has no node: there, the gradient is added to `variable.grad`."""
+
+    name = _Name("AccumulateGrad")
+    next_functions = ()
+    _known: weakref.WeakValueDictionary[int, AccumulateGrad] = weakref.WeakValueDictionary()
+
+    def __init__(self, variable: Tensor):
+        self.variable = variable
+
+    @classmethod
+    def of(cls, variable: Tensor) -> AccumulateGrad:
+        """That of `variable`, the same one as long as somebody holds it: programs look nodes up."""
+        return cls._known.setdefault(id(variable), cls(variable))
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
 
 
 _order = itertools.count()
@@ -706,11 +749,29 @@ def _keys(inputs: Sequence[Any], caller: str) -> list[Any]:
 
 
 def backward(
-    outputs: Sequence[Any], grad_outputs: Sequence[Any], retain_graph: bool | None, create_graph: bool, inputs: Any
-) -> None:
-    """Adds the gradients of `outputs` to `.grad` of the leaves they were computed from (of `inputs`, if given)."""
+    tensors: Tensor | Sequence[Tensor], grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None, create_graph: bool = False, inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:  # fmt: skip
+    """Adds the gradients of `tensors` to `.grad` of the leaves they were computed from.
+
+    Args:
+        tensors: a Tensor or a sequence of them.
+        grad_tensors: the upstream gradients, of the tensors' shapes; may be left out for single numbers.
+        retain_graph, create_graph: as for `grad`.
+        inputs: only these tensors get a gradient; nothing else is computed. Default: all leaves.
+    """
     _check_flags("backward", retain_graph=retain_graph, create_graph=create_graph)
-    roots = [_root(y, g, "backward") for y, g in zip(outputs, grad_outputs)]
+    if tensors.__class__ is not list:
+        tensors = _sequence("backward", "tensors", tensors)
+    if grad_tensors.__class__ is not list:
+        grad_tensors = (
+            [None] * len(tensors) if grad_tensors is None else _sequence("backward", "grad_tensors", grad_tensors)
+        )
+    if len(grad_tensors) != len(tensors):
+        raise RuntimeError(f"backward: expected {len(tensors)} grad_tensors, one a tensor, got {len(grad_tensors)}")
+    roots = [_root(y, g, "backward") for y, g in zip(tensors, grad_tensors)]
+    if inputs is not None:
+        inputs = _sequence("backward", "inputs", inputs)
     if inputs is not None and len(inputs) == 0:
         raise RuntimeError("backward: inputs is empty; leave it out for the gradients of all leaves")
     keys = None if inputs is None else _keys(inputs, "backward")
@@ -731,7 +792,7 @@ def backward(
 
 def _check_flags(caller: str, **flags: Any) -> None:
     for name, value in flags.items():
-        if value.__class__ is not bool and (value is not None or name != "retain_graph"):
+        if value.__class__ is not bool and (value is not None or name not in ("retain_graph", "allow_unused")):
             check_flag(caller, name, value)
 
 
@@ -741,19 +802,20 @@ def _owner(array: Array) -> Array | None:
     return owner if getattr(owner, "base", array) is None else None
 
 
-def _sequence(argument: str, given: Any) -> tuple:
+def _sequence(caller: str, argument: str, given: Any) -> tuple:
     """A Tensor, or several, as a tuple; its elements are checked later."""
     if isinstance(given, Tensor):
         return (given,)
     if not isinstance(given, Iterable) or isinstance(given, (str, bytes, dict, set)):
-        raise TypeError(f"grad: expected {argument} as a Tensor or a sequence of them, got {type(given).__name__}")
+        raise TypeError(f"{caller}: expected {argument} as a Tensor or a sequence of them, got {type(given).__name__}")
     return tuple(given)
 
 
 def grad(
     outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None, retain_graph: bool | None = None,
-    create_graph: bool = False, allow_unused: bool = False,
+    create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
+    is_grads_batched: bool = False, materialize_grads: bool = False,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` of no tensor changes.
 
@@ -762,11 +824,22 @@ def grad(
         grad_outputs: the upstream gradients, of the outputs' shapes; may be left out for single numbers.
         retain_graph: keep what was saved for a further backward pass; default: the value of `create_graph`.
         create_graph: record the computation of the gradients, so that they can be differentiated again.
-        allow_unused: None for an input that the outputs do not depend on, instead of an error.
+        only_inputs: has no effect, as in torch.
+        allow_unused: None for an input that the outputs do not depend on, instead of an error. Default: the value of
+            `materialize_grads`.
+        is_grads_batched: must be False: it would need vmap.
+        materialize_grads: zeros instead of that None.
     """
-    outputs, inputs = _sequence("outputs", outputs), _sequence("inputs", inputs)
-    grad_outputs = (None,) * len(outputs) if grad_outputs is None else _sequence("grad_outputs", grad_outputs)
-    _check_flags("grad", retain_graph=retain_graph, create_graph=create_graph, allow_unused=allow_unused)
+    outputs, inputs = _sequence("grad", "outputs", outputs), _sequence("grad", "inputs", inputs)
+    grad_outputs = (None,) * len(outputs) if grad_outputs is None else _sequence("grad", "grad_outputs", grad_outputs)
+    _check_flags(
+        "grad", retain_graph=retain_graph, create_graph=create_graph, only_inputs=only_inputs,
+        allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads,
+    )  # fmt: skip
+    if is_grads_batched:
+        raise ValueError("grad: expected is_grads_batched=False, got True: there is no vmap here; call grad in a loop")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("grad: expected allow_unused=True or None with materialize_grads=True, got False")
     if outputs and not inputs:
         raise ValueError("grad: expected at least one of inputs, got none")
     if len(grad_outputs) != len(outputs):
@@ -777,9 +850,45 @@ def grad(
     table = _walk(roots, set(keys), keep, create_graph)
     gradients: tuple[Any, ...] = tuple(table.get(key) for key in keys)
     unused = [i for i, gradient in enumerate(gradients) if gradient is None]
+    if materialize_grads:
+        return tuple([x.detach().clone().zero_() if g is None else g for g, x in zip(gradients, inputs)])
     if unused and not allow_unused:
         raise RuntimeError(
             f"grad: the outputs do not depend on inputs[{unused[0]}] of shape {inputs[unused[0]].shape}; "
             "pass allow_unused=True to get None for it"
         )
     return gradients
+
+
+# --- what stands on this file -----------------------------------------------------------------------------
+
+# Names of torch.autograd that live in higher layers, and are loaded when they are first used.
+_ELSEWHERE = {
+    "Variable": "tinycnn.variable",
+    "detect_anomaly": "tinycnn.diagnostics.anomaly",
+    "set_detect_anomaly": "tinycnn.diagnostics.anomaly",
+    "gradcheck": "tinycnn.diagnostics.gradcheck",
+    "gradgradcheck": "tinycnn.diagnostics.gradcheck",
+}
+_MODULES = {
+    "function": "tinycnn.custom_function",
+    "functional": "tinycnn.jacobians",
+    "grad_mode": "tinycnn.grad_mode",
+    "variable": "tinycnn.variable",
+}
+_ABSENT = {
+    "forward_ad": "forward-mode gradients are not to come; autograd.functional.jvp gives their products",
+    "profiler": "use cProfile, or tinycnn.record for what each layer takes and gives",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    raise AttributeError(f"tinycnn.autograd has no {name}{': ' if name in _ABSENT else ''}{_ABSENT.get(name, '')}")
+
+
+# So that `import tinycnn.autograd.functional` finds the modules, too.
+__path__ = [os.path.join(os.path.dirname(__file__), "_former_paths", "autograd")]

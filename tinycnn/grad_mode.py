@@ -1,4 +1,4 @@
-"""Whether operators are recorded: `no_grad`, `enable_grad`, `set_grad_enabled`."""
+"""Whether operators are recorded: `no_grad`, `enable_grad`, `inference_mode`, `set_grad_enabled`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class _Mode(threading.local):
         self.on_arrays = False  # whether the walk that runs gives arrays where it can: see Function.works_on_arrays
         # In a walk for some gradients only: the node that is asked, and for which of its inputs.
         self.asked: tuple[Any, Sequence[bool]] = (None, ())
+        self.inference: list[bool] = []  # the modes of the `inference_mode`s around
         self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
         self.outer_anomalies: list[Any] = []  # those around it
 
@@ -62,6 +63,34 @@ class enable_grad(_FixedGradMode):
     """Context manager and decorator: operators inside record a graph again."""
 
     mode = True
+
+
+class inference_mode(_GradMode):
+    """Context manager and decorator (with or without parentheses), as `no_grad`: nothing is recorded inside.
+
+    In contrast to torch, the tensors made inside are like any others, and may be recorded later. `inference_mode(False)`
+    records, as `enable_grad`.
+    """
+
+    def __new__(cls, mode: bool | Callable = True) -> Any:
+        return super().__new__(cls) if not callable(mode) else cls()(mode)
+
+    def __init__(self, mode: bool = True):
+        self.is_on = check_flag("inference_mode", "mode", mode)
+        self.mode = not self.is_on
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        thread_mode.inference.append(self.is_on)
+
+    def __exit__(self, *exc: object) -> None:
+        thread_mode.inference.pop()
+        super().__exit__(*exc)
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside of `inference_mode`."""
+    return bool(thread_mode.inference) and thread_mode.inference[-1]
 
 
 class set_grad_enabled(_GradMode):

@@ -12,6 +12,7 @@ from typing import Any
 from tinycnn import autograd, backend
 from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
+from tinycnn.checks import check_flag
 from tinycnn.grad_mode import thread_mode
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
@@ -33,6 +34,11 @@ class detect_anomaly(ContextDecorator):
 
     def __exit__(self, *exc: object) -> None:
         thread_mode.anomaly = thread_mode.outer_anomalies.pop()
+
+
+def set_detect_anomaly(mode: bool) -> None:
+    """Switches anomaly mode on or off in this thread, from now on: see `detect_anomaly`."""
+    thread_mode.anomaly = AnomalyWatch() if check_flag("set_detect_anomaly", "mode", mode) else None
 
 
 class AnomalyWatch:

@@ -1,0 +1,1 @@
+"""`import tinycnn.autograd.functional` and its like: `tinycnn/autograd.py` has this folder as its path."""
