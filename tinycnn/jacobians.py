@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinycnn.autograd import enable_grad, grad, is_grad_enabled
-from tinycnn.checks import check_choice, check_flag
+from tinycnn.checks import check_flag, shortened
 from tinycnn.creation import ones_like, zeros, zeros_like
 from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor
@@ -56,7 +56,7 @@ def jvp(
         vectors = call.vectors(v, call.inputs)
         upstream = tuple([zeros_like(y, requires_grad=True) for y in call.outputs])
         linear = call.gradients(call.outputs, call.inputs, upstream, create_graph=True)
-        products = call.gradients(linear, upstream, vectors, create_graph, like=call.outputs)
+        products = call.gradients(linear, upstream, vectors, create_graph)
     return call.left(call.outputs, call.one_output), call.left(products, call.one_output)
 
 
@@ -106,7 +106,8 @@ def jacobian(
         strategy: "reverse-mode" (the default); ValueError for "forward-mode".
     """
     check_flag("jacobian", "vectorize", vectorize)
-    check_choice("jacobian", "strategy", strategy, ("reverse-mode", "reverse-mode"))
+    if strategy != "reverse-mode":
+        raise ValueError(f"jacobian: expected strategy='reverse-mode', got {shortened(strategy)}")
     with enable_grad():
         call = _Call("jacobian", func, inputs, create_graph, strict)
         rows = [_rows(call, y, create_graph) for y in call.outputs]
@@ -164,7 +165,7 @@ class _Call:
 
     def _own(self, x: Tensor) -> Tensor:
         if self.create_graph and x.requires_grad:
-            return x.reshape(x.shape) if x.ndim else x.unsqueeze(0).squeeze(0)
+            return x.reshape(x.shape)
         return x.detach().requires_grad_()
 
     def _tensors(self, what: str, given: Any) -> tuple[Tensor, ...]:
@@ -188,7 +189,7 @@ class _Call:
 
     def gradients(
         self, outputs: Sequence[Tensor], inputs: Sequence[Tensor], upstream: Sequence[Tensor] | None,
-        create_graph: bool, like: Sequence[Tensor] | None = None,
+        create_graph: bool,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """`grad`, with zeros (`strict`: RuntimeError) where an output does not depend on an input."""
         dependent = [i for i, y in enumerate(outputs) if y.requires_grad]

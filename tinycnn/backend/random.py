@@ -35,3 +35,23 @@ def random_generator(target: Device = CPU) -> Any:
 def _seed_of(target: Device) -> np.random.SeedSequence:
     """For a GPU, so that the numbers of no two are the same."""
     return np.random.SeedSequence(_seed, spawn_key=(target.index,))
+
+
+def random_states(*devices: Device) -> dict[Device, Any]:
+    """The random state of the CPU, of these devices and of all others that have been drawn from. That of a GPU is a
+    copy there, for which nobody waits."""
+    for target in (CPU, *devices):
+        random_generator(target)
+    return {
+        target: generator.bit_generator.state if target == CPU else generator.state()
+        for target, generator in list(_generators.items())
+    }
+
+
+def set_random_states(states: dict[Device, Any]) -> None:
+    """Continues the random numbers from what `random_states` gave."""
+    for target, state in states.items():
+        if target == CPU:
+            random_generator().bit_generator.state = state
+        else:
+            random_generator(target).set_state(state)

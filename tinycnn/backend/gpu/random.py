@@ -40,6 +40,16 @@ class Generator:
             (key,) = sequence.generate_state(1, np.uint64)
             run("random", "seed", np.dtype("float32"), (1,), (self._state, key), threads=1)
 
+    def state(self) -> Any:
+        """A copy of the state, on the device: what `set_state` sets."""
+        with self._state.device, self._lock:
+            return self._state.copy()
+
+    def set_state(self, state: Any) -> None:
+        """Sets what `state` gave, in the same memory."""
+        with self._state.device, self._lock:
+            self._state[...] = state
+
     def random(self, size: Any = None, dtype: Any = np.float64) -> Any:
         """Uniform on [0, 1), float32 or float64."""
         return self._drawn("uniform", size, self._real("random", dtype))
