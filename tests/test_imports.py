@@ -24,9 +24,10 @@ LAYERS = [
     {"ops"},
     {"tensor"},
     {"creation"},
+    {"custom_function", "jacobians", "variable"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg"},
     {"tinycnn"},
-    {"models"},
+    {"models", "utils"},
     {"diagnostics"},
     {"teaching"},
     {"cli", "_former_paths"},
@@ -41,6 +42,7 @@ EXCEPTIONS = {
 # Names that type checkers see as imports and that another module sets at run time: the reason.
 SET_AT_RUN_TIME = {
     ("tinycnn.autograd", "Tensor"): "operators make Tensors, whose methods are operators: tensor.py sets it",
+    ("tinycnn.autograd", "custom_function"): "Function.apply leads there, to Functions: custom_function.py sets it",
 }
 
 # What `import tinycnn` leaves unloaded until it is used.

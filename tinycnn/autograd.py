@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy import ndarray
@@ -250,7 +250,7 @@ class Function:
     edges: list[Any]  # for each input, what made it: a Function, the Tensor itself if it is a leaf, or None
     hooks: dict[int, Callable] | None = None
     retained: weakref.ref | None = None  # to the output, if that keeps its gradient
-    name: str = "Function"
+    name = "Function"
 
     _called = "Function"  # the name in errors: log_softmax for LogSoftmax; a class of the user keeps its own
     _output_type: tuple[tuple[int, ...], np.dtype]
@@ -459,7 +459,7 @@ class AccumulateGrad:
 
     name = _Name("AccumulateGrad")
     next_functions = ()
-    _known: weakref.WeakValueDictionary[int, AccumulateGrad] = weakref.WeakValueDictionary()
+    _known: ClassVar[weakref.WeakValueDictionary[int, AccumulateGrad]] = weakref.WeakValueDictionary()
 
     def __init__(self, variable: Tensor):
         self.variable = variable
@@ -767,9 +767,13 @@ def backward(
         grad_tensors = (
             [None] * len(tensors) if grad_tensors is None else _sequence("backward", "grad_tensors", grad_tensors)
         )
-    if len(grad_tensors) != len(tensors):
-        raise RuntimeError(f"backward: expected {len(tensors)} grad_tensors, one a tensor, got {len(grad_tensors)}")
-    roots = [_root(y, g, "backward") for y, g in zip(tensors, grad_tensors)]
+    try:
+        roots = [_root(y, g, "backward") for y, g in zip(tensors, grad_tensors, strict=True)]
+    except ValueError:
+        count, found = len(tensors), len(grad_tensors)
+        if count == found:
+            raise
+        raise RuntimeError(f"backward: expected {count} grad_tensors, one a tensor, got {found}") from None
     if inputs is not None:
         inputs = _sequence("backward", "inputs", inputs)
     if inputs is not None and len(inputs) == 0:
@@ -777,7 +781,7 @@ def backward(
     keys = None if inputs is None else _keys(inputs, "backward")
     keep = create_graph if retain_graph is None else retain_graph
     table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
-    leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs))
+    leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs or ()))
     with _Walking(create_graph):
         for key, leaf in leaves.items():
             if key in table:

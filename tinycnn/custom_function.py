@@ -220,7 +220,7 @@ class _Application(JointNode):
                 shape, dtype, device = like
                 parts[i] = creation.zeros(shape, dtype=dtype, device=device)
             gradients.append(parts.get(i))
-        found: Any = self.cls.backward(self.ctx, *gradients)  # type: ignore[arg-type]
+        found: Any = self.cls.backward(self.ctx, *gradients)
         found = list(found) if isinstance(found, tuple) else [found]
         while len(found) > len(self.edges) and found[-1] is None:
             found.pop()
@@ -264,11 +264,11 @@ def apply(cls: type[Function], arguments: tuple, options: dict[str, Any]) -> Any
             setup_context(ctx, arguments, result)
         else:
             result = cls.forward(ctx, *arguments)
-    originals = list(result) if isinstance(result, tuple) else [result]  # type: ignore[unreachable]
+    originals = list(result) if isinstance(result, tuple) else [result]
     outputs = _own(originals, arguments, ctx)
     if edges is not None:
         _connect(_Application(cls, ctx, arguments, edges), outputs, originals, arguments)
-    return tuple(outputs) if isinstance(result, tuple) else outputs[0]  # type: ignore[unreachable]
+    return tuple(outputs) if isinstance(result, tuple) else outputs[0]
 
 
 def _own(originals: list[Any], arguments: Sequence[Any], ctx: FunctionCtx) -> list[Any]:
@@ -338,4 +338,4 @@ class _Once(Function):
         raise RuntimeError(f"{self.of}.backward is once_differentiable: its gradient cannot be differentiated again")
 
 
-autograd.custom_function = sys.modules[__name__]  # type: ignore[misc]  # Function.apply leads here: see there
+autograd.custom_function = sys.modules[__name__]  # Function.apply leads here: see there

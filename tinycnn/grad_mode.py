@@ -68,8 +68,8 @@ class enable_grad(_FixedGradMode):
 class inference_mode(_GradMode):
     """Context manager and decorator (with or without parentheses), as `no_grad`: nothing is recorded inside.
 
-    In contrast to torch, the tensors made inside are like any others, and may be recorded later. `inference_mode(False)`
-    records, as `enable_grad`.
+    In contrast to torch, the tensors made inside are like any others, and may be recorded later.
+    `inference_mode(False)` records, as `enable_grad`.
     """
 
     def __new__(cls, mode: bool | Callable = True) -> Any:

@@ -1,7 +1,8 @@
 """Products with Jacobians and Hessians, and these matrices themselves: `tinycnn.autograd.functional`.
 
-`func` maps Tensors to a Tensor or a tuple of them, `inputs` are a Tensor or a tuple of them, as are `v` and the results.
-J is the matrix of derivatives of the outputs (rows) by the inputs (columns), H that of second derivatives of a number.
+`func` maps Tensors to a Tensor or a tuple of them; `inputs` are a Tensor or a tuple of them, as are `v` and the
+results. J is the matrix of derivatives of the outputs (rows) by the inputs (columns), H that of the second derivatives
+of a single number.
 
 Everything stands on `grad`: vᵀJ is what a backward pass computes, and Jv is the gradient of vᵀJ, which is linear in v,
 with respect to v.
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinycnn.autograd import enable_grad, grad, is_grad_enabled
+from tinycnn.autograd import enable_grad, grad
 from tinycnn.checks import check_flag, shortened
 from tinycnn.creation import ones_like, zeros, zeros_like
 from tinycnn.ops.shape import stack

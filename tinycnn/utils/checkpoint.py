@@ -30,7 +30,8 @@ def checkpoint(
         use_reentrant: has no effect. All gradients are there in either case: torch's without it.
         preserve_rng_state: let it draw the same random numbers again. Default True.
         context_fn: must be None.
-        determinism_check: "default": RuntimeError if the outputs have other shapes or dtypes when it runs again; "none".
+        determinism_check: "default": RuntimeError if the outputs have other shapes or dtypes when it runs again.
+            "none": no check.
         debug, early_stop: have no effect.
 
     Raises RuntimeError, in the backward pass, if an argument or a parameter was changed in place since.
