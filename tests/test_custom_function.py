@@ -70,7 +70,7 @@ def both(lib):
 
         @staticmethod
         def backward(ctx, *gradients):
-            x, w, y, nothing, z = ctx.saved_tensors
+            _, w, y, nothing, z = ctx.saved_tensors
             assert nothing is None
             assert gradients[1] is None
             a, b = gradients[0], gradients[2]
@@ -105,7 +105,7 @@ def test_gradients_of_both_orders_are_right(make):
     def run(*given):
         arguments = given[:1] if make is exp else (*given, 3.0) if make is scale else given
         found = cls.apply(*arguments)
-        return [y for y in found if isinstance(y, Tensor) and y.requires_grad] if isinstance(found, tuple) else found
+        return [found[0], found[2], found[0] * found[2]] if make is both else found
 
     assert gradcheck(run, inputs[:1] if make is exp else inputs)
     assert gradgradcheck(run, inputs[:1] if make is exp else inputs)
@@ -224,7 +224,7 @@ def run_materialize(lib):
 
 
 def run_aliases(lib):
-    """Outputs that are inputs, or the same tensor twice, are other tensors of the same memory."""
+    """Outputs that are inputs, are other tensors of the same memory."""
 
     class Same(lib.autograd.Function):
         @staticmethod
@@ -240,6 +240,45 @@ def run_aliases(lib):
     y, z = Same.apply(h, other)
     (y.sum() + z.sum()).backward()
     return y is h, z is other, y, z, x.grad, other.grad, other.is_leaf
+
+
+def run_returned_and_saved(lib):
+    class Same(lib.autograd.Function):
+        """What it saves is the input, with the history of that."""
+
+        @staticmethod
+        def forward(ctx, x, constant):
+            ctx.save_for_backward(x)
+            return x, constant
+
+        @staticmethod
+        def backward(ctx, a, b):
+            (x,) = ctx.saved_tensors
+            return a * x * x, None
+
+    x, constant = leaf(lib, 3), lib.tensor(array(3, seed=1))
+    y, other = Same.apply(x * 2, constant)
+    (first,) = lib.autograd.grad((y * y).sum(), x, create_graph=True)
+    with lib.no_grad():
+        off = Same.apply(x, constant)
+    return first, lib.autograd.grad(first.sum(), x), other, constant, other is constant, off[0] is x, off
+
+
+def run_returned_twice(lib):
+    class Twice(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x * 2
+            return y, y
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return a * 3 + b * 5
+
+    x = leaf(lib, 3)
+    y, z = Twice.apply(x)
+    assert y is z  # whose whole gradient is that of the last
+    return lib.autograd.grad((y + z * 7).sum(), x)
 
 
 def run_setup_context(lib):
@@ -334,15 +373,16 @@ def run_once(lib):
         @once
         def backward(ctx, grad_output):
             (x,) = ctx.saved_tensors
+            modes.append(lib.is_grad_enabled())
             return grad_output * 3 * x * x
 
-    x = leaf(lib, 3)
+    x, modes = leaf(lib, 3), []
     (gradient,) = lib.autograd.grad(Cube.apply(x).sum(), x)
     (recorded,) = lib.autograd.grad((Cube.apply(x) ** 2).sum(), x, create_graph=True)
     try:
         recorded.sum().backward()
     except RuntimeError:
-        return gradient, recorded
+        return gradient, recorded, modes
     return None
 
 
@@ -429,11 +469,22 @@ def test_what_the_programs_give_without_torch():
     assert refused == ["dirty_leaf", "dirty_not_returned", "changed_input", "changed_output", "save_a_number",
                        "not_static", "without_backward"]  # fmt: skip
     assert outcome(run_twice, tinycnn) is not None
-    assert outcome(run_once, tinycnn) is not None
+    assert outcome(run_once, tinycnn)[-1] == [False, False]
+    assert outcome(run_returned_and_saved, tinycnn)[4:6] == [False, False]
+    np.testing.assert_array_equal(outcome(run_returned_twice, tinycnn)[0][0], 40)
     y, gradient_x, gradient_w, recorded, is_leaf = outcome(run_scale, tinycnn)
     np.testing.assert_allclose(gradient_x[0], 3 * array(3, seed=1) + 0 * gradient_x[0])
     np.testing.assert_allclose(gradient_w[0], 3 * array(2, 3).sum(0))
     assert (y[1], recorded, is_leaf) == (True, True, False)
+    assert [is_recorded for _, is_recorded in outcome(run_several, tinycnn)[0][2:]] == [True, False, False]
+    second = outcome(run_returned_and_saved, tinycnn)[1][0][0]
+    u = 2 * array(3)
+    np.testing.assert_allclose(second, 8 * u**4 + 16 * u**2)
+    assert outcome(run_aliases, tinycnn)[:2] == [False, False]
+    for gradient, factor in zip(outcome(run_aliases, tinycnn)[4:6], (3, 5)):
+        np.testing.assert_array_equal(gradient[0], factor)
+    assert [pair[0] for pair in outcome(run_materialize, tinycnn)[2:3]] == [None]
+    assert outcome(run_dirty, tinycnn)[0] is True
 
 
 

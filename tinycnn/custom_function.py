@@ -285,7 +285,6 @@ def _own(originals: list[Any], arguments: Sequence[Any], ctx: FunctionCtx) -> li
             outputs.append(y.detach())
         else:
             outputs.append(y)
-        taken.add(id(y))  # it may be returned twice
     return outputs
 
 
