@@ -10,7 +10,7 @@ import pytest
 import tinycnn
 from tests.in_both import array, check_same, outcome
 from tests.side_by_side import side_by_side
-from tinycnn import Tensor, autograd, gradcheck, gradgradcheck
+from tinycnn import autograd, gradcheck, gradgradcheck
 from tinycnn.autograd import Function
 from tinycnn.custom_function import once_differentiable
 

@@ -109,6 +109,7 @@ class _Checkpoint(JointNode):
 
     def __init__(self, edges: list[Any]):
         super().__init__("checkpoint", edges)
+        self.begins = edges  # which stay when an outer checkpoint changes `edges` for a while
 
     def backward(self, grad_output: Tensor) -> tuple:
         create_graph, needs = thread_mode.recording, self.needs_input_grad
@@ -128,7 +129,7 @@ class _Checkpoint(JointNode):
         roots = [y._node or y for y in outputs]
         nodes, _ = _inside(roots, since)
         # The walk is to end where the function's own graph ends; with create_graph, that graph goes on afterwards.
-        ends = {edge: _End(edge) for edge in self.edges}
+        ends = {edge: _End(edge) for edge in self.begins}
         edges = [node.edges for node in nodes]
         try:
             for node in nodes:
