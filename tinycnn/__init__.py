@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, newaxis
 
-from tinycnn import amp, backend, creation, cuda, custom_function, linalg, nn, ops, optim
+from tinycnn import amp, autograd, backend, creation, cuda, custom_function, linalg, nn, ops, optim
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
-from tinycnn.autograd import Function, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinycnn.autograd import (
+    Function,
+    enable_grad,
+    grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference,
+    no_grad,
+    set_grad_enabled,
+)
 from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
 from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
@@ -37,6 +46,7 @@ from tinycnn.dtypes import float64 as double
 from tinycnn.dtypes import int16 as short
 from tinycnn.dtypes import int32 as int
 from tinycnn.dtypes import int64 as long
+from tinycnn.grad_mode import is_inference_mode_enabled
 from tinycnn.ops import (
     aliases,
     arithmetic,
@@ -114,13 +124,14 @@ _FUNCTIONS = {
 
 __all__ = [
     "Function", "Size", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "inference_mode", "is_inference", "is_inference_mode_enabled",
     "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
     "device", "get_num_threads", "manual_seed", "set_num_threads",
     "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "load", "save",
-    "amp", "backend", "cuda", "linalg", "nn", "optim",
+    "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim",
     "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "precision", "shapes",
     "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",

@@ -68,6 +68,12 @@ def is_grad_enabled() -> bool:
     return thread_mode.recording
 
 
+def is_inference(input: Tensor) -> bool:
+    """False: a tensor that was made in `inference_mode` is like any other here."""
+    array_of("is_inference", input)
+    return False
+
+
 # --- changes in place -------------------------------------------------------------------------------------
 
 
@@ -792,6 +798,9 @@ def backward(
                 if not is_own or 0 in table[key]._array.strides:
                     table[key] = table[key].clone()
                 _accumulate(leaf, table[key])
+                if leaf._accumulated_hooks:
+                    for hook in list(leaf._accumulated_hooks.values()):  # one may remove itself
+                        hook(leaf)
 
 
 def _check_flags(caller: str, **flags: Any) -> None:

@@ -61,6 +61,7 @@ class Tensor:
     _is_kept = False  # whether a graph has saved it, while it has no version
     _requires_grad = False
     _hooks: dict[int, Callable] | None = None
+    _accumulated_hooks: dict[int, Callable] | None = None
     _grad: Tensor | None = None
     _array: backend.Array
 
@@ -232,12 +233,23 @@ class Tensor:
         self._share_memory(result)
         return result
 
+    def detach_(self) -> Tensor:
+        """Drops this tensor's history, in place: it is a leaf then, and needs no gradient. Returns the tensor."""
+        self._node, self._requires_grad = None, False
+        return self
+
     def retain_grad(self) -> None:
         """Lets a tensor that is not a leaf keep its gradient in `.grad` too."""
         if not self._requires_grad:
             raise RuntimeError("retain_grad: this tensor needs no gradient (requires_grad=False)")
         if self._node is not None:
             self._node.retained = weakref.ref(self)  # a node that kept its output alive would be a cycle
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` lets this tensor, which is no leaf, keep its gradient."""
+        node = self._node
+        return node is not None and node.retained is not None and node.retained() is self
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is complete; what it returns, unless None, replaces the
@@ -248,6 +260,17 @@ class Tensor:
         if getattr(holder, attribute) is None:
             setattr(holder, attribute, {})
         return autograd.RemovableHandle(getattr(holder, attribute), hook, "register_hook")
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> autograd.RemovableHandle:
+        """Calls `hook(tensor)` whenever `backward` has added to the `.grad` of this leaf. Returns a handle, whose
+        `remove()` removes the hook."""
+        if not (self._requires_grad and self._node is None):
+            raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires a gradient")
+        if self._accumulated_hooks is None:
+            self._accumulated_hooks = {}
+        return autograd.RemovableHandle(self._accumulated_hooks, hook, "register_post_accumulate_grad_hook")
+
+    is_inference = autograd.is_inference
 
     def _shared_version(self) -> autograd.Version:
         if self._version is None:

@@ -9,7 +9,7 @@ import pytest
 import tinycnn
 from tests.in_both import array, check_same, outcome
 from tests.side_by_side import side_by_side
-from tinycnn import autograd, grad, gradcheck, gradgradcheck
+from tinycnn import Function, autograd, grad, gradcheck, gradgradcheck
 from tinycnn.utils.checkpoint import checkpoint, checkpoint_sequential
 
 
@@ -84,6 +84,25 @@ def test_a_graph_around_it_is_not_walked_twice():
     assert sorted(calls) == ["h", "x"]
     a, b = array(3), array(3, seed=1)
     np.testing.assert_allclose(x.grad.numpy(), b * np.exp(a * b) * (1 + a * b))
+
+
+def test_only_what_is_asked_for_is_computed():
+    class Count(Function):
+        calls = 0
+
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad_output):
+            Count.calls += 1
+            return grad_output * 2
+
+    x, w = leaf(tinycnn, 3), leaf(tinycnn, 3, seed=1)
+    y = checkpoint(lambda a: a * Count()(w), x)
+    grad(y.sum(), x, retain_graph=True)
+    assert Count.calls == 0
+    grad(y.sum(), w)
+    assert Count.calls == 1
 
 
 def test_modes_and_functions_without_gradients():
