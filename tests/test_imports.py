@@ -24,7 +24,7 @@ LAYERS = [
     {"ops"},
     {"tensor"},
     {"creation"},
-    {"custom_function", "jacobians", "variable"},
+    {"autograd_names", "custom_function", "jacobians", "variable"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg"},
     {"tinycnn"},
     {"models", "utils"},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, newaxis
 
-from tinycnn import amp, autograd, backend, creation, cuda, custom_function, linalg, nn, ops, optim
+from tinycnn import amp, autograd, autograd_names, backend, creation, cuda, custom_function, linalg, nn, ops, optim
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
 from tinycnn.autograd import (
@@ -15,7 +15,6 @@ from tinycnn.autograd import (
     grad,
     inference_mode,
     is_grad_enabled,
-    is_inference,
     no_grad,
     set_grad_enabled,
 )
@@ -84,6 +83,7 @@ from tinycnn.ops.unary import *
 from tinycnn.serialization import load, save
 from tinycnn.size import Size
 from tinycnn.tensor import Tensor
+from tinycnn.variable import is_inference
 
 if TYPE_CHECKING:
     from tinycnn import data, diagnostics, models, teaching

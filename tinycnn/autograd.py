@@ -8,7 +8,6 @@ operator that `works_on_arrays` gets arrays where nothing is recorded.
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import os
 import re
@@ -19,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
@@ -39,6 +38,8 @@ from tinycnn.grad_mode import thread_mode
 if TYPE_CHECKING:
     from tinycnn import custom_function as custom_function  # set by itself, in the same way
     from tinycnn.tensor import Tensor as Tensor
+
+    def __getattr__(name: str) -> Any: ...  # the names of torch.autograd that live above: autograd_names.py
 
 # What `backward` returns: one gradient for each input, None where there is none.
 Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
@@ -66,12 +67,6 @@ def array_of(called: str, x: Any) -> Array:
 def is_grad_enabled() -> bool:
     """Whether operators record a graph in this thread now."""
     return thread_mode.recording
-
-
-def is_inference(input: Tensor) -> bool:
-    """False: a tensor that was made in `inference_mode` is like any other here."""
-    array_of("is_inference", input)
-    return False
 
 
 # --- changes in place -------------------------------------------------------------------------------------
@@ -281,7 +276,7 @@ class Function:
             raise NotImplementedError(f"{self.name}: this operator has no gradient")
 
     def __init_subclass__(cls) -> None:
-        cls.name = _Name(cls.__name__)
+        cls.name = Name(cls.__name__)
         cls._called = cls.__name__
         if "backward" in vars(cls) and "works_on_arrays" not in vars(cls):
             cls.works_on_arrays = False  # that of a base class speaks of another backward
@@ -446,37 +441,18 @@ class Function:
         )
 
     @property
-    def next_functions(self) -> tuple[tuple[Function | AccumulateGrad | None, int], ...]:
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """For each input what made it, as (node, 0): a leaf's node is an `AccumulateGrad`; None needs no gradient."""
-        return tuple([(x if x is None or isinstance(x, Function) else AccumulateGrad.of(x), 0) for x in self.edges])
+        return custom_function.next_functions(self)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
 
-class _Name(str):
+class Name(str):
     """The name of a node: `node.name`, and `node.name()` as in torch."""
 
     __call__ = str.__str__
-
-
-class AccumulateGrad:
-    """What `next_functions` shows for a leaf, which has no node: there, the gradient is added to `variable.grad`."""
-
-    name = _Name("AccumulateGrad")
-    next_functions = ()
-    _known: ClassVar[weakref.WeakValueDictionary[int, AccumulateGrad]] = weakref.WeakValueDictionary()
-
-    def __init__(self, variable: Tensor):
-        self.variable = variable
-
-    @classmethod
-    def of(cls, variable: Tensor) -> AccumulateGrad:
-        """That of `variable`, the same one as long as somebody holds it: programs look nodes up."""
-        return cls._known.setdefault(id(variable), cls(variable))
-
-    def __repr__(self) -> str:
-        return "<AccumulateGrad>"
 
 
 _order = itertools.count()
@@ -758,13 +734,9 @@ def backward(
     tensors: Tensor | Sequence[Tensor], grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None, create_graph: bool = False, inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:  # fmt: skip
-    """Adds the gradients of `tensors` to `.grad` of the leaves they were computed from.
+    """Adds the gradients of `tensors` to `.grad` of the leaves they were computed from (of `inputs`, if given).
 
-    Args:
-        tensors: a Tensor or a sequence of them.
-        grad_tensors: the upstream gradients, of the tensors' shapes; may be left out for single numbers.
-        retain_graph, create_graph: as for `grad`.
-        inputs: only these tensors get a gradient; nothing else is computed. Default: all leaves.
+    The other arguments are those of `grad`, but `grad_tensors` is what it calls `grad_outputs`.
     """
     _check_flags("backward", retain_graph=retain_graph, create_graph=create_graph)
     if tensors.__class__ is not list:
@@ -871,37 +843,3 @@ def grad(
             "pass allow_unused=True to get None for it"
         )
     return gradients
-
-
-# --- what stands on this file -----------------------------------------------------------------------------
-
-# Names of torch.autograd that live in higher layers, and are loaded when they are first used.
-_ELSEWHERE = {
-    "Variable": "tinycnn.variable",
-    "detect_anomaly": "tinycnn.diagnostics.anomaly",
-    "set_detect_anomaly": "tinycnn.diagnostics.anomaly",
-    "gradcheck": "tinycnn.diagnostics.gradcheck",
-    "gradgradcheck": "tinycnn.diagnostics.gradcheck",
-}
-_MODULES = {
-    "function": "tinycnn.custom_function",
-    "functional": "tinycnn.jacobians",
-    "grad_mode": "tinycnn.grad_mode",
-    "variable": "tinycnn.variable",
-}
-_ABSENT = {
-    "forward_ad": "forward-mode gradients are not to come; autograd.functional.jvp gives their products",
-    "profiler": "use cProfile, or tinycnn.record for what each layer takes and gives",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(_MODULES[name])
-    if name in _ELSEWHERE:
-        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
-    raise AttributeError(f"tinycnn.autograd has no {name}{': ' if name in _ABSENT else ''}{_ABSENT.get(name, '')}")
-
-
-# So that `import tinycnn.autograd.functional` finds the modules, too.
-__path__ = [os.path.join(os.path.dirname(__file__), "_former_paths", "autograd")]

@@ -24,12 +24,12 @@ import inspect
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from tinycnn import autograd, creation
-from tinycnn.autograd import UNCHANGED, Function, Mark, is_grad_enabled, no_grad
+from tinycnn.autograd import UNCHANGED, Function, Mark, Name, is_grad_enabled, no_grad
 from tinycnn.checks import check_flag
 from tinycnn.grad_mode import thread_mode
 from tinycnn.tensor import Tensor
@@ -335,6 +335,33 @@ class _Once(Function):
 
     def backward(self, grad_output: Tensor) -> NoReturn:
         raise RuntimeError(f"{self.of}.backward is once_differentiable: its gradient cannot be differentiated again")
+
+
+# --- the graph as programs walk it -------------------------------------------------------------------------
+
+
+class AccumulateGrad:
+    """What `next_functions` shows for a leaf, which has no node: there, the gradient is added to `variable.grad`."""
+
+    name = Name("AccumulateGrad")
+    next_functions = ()
+    _known: ClassVar[weakref.WeakValueDictionary[int, AccumulateGrad]] = weakref.WeakValueDictionary()
+
+    def __init__(self, variable: Tensor):
+        self.variable = variable
+
+    @classmethod
+    def of(cls, variable: Tensor) -> AccumulateGrad:
+        """That of `variable`, the same one as long as somebody holds it: programs look nodes up."""
+        return cls._known.setdefault(id(variable), cls(variable))
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
+
+
+def next_functions(node: Function) -> tuple[tuple[Function | AccumulateGrad | None, int], ...]:
+    """`node.next_functions`: see there."""
+    return tuple([(x if x is None or isinstance(x, Function) else AccumulateGrad.of(x), 0) for x in node.edges])
 
 
 autograd.custom_function = sys.modules[__name__]  # Function.apply leads here: see there

@@ -270,7 +270,9 @@ class Tensor:
             self._accumulated_hooks = {}
         return autograd.RemovableHandle(self._accumulated_hooks, hook, "register_post_accumulate_grad_hook")
 
-    is_inference = autograd.is_inference
+    def is_inference(self) -> bool:
+        """False: a tensor that was made in `inference_mode` is like any other here."""
+        return False
 
     def _shared_version(self) -> autograd.Version:
         if self._version is None:

@@ -1,4 +1,4 @@
-"""`Variable`, torch's name of long ago for a Tensor that may require a gradient."""
+"""What torch once had, or has, beside tensors: `Variable`, and inference tensors."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ class Variable(metaclass=_AnyTensor):
         data = tensor([]) if data is None else data
         array_of("Variable", data)
         return data.detach().requires_grad_(check_flag("Variable", "requires_grad", requires_grad))
+
+
+def is_inference(input: Tensor) -> bool:
+    """False: a tensor that was made in `inference_mode` is like any other here."""
+    array_of("is_inference", input)
+    return False

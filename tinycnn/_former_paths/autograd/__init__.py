@@ -1,1 +1,1 @@
-"""`import tinycnn.autograd.functional` and its like: `tinycnn/autograd.py` has this folder as its path."""
+"""`import tinycnn.autograd.functional` and its like: `tinycnn/autograd_names.py` puts this folder on the path."""
