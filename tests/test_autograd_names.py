@@ -252,13 +252,13 @@ def test_errors_say_what_was_expected():
     x = leaf(tinycnn, 3)
     for call, kind, message in [
         (lambda: autograd.grad(x.sum(), x, is_grads_batched=True), ValueError, "grad: expected is_grads_batched="),
-        (lambda: autograd.backward([x * 2, x], [x]), RuntimeError, "backward: expected 2 grad_tensors, one"),
+        (lambda: autograd.backward([x * 2, x], [x]), RuntimeError, "backward: expected 2 grad_tensors"),
         (lambda: autograd.backward("x"), TypeError, "backward: expected tensors as a Tensor or a sequence of"),
         (lambda: autograd.backward(x.sum(), inputs=3), TypeError, "backward: expected inputs as a Tensor or a sequence"),
         (lambda: autograd.Variable(3), TypeError, "Variable: expected a Tensor, got int"),
         (lambda: autograd.profiler, AttributeError, "tinycnn.autograd has no profiler: use cProfile"),
         (lambda: autograd.forward_ad, AttributeError, "tinycnn.autograd has no forward_ad: grad"),
-        (lambda: autograd.graph, AttributeError, "tinycnn.autograd has no graph: saved_tensors_hooks"),
+        (lambda: autograd.graph, AttributeError, "tinycnn.autograd has no graph: saved_"),
         (lambda: autograd.nothing, AttributeError, "tinycnn.autograd has no nothing"),
         (lambda: autograd.set_detect_anomaly(1), TypeError, "set_detect_anomaly: expected mode as True or False, got 1"),
     ]:  # fmt: skip
