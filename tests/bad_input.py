@@ -222,7 +222,10 @@ def names_of(spoilt_call: Spoilt) -> list[str]:
     """The names of which an error should have one: that of the function or layer; of a method also that of the class
     of `self`; the argument where it is a dtype or a device."""
     *_, owner, name = ["", *spoilt_call.call.name.split(".")]
-    names, value = [name, name.rstrip("_"), *OWNERS.get(owner, ()), *ALIASES.get(name, ())], spoilt_call.value
+    function = getattr(tinycnn if owner == "" else tinycnn.Tensor, name, None)
+    first_name = getattr(function, "__name__", name)  # of one that has several
+    names = [name, name.rstrip("_"), first_name, *OWNERS.get(owner, ()), *ALIASES.get(name, ())]
+    value = spoilt_call.value
     if isinstance(value, DType) or (isinstance(value, str) and value == "cpu"):
         names += ["dtype", "device"]
     return names

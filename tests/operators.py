@@ -819,8 +819,9 @@ case("scatter", lambda lib, x, i, y: x.scatter(1, i, y), normal(2, 5), exactly([
      normal(2, 3))  # fmt: skip
 case("scatter/number", lambda lib, x, i: [x.scatter(1, i, 1.5), lib.scatter(x, 0, i[:, :2], value=2)], normal(3, 5),
      whole(0, 3, 2, 3))  # fmt: skip
-case("scatter/reduce", lambda lib, x, i, y: [x.detach().scatter(1, i, y.detach(), reduce="add"),
-     x.detach().scatter_add(1, i, y.detach())], normal(2, 5), whole(0, 5, 2, 3), normal(2, 4), differentiable=False)  # fmt: skip
+case("scatter/reduce", lambda lib, x, i, y: [
+    x.detach().scatter(1, i, y.detach(), reduce="add"), x.detach().scatter_add(1, i, y.detach())], normal(2, 5),
+    whole(0, 5, 2, 3), normal(2, 4), differentiable=False)  # fmt: skip
 case("scatter/nothing", lambda lib, x, i, y: [x.scatter(1, i, y), x.scatter_add(1, i, y)], normal(2, 5),
      whole(0, 5, 2, 0), normal(2, 0))  # fmt: skip
 case("index_add", lambda lib, x, i, y: x.index_add(1, i, y, alpha=0.5), normal(2, 3), whole(0, 3, 4), normal(2, 4))
@@ -835,8 +836,8 @@ case("isin", lambda lib, a, b: [lib.isin(a, b), lib.isin(a, b, invert=True), lib
 
 # Products.
 case("products", lambda lib, a, b, c, d: [
-    a.mm(b), lib.mm(a, b), a.mv(c), c.dot(c * 2), lib.outer(c, d), c.ger(d), lib.inner(a, c), a.inner(a), lib.kron(a, d),
-    c.kron(a)], normal(2, 3), normal(3, 4), normal(3), normal(2))  # fmt: skip
+    a.mm(b), lib.mm(a, b), a.mv(c), c.dot(c * 2), lib.outer(c, d), c.ger(d), lib.inner(a, c), a.inner(a),
+    lib.kron(a, d), c.kron(a)], normal(2, 3), normal(3, 4), normal(3), normal(2))  # fmt: skip
 case("bmm", lambda lib, a, b: a.bmm(b), normal(2, 3, 4), normal(2, 4, 2))
 case("addmm", lambda lib, x, a, b: [lib.addmm(x, a, b), x.addmm(a, b, beta=0.5, alpha=2),
      lib.addmm(x, a, b, beta=0)], normal(4), normal(2, 3), normal(3, 4))  # fmt: skip
@@ -931,8 +932,9 @@ case("searchsorted", lambda lib, x, y: [lib.searchsorted(x.sort(-1).values, y), 
      lib.searchsorted(x.sort(-1).values, y, right=True), lib.searchsorted(x[0].sort().values, y, side="right"),
      lib.bucketize(y, x[0].sort().values, right=True, out_int32=True), lib.searchsorted(x[0].sort().values, 0.5)],
      ties(2, 5), ties(2, 3), differentiable=False)  # fmt: skip
-case("sort/options", lambda lib, x: [*x.sort(stable=True), *lib.sort(x, dim=0, descending=True, stable=True),
-     lib.argsort(x, dim=1, stable=True), *lib.topk(x, k=2, dim=1, largest=False, sorted=True)], distinct(3, 4))  # fmt: skip
+case("sort/options", lambda lib, x: [
+    *x.sort(stable=True), *lib.sort(x, dim=0, descending=True, stable=True), lib.argsort(x, dim=1, stable=True),
+    *lib.topk(x, k=2, dim=1, largest=False, sorted=True)], distinct(3, 4))  # fmt: skip
 case("axis", lambda lib, x, y: [x.sum(axis=1), lib.mean(x, axis=(0, 1), keepdims=True), x.max(axis=0).values,
      lib.cat([x, y], axis=1), lib.stack([x, y], axis=-1), x.softmax(axis=1), x.cumsum(axis=0), x.std(axis=1),
      lib.squeeze(x[:1], axis=0).clone(), x.prod(axis=0)], normal(2, 3), normal(2, 3))  # fmt: skip

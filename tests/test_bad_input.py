@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Public names without a row: why.
 EXEMPT = {
+    **dict.fromkeys(["Size", "dtype"], "Python's tuple and NumPy's dtype"),
     **dict.fromkeys(["Function"], "a base class: its arguments are those of the subclass"),
     **dict.fromkeys(["optim.lr_scheduler.LRScheduler"], "a base class: get_lr belongs to the subclass"),
     **dict.fromkeys(["load", "save"], "files: tests/test_serialization.py"),

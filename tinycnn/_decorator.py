@@ -1,10 +1,11 @@
-"""Context managers that are decorators too, of generator functions as well, and a decorator of operators."""
+"""Context managers that are decorators too, of generator functions as well, and decorators of operators."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -55,5 +56,20 @@ def numpy_names(function: F) -> F:
                 if numpys in options and torchs not in options:
                     options[torchs] = options.pop(numpys)
         return function(*arguments, **options)
+
+    return call  # type: ignore[return-value]
+
+
+def composed(function: F) -> F:
+    """For a function that is composed of others: what they refuse is refused in its own name."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except (TypeError, ValueError, IndexError) as error:
+            if re.match(rf"{function.__name__}(:|\(\))", str(error)):
+                raise
+            raise type(error)(f"{function.__name__}: {error}") from None
 
     return call  # type: ignore[return-value]

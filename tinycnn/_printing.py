@@ -30,7 +30,7 @@ def set_printoptions(
     given = {"precision": precision, "edgeitems": edgeitems, "threshold": threshold, "linewidth": linewidth}
     for name, value in given.items():
         if value is not None:
-            wanted = 2**62 if value == float("inf") else value
+            wanted = 2**62 if isinstance(value, float) and value == float("inf") else value
             options["max_line_width" if name == "linewidth" else name] = check_count("set_printoptions", name, wanted)
     if sci_mode is not None:
         options["suppress_small"] = not check_flag("set_printoptions", "sci_mode", sci_mode)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
+from tinycnn._decorator import composed
 from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_number, is_int
@@ -166,18 +167,19 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` equally spaced values from `start` to `end`, both included. ValueError for negative `steps`."""
-    start, end = check_number("linspace", "start", plain(start)), check_number("linspace", "end", plain(end))
+    ends = [check_number("linspace", name, plain(value)) for name, value in (("start", start), ("end", end))]
     check_count("linspace", "steps", steps)
     found = dtypes.as_dtype(dtype)
     if found.kind == "b":
         raise TypeError("linspace: expected a dtype of numbers, got bool")
-    for argument, value in (("start", start), ("end", end)):
+    for argument, value in zip(("start", "end"), ends):
         dtypes.fitted("linspace", argument, value, found)
     if found.kind == "f":
-        return made("linspace", (start, end, steps), found, device, requires_grad)
-    return made("linspace", (start, end, steps), dtypes.float64, device, False).to(found).requires_grad_(requires_grad)
+        return made("linspace", (*ends, steps), found, device, requires_grad)
+    return made("linspace", (*ends, steps), dtypes.float64, device, False).to(found).requires_grad_(requires_grad)
 
 
+@composed
 def logspace(
     start: float | Tensor, end: float | Tensor, steps: int, base: float = 10.0, *, dtype: DTypeLike = None,
     device: DeviceLike = None, requires_grad: bool = False,
@@ -262,6 +264,7 @@ def randn_like(
     return drawn("randn_like", draw, array.shape, dtype or array.dtype, device or input.device, requires_grad)
 
 
+@composed
 def randint_like(
     input: Tensor, low: int | None = None, high: int | None = None, *, dtype: DTypeLike = None,
     device: DeviceLike = None, requires_grad: bool = False,
@@ -276,6 +279,7 @@ def randint_like(
     return numbers.requires_grad_(check_flag("randint_like", "requires_grad", requires_grad))
 
 
+@composed
 def normal(
     mean: float | Tensor = 0.0, std: float | Tensor = 1.0, size: Sizes | None = None, *, dtype: DTypeLike = None,
     device: DeviceLike = None, requires_grad: bool = False,
@@ -304,7 +308,7 @@ def as_tensor(data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceL
         data = from_numpy(data)
     if isinstance(data, Tensor):
         return data.to(dtype=None if dtype is None else dtypes.as_dtype(dtype), device=device)
-    return tensor(data, dtype=dtype, device=device)
+    return wrap(new_array("as_tensor", data, dtype, device))
 
 
 def scalar_tensor(
@@ -315,6 +319,7 @@ def scalar_tensor(
     return made("full", ((), dtypes.fitted("scalar_tensor", "s", value, found)), found, device, requires_grad)
 
 
+@composed
 def tril_indices(
     row: int, col: int, offset: int = 0, *, dtype: DTypeLike = None, device: DeviceLike = None
 ) -> Tensor:
@@ -322,6 +327,7 @@ def tril_indices(
     return _triangle_indices("tril_indices", tril, row, col, offset, dtype, device)
 
 
+@composed
 def triu_indices(
     row: int, col: int, offset: int = 0, *, dtype: DTypeLike = None, device: DeviceLike = None
 ) -> Tensor:
@@ -347,7 +353,7 @@ class TensorType:
 
     def __call__(self, *data: Any) -> Tensor:
         if len(data) == 1 and not is_int(data[0]) and not isinstance(data[0], Size):
-            return tensor(data[0], dtype=self.dtype, device=self.device)
+            return wrap(new_array(self.__name__, data[0], self.dtype, self.device))
         sizes = shape_of(self.__name__, data or (0,))
         return made("empty", (sizes,), self.dtype, self.device, False)
 

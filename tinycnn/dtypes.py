@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -125,12 +126,12 @@ def type_name(dtype: np.dtype, device_type: str) -> str:
     return f"torch.{name}" if device_type == "cpu" else f"torch.{device_type}.{name}"
 
 
-def of_type(spec: Any) -> tuple[np.dtype, str | None]:
+def of_type(spec: DTypeLike | Callable[..., object]) -> tuple[np.dtype, str | None]:
     """(dtype, kind of device or None) of a dtype, or of one of torch's old types or its name."""
     module, _, name = str(spec).rpartition(".")
     if name in TENSOR_TYPES:
         return TENSOR_TYPES[name], "cuda" if module.endswith("cuda") else "cpu"
-    return as_dtype(spec), None
+    return as_dtype(spec), None  # type: ignore[arg-type]  # which refuses all else
 
 
 # --- limits and promotion, as users ask for them --------------------------------------------------------------

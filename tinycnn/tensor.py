@@ -441,7 +441,7 @@ class Tensor:
             raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
         return self.to(other)
 
-    def type(self, dtype: DTypeLike | Callable[..., Tensor] = None) -> Any:
+    def type(self, dtype: dtypes.DTypeLike | Callable[..., Tensor] = None) -> Any:
         """This tensor with another dtype, which may be one of torch's old types, `FloatTensor` or "torch.FloatTensor".
 
         Without an argument, the name of its own such type.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._decorator import composed
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_number
@@ -133,6 +134,7 @@ def rad2deg(input: Tensor) -> Tensor:
     return as_float(input) * (180 / math.pi)
 
 
+@composed
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 − x)) of each element, which is limited to [eps, 1 − eps] first if `eps` is given."""
     array_of("logit", input)
@@ -163,6 +165,7 @@ def signbit(input: Tensor) -> Tensor:
     return wrap(backend.elementwise("signbit", x)) if x.dtype.kind == "f" else input < 0
 
 
+@composed
 def nan_to_num(
     input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
@@ -237,12 +240,14 @@ def fmod(input: Tensor, other: Operand) -> Tensor:
     return Fmod()(a, b)
 
 
+@composed
 def hypot(input: Tensor, other: Tensor) -> Tensor:
     """√(input² + other²), element by element."""
     array_of("hypot", input), array_of("hypot", other)
     return (input * input + other * other).sqrt()
 
 
+@composed
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(eᵃ + eᵇ), element by element, without overflow."""
     array_of("logaddexp", input), array_of("logaddexp", other)
@@ -251,6 +256,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     return log(exp(input - shift) + exp(other - shift)) + shift
 
 
+@composed
 def xlogy(input: Tensor, other: Tensor) -> Tensor:
     """input · log(other), element by element, and 0 where `input` is 0."""
     array_of("xlogy", input), array_of("xlogy", other)
@@ -258,6 +264,7 @@ def xlogy(input: Tensor, other: Tensor) -> Tensor:
     return where(is_zero, 0.0, input * log(where(is_zero, 1.0, as_float(other))))
 
 
+@composed
 def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     """input + weight · (end − input), element by element. TypeError unless all have one floating-point dtype."""
     for x in (input, end):
@@ -266,6 +273,7 @@ def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     return input + _factor("lerp", "weight", weight) * (end - input)
 
 
+@composed
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 · tensor2, element by element."""
     for x in (input, tensor1, tensor2):
@@ -273,6 +281,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     return input + tensor1 * tensor2 * check_number("addcmul", "value", value)
 
 
+@composed
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 / tensor2, element by element."""
     for x in (input, tensor1, tensor2):
@@ -284,26 +293,31 @@ def _factor(name: str, argument: str, value: Any) -> Any:
     return value if isinstance(value, autograd.Tensor) else check_number(name, argument, value)
 
 
+@composed
 def clamp_min(input: Tensor, min: float | Tensor) -> Tensor:
     """`clamp` from below only."""
     return clamp(input, min=_factor("clamp_min", "min", min))
 
 
+@composed
 def clamp_max(input: Tensor, max: float | Tensor) -> Tensor:
     """`clamp` from above only."""
     return clamp(input, max=_factor("clamp_max", "max", max))
 
 
+@composed
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether both are not 0, element by element."""
     return bitwise_and(_truth("logical_and", input), _truth("logical_and", other))
 
 
+@composed
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether at least one is not 0, element by element."""
     return bitwise_or(_truth("logical_or", input), _truth("logical_or", other))
 
 
+@composed
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether exactly one is not 0, element by element."""
     return bitwise_xor(_truth("logical_xor", input), _truth("logical_xor", other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._decorator import composed
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, check_number
@@ -69,6 +70,7 @@ def _new(function: str, x: Tensor, arguments: tuple, dtype: DTypeLike, device: D
     return made(function, arguments, array.dtype if dtype is None else dtype, where, requires)
 
 
+@composed
 def new_zeros(
     input: Tensor, *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
     requires_grad: bool = False,
@@ -77,6 +79,7 @@ def new_zeros(
     return _new("zeros", input, (shape_of("new_zeros", sizes, size),), dtype, device, requires_grad)
 
 
+@composed
 def new_ones(
     input: Tensor, *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
     requires_grad: bool = False,
@@ -85,6 +88,7 @@ def new_ones(
     return _new("ones", input, (shape_of("new_ones", sizes, size),), dtype, device, requires_grad)
 
 
+@composed
 def new_empty(
     input: Tensor, *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
     requires_grad: bool = False,
@@ -93,6 +97,7 @@ def new_empty(
     return _new("empty", input, (shape_of("new_empty", sizes, size),), dtype, device, requires_grad)
 
 
+@composed
 def new_full(
     input: Tensor, size: Sizes, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None,
     requires_grad: bool = False,
@@ -103,6 +108,7 @@ def new_full(
     return _new("full", input, (shape_of("new_full", (size,)), value), found, device, requires_grad)
 
 
+@composed
 def new_tensor(
     input: Tensor, data: Any, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:

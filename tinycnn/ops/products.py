@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinycnn._decorator import numpy_names
+from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of
 from tinycnn.checks import check_count, check_number, shortened
 from tinycnn.ops.matmul import matmul
@@ -34,32 +34,34 @@ def _product(name: str, a: Tensor, b: Tensor, *ndims: int) -> Tensor:
         raise ValueError(f"{name}: expected {kinds}, got shapes {shapes[0]} and {shapes[1]}")
     if ndims == (3, 3) and shapes[0][0] != shapes[1][0]:
         raise ValueError(f"{name}: expected batches of one size, got shapes {shapes[0]} and {shapes[1]}")
-    try:
-        return matmul(a, b)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+    return matmul(a, b)
 
 
+@composed
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices, (n, k) and (k, m)."""
     return _product("mm", input, mat2, 2, 2)
 
 
+@composed
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices, (b, n, k) and (b, k, m)."""
     return _product("bmm", input, mat2, 3, 3)
 
 
+@composed
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (n, k) and a vector (k)."""
     return _product("mv", input, vec, 2, 1)
 
 
+@composed
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of the elements of two vectors of one size."""
     return _product("dot", input, tensor, 1, 1)
 
 
+@composed
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The products of each element of a vector (n) and each of another (m): (n, m)."""
     for x in (input, vec2):
@@ -68,6 +70,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return input.unsqueeze(1) * vec2
 
 
+@composed
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The sums of products along the last dimension of both, for all places along the others."""
     if array_of("inner", input).ndim == 0 or array_of("inner", other).ndim == 0:
@@ -81,25 +84,25 @@ def _added(name: str, input: Tensor, product: Tensor, beta: float, alpha: float)
     check_number(name, "alpha", alpha)
     array_of(name, input)
     scaled = product if alpha == 1 else product * alpha
-    try:
-        added = input.expand(product._array.shape)
-    except ValueError:
-        raise ValueError(f"{name}: a tensor of shape {input.shape} does not expand to {product.shape}") from None
+    added = input.expand(product._array.shape)
     if beta == 0:
         return scaled
     return (added if beta == 1 else added * beta) + scaled
 
 
+@composed
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · mat1 mat2, for matrices."""
     return _added("addmm", input, _product("addmm", mat1, mat2, 2, 2), beta, alpha)
 
 
+@composed
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · mat vec, for a matrix and a vector."""
     return _added("addmv", input, _product("addmv", mat, vec, 2, 1), beta, alpha)
 
 
+@composed
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · the outer product of two vectors."""
     if array_of("addr", vec1).ndim != 1 or array_of("addr", vec2).ndim != 1:
@@ -107,16 +110,19 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
     return _added("addr", input, outer(vec1, vec2), beta, alpha)
 
 
+@composed
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · batch1 batch2, for batches of matrices."""
     return _added("baddbmm", input, _product("baddbmm", batch1, batch2, 3, 3), beta, alpha)
 
 
+@composed
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · the sum of batch1 batch2 over the batch."""
     return _added("addbmm", input, _product("addbmm", batch1, batch2, 3, 3).sum(0), beta, alpha)
 
 
+@composed
 def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> Tensor:
     """The sums of products over pairs of dimensions: the last of `a` with the first of `b`, `dims` of them, or as two
     lists say. The other dimensions of `a` come first in the result."""
@@ -141,6 +147,7 @@ def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> 
     return reshape(_product("tensordot", left, right, 2, 2), shape=(*rows, *columns))
 
 
+@composed
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of `input` times all of `other`, as blocks."""
     ndim = max(array_of("kron", input).ndim, array_of("kron", other).ndim)
@@ -150,6 +157,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
                    shape=tuple([n * m for n, m in zip(*shapes)]))  # fmt: skip
 
 
+@composed
 @numpy_names
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector products along `dim`, of size 3; by default along the first such dimension."""
@@ -162,12 +170,14 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     return roll(input, -1, dim) * roll(other, -2, dim) - roll(input, -2, dim) * roll(other, -1, dim)
 
 
+@composed
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of input − other: see `norm`."""
     array_of("dist", input), array_of("dist", other)
     return norm(input - other, check_number("dist", "p", p))
 
 
+@composed
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of each row of x1 (..., n, k) and each of x2 (..., m, k): (..., n, m)."""
     shapes = array_of("cdist", x1).shape, array_of("cdist", x2).shape
@@ -179,6 +189,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
 # --- by an equation ---------------------------------------------------------------------------------------
 
 
+@composed
 def einsum(equation: str, *operands: Any) -> Tensor:
     """The sums of products that an equation names, "bij,bjk->bik": a letter for each dimension, "..." for several.
 
@@ -258,9 +269,6 @@ def _multiplied(term: str, x: Tensor, other_term: str, other: Tensor, later: str
     count = math.prod([sizes[label] for label in over])
     left = reshape(left, *[sizes[label] for label in batch], math.prod(row_sizes), count)
     right = reshape(right, *[others[label] for label in batch], count, math.prod(column_sizes))
-    try:
-        product = matmul(left, right)
-    except TypeError as error:
-        raise TypeError(f"einsum: {error}") from None
+    product = matmul(left, right)
     grown = product._array.shape[: len(batch)]
     return "".join(batch + rows + columns), reshape(product, *grown, *row_sizes, *column_sizes)

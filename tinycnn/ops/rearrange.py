@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn._decorator import numpy_names
+from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import Function, Gradients, array_of
 from tinycnn.backend import Array
 from tinycnn.checks import check_choice, check_count, check_int, check_positive, shortened
@@ -18,6 +18,7 @@ from tinycnn.ops.shape import (
     Sizes,
     as_index,
     cat,
+    check_elements,
     dim_of,
     expand,
     flip,
@@ -43,11 +44,13 @@ __all__ = [
 # --- views ------------------------------------------------------------------------------------------------
 
 
+@composed
 def view_as(input: Tensor, other: Tensor) -> Tensor:
     """The same elements in the shape of `other`; ValueError if the numbers of elements differ."""
     return reshape(input, shape=array_of("view_as", other).shape)
 
 
+@composed
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """The same elements in the shape of `other`; ValueError if the numbers of elements differ."""
     return reshape(input, shape=array_of("reshape_as", other).shape)
@@ -141,10 +144,12 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     if ndim < 2 or first == second:
         raise ValueError(f"diag_embed: expected two dims of a tensor with dimensions, got {dim1} and {dim2}")
     size = input._array.shape[-1] + abs(offset)
-    matrices = Scatter(_diagonal_index(input, offset), (*input._array.shape[:-1], size, size), False)(input)
+    shape = check_elements("diag_embed", (*input._array.shape[:-1], size, size))
+    matrices = Scatter(_diagonal_index(input, offset), shape, False)(input)
     return movedim(matrices, (-2, -1), (first, second))
 
 
+@composed
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """Of a vector, the matrix with it on a diagonal; of a matrix, that diagonal, copied. ValueError for others."""
     if ndim_of(input, "diag") not in (1, 2):
@@ -200,17 +205,20 @@ def broadcast_shapes(*shapes: Sizes) -> Size:
         raise ValueError(f"broadcast_shapes: shapes {shortened(given)} do not broadcast") from None
 
 
+@composed
 def broadcast_to(input: Tensor, size: Sizes) -> Tensor:
     """`expand` to the given sizes: a view."""
     return expand(input, size)
 
 
+@composed
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors expanded to their common shape: views. ValueError if they do not broadcast."""
     shape = broadcast_shapes(*[array_of("broadcast_tensors", x).shape for x in tensors])
     return tuple([expand(x, shape) for x in tensors])
 
 
+@composed
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """For vectors of sizes n, m, …, one tensor (n, m, …) each, which varies along its own dimension only: views.
 
@@ -252,10 +260,12 @@ def roll(input: Tensor, shifts: Sizes, dims: Dims = None) -> Tensor:
     return result
 
 
+@composed
 def tile(input: Tensor, *counts: Sizes, dims: Sizes | None = None) -> Tensor:
     """Copies side by side, `counts[d]` along each dimension d, counted from the last: see `repeat`."""
+    more = ndim_of(input, "tile")
     times = sizes_of(counts if dims is None else (dims,), "tile")
-    return input.repeat(*(1,) * (ndim_of(input, "tile") - len(times)), *times)
+    return input.repeat(*(1,) * (more - len(times)), *times)
 
 
 @numpy_names
@@ -340,22 +350,26 @@ def _grown(name: str, tensors: Sequence[Tensor], ndim: int) -> list[Tensor]:
     return grown
 
 
+@composed
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one below the other: joined along the first dimension, vectors as rows."""
     return cat(_grown("vstack", tensors, 2), 0)
 
 
+@composed
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side: joined along the second dimension, vectors along their only one."""
     grown = _grown("hstack", tensors, 1)
     return cat(grown, 0 if grown[0]._array.ndim == 1 else 1)
 
 
+@composed
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors joined along the third dimension, which matrices and vectors get."""
     return cat(_grown("dstack", tensors, 3), 2)
 
 
+@composed
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side, vectors as columns."""
     _grown("column_stack", tensors, 1)

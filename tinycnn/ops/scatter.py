@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend
-from tinycnn._decorator import numpy_names
+from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_choice, check_flag, check_number
@@ -47,6 +47,7 @@ def _as_vector(x: Tensor) -> Tensor:
     return x if x._array.ndim else reshape(x, 1)
 
 
+@composed
 @numpy_names
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices along `dim` that the vector `index` names: a copy."""
@@ -57,6 +58,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return input[(slice(None),) * dim + (wrap(places),)]
 
 
+@composed
 @numpy_names
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` along `dim`, where the sizes of the other dimensions broadcast; of the flattened tensor without dim."""
@@ -87,6 +89,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     return reshape(reshape(input, -1)[reshape(wrap(_places("take", lowest, size)), -1)], shape=index._array.shape)
 
 
+@composed
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the boolean `mask` is true, as a vector; the two broadcast."""
     array_of("masked_select", input)
@@ -181,6 +184,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return reshape(_put(_as_vector(input), place, source), shape=input._array.shape)
 
 
+@composed
 @numpy_names
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
     """A copy whose slices along `dim`, that the vector `index` names, hold `value`."""
@@ -209,6 +213,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Any, source: Any) -> tupl
     return dim, (slice(None),) * dim + (places.copy(),), source
 
 
+@composed
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the first elements of `source`, one after the other, where the boolean `mask` is true."""
     if array_of("masked_scatter", input).dtype != array_of("masked_scatter", source).dtype:

@@ -475,7 +475,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         expected = before + x.shape[dim : dim + 1] + after
         if x.ndim == 0:
             raise ValueError(f"cat: tensor {i} has no dimension to join along; use stack")
-        if x.shape != expected:
+        if x.shape != expected or x.ndim != like.ndim:
             raise ValueError(
                 f"cat: sizes other than along dim {dim} must be equal: "
                 f"tensor 0 has shape {tensors[0].shape}, tensor {i} {x.shape}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn._decorator import numpy_names
+from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
 from tinycnn.ops.arithmetic import widened
@@ -31,6 +31,7 @@ __all__ = [
 # --- products and running products: in pairs, so that gradients are right where elements are 0 ------------------
 
 
+@composed
 @numpy_names
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """The product of all elements, or along `dim`; of integers and booleans an int64, of none 1."""
@@ -59,6 +60,7 @@ def _numbers(name: str, x: Tensor, dtype: DTypeLike) -> Tensor:
     return x if array_of(name, x).dtype.kind == "f" else x.to(dtypes.int64)
 
 
+@composed
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: DTypeLike = None) -> Tensor:
     """The product of all elements up to each, along `dim`; of integers and booleans an int64."""
@@ -143,6 +145,7 @@ def _in_order(name: str, x: Tensor, dim: int, keepdim: bool, k: int | None) -> V
     return ValuesAndIndices(values, chosen) if keepdim else ValuesAndIndices(values.squeeze(dim), chosen.squeeze(dim))
 
 
+@composed
 @numpy_names
 def quantile(
     input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
@@ -249,6 +252,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return found.to(weights.dtype) if weights.dtype == dtypes.float32 else found
 
 
+@composed
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal parts of [min, max], by default from the least to the largest;
     others are not counted."""
@@ -314,6 +318,7 @@ def _asked(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_
 # --- moments and differences --------------------------------------------------------------------------------
 
 
+@composed
 @numpy_names
 def var_mean(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
@@ -322,6 +327,7 @@ def var_mean(
     return var(input, dim, unbiased, keepdim, correction=correction), _mean_beside(input, dim, keepdim)
 
 
+@composed
 @numpy_names
 def std_mean(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
@@ -334,6 +340,7 @@ def _mean_beside(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     return mean(x, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@composed
 @numpy_names
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """`sum` of the elements that are not nan."""
@@ -342,6 +349,7 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTy
     return x.sum(dim, keepdim, dtype=dtype)
 
 
+@composed
 @numpy_names
 def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """`mean` of the elements that are not nan; nan if there are none."""
@@ -360,6 +368,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     return input.amin(dims, keepdim), input.amax(dims, keepdim)
 
 
+@composed
 @numpy_names
 def diff(
     input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
