@@ -7,39 +7,66 @@ from tinycnn.nn import (
     activation,
     container,
     conv,
+    distance,
     dropout,
+    embedding,
     functional,
     init,
+    lazy,
+    likelihood,
     linear,
+    local_norm,
     loss,
+    margin,
     module,
     norm,
+    padding,
+    piecewise,
     pool,
     shape,
+    smooth,
     utils,
 )
 from tinycnn.nn.activation import *
 from tinycnn.nn.container import *
 from tinycnn.nn.conv import *
+from tinycnn.nn.distance import *
 from tinycnn.nn.dropout import *
+from tinycnn.nn.embedding import *
+from tinycnn.nn.lazy import *
+from tinycnn.nn.likelihood import *
 from tinycnn.nn.linear import *
+from tinycnn.nn.local_norm import *
 from tinycnn.nn.loss import *
+from tinycnn.nn.margin import *
 from tinycnn.nn.module import *
 from tinycnn.nn.norm import *
+from tinycnn.nn.padding import *
+from tinycnn.nn.piecewise import *
 from tinycnn.nn.pool import *
 from tinycnn.nn.shape import *
+from tinycnn.nn.smooth import *
 
 __all__ = ["functional", "init", "utils"]  # the layers are listed where they are defined
 __all__ += activation.__all__
 __all__ += container.__all__
 __all__ += conv.__all__
+__all__ += distance.__all__
 __all__ += dropout.__all__
+__all__ += embedding.__all__
+__all__ += lazy.__all__
+__all__ += likelihood.__all__
 __all__ += linear.__all__
+__all__ += local_norm.__all__
 __all__ += loss.__all__
+__all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
+__all__ += padding.__all__
+__all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += shape.__all__
+__all__ += smooth.__all__
 
 if not TYPE_CHECKING:  # to type checkers, what is not defined is not there
 

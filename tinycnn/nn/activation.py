@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 from tinycnn.checks import check_choice, check_flag, check_number
+from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.module import Module
 from tinycnn.ops import unary
+from tinycnn.ops import reduce as reductions
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.in_place import relu_ as relu_
 from tinycnn.ops.reduce import check_floating
-from tinycnn.ops.reduce import log_softmax as log_softmax
-from tinycnn.ops.reduce import softmax as softmax
 from tinycnn.ops.select import clamp, where
 from tinycnn.ops.unary import Softplus as SoftplusFunction
 from tinycnn.ops.unary import erf, expm1
@@ -98,6 +99,29 @@ def logsigmoid(input: Tensor) -> Tensor:
     return -SoftplusFunction(1.0, math.inf)(-input)
 
 
+def softmax(input: Tensor, dim: int | None = None, *, dtype: DTypeLike = None) -> Tensor:
+    """exp(x) / Σ exp(x) along `dim`, computed in `dtype` if given. TypeError for integers.
+
+    Without `dim` it is, as in torch and with its warning, 0 for 0, 1 and 3 dimensions, and 1 for others.
+    """
+    input = input if dtype is None else input.to(dtype)
+    return reductions.softmax(input, _chosen_dim("softmax", input) if dim is None else dim)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, *, dtype: DTypeLike = None) -> Tensor:
+    """x − log Σ exp(x) along `dim`; see `softmax`."""
+    input = input if dtype is None else input.to(dtype)
+    return reductions.log_softmax(input, _chosen_dim("log_softmax", input) if dim is None else dim)
+
+
+def _chosen_dim(name: str, input: Tensor) -> int:
+    check_floating(name, input)
+    dim = 0 if input.ndim in (0, 1, 3) else 1
+    warnings.warn(f"{name}: dim={dim} is assumed for input {input.shape}, which torch deprecates: pass dim",
+                  stacklevel=3)  # fmt: skip
+    return dim
+
+
 # --- layers -----------------------------------------------------------------------------------------------
 
 
@@ -135,9 +159,9 @@ class Sigmoid(Module):
 
 
 class Softmax(Module):
-    """exp(x) / Σ exp(x) along `dim`."""
+    """exp(x) / Σ exp(x) along `dim`; without one, see `F.softmax`."""
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int | None = None):
         super().__init__()
         self.dim = dim
 

@@ -331,12 +331,15 @@ class _ConvBase(Module):
         self._pads = padding_pairs(padding, self.kernel_size, self.stride, self.dilation, name)
         self.padding_mode = padding_mode
         self._name = f"{name}(in_channels={in_channels})"  # in errors
-        leading = (in_channels, out_channels) if self.transposes else (out_channels, in_channels)
-        shape = (leading[0], leading[1] // groups, *self.kernel_size)
-        self.weight = Parameter(creation.empty(shape, device=device, dtype=dtype))
+        self.weight = Parameter(creation.empty(self._weight_shape(), device=device, dtype=dtype))
         offset = Parameter(creation.empty(out_channels, device=device, dtype=dtype)) if bias else None
         self.register_parameter("bias", offset)
         self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        rows, columns = self.out_channels, self.in_channels
+        rows, columns = (columns, rows) if self.transposes else (rows, columns)
+        return rows, columns // self.groups, *self.kernel_size
 
     def reset_parameters(self) -> None:
         """Draws weight and bias anew."""

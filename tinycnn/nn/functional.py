@@ -15,17 +15,38 @@ from tinycnn.nn.conv import (
     conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, conv_transpose1d as conv_transpose1d,
     conv_transpose2d as conv_transpose2d, conv_transpose3d as conv_transpose3d, fold as fold, unfold as unfold,
 )  # fmt: skip
+from tinycnn.nn.distance import (
+    bilinear as bilinear, cosine_similarity as cosine_similarity, normalize as normalize,
+    pairwise_distance as pairwise_distance,
+)  # fmt: skip
 from tinycnn.nn.dropout import (
     dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, dropout3d as dropout3d,
 )  # fmt: skip
+from tinycnn.nn.embedding import embedding as embedding
+from tinycnn.nn.grid import affine_grid as affine_grid, grid_sample as grid_sample
+from tinycnn.nn.likelihood import (
+    gaussian_nll_loss as gaussian_nll_loss, huber_loss as huber_loss, kl_div as kl_div,
+    poisson_nll_loss as poisson_nll_loss,
+)  # fmt: skip
 from tinycnn.nn.linear import linear as linear, one_hot as one_hot
+from tinycnn.nn.local_norm import local_response_norm as local_response_norm, rms_norm as rms_norm
 from tinycnn.nn.loss import (
     binary_cross_entropy as binary_cross_entropy,
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, cross_entropy as cross_entropy,
     l1_loss as l1_loss, mse_loss as mse_loss, nll_loss as nll_loss, smooth_l1_loss as smooth_l1_loss,
 )  # fmt: skip
+from tinycnn.nn.margin import (
+    cosine_embedding_loss as cosine_embedding_loss, hinge_embedding_loss as hinge_embedding_loss,
+    margin_ranking_loss as margin_ranking_loss, multi_margin_loss as multi_margin_loss,
+    multilabel_soft_margin_loss as multilabel_soft_margin_loss, soft_margin_loss as soft_margin_loss,
+    triplet_margin_loss as triplet_margin_loss,
+)  # fmt: skip
 from tinycnn.nn.norm import (
     batch_norm as batch_norm, group_norm as group_norm, instance_norm as instance_norm, layer_norm as layer_norm,
+)  # fmt: skip
+from tinycnn.nn.piecewise import (
+    hardshrink as hardshrink, hardsigmoid as hardsigmoid, hardtanh as hardtanh, prelu as prelu, relu6 as relu6,
+    softshrink as softshrink, threshold as threshold,
 )  # fmt: skip
 from tinycnn.nn.pool import (
     adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_avg_pool2d as adaptive_avg_pool2d,
@@ -36,7 +57,12 @@ from tinycnn.nn.pool import (
     max_unpool3d as max_unpool3d,
 )  # fmt: skip
 from tinycnn.nn.resize import (
-    interpolate as interpolate, pad as pad, pixel_shuffle as pixel_shuffle, pixel_unshuffle as pixel_unshuffle,
+    channel_shuffle as channel_shuffle, interpolate as interpolate, pad as pad, pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle, upsample as upsample,
+)  # fmt: skip
+from tinycnn.nn.smooth import (
+    celu as celu, glu as glu, mish as mish, selu as selu, softmin as softmin, softsign as softsign,
+    tanhshrink as tanhshrink,
 )  # fmt: skip
 
 if not _TYPE_CHECKING:  # to type checkers, what is not defined is not there

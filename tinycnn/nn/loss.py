@@ -4,6 +4,7 @@ its own."""
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import LARGEST, check_choice, check_int, check_not_negative, check_share
+from tinycnn.checks import LARGEST, check_choice, check_flag, check_int, check_not_negative, check_share
 from tinycnn.dtypes import promote
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
@@ -76,8 +77,9 @@ class CrossEntropy(Function):
 
 
 def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
-    label_smoothing: float = 0.0, name: str = "cross_entropy",
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0, *,
+    name: str = "cross_entropy",
 ) -> Tensor:  # fmt: skip
     """−log softmax(input)[target]: the softmax over classes and the negative log-likelihood in one.
 
@@ -86,13 +88,15 @@ def cross_entropy(
         target: class indices, integers, of the input's shape without C; or probabilities of the input's shape.
         weight: (C), a factor for each class; the mean is then the weighted one.
         ignore_index: targets with this value add nothing to loss and gradient.
-        reduction: "mean", "sum" or "none".
+        reduction: "mean", "sum" or "none"; size_average and reduce, flags, are its old form.
         label_smoothing: this share of the target's probability is spread evenly over all classes.
         name: the function or layer that errors name.
 
     A class index out of range is a ValueError on a CPU. On a GPU it is not checked, which would make the host
     wait: the loss becomes nan.
     """
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
     _check_input(name, input, target, reduction)
     if label_smoothing.__class__ is not float or not 0 <= label_smoothing <= 1:
         check_share(name, "label_smoothing", label_smoothing)
@@ -117,14 +121,16 @@ def cross_entropy(
     per_class = target * widened(input).log_softmax(class_dim)
     if weight is not None:
         per_class = per_class * weight.reshape(-1, *[1] * (input.ndim - class_dim - 1))
-    return narrowed(_reduced(-per_class.sum(class_dim), reduction), input, target, weight)
+    return narrowed(reduced(-per_class.sum(class_dim), reduction), input, target, weight)
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
-    name: str = "nll_loss",
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", *, name: str = "nll_loss",
 ) -> Tensor:  # fmt: skip
     """−weight[target] · input[target] for log-probabilities (N, C), (N, C, *) or (C); see `cross_entropy`."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
     _check_input(name, input, target, reduction)
     _check_target(name, input, target)
     check_int(name, "ignore_index", ignore_index)
@@ -135,7 +141,7 @@ def nll_loss(
     wrong = backend.kernels(classes).wrong_class(classes, input.shape[class_dim], ignore_index)
     _refuse_class(wrong, name, input.shape, class_dim)
     if input.shape[class_dim] == 0:  # all are ignored
-        return _reduced(input.sum(class_dim), reduction)
+        return reduced(input.sum(class_dim), reduction)
     xp = backend.array_module(classes)
     with backend.current(classes):
         counts = classes != ignore_index
@@ -145,12 +151,12 @@ def nll_loss(
         factors = wrap(xp.where(counts, xp.where(is_class, 1.0, math.nan), 0.0).astype(input.dtype))
     loss = -widened(input.gather(class_dim, index.unsqueeze(class_dim)).squeeze(class_dim))
     if weight is None and backend.host_reads(classes) and counts.all():
-        return narrowed(_reduced(loss, reduction), input)
+        return narrowed(reduced(loss, reduction), input)
     weights = widened(factors)
     if weight is not None:
         weights = where(wrap(counts), widened(weight)[index], 0.0) * weights
     loss = where(wrap(counts), loss, 0.0) * weights
-    loss = loss.sum() / weights.sum() if reduction == "mean" else _reduced(loss, reduction)
+    loss = loss.sum() / weights.sum() if reduction == "mean" else reduced(loss, reduction)
     return narrowed(loss, input, weight)
 
 
@@ -194,29 +200,42 @@ def _refuse_class(wrong: int | None, name: str, shape: tuple[int, ...], class_di
 # --- other losses -------------------------------------------------------------------------------------------
 
 
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "mse_loss") -> Tensor:
+def mse_loss(
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", *, name: str = "mse_loss",
+) -> Tensor:  # fmt: skip
     """(input − target)², its mean, sum or each. Shapes must be equal."""
-    difference = _difference(name, input, target, reduction)
-    return narrowed(_reduced(difference * difference, reduction), input, target)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
+    distance = difference(name, input, target, reduction)
+    return narrowed(reduced(distance * distance, reduction), input, target)
 
 
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", name: str = "l1_loss") -> Tensor:
+def l1_loss(
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", *, name: str = "l1_loss",
+) -> Tensor:  # fmt: skip
     """|input − target|, its mean, sum or each. Shapes must be equal."""
-    distance = _difference(name, input, target, reduction).abs()
-    return narrowed(_reduced(distance, reduction), input, target)
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
+    distance = difference(name, input, target, reduction).abs()
+    return narrowed(reduced(distance, reduction), input, target)
 
 
 def smooth_l1_loss(
-    input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0, name: str = "smooth_l1_loss"
-) -> Tensor:
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", beta: float = 1.0, *, name: str = "smooth_l1_loss",
+) -> Tensor:  # fmt: skip
     """d² / (2·beta) where d = |input − target| is below beta, d − beta / 2 elsewhere. Source: Girshick, 2015."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
     check_not_negative(name, "beta", beta)
-    distance = _difference(name, input, target, reduction).abs()
+    distance = difference(name, input, target, reduction).abs()
     if beta > 0:
         is_far = distance >= beta
         near = where(is_far, beta, distance)  # the slope of the square is not to meet infinity
         distance = where(is_far, distance - 0.5 * beta, near * near * (0.5 / beta))
-    return narrowed(_reduced(distance, reduction), input, target)
+    return narrowed(reduced(distance, reduction), input, target)
 
 
 class BinaryCrossEntropy(Function):
@@ -242,13 +261,15 @@ class BinaryCrossEntropy(Function):
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
-    name: str = "binary_cross_entropy",
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean", *, name: str = "binary_cross_entropy",
 ) -> Tensor:  # fmt: skip
     """−(target · log input + (1 − target) · log(1 − input)) for probabilities; logarithms are at least −100.
 
     Values outside [0, 1] raise ValueError on a CPU and give nan on a GPU, where a check would make the host wait.
     """
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
     _check_binary(name, input, target, reduction)
     for argument, x in (("input", input._array), ("target", target._array)):
         if x.size and backend.host_reads(x) and not (x.min() >= 0 and x.max() <= 1):
@@ -257,25 +278,28 @@ def binary_cross_entropy(
                 "for scores use binary_cross_entropy_with_logits"
             )
     loss = BinaryCrossEntropy()(widened(input), widened(target))
-    return narrowed(_reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
+    return narrowed(reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean",
-    pos_weight: Tensor | None = None, name: str = "binary_cross_entropy_with_logits",
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None, *,
+    name: str = "binary_cross_entropy_with_logits",
 ) -> Tensor:  # fmt: skip
     """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the term of target 1."""
+    if size_average is not None or reduce is not None:
+        reduction = legacy_reduction(name, size_average, reduce)
     _check_binary(name, input, target, reduction)
     x, t = widened(input), widened(target)
     log_p, log_q = logsigmoid(x), logsigmoid(-x)  # of p and of 1 − p
     positive = _weighted(t * log_p, pos_weight, "pos_weight", name)
     loss = -(positive + (1 - t) * log_q)
-    return narrowed(_reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
+    return narrowed(reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
 
 def _check_binary(name: str, input: Tensor, target: Tensor, reduction: str) -> None:
     """Input and target of one shape and one floating-point dtype."""
-    _difference(name, input, target, reduction)
+    difference(name, input, target, reduction)
     if input.dtype != target.dtype:
         raise TypeError(f"{name}: input is {input.dtype}, target is {target.dtype}: convert one with .to()")
 
@@ -296,7 +320,7 @@ def _weighted(loss: Tensor, weight: Tensor | None, argument: str, name: str) -> 
     return weighted
 
 
-def _difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
+def difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
     """input − target, after refusing to broadcast: (N, 1) against (N,) would silently compare every pair."""
     _check_input(name, input, target, reduction, least_dims=0)
     if input.shape != target.shape:
@@ -319,7 +343,17 @@ def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least
         raise ValueError(f"{name}: the mean over an empty batch is undefined, got input of shape {x.shape}")
 
 
-def _reduced(loss: Tensor, reduction: str) -> Tensor:
+def legacy_reduction(name: str, size_average: bool | None, reduce: bool | None) -> str:
+    """What torch's flags of old, each True by default, say as a reduction; with its warning."""
+    for argument, flag in (("size_average", size_average), ("reduce", reduce)):
+        if flag is not None:
+            check_flag(name, argument, flag)
+    reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(f"{name}: size_average and reduce are deprecated: pass reduction={reduction!r}", stacklevel=3)
+    return reduction
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
     """The mean, the sum or (reduction='none') each of the losses."""
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
@@ -327,19 +361,39 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
 # --- layers -----------------------------------------------------------------------------------------------
 
 
-class CrossEntropyLoss(Module):
+class _Loss(Module):
+    """The `reduction` of a loss: "mean", "sum" or "none"; size_average and reduce, flags, are its old form."""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"):
+        super().__init__()
+        if size_average is not None or reduce is not None:
+            reduction = legacy_reduction(type(self).__name__, size_average, reduce)
+        self.reduction = reduction
+
+
+class _WeightedLoss(_Loss):
+    """A loss with a tensor of weights, or None."""
+
+    def __init__(
+        self, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
+        reduction: str = "mean",
+    ):  # fmt: skip
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class CrossEntropyLoss(_WeightedLoss):
     """Cross-entropy between scores (N, C, *) and class indices (N, *) or probabilities (N, C, *).
 
     Arguments as in `tinycnn.nn.functional.cross_entropy`.
     """
 
     def __init__(
-        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
-        label_smoothing: float = 0.0,
+        self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
+        reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
     ):  # fmt: skip
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(
@@ -348,13 +402,15 @@ class CrossEntropyLoss(Module):
         )  # fmt: skip
 
 
-class NLLLoss(Module):
+class NLLLoss(_WeightedLoss):
     """Negative log-likelihood of class indices (N, *) under log-probabilities (N, C, *)."""
 
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"):
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.ignore_index, self.reduction = ignore_index, reduction
+    def __init__(
+        self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
+        reduce: bool | None = None, reduction: str = "mean",
+    ):  # fmt: skip
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return nll_loss(
@@ -362,59 +418,49 @@ class NLLLoss(Module):
         )
 
 
-class MSELoss(Module):
+class MSELoss(_Loss):
     """The mean (or sum, or each) of (input − target)²; shapes must be equal."""
-
-    def __init__(self, *, reduction: str = "mean"):
-        super().__init__()
-        self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return mse_loss(input, target, reduction=self.reduction, name="MSELoss")
 
 
-class L1Loss(Module):
+class L1Loss(_Loss):
     """The mean (or sum, or each) of |input − target|; shapes must be equal."""
-
-    def __init__(self, *, reduction: str = "mean"):
-        super().__init__()
-        self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return l1_loss(input, target, reduction=self.reduction, name="L1Loss")
 
 
-class SmoothL1Loss(Module):
+class SmoothL1Loss(_Loss):
     """Quadratic in |input − target| below `beta`, linear above: see `F.smooth_l1_loss`."""
 
-    def __init__(self, *, reduction: str = "mean", beta: float = 1.0):
-        super().__init__()
-        self.reduction, self.beta = reduction, beta
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    ):
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta, name="SmoothL1Loss")
 
 
-class BCELoss(Module):
+class BCELoss(_WeightedLoss):
     """Binary cross-entropy of probabilities; shapes must be equal."""
-
-    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean"):
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return binary_cross_entropy(input, target, self.weight, reduction=self.reduction, name="BCELoss")
 
 
-class BCEWithLogitsLoss(Module):
+class BCEWithLogitsLoss(_WeightedLoss):
     """Binary cross-entropy of sigmoid(input), without overflow; shapes must be equal."""
 
-    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None):
-        super().__init__()
-        self.register_buffer("weight", weight)
+    def __init__(
+        self, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
+        reduction: str = "mean", pos_weight: Tensor | None = None,
+    ):  # fmt: skip
+        super().__init__(weight, size_average, reduce, reduction)
         self.register_buffer("pos_weight", pos_weight)
-        self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return binary_cross_entropy_with_logits(

@@ -11,6 +11,7 @@ from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
+from tinycnn.nn import init
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
@@ -252,6 +253,22 @@ class _RunningNorm(Module):
         count = creation.tensor(0, dtype=dtypes.int64, device=device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
 
+    def reset_running_stats(self) -> None:
+        """Forgets all batches: mean 0, variance 1."""
+        if self.track_running_stats:
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+            init.zeros_(self.num_batches_tracked)
+
+    def reset_parameters(self) -> None:
+        """Sets weight, bias and running statistics to where they start."""
+        self.reset_running_stats()
+        _reset(self)
+
+    def _is_sample(self, input: Tensor) -> bool:
+        """Whether the input is one sample, without N."""
+        return False
+
     def _check_input(self, input: Any, channel_dim: int = 1) -> None:
         shown = self.expected.replace("C", str(self.num_features))
         if (
@@ -268,6 +285,13 @@ class _RunningNorm(Module):
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
+
+
+def _reset(layer: Module) -> None:
+    if layer.weight is not None:
+        init.ones_(layer.weight)
+    if layer.bias is not None:
+        init.zeros_(layer.bias)
 
 
 class _BatchNorm(_RunningNorm):
@@ -328,8 +352,11 @@ class _InstanceNorm(_RunningNorm):
     ):  # fmt: skip
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
+    def _is_sample(self, input: Tensor) -> bool:
+        return isinstance(input, Tensor) and input.ndim == self.ndims[0]
+
     def forward(self, input: Tensor) -> Tensor:
-        unbatched = isinstance(input, Tensor) and input.ndim == self.ndims[0]
+        unbatched = self._is_sample(input)
         self._check_input(input, 0 if unbatched else 1)
         y = instance_norm(
             input.unsqueeze(0) if unbatched else input, self.running_mean, self.running_var, self.weight, self.bias,
@@ -384,6 +411,10 @@ class LayerNorm(Module):
         self.register_parameter("weight", Parameter(creation.ones(*shape, **make)) if weight else None)
         self.register_parameter("bias", Parameter(creation.zeros(*shape, **make)) if offset else None)
 
+    def reset_parameters(self) -> None:
+        """Sets the weight to 1 and the bias to 0 again."""
+        _reset(self)
+
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
@@ -414,6 +445,10 @@ class GroupNorm(Module):
         make: dict[str, Any] = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(creation.ones(num_channels, **make)) if affine else None)
         self.register_parameter("bias", Parameter(creation.zeros(num_channels, **make)) if affine and bias else None)
+
+    def reset_parameters(self) -> None:
+        """Sets the weight to 1 and the bias to 0 again."""
+        _reset(self)
 
     def forward(self, input: Tensor) -> Tensor:
         return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

@@ -206,3 +206,23 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     blocks = input.reshape(math.prod(batch), c, height // r, r, width // r, r)
     blocks = blocks.permute(0, 1, 3, 5, 2, 4)  # (B, C, r, r, H, W)
     return Clone("C")(blocks).reshape(*batch, c * r * r, height // r, width // r)
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """(N, C, *) with the channels of `groups` groups dealt out in turn: the first of each, then the second of each, …
+    Source: Zhang et al., "ShuffleNet", 2017."""
+    groups = size_of(groups, "channel_shuffle", "groups")
+    refuse_others("channel_shuffle", input=input)
+    if input.ndim < 3 or input.shape[1] % groups:
+        raise ValueError(f"channel_shuffle: expected input (N, C·{groups}, *), got {input.shape}")
+    batch, channels, *spatial = input.shape
+    dealt = input.reshape(batch, groups, channels // groups, *spatial).transpose(1, 2)
+    return Clone("C")(dealt).reshape(*input.shape)
+
+
+def upsample(
+    input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest", align_corners: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """`interpolate`, by its old name."""
+    return interpolate(input, size, scale_factor, mode, align_corners)

@@ -12,7 +12,10 @@ from tinycnn.nn.module import Module
 from tinycnn.ops.shape import flatten, unflatten
 from tinycnn.tensor import Tensor
 
-__all__ = ["Flatten", "Fold", "Identity", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample"]
+__all__ = [
+    "ChannelShuffle", "Flatten", "Fold", "Identity", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold", "Upsample",
+    "UpsamplingBilinear2d", "UpsamplingNearest2d",
+]  # fmt: skip
 
 
 class Flatten(Module):
@@ -97,19 +100,51 @@ class Upsample(Module):
         scale_factor: float | Sequence[float] | None = None,
         mode: str = "nearest",
         align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
     ):
         super().__init__()
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
+        self.recompute_scale_factor = recompute_scale_factor
         if isinstance(scale_factor, int) and not isinstance(scale_factor, bool):
             check_number("Upsample", "scale_factor", scale_factor)
             self.scale_factor = float(scale_factor)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.interpolate(input, self.size, self.scale_factor, self.mode, self.align_corners)
+        return F.interpolate(
+            input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor
+        )
 
     def extra_repr(self) -> str:
         extent = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"
         return f"{extent}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """Another resolution of (N, C, H, W): each pixel becomes a block."""
+
+    def __init__(self, size: Size | None = None, scale_factor: float | Sequence[float] | None = None):
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Another resolution of (N, C, H, W), interpolated between the pixels; corners fall on corners."""
+
+    def __init__(self, size: Size | None = None, scale_factor: float | Sequence[float] | None = None):
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
+
+
+class ChannelShuffle(Module):
+    """The channels of (N, C, *) in `groups` groups, dealt out in turn; see `F.channel_shuffle`."""
+
+    def __init__(self, groups: int):
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
 
 
 class PixelShuffle(Module):

@@ -1,0 +1,198 @@
+"""Activations made of straight pieces, functions and layers. TypeError for integers, from all of them."""
+
+from __future__ import annotations
+
+from tinycnn import backend, creation
+from tinycnn.autograd import Function, Gradients
+from tinycnn.backend import Array, DeviceLike
+from tinycnn.checks import check_not_negative, check_number
+from tinycnn.dtypes import DTypeLike
+from tinycnn.nn import init
+from tinycnn.nn.activation import _Activation
+from tinycnn.nn.arguments import refuse_others, size
+from tinycnn.nn.module import Module, Parameter
+from tinycnn.ops.reduce import check_floating
+from tinycnn.ops.select import Masked, where
+from tinycnn.tensor import Tensor
+
+__all__ = ["Hardshrink", "Hardsigmoid", "Hardtanh", "PReLU", "ReLU6", "Softshrink", "Threshold"]
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+class Clip(Function):
+    """x limited to [low, high]. The derivative is 0 at both ends, unlike that of `clamp`; 1 at nan."""
+
+    saves_output = True
+    elementwise = True
+
+    def __init__(self, low: float, high: float):
+        self.low, self.high = low, high
+
+    def forward(self, x: Array) -> Array:
+        return self.xp.minimum(self.xp.maximum(x, self.low), self.high)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y = self.output._array  # it is at an end exactly where x is there or beyond
+        at_end = (backend.elementwise("equal", y, self.low), backend.elementwise("equal", y, self.high))
+        return Masked(~(at_end[0] | at_end[1]))(grad_output)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """x limited to [min_val, max_val]. ValueError unless min_val <= max_val."""
+    return _clipped("hardtanh", input, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """x limited to [0, 6]. Source: Howard et al., "MobileNets", 2017."""
+    return _clipped("relu6", input, 0.0, 6.0)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """x + 3 limited to [0, 6], divided by 6. Source: Howard et al., "Searching for MobileNetV3", 2019."""
+    check_floating("hardsigmoid", input)
+    return _clipped("hardsigmoid", input + 3, 0.0, 6.0) / 6
+
+
+def _clipped(name: str, input: Tensor, low: float, high: float) -> Tensor:
+    check_floating(name, input)
+    low, high = float(check_number(name, "min_val", low)), float(check_number(name, "max_val", high))
+    if not low <= high:
+        raise ValueError(f"{name}: expected min_val of at most max_val, got {low} and {high}")
+    return Clip(low, high)(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where it is above `threshold`, `value` elsewhere."""
+    check_floating("threshold", input)
+    check_number("threshold", "threshold", threshold)
+    return where(input <= threshold, float(check_number("threshold", "value", value)), input)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """0 where |x| <= lambd, x elsewhere."""
+    check_floating("hardshrink", input)
+    return where(input.abs() <= check_number("hardshrink", "lambd", lambd), 0.0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by `lambd`, a number of at least 0, and 0 where |x| <= lambd."""
+    check_floating("softshrink", input)
+    check_not_negative("softshrink", "lambd", lambd)
+    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input * 0.0))
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where it is positive, weight · x elsewhere; the weight has one element, or one for each channel of (N, C, *).
+    Source: He et al., "Delving deep into rectifiers", 2015."""
+    check_floating("prelu", input)
+    refuse_others("prelu", weight=weight)
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.numel() not in (1, channels):
+        raise ValueError(f"prelu: expected a weight of 1 or {channels} elements for {input.shape}, got {weight.shape}")
+    if weight.dtype != input.dtype:
+        raise TypeError(f"prelu: input is {input.dtype}, weight is {weight.dtype}: convert one with .to()")
+    slope = weight.reshape(*((1, -1, *[1] * (input.ndim - 2)) if input.ndim > 1 else [1] * input.ndim))
+    return where(input > 0, input, input * slope)
+
+
+# --- layers -----------------------------------------------------------------------------------------------
+
+
+class Hardtanh(_Activation):
+    """x limited to [min_val, max_val]; see `F.hardtanh`."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False):
+        super().__init__(inplace)
+        self.min_val, self.max_val = min_val, max_val
+
+    def forward(self, input: Tensor) -> Tensor:
+        return hardtanh(input, self.min_val, self.max_val)
+
+    def extra_repr(self) -> str:
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
+
+
+class ReLU6(Hardtanh):
+    """x limited to [0, 6]; see `F.relu6`."""
+
+    def __init__(self, inplace: bool = False):
+        super().__init__(0.0, 6.0, inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return relu6(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Hardsigmoid(_Activation):
+    """x + 3 limited to [0, 6], divided by 6; see `F.hardsigmoid`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return hardsigmoid(input)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Threshold(_Activation):
+    """x where it is above `threshold`, `value` elsewhere."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False):
+        super().__init__(inplace)
+        self.threshold = check_number("Threshold", "threshold", threshold)
+        self.value = check_number("Threshold", "value", value)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return threshold(input, self.threshold, self.value)
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold}, value={self.value}" + (", inplace=True" if self.inplace else "")
+
+
+class Hardshrink(Module):
+    """0 where |x| <= lambd, x elsewhere."""
+
+    def __init__(self, lambd: float = 0.5):
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class Softshrink(Hardshrink):
+    """x moved towards 0 by `lambd`, and 0 where |x| <= lambd."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return softshrink(input, self.lambd)
+
+
+class PReLU(Module):
+    """x where it is positive, weight · x elsewhere, with a learned weight: one, or one for each channel of (N, C, *).
+
+    weight is (num_parameters) and starts at `init`. Source: He et al., "Delving deep into rectifiers", 2015.
+    """
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: DeviceLike = None, dtype: DTypeLike = None
+    ):
+        super().__init__()
+        self.num_parameters = size(num_parameters, "PReLU", "num_parameters")
+        self.init = check_number("PReLU", "init", init)
+        self.weight = Parameter(creation.empty(self.num_parameters, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the weight to `init` again."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
