@@ -21,6 +21,8 @@ from tinycnn.nn import (
     module,
     norm,
     padding,
+    parameter,
+    parameter_container,
     piecewise,
     pool,
     shape,
@@ -42,6 +44,8 @@ from tinycnn.nn.margin import *
 from tinycnn.nn.module import *
 from tinycnn.nn.norm import *
 from tinycnn.nn.padding import *
+from tinycnn.nn.parameter import *
+from tinycnn.nn.parameter_container import *
 from tinycnn.nn.piecewise import *
 from tinycnn.nn.pool import *
 from tinycnn.nn.shape import *
@@ -63,6 +67,8 @@ __all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += padding.__all__
+__all__ += parameter.__all__
+__all__ += parameter_container.__all__
 __all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += shape.__all__

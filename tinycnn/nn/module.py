@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from numpy.typing import ArrayLike
-
-from tinycnn import backend, creation, dtypes
-from tinycnn.autograd import RemovableHandle, Version, no_grad
-from tinycnn.backend import DeviceLike
+from tinycnn.autograd import RemovableHandle
 from tinycnn.checks import check_flag
-from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.backward_hooks import BackwardReport
+from tinycnn.nn.parameter import Buffer, Parameter
+from tinycnn.nn.state import Stateful
 from tinycnn.tensor import Tensor
 
-__all__ = ["Module", "Parameter"]
+__all__ = ["Module"]
 
 
-_FLOATS = ("float16", "float32", "float64")
-
-
-class Parameter(Tensor):
-    """A tensor that a Module, which has it as an attribute, lists among its parameters. It shares `data`'s memory."""
-
-    def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = True):
-        source = data if isinstance(data, Tensor) else creation.tensor(data)
-        check_flag("Parameter", "requires_grad", requires_grad)
-        self._array = source._array
-        source._share_memory(self)
-        self.requires_grad = requires_grad
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict(strict=False)` could not match."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class Module:
+class Module(Stateful):
     """A layer or a net: parameters, buffers and submodules, found as attributes, and a `forward`.
 
         class Net(nn.Module):
@@ -129,6 +102,9 @@ class Module:
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(f"{type(self).__name__}.{name}: expected a Tensor or None, got {type(value).__name__}")
             buffers[name] = value
+        elif isinstance(value, Buffer):
+            self.__dict__.pop(name, None)
+            self.register_buffer(name, value, value.persistent)
         else:
             object.__setattr__(self, name, value)
 
@@ -194,94 +170,75 @@ class Module:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def named_modules(self, prefix: str = "", _seen: set | None = None) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each once, with dotted names."""
-        seen = set() if _seen is None else _seen
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once or, without `remove_duplicate`, under all its names, with dotted
+        names that begin with `prefix`. Those in `memo` are left out, and those found are added to it."""
+        seen = set() if memo is None else memo
         if self not in seen:
-            seen.add(self)
+            if remove_duplicate:
+                seen.add(self)
             yield prefix, self
-            for name, module in self.named_children():
-                yield from module.named_modules(f"{prefix}.{name}" if prefix else name, seen)
+            for name, module in self._modules.items():
+                if module is not None:
+                    below = f"{prefix}.{name}" if prefix else name
+                    yield from module.named_modules(seen, below, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters, each once, of this module and, if `recurse`, of all below it."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """The parameters, each once (a shared one under its first name), with dotted names."""
-        return self._named("_parameters", prefix, recurse)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with dotted names, each once (a shared one under its first name) or, without
+        `remove_duplicate`, under all its names."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """The buffers, each once, of this module and, if `recurse`, of all below it."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """The buffers, each once, with dotted names."""
-        return self._named("_buffers", prefix, recurse)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with dotted names; see `named_parameters`."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
-    def _named(self, kind: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
         seen = set()
-        for module_name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+        holders = self.named_modules(prefix=prefix, remove_duplicate=once) if recurse else [(prefix, self)]
+        for module_name, module in holders:
             for name, tensor in getattr(module, kind).items():
-                if tensor is not None and id(tensor) not in seen:
+                if tensor is not None and not (once and id(tensor) in seen):
                     seen.add(id(tensor))
                     yield (f"{module_name}.{name}" if module_name else name), tensor
 
-    # --- state --------------------------------------------------------------------------------------------
+    def get_submodule(self, target: str) -> Module:
+        """The module of a dotted name; this one of "". AttributeError if there is none."""
+        module = self
+        for name in target.split(".") if target else []:
+            module = module._get("_modules", name)
+        return module
 
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name, as in torch; detached, sharing memory."""
-        state = {}
-        for name, parameter in self._parameters.items():
-            if parameter is not None:
-                state[prefix + name] = parameter.detach()
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._non_persistent:
-                state[prefix + name] = buffer.detach()
-        for name, module in self._modules.items():  # a module with two names has its state under both
-            if module is not None:
-                state.update(module.state_dict(f"{prefix}{name}."))
-        return state
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of a dotted name. AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        return self.get_submodule(path)._get("_parameters", name)
 
-    @no_grad()
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copies values (Tensors or arrays) into the parameters and buffers of the same names.
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of a dotted name. AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        return self.get_submodule(path)._get("_buffers", name)
 
-        Returns (missing keys, unexpected keys). ValueError, with nothing changed, where shapes differ, where memory is
-        read-only or, if `strict`, where keys differ; the message lists all of them.
-        """
-        name, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
-        check_flag(name, "strict", strict)
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"{name}: expected a mapping of names to tensors, got {type(state_dict).__name__}")
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
-        values = {key: state_dict[key] for key in own if key in state_dict}
-        for key, value in values.items():
-            if not hasattr(value, "shape"):
-                raise TypeError(f"{name}: expected a Tensor or an array as {key!r}, got {type(value).__name__}")
-            if not isinstance(value, Tensor):
-                try:
-                    values[key] = creation.tensor(value)
-                except (TypeError, ValueError) as error:
-                    raise TypeError(f"{name}: expected a Tensor or an array of numbers as {key!r}: {error}") from None
-        mis_shaped = [
-            f"{key} (expected {own[key].shape}, got {value.shape})"
-            for key, value in values.items()
-            if value.shape != own[key].shape
-        ]
-        read_only = [key for key in values if not backend.is_writeable(own[key]._array)]
-        problems = [("wrong shapes", mis_shaped), ("read-only memory", read_only)]
-        if strict:
-            problems = [("missing keys", missing), ("unexpected keys", unexpected), *problems]
-        if any(listed for _, listed in problems):
-            listed = "; ".join(f"{what}: {', '.join(listed)}" for what, listed in problems if listed)
-            raise ValueError(f"{name}: {listed}")
-        # Moved and cast first: what can still fail, for want of memory, fails before the first write.
-        ready = {key: value.to(device=own[key].device, dtype=own[key].dtype) for key, value in values.items()}
-        for key, value in ready.items():
-            own[key].copy_(value)
-        return IncompatibleKeys(missing, unexpected)
+    def _get(self, kind: str, name: str) -> Any:
+        found = getattr(self, kind).get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__}: no {kind[1:-1]} has the name {name!r}")
+        return found
+
+    # --- modes ------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Module:
         """Sets `training`, here and in all modules below; returns the module."""
@@ -320,48 +277,6 @@ class Module:
         function(self)
         return self
 
-    def to(self, *targets: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Module:
-        """Moves parameters and buffers to a device, and the floating-point ones to a dtype, in place:
-        `to("cuda:0")`, `to(float64)`, `to("cpu", float64)`."""
-        for target in targets:
-            if target is None or (isinstance(target, (backend.Device, str)) and target not in _FLOATS):
-                device = target
-            else:
-                dtype = dtypes.as_dtype(target)
-        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind != "f":
-            raise TypeError(f"{type(self).__name__}.to: expected a floating-point dtype, got {dtype}")
-        if device is not None:
-            device = backend.device(device)
-        for tensor in [*self.parameters(), *self.buffers()]:
-            for holder in (tensor, tensor.grad):
-                if holder is not None:
-                    moved = holder.detach().to(device=device, dtype=dtype if holder.is_floating_point() else None)
-                    if moved._array is not holder._array:  # for a graph that saved it, this is a change in place
-                        version = Version()
-                        version.count = holder._shared_version().count + 1
-                        holder._array, holder._version = moved._array, version
-        return self
-
-    def cpu(self) -> Module:
-        """Moves parameters and buffers to the CPU, in place."""
-        return self.to("cpu")
-
-    def gpu(self) -> Module:
-        """Moves parameters and buffers to the first GPU, in place."""
-        return self.to("gpu")
-
-    def cuda(self, index: int = 0) -> Module:
-        """Moves parameters and buffers to the GPU of that index, in place."""
-        return self.to(f"cuda:{index}")
-
-    def float(self) -> Module:
-        """Converts the floating-point parameters and buffers to float32, in place."""
-        return self.to(dtypes.float32)
-
-    def double(self) -> Module:
-        """Converts the floating-point parameters and buffers to float64, in place."""
-        return self.to(dtypes.float64)
-
     # --- hooks --------------------------------------------------------------------------------------------
 
     def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
@@ -376,6 +291,8 @@ class Module:
         """Calls `hook(module, grad_input, grad_output)`, two tuples, when the gradients of the module's inputs are
         complete; what it returns, unless None, replaces them."""
         return RemovableHandle(self._backward_hooks, hook, "register_full_backward_hook")
+
+    register_backward_hook = register_full_backward_hook  # torch's of old
 
     # --- printing -----------------------------------------------------------------------------------------
 

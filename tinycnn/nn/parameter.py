@@ -23,7 +23,7 @@ class Parameter(Tensor):
         source = data if isinstance(data, Tensor) else creation.tensor([] if data is None else data)
         check_flag("Parameter", "requires_grad", requires_grad)
         self._array = source._array
-        self._version = source._shared_version()
+        source._share_memory(self)
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:
@@ -38,7 +38,7 @@ class Buffer(Tensor):
         source = data if isinstance(data, Tensor) else creation.tensor([] if data is None else data)
         self.persistent = check_flag("Buffer", "persistent", persistent)
         self._array = source._array
-        self._version = source._shared_version()
+        source._share_memory(self)
 
 
 class Uninitialized(Tensor):
