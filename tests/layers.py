@@ -37,6 +37,10 @@ def probabilities(*shape: int) -> Callable:
     return lambda rng: rng.dirichlet(np.ones(shape[-1]), shape[:-1])
 
 
+def signs(*shape: int) -> Callable:
+    return lambda rng: rng.choice([-1.0, 1.0], shape)
+
+
 def state_of(module: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Values for every entry of the module's state: variances positive, counters 3, all else normal."""
     values = {}
@@ -183,7 +187,126 @@ CASES = [
     case("MaxUnpool2d", lambda nn: Unpooled(nn, 2), 2, 2, 4, 6),
     case("MaxUnpool1d", lambda nn: Unpooled(nn, 1), 2, 2, 7),
     case("MaxUnpool3d", lambda nn: Unpooled(nn, 3), 1, 2, 2, 4, 2),
+    # Activations. Values are off the kinks of straight pieces with probability 1.
+    case("ReLU6", lambda nn: nn.Sequential(Scaled(nn, 5.0), nn.ReLU6()), 3, 4),
+    case("ReLU6/inplace", lambda nn: nn.Sequential(Scaled(nn, 5.0), nn.ReLU6(True)), 3, 4),
+    case("Hardtanh", lambda nn: nn.Hardtanh(-0.5, 0.7), 3, 4),
+    case("Hardtanh/inplace", lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Hardtanh(inplace=True)), 3, 4),
+    case("Hardsigmoid", lambda nn: nn.Sequential(Scaled(nn, 3.0), nn.Hardsigmoid()), 3, 4),
+    case("Threshold", lambda nn: nn.Threshold(0.3, 2.0), 3, 4),
+    case("Hardshrink", lambda nn: nn.Hardshrink(0.4), 3, 4),
+    case("Softshrink", lambda nn: nn.Softshrink(0.4), 3, 4),
+    case("PReLU", lambda nn: nn.PReLU(), 3, 4),
+    case("PReLU/channels", lambda nn: nn.PReLU(3, 0.1), 2, 3, 2, 2),
+    case("Mish", lambda nn: nn.Mish(), 3, 4),
+    case("CELU", lambda nn: nn.CELU(0.5), 3, 4),
+    case("SELU", lambda nn: nn.SELU(), 3, 4),
+    case("Softsign", lambda nn: nn.Softsign(), 3, 4),
+    case("Tanhshrink", lambda nn: nn.Tanhshrink(), 3, 4),
+    case("GLU", lambda nn: nn.GLU(1), 3, 4, 2),
+    case("Softmin", lambda nn: nn.Softmin(1), 3, 4),
+    case("Softmax2d", lambda nn: nn.Softmax2d(), 2, 3, 2, 2),
+    # Padding.
+    case("ZeroPad1d", lambda nn: nn.ZeroPad1d((1, 2)), 2, 3, 4),
+    case("ZeroPad2d", lambda nn: nn.ZeroPad2d(1), 2, 1, 3, 2),
+    case("ZeroPad3d", lambda nn: nn.ZeroPad3d((1, 0, 2, 1, 0, 1)), 1, 1, 2, 2, 2),
+    case("ConstantPad1d", lambda nn: nn.ConstantPad1d(2, 1.5), 2, 4),
+    case("ConstantPad2d", lambda nn: nn.ConstantPad2d((1, -1, 2, 0), 0.5), 2, 1, 3, 4),
+    case("ConstantPad3d", lambda nn: nn.ConstantPad3d(1, -1), 1, 1, 2, 1, 2),
+    case("ReflectionPad1d", lambda nn: nn.ReflectionPad1d((2, 1)), 2, 2, 4),
+    case("ReflectionPad2d", lambda nn: nn.ReflectionPad2d(2), 1, 2, 3, 4),
+    case("ReflectionPad3d", lambda nn: nn.ReflectionPad3d((1, 0, 1, 1, 0, 1)), 1, 1, 2, 3, 2),
+    case("ReplicationPad1d", lambda nn: nn.ReplicationPad1d(3), 2, 2, 2),
+    case("ReplicationPad2d", lambda nn: nn.ReplicationPad2d((1, 2, 3, 0)), 1, 2, 2, 3),
+    case("ReplicationPad3d", lambda nn: nn.ReplicationPad3d(1), 1, 1, 2, 1, 2),
+    case("CircularPad1d", lambda nn: nn.CircularPad1d((1, 2)), 1, 2, 3),
+    case("CircularPad2d", lambda nn: nn.CircularPad2d((1, 2, 0, 1)), 1, 2, 2, 3),
+    case("CircularPad3d", lambda nn: nn.CircularPad3d(1), 1, 1, 2, 1, 2),
+    # Shapes.
+    case("ChannelShuffle", lambda nn: nn.ChannelShuffle(3), 2, 6, 2, 1),
+    case("UpsamplingNearest2d", lambda nn: nn.UpsamplingNearest2d(scale_factor=2), 1, 2, 2, 3),
+    case("UpsamplingBilinear2d", lambda nn: nn.UpsamplingBilinear2d((5, 4)), 1, 2, 3, 2),
+    case("Upsample/recomputed", lambda nn: nn.Upsample(None, 1.7, "bilinear", False, True), 1, 1, 3, 4),
+    # Norms, distances, products.
+    case("LocalResponseNorm", lambda nn: nn.LocalResponseNorm(3, 0.5, 0.6, 2.0), 2, 5, 3, 2),
+    case("LocalResponseNorm/even", lambda nn: nn.LocalResponseNorm(2), 2, 3, 4),
+    case("RMSNorm", lambda nn: nn.RMSNorm(4), 3, 2, 4),
+    case("RMSNorm/two dimensions", lambda nn: nn.RMSNorm((2, 4), 0.1, False), 3, 2, 4),
+    case("CosineSimilarity", lambda nn: nn.CosineSimilarity(1, 1e-6), 3, 4, 2, others=(normal(3, 4, 2),)),
+    case("PairwiseDistance", lambda nn: nn.PairwiseDistance(3.0, 1e-3, True), 3, 4, others=(normal(3, 4),)),
+    case("Bilinear", lambda nn: nn.Bilinear(3, 2, 4), 2, 5, 3, others=(normal(2, 5, 2),)),
+    case("Bilinear/no bias", lambda nn: nn.Bilinear(3, 2, 4, bias=False), 5, 3, others=(normal(5, 2),)),
+    case("Embedding", lambda nn: Embedded(nn, 5, 4), 3, 4, others=(classes(5, 3),)),
+    case("Embedding/padding", lambda nn: Embedded(nn, 3, 4, padding_idx=-2), 6, 4, others=(classes(3, 6),)),
+    # Losses.
+    case("KLDivLoss", lambda nn: nn.KLDivLoss(reduction="batchmean"), 3, 4, others=(probabilities(3, 4),)),
+    case("KLDivLoss/log", lambda nn: nn.KLDivLoss(reduction="sum", log_target=True), 3, 4, others=(normal(3, 4),)),
+    case("HuberLoss", lambda nn: nn.HuberLoss(delta=0.7), 3, 4, others=(normal(3, 4),)),
+    case("PoissonNLLLoss", lambda nn: nn.PoissonNLLLoss(), 3, 4, others=(classes(5, 3, 4),)),
+    case("PoissonNLLLoss/full",
+         lambda nn: Composed(nn, nn.Softplus(), nn.PoissonNLLLoss(False, True, eps=0.1, reduction="none")), 3, 4,
+         others=(classes(5, 3, 4),)),
+    case("GaussianNLLLoss", lambda nn: nn.GaussianNLLLoss(full=True, eps=0.3), 3, 4,
+         others=(normal(3, 4), probabilities(3, 4))),
+    case("MarginRankingLoss", lambda nn: nn.MarginRankingLoss(0.4), 8, others=(normal(8), signs(8))),
+    case("HingeEmbeddingLoss", lambda nn: nn.HingeEmbeddingLoss(0.6), 3, 4, others=(signs(3, 4),)),
+    case("CosineEmbeddingLoss", lambda nn: nn.CosineEmbeddingLoss(0.1, reduction="sum"), 8, 3,
+         others=(normal(8, 3), signs(8))),
+    case("TripletMarginLoss", lambda nn: nn.TripletMarginLoss(), 6, 3, others=(normal(6, 3), normal(6, 3))),
+    case("TripletMarginLoss/swap", lambda nn: nn.TripletMarginLoss(0.7, 1.0, 1e-3, True, reduction="none"), 6, 3,
+         others=(normal(6, 3), normal(6, 3))),
+    case("SoftMarginLoss", lambda nn: nn.SoftMarginLoss(), 3, 4, others=(signs(3, 4),)),
+    case("MultiLabelSoftMarginLoss", lambda nn: weighted(nn, "MultiLabelSoftMarginLoss"), 3, 4,
+         others=(probabilities(3, 4),)),
+    case("MultiMarginLoss", lambda nn: nn.MultiMarginLoss(), 3, 4, others=(classes(4, 3),)),
+    case("MultiMarginLoss/square", lambda nn: weighted(nn, "MultiMarginLoss", p=2, margin=0.7), 3, 4,
+         others=(classes(4, 3),)),
+    # Lazy layers, after their first input.
+    case("LazyLinear", lambda nn: once(nn, nn.LazyLinear(3), 2, 5), 4, 5),
+    case("LazyConv1d", lambda nn: once(nn, nn.LazyConv1d(4, 3, 2, 1, groups=2), 1, 2, 5), 2, 2, 7),
+    case("LazyConv2d", lambda nn: once(nn, nn.LazyConv2d(3, (2, 3), bias=False), 1, 2, 5, 4), 2, 2, 5, 4),
+    case("LazyConv3d", lambda nn: once(nn, nn.LazyConv3d(2, 2), 1, 1, 3, 2, 4), 1, 1, 3, 2, 4),
+    case("LazyConvTranspose1d", lambda nn: once(nn, nn.LazyConvTranspose1d(3, 3, 2), 1, 2, 5), 2, 2, 5),
+    case("LazyConvTranspose2d",
+         lambda nn: once(nn, nn.LazyConvTranspose2d(2, (3, 2), (2, 3), 1, (1, 2), 2, dilation=2), 1, 4, 3, 2),
+         2, 4, 3, 2),
+    case("LazyConvTranspose3d", lambda nn: once(nn, nn.LazyConvTranspose3d(2, 2), 1, 1, 2, 3, 2), 1, 1, 2, 3, 2),
+    case("LazyBatchNorm1d", lambda nn: once(nn, nn.LazyBatchNorm1d(), 4, 3), 4, 3),
+    case("LazyBatchNorm2d", lambda nn: once(nn, nn.LazyBatchNorm2d(0.1, None), 2, 3, 2, 2), 2, 3, 3, 2),
+    case("LazyBatchNorm3d", lambda nn: once(nn, nn.LazyBatchNorm3d(affine=False), 2, 2, 2, 2, 2), 2, 2, 2, 2, 3),
+    case("LazyInstanceNorm1d", lambda nn: once(nn, nn.LazyInstanceNorm1d(), 2, 3, 4), 2, 3, 4),
+    case("LazyInstanceNorm2d", lambda nn: once(nn, nn.LazyInstanceNorm2d(affine=False), 1, 3, 2, 2), 2, 3, 4, 2),
+    case("LazyInstanceNorm3d", lambda nn: once(nn, nn.LazyInstanceNorm3d(), 2, 2, 2, 2, 3), 2, 2, 2, 2, 3),
 ]  # fmt: skip
+
+
+def once(nn: Any, layer: Any, *shape: int) -> Any:
+    """A lazy layer after its first forward, which a shape tells how many inputs it has."""
+    lib = __import__(nn.__name__.split(".")[0])
+    layer(lib.ones(*shape) * lib.arange(shape[-1]))
+    return layer
+
+
+def Scaled(nn: Any, factor: float) -> Any:
+    class Scaled(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * factor
+
+    return Scaled()
+
+
+def Embedded(nn: Any, *arguments: int, **options: Any) -> Any:
+    """An input times what a table holds for some indices."""
+
+    class Embedded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(*arguments, **options)
+
+        def forward(self, x: Any, index: Any) -> Any:
+            return x * self.table(index)
+
+    return Embedded()
 
 
 def Composed(nn: Any, first: Any, then: Any) -> Any:

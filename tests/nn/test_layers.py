@@ -42,7 +42,8 @@ def test_same_as_recorded(case, recorded):
 def test_same_as_torch(case):
     import torch
 
-    assert_same(run(case, tinycnn), run(case, torch), 1e-9, 1e-11)
+    rtol = 1e-7 if case.name == "Hardsigmoid" else 1e-9  # its slope, 1/6, is rounded to float32 in torch
+    assert_same(run(case, tinycnn), run(case, torch), rtol, 1e-11)
 
 
 @each_case
@@ -64,8 +65,9 @@ def test_gradients_are_the_same_whether_they_are_recorded_or_not(case):
 def test_every_layer_has_a_row():
     used = {type(module).__name__ for case in CASES for module in case.build(nn).modules()}
     layers = {name for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)}
-    random_or_without_forward = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Module", "ModuleDict", "ModuleList"}
-    assert layers - used == random_or_without_forward
+    used |= {case.name.split("/")[0] for case in CASES if case.name.startswith("Lazy")}  # they have become others
+    without_forward = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"}
+    assert layers - used == without_forward | {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d"}
 
 
 @each_case
@@ -189,8 +191,8 @@ def test_same_repr_as_torch(case):
 
 # --- signatures -------------------------------------------------------------------------------------------
 
-# What torch has and we do not: superseded by `reduction`; and rarely used.
-NOT_HERE = {"size_average", "reduce", "recompute_scale_factor"}
+# What torch has and we do not: it is deprecated there.
+NOT_HERE = {"min_value", "max_value"}
 
 
 @pytest.mark.torch
@@ -199,7 +201,7 @@ def test_same_arguments_as_torch(name):
     """Names, order and defaults, so that whoever knows torch's layers knows these."""
     import torch
 
-    if name in ("Module", "Sequential", "ModuleList", "Identity", "Parameter"):
+    if name in ("Module", "Sequential", "ModuleList", "Identity", "Parameter", "UninitializedBuffer"):
         return
     theirs = dict(inspect.signature(getattr(torch.nn, name)).parameters)
     ours = dict(inspect.signature(getattr(nn, name)).parameters)
@@ -211,8 +213,7 @@ def test_same_arguments_as_torch(name):
         n for n in theirs if n in ours and ours[n].kind is not inspect.Parameter.KEYWORD_ONLY
     ]
     for argument, parameter in ours.items():
-        if not (name in ("Softmax", "LogSoftmax") and argument == "dim"):  # torch's guesses it, and warns
-            assert parameter.default == theirs[argument].default, argument
+        assert parameter.default == theirs[argument].default, argument
 
 
 # --- errors -----------------------------------------------------------------------------------------------
