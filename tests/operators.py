@@ -612,6 +612,93 @@ case(
 case("activations/far_out", lambda lib, x: [
     lib.nn.functional.logsigmoid(x), lib.nn.functional.softplus(x), lib.nn.functional.silu(x),
     lib.nn.functional.elu(x)], exactly([-800.0, -40.0, 40.0, 800.0]), kinks=True, twice=False)  # fmt: skip
+case("activations/pieces", lambda lib, x: [
+    lib.nn.functional.relu6(4 * x), lib.nn.functional.hardtanh(x), lib.nn.functional.hardtanh(x, -0.3, 1.1),
+    lib.nn.functional.threshold(x, 0.1, 3.0), lib.nn.functional.hardshrink(x), lib.nn.functional.softshrink(x, 0.3),
+    lib.nn.functional.hardshrink(x, 0.9)], off_zero(4, 5))  # fmt: skip
+case("activations/pieces_at_kinks", lambda lib, x: [
+    lib.nn.functional.relu6(x), lib.nn.functional.hardtanh(x), lib.nn.functional.threshold(x, 1.0, 3.0),
+    lib.nn.functional.hardshrink(x, 1.0), lib.nn.functional.softshrink(x, 1.0), lib.nn.functional.celu(x),
+    lib.nn.functional.selu(x), lib.nn.functional.softsign(x)],
+    exactly([-3.0, -1.0, 0.0, 1.0, 3.0, 6.0]), kinks=True, twice=False)  # fmt: skip
+case("activations/of_nan", lambda lib, x: [
+    lib.nn.functional.relu6(x), lib.nn.functional.hardtanh(x), lib.nn.functional.threshold(x, 1.0, 3.0),
+    lib.nn.functional.mish(x), lib.nn.functional.softsign(x), lib.nn.functional.hardshrink(x)],
+    exactly([float("nan"), 1.5]), kinks=True, twice=False)  # fmt: skip
+case("activations/smooth", lambda lib, x: [
+    lib.nn.functional.mish(x), lib.nn.functional.celu(x, 0.5), lib.nn.functional.selu(x),
+    lib.nn.functional.softsign(x), lib.nn.functional.tanhshrink(x), lib.nn.functional.glu(x),
+    lib.nn.functional.glu(x, 0), lib.nn.functional.softmin(x, 0)], off_zero(4, 6))  # fmt: skip
+case("activations/smooth_far_out", lambda lib, x: [
+    lib.nn.functional.mish(x), lib.nn.functional.celu(x), lib.nn.functional.selu(x), lib.nn.functional.softsign(x)],
+    exactly([-800.0, -40.0, 40.0, 800.0]), kinks=True, twice=False)  # fmt: skip
+case("prelu", lambda lib, x, w, v: [lib.nn.functional.prelu(x, w), lib.nn.functional.prelu(x, v)],
+     off_zero(2, 3, 2), off_zero(3), off_zero(1))  # fmt: skip
+case("prelu/one_dimension", lambda lib, x, v: lib.nn.functional.prelu(x, v), off_zero(5), off_zero(1))
+case("softmax/dtype", lambda lib, x: [
+    lib.nn.functional.softmax(x, 1, dtype=lib.float64), lib.nn.functional.log_softmax(x, 0, dtype=lib.float64)],
+    normal(2, 3))  # fmt: skip
+case("normalize", lambda lib, x: [
+    lib.nn.functional.normalize(x), lib.nn.functional.normalize(x, 1.0, 0), lib.nn.functional.normalize(x, dim=-1),
+    lib.nn.functional.normalize(x * 1e-3, eps=10.0)], off_zero(2, 3, 2))  # fmt: skip
+case("cosine_similarity", lambda lib, x, y, z: [
+    lib.nn.functional.cosine_similarity(x, y), lib.nn.functional.cosine_similarity(x, z, 0, 1e-3)],
+    normal(3, 4), normal(3, 4), normal(1, 4))  # fmt: skip
+case("pairwise_distance", lambda lib, x, y, z: [
+    lib.nn.functional.pairwise_distance(x, y), lib.nn.functional.pairwise_distance(x, z, 1.0, 0.1, True)],
+    normal(3, 4), normal(3, 4), normal(4))  # fmt: skip
+case("bilinear", lambda lib, x, y, w, b: [
+    lib.nn.functional.bilinear(x, y, w, b), lib.nn.functional.bilinear(x, y, w)],
+    normal(2, 4, 3), normal(2, 4, 2), normal(5, 3, 2), normal(5))  # fmt: skip
+case("embedding", lambda lib, w, i: lib.nn.functional.embedding(i, w), normal(4, 3), whole(0, 4, 2, 5))
+case("embedding/padding", lambda lib, w, i: [
+    lib.nn.functional.embedding(i, w, 1), lib.nn.functional.embedding(i, w, -1)], normal(4, 3), whole(0, 4, 2, 5),
+    kinks=True)  # fmt: skip
+case("rms_norm", lambda lib, x, w: [
+    lib.nn.functional.rms_norm(x, (3,)), lib.nn.functional.rms_norm(x, [2, 3], w, 0.1)],
+    normal(4, 2, 3), normal(2, 3))  # fmt: skip
+case("local_response_norm", lambda lib, x: [
+    lib.nn.functional.local_response_norm(x, 3, 0.7), lib.nn.functional.local_response_norm(x, 4, 0.2, 0.5, 0.3)],
+    normal(2, 5, 2, 2))  # fmt: skip
+case("channel_shuffle", lambda lib, x: lib.nn.functional.channel_shuffle(x, 2), normal(2, 6, 3))
+for mode in ("bilinear", "nearest"):
+    for aligned in (False, True):
+        case(f"grid_sample/{mode}_{aligned}", lambda lib, x, g, m=mode, c=aligned: [
+            lib.nn.functional.grid_sample(x, g.detach() if m == "nearest" else g, m, p, c) for p in ("zeros", "border", "reflection")],
+            normal(2, 3, 4, 5), lambda rng: rng.uniform(-2.3, 2.4, (2, 3, 2, 2)), twice=False)  # fmt: skip
+case("grid_sample/one_pixel", lambda lib, x, g: [
+    lib.nn.functional.grid_sample(x, g, padding_mode=p, align_corners=c)
+    for p in ("zeros", "border", "reflection") for c in (False, True)], normal(1, 2, 1, 1),
+    lambda rng: rng.uniform(-0.9, 0.9, (1, 2, 3, 2)), twice=False)  # fmt: skip
+case("affine_grid", lambda lib, t: [
+    lib.nn.functional.affine_grid(t, (2, 3, 4, 5), False), lib.nn.functional.affine_grid(t, [2, 1, 3, 1], True)],
+    normal(2, 2, 3))  # fmt: skip
+for reduction in ("mean", "sum", "none"):
+    case(f"losses/of_differences_{reduction}", lambda lib, x, y, z, r=reduction: [
+        lib.nn.functional.huber_loss(x, y, r), lib.nn.functional.huber_loss(x, y, reduction=r, delta=0.4),
+        lib.nn.functional.kl_div(x, y.softmax(-1), reduction="batchmean" if r == "mean" else r),
+        lib.nn.functional.kl_div(x, y, reduction="batchmean" if r == "mean" else r, log_target=True),
+        lib.nn.functional.poisson_nll_loss(x, y, reduction=r),
+        lib.nn.functional.poisson_nll_loss(x.exp(), y.exp() * 2, False, True, eps=0.1, reduction=r),
+        lib.nn.functional.gaussian_nll_loss(x, y, z.exp(), reduction=r),
+        lib.nn.functional.gaussian_nll_loss(x, y, z[:, :1].exp(), True, 0.01, r)],
+        normal(3, 4), normal(3, 4), normal(3, 4))  # fmt: skip
+    case(f"losses/of_margins_{reduction}", lambda lib, x, y, z, t, r=reduction: [
+        lib.nn.functional.margin_ranking_loss(x, y, t, 0.3, reduction=r),
+        lib.nn.functional.hinge_embedding_loss(x, t, 0.3, reduction=r),
+        lib.nn.functional.cosine_embedding_loss(x, y, t[:, 0], 0.1, reduction=r),
+        lib.nn.functional.triplet_margin_loss(x, y, z, reduction=r),
+        lib.nn.functional.triplet_margin_loss(x, y, z, 0.5, 1.0, 1e-3, True, reduction=r),
+        lib.nn.functional.soft_margin_loss(x, t, reduction=r),
+        lib.nn.functional.multilabel_soft_margin_loss(x, y.sigmoid(), z[0].exp(), reduction=r)],
+        normal(6, 4), normal(6, 4), normal(6, 4),
+        lambda rng: rng.choice([-1, 1], (6, 4)))  # fmt: skip
+    case(f"losses/multi_margin_{reduction}", lambda lib, x, t, r=reduction: [
+        lib.nn.functional.multi_margin_loss(x, t, reduction=r),
+        lib.nn.functional.multi_margin_loss(x, t, 2, 0.6, weights(lib, x), reduction=r)],
+        normal(4, 3), whole(0, 3, 4), twice=False)  # fmt: skip
+case("kl_div/zeros", lambda lib, x, t: lib.nn.functional.kl_div(x, t.detach(), reduction="sum"), normal(4),
+     exactly([0.0, 1.0, 0.0, 0.5]), kinks=True, twice=False)  # fmt: skip
 
 # Defaults and edges of arguments.
 case("argsort/default", lambda lib, x: [x.argsort(), lib.argsort(x, descending=True)], distinct(3, 4),
