@@ -51,13 +51,15 @@ def test_recorded_sequences_of_torch(case, expected):
 @pytest.mark.parametrize("case, expected", CASES, ids=[case["scheduler"] for case, _ in CASES])
 def test_comparison_detects_planted_bug(case, expected, monkeypatch):
     scheduler_class = getattr(lr_scheduler, case["scheduler"])
-    right = scheduler_class._go_to
+    right = scheduler_class.step
 
-    def one_epoch_late(self, epoch):
-        right(self, epoch - 1 if epoch > 2 else epoch)
-        self.last_epoch = epoch
+    def one_epoch_late(self):
+        if self.last_epoch != 2 or hasattr(self, "late"):
+            right(self)
+        else:
+            self.late = True
 
-    monkeypatch.setattr(scheduler_class, "_go_to", one_epoch_late)
+    monkeypatch.setattr(scheduler_class, "step", one_epoch_late)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         compare_with_recorded(case, expected)
 
@@ -93,7 +95,30 @@ SIMPLE = st.one_of(
     st.tuples(
         st.just("CosineAnnealingLR"), st.fixed_dictionaries({"T_max": st.integers(2, 30), "eta_min": st.floats(0, 0.1)})
     ),
+    st.tuples(st.just("ConstantLR"), st.fixed_dictionaries({"factor": FACTORS, "total_iters": EPOCHS})),
+    st.tuples(st.just("PolynomialLR"), st.fixed_dictionaries({"total_iters": EPOCHS, "power": st.floats(0, 3)})),
+    st.tuples(
+        st.just("CosineAnnealingWarmRestarts"),
+        st.fixed_dictionaries({"T_0": st.integers(1, 9), "T_mult": st.integers(1, 3), "eta_min": st.floats(0, 0.1)}),
+    ),
     st.tuples(st.just("LambdaLR"), st.just({"lr_lambda": [lambda epoch: 1 / (1 + epoch), lambda epoch: 0.9**epoch]})),
+)
+MULTIPLICATIVE = st.tuples(
+    st.just("MultiplicativeLR"), st.just({"lr_lambda": [lambda epoch: 0.9, lambda epoch: 1 / (1 + epoch)]})
+)
+TRIANGLES = st.fixed_dictionaries(
+    {"base_lr": st.floats(0.001, 0.1), "max_lr": st.lists(st.floats(0.1, 1), min_size=2, max_size=2)},
+    optional={
+        "step_size_up": EPOCHS,
+        "step_size_down": EPOCHS,
+        "mode": st.sampled_from(["triangular", "triangular2", "exp_range"]),
+        "gamma": st.floats(0.8, 1),
+        "scale_fn": st.just(lambda x: 1 / (1 + x)),
+        "scale_mode": st.sampled_from(["cycle", "iterations"]),
+        "cycle_momentum": st.booleans(),
+        "base_momentum": st.floats(0.5, 0.8),
+        "max_momentum": st.lists(st.floats(0.8, 0.99), min_size=2, max_size=2),
+    },
 )
 SEQUENCES = st.lists(SIMPLE, min_size=2, max_size=4).flatmap(
     lambda parts: st.tuples(
@@ -140,7 +165,7 @@ def compare_live(torch, make, epochs=40, optimizer="SGD"):
 
 @pytest.mark.torch
 @settings(max_examples=15)
-@given(schedule=SIMPLE)
+@given(schedule=SIMPLE | MULTIPLICATIVE)
 def test_live_sequences(torch, schedule):
     name, options = schedule
     compare_live(torch, lambda module, optimizer: getattr(module, name)(optimizer, **options))
@@ -157,6 +182,80 @@ def test_live_sequential(torch, sequence):
         return module.SequentialLR(optimizer, schedulers, milestones)
 
     compare_live(torch, make)
+
+
+@pytest.mark.torch
+@settings(max_examples=15)
+@given(options=TRIANGLES, optimizer=st.sampled_from(["SGD", "Adam"]))
+def test_live_triangles(torch, options, optimizer):
+    compare_live(torch, lambda module, optimizer: module.CyclicLR(optimizer, **options), optimizer=optimizer)
+
+
+@pytest.mark.torch
+@settings(max_examples=25)
+@given(
+    parts=st.lists(SIMPLE | MULTIPLICATIVE, min_size=2, max_size=3),
+    chained=st.booleans(),
+    changes=st.dictionaries(st.integers(0, 20), st.floats(0.01, 0.5), max_size=3),
+)
+def test_live_schedules_side_by_side_and_changes_from_elsewhere(torch, parts, chained, changes):
+    """Several schedulers of one optimizer, stepped in turn or by ChainedScheduler, and a lr that is set by hand."""
+    found = []
+    for module in (optim, torch.optim):
+        make = tensor if module is optim else torch.tensor
+        optimizer = module.SGD([{"params": [make([1.0], requires_grad=True)], "lr": lr} for lr in (0.2, 0.4)])
+        schedulers = [getattr(module.lr_scheduler, name)(optimizer, **options) for name, options in parts]
+        schedulers = [module.lr_scheduler.ChainedScheduler(schedulers)] if chained else schedulers
+        rates = []
+        for epoch in range(25):
+            optimizer.step()
+            if epoch in changes:
+                optimizer.param_groups[1]["lr"] = changes[epoch]
+            for scheduler in schedulers:
+                scheduler.step()
+            rates.append([lrs(optimizer), schedulers[-1].get_last_lr()])
+        found.append(rates)
+    np.testing.assert_allclose(*found, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=25)
+@given(schedule=SIMPLE, epochs=st.lists(st.integers(0, 30), min_size=1, max_size=5))
+def test_live_steps_to_an_epoch(torch, schedule, epochs):
+    name, options = schedule
+    found = []
+    for module in (optim, torch.optim):
+        make = tensor if module is optim else torch.tensor
+        optimizer = module.SGD([{"params": [make([1.0], requires_grad=True)], "lr": lr} for lr in (0.2, 0.4)])
+        scheduler = getattr(module.lr_scheduler, name)(optimizer, **options)
+        rates = []
+        for epoch in epochs:
+            optimizer.step()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                scheduler.step(epoch)
+            rates.append(lrs(optimizer))
+            scheduler.step()
+            rates.append(lrs(optimizer))
+        found.append(rates)
+    np.testing.assert_allclose(*found, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("epoch", range(5))
+def test_live_resuming_with_last_epoch(torch, epoch):
+    """Of a lr that is not the schedule's, so that it tells who computes it from the current one."""
+    for name, options in RESUMED.items():
+        found = []
+        for module in (optim, torch.optim):
+            make = tensor if module is optim else torch.tensor
+            optimizer = module.SGD([{"params": [make([1.0], requires_grad=True)], "lr": 0.5, "initial_lr": 0.3}])
+            if name in ("OneCycleLR", "CyclicLR"):
+                getattr(module.lr_scheduler, name)(optimizer, **options)
+            scheduler = getattr(module.lr_scheduler, name)(optimizer, **options, last_epoch=epoch)
+            found.append([scheduler.last_epoch, *lrs(optimizer), *scheduler.get_last_lr()])
+        np.testing.assert_allclose(*found, rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.torch
@@ -223,6 +322,13 @@ SCHEDULERS = {
     "SequentialLR": lambda optimizer: lr_scheduler.SequentialLR(
         optimizer, [lr_scheduler.LinearLR(optimizer), lr_scheduler.CosineAnnealingLR(optimizer, 10)], [4]
     ),
+    "ChainedScheduler": lambda optimizer: lr_scheduler.ChainedScheduler(
+        [lr_scheduler.ConstantLR(optimizer), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    ),
+    "MultiplicativeLR": lambda optimizer: lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 0.9**epoch),
+    "PolynomialLR": lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 9, 2.0),
+    "CosineAnnealingWarmRestarts": lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2, 2),
+    "CyclicLR": lambda optimizer: lr_scheduler.CyclicLR(optimizer, 0.1, 0.5, 2, 3, "triangular2"),
     "ReduceLROnPlateau": lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, patience=1),
 }
 
@@ -240,7 +346,7 @@ def test_saved_and_loaded_it_continues_identically(name):
             split.load_state_dict(saved[0])
             two.load_state_dict(saved[1])
         assert lrs(one.optimizer) == lrs(two.optimizer)
-        assert one.last_epoch == two.last_epoch
+        assert getattr(one, "last_epoch", None) == getattr(two, "last_epoch", None)  # a chain has none
         assert one.get_last_lr() == two.get_last_lr()
         one.step(*arguments)
         two.step(*arguments)
@@ -292,7 +398,7 @@ def test_state_of_another_scheduler_is_refused():
     ("LambdaLR", "lr_lambdas", [{}, 3], "expected lr_lambdas as list of dict, got list of dict and number"),
     ("OneCycleLR", "cycle_momentum", 1, "expected cycle_momentum as bool, got number"),
     ("ReduceLROnPlateau", "min_lrs", [], "expected min_lrs of 2 groups, got 0"),
-    ("SequentialLR", "schedulers", 3, "expected schedulers as list of dict, got number"),
+    ("SequentialLR", "_schedulers", 3, "expected _schedulers as list of dict, got number"),
 ])  # fmt: skip
 def test_values_of_another_kind_are_refused_and_nothing_is_loaded(name, entry, value, message):
     scheduler = SCHEDULERS[name](sgd(0.2, 0.4))
@@ -331,7 +437,7 @@ def test_sequential_loads_all_parts_or_none():
         scheduler.load_state_dict(sequence(other_step, linear).state_dict())
     with pytest.raises(ValueError, match="SequentialLR.load_state_dict: expected 2 schedulers, got 3"):
         scheduler.load_state_dict(sequence(step, step, step).state_dict())
-    assert scheduler.schedulers[0].step_size == 2
+    assert scheduler._schedulers[0].step_size == 2
 
 
 # --- behaviour --------------------------------------------------------------------------------------------
@@ -351,20 +457,29 @@ def test_sequences_nest():
     two = lr_scheduler.SequentialLR(nested, [a, lr_scheduler.SequentialLR(nested, [b, c], [3])], [4])
     for _ in range(12):
         assert lrs(flat) == lrs(nested)
-        assert two.get_lr() == lrs(nested)
+        assert two.get_last_lr() == lrs(nested)
         one.step()
         two.step()
 
 
-def test_a_change_of_lr_from_elsewhere_is_warned_of():
+def test_a_change_of_lr_from_elsewhere_stays():
     optimizer = sgd(0.8)
     scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
     optimizer.param_groups[0]["lr"] = 0.3
-    message = r"ExponentialLR: lr is \[0.3\], not \[0.8\] as this scheduler set it, and will be overwritten"
-    with pytest.warns(UserWarning, match=message):
-        scheduler.step()
-    assert lrs(optimizer) == [0.4]
     scheduler.step()
+    assert lrs(optimizer) == [0.15]
+    with pytest.warns(UserWarning, match=r"ExponentialLR.step: epoch is deprecated: call step\(\) once an epoch"):
+        scheduler.step(2)
+    assert lrs(optimizer) == [0.2]
+
+
+def test_states_of_torch_are_loaded():
+    """With entries that only torch's have."""
+    scheduler = lr_scheduler.StepLR(sgd(0.1), 2)
+    state = {**lr_scheduler.StepLR(sgd(0.3), 5).state_dict(), "_is_initial": False, "verbose": False}
+    scheduler.load_state_dict({**state, "_get_lr_called_within_step": False})
+    assert scheduler.step_size == 5
+    assert "verbose" not in vars(scheduler)
 
 
 def test_a_scheduler_of_ones_own_gives_get_lr():
@@ -406,6 +521,7 @@ def test_one_cycle_stepped_too_often():
 
 
 CYCLE = {"max_lr": 1, "total_steps": 5}
+TRIANGLE = {"base_lr": 0.1, "max_lr": 1}
 BAD = [
     ("StepLR", {"step_size": 0}, ValueError, "step_size of at least 1, got 0"),
     ("StepLR", {"step_size": 2.5}, TypeError, "step_size as an int, got 2.5 (float)"),
@@ -420,6 +536,25 @@ BAD = [
     ("LinearLR", {"start_factor": 0}, ValueError, "start_factor above 0 and of at most 1, got 0"),
     ("LinearLR", {"end_factor": 2}, ValueError, "end_factor of at least 0 and of at most 1, got 2"),
     ("LinearLR", {"total_iters": 0}, ValueError, "total_iters of at least 1, got 0"),
+    ("ConstantLR", {"factor": 0}, ValueError, "factor above 0 and of at most 1, got 0"),
+    ("ConstantLR", {"total_iters": -1}, ValueError, "total_iters of at least 0, got -1"),
+    ("PolynomialLR", {"total_iters": 0}, ValueError, "total_iters of at least 1, got 0"),
+    ("PolynomialLR", {"power": -1}, ValueError, "power of at least 0, got -1"),
+    ("MultiplicativeLR", {"lr_lambda": 3}, TypeError, "lr_lambda as a function, got 3"),
+    ("CosineAnnealingWarmRestarts", {"T_0": 0}, ValueError, "T_0 of at least 1, got 0"),
+    ("CosineAnnealingWarmRestarts", {"T_0": 1, "T_mult": 0}, ValueError, "T_mult of at least 1, got 0"),
+    ("CosineAnnealingWarmRestarts", {"T_0": 1, "eta_min": -1}, ValueError, "eta_min of at least 0, got -1"),
+    ("CyclicLR", {"base_lr": -1, "max_lr": 1}, ValueError, "base_lr of at least 0, got -1"),
+    ("CyclicLR", {"base_lr": 1, "max_lr": [1]}, ValueError, "2 max_lr, one a group, got 1"),
+    ("CyclicLR", {**TRIANGLE, "step_size_up": 0}, ValueError, "step_size_up of at least 1, got 0"),
+    ("CyclicLR", {**TRIANGLE, "step_size_down": 0}, ValueError, "step_size_down of at least 1, got 0"),
+    ("CyclicLR", {**TRIANGLE, "mode": "up"}, ValueError, "mode as 'triangular', 'triangular2' or 'exp_range', got 'up'"),
+    ("CyclicLR", {**TRIANGLE, "gamma": "x"}, TypeError, "gamma as a number, got 'x' (str)"),
+    ("CyclicLR", {**TRIANGLE, "scale_fn": 3}, TypeError, "scale_fn as a function, got 3"),
+    ("CyclicLR", {**TRIANGLE, "scale_mode": "x"}, ValueError, "scale_mode as 'cycle' or 'iterations', got 'x'"),
+    ("CyclicLR", {**TRIANGLE, "cycle_momentum": 1}, TypeError, "cycle_momentum as True or False, got 1 (int)"),
+    ("CyclicLR", {**TRIANGLE, "base_momentum": -1}, ValueError, "base_momentum of at least 0, got -1"),
+    ("CyclicLR", {**TRIANGLE, "max_momentum": -1}, ValueError, "max_momentum of at least 0, got -1"),
     ("CosineAnnealingLR", {"T_max": 0}, ValueError, "T_max of at least 1, got 0"),
     ("CosineAnnealingLR", {"T_max": 2, "eta_min": -1}, ValueError, "eta_min of at least 0, got -1"),
     ("LambdaLR", {"lr_lambda": 3}, TypeError, "lr_lambda as a function, got 3"),
@@ -513,36 +648,14 @@ RESUMED = {
     "CosineAnnealingLR": {"T_max": 9},
     "LambdaLR": {"lr_lambda": lambda epoch: 1 / (2 + epoch)},
     "OneCycleLR": {"max_lr": 1.0, "total_steps": 9},
+    "ConstantLR": {"total_iters": 3},
+    "PolynomialLR": {"total_iters": 4},
+    "MultiplicativeLR": {"lr_lambda": lambda epoch: 1 / (2 + epoch)},
+    "CyclicLR": {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 3},
 }
 
 
-@pytest.mark.parametrize("name", RESUMED)
-def test_every_scheduler_resumes_with_last_epoch(name):
-    optimizer, twin = sgd(0.5), sgd(0.5)
-    scheduler = getattr(lr_scheduler, name)(optimizer, **RESUMED[name])
-    getattr(lr_scheduler, name)(twin, **RESUMED[name])
-    for epoch in range(5):
-        resumed = getattr(lr_scheduler, name)(twin, **RESUMED[name], last_epoch=epoch - 1)
-        assert resumed.last_epoch == scheduler.last_epoch == epoch
-        assert lrs(twin) == lrs(optimizer) == resumed.get_last_lr()
-        scheduler.step()
-
-
-def test_a_sequence_resumes_with_last_epoch():
-    def sequence(optimizer, **options):
-        parts = [lr_scheduler.StepLR(optimizer, 2, 0.5), lr_scheduler.ExponentialLR(optimizer, 0.5)]
-        return lr_scheduler.SequentialLR(optimizer, parts, [3], **options)
-
-    optimizer, twin = sgd(0.5), sgd(0.5)
-    scheduler = sequence(optimizer)
-    sequence(twin)
-    for epoch in range(6):
-        assert sequence(twin, last_epoch=epoch - 1).last_epoch == scheduler.last_epoch
-        assert lrs(twin) == lrs(optimizer)
-        scheduler.step()
-
-
-@pytest.mark.parametrize("name", [*SCHEDULERS, "ExponentialLR"])
+@pytest.mark.parametrize("name", sorted({*SCHEDULERS, "ExponentialLR"} - {"ChainedScheduler"}))
 def test_not_an_optimizer(name):
     arguments = {
         "StepLR": (1,),
@@ -551,6 +664,9 @@ def test_not_an_optimizer(name):
         "LambdaLR": (abs,),
         "OneCycleLR": (1, 1),
         "SequentialLR": ([], []),
+        "MultiplicativeLR": (abs,),
+        "CosineAnnealingWarmRestarts": (1,),
+        "CyclicLR": (0.1, 1.0),
     }
     with pytest.raises(TypeError, match=f"{name}: expected an Optimizer, got str"):
         getattr(lr_scheduler, name)("SGD", *arguments.get(name, ()))
