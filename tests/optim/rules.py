@@ -22,12 +22,14 @@ class Rule:
         bad_options: options that must be refused, the error, and its message after "Name: expected "; each option of
             the optimizer once or more.
         lr: a learning rate with which 200 steps minimise a quadratic. Default 0.3.
+        rtol: how far steps may be from torch's, which keeps some numbers in float32. Default 1e-11.
     """
 
     every_branch: dict[str, Any]
     drawn: SearchStrategy[dict[str, Any]]
     bad_options: list[tuple[dict[str, Any], type[Exception], str]]
     lr: float = 0.3
+    rtol: float = 1e-11
 
 
 def numbers(low: float, high: float) -> SearchStrategy[float]:
@@ -54,8 +56,28 @@ BAD_ADAM_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"amsgrad": None}, TypeError, "amsgrad as True or False, got None (NoneType)"),
     ({"maximize": 0}, TypeError, "maximize as True or False, got 0 (int)"),
 ]
+BAD_BETAS = BAD_ADAM_OPTIONS[1:6]
+
+def ways(*names: str) -> list[tuple[dict[str, Any], type[Exception], str]]:
+    """Bad values of torch's ways to compute a step."""
+    bad: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({name: 1}, TypeError, f"{name} as True or False, got 1 (int)") for name in names
+    ]
+    message = "differentiable as False, got True: steps are outside of any graph"
+    return [*bad, ({"differentiable": True}, ValueError, message)]
+
+
+def bad(**values: float) -> list[tuple[dict[str, Any], type[Exception], str]]:
+    """Numbers that are to be at least 0."""
+    return [({name: value}, ValueError, f"{name} of at least 0, got {value}") for name, value in values.items()]
+
+
+DECOUPLED = ({"decoupled_weight_decay": 1}, TypeError, "decoupled_weight_decay as True or False, got 1 (int)")
+MAXIMIZE = [({"maximize": 1}, TypeError, "maximize as True or False, got 1 (int)")]
 NESTEROV = "momentum above 0 and dampening of 0 with nesterov=True, got"
 
+ALL_WAYS = ways("foreach", "fused", "capturable", "differentiable")
+WAYS = ways("foreach", "capturable", "differentiable")
 RULES = {
     "SGD": Rule(
         every_branch={"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
@@ -85,10 +107,11 @@ RULES = {
                 ValueError,
                 f"{NESTEROV} momentum=0.9 and dampening=0.1",
             ),
+            *ways("foreach", "fused", "differentiable"),
         ],
     ),
-    "Adam": Rule({"amsgrad": True, "weight_decay": 0.1}, ADAM_OPTIONS, BAD_ADAM_OPTIONS),
-    "AdamW": Rule({"amsgrad": True, "maximize": True}, ADAM_OPTIONS, BAD_ADAM_OPTIONS),
+    "Adam": Rule({"amsgrad": True, "weight_decay": 0.1}, ADAM_OPTIONS, BAD_ADAM_OPTIONS + ALL_WAYS),
+    "AdamW": Rule({"amsgrad": True, "maximize": True}, ADAM_OPTIONS, BAD_ADAM_OPTIONS + ALL_WAYS),
     "RMSprop": Rule(
         every_branch={"momentum": 0.9, "centered": True, "weight_decay": 0.1},
         drawn=st.fixed_dictionaries(
@@ -108,6 +131,7 @@ RULES = {
             ({"weight_decay": -1}, ValueError, "weight_decay of at least 0, got -1"),
             ({"centered": 1}, TypeError, "centered as True or False, got 1 (int)"),
             ({"maximize": 1}, TypeError, "maximize as True or False, got 1 (int)"),
+            *WAYS,
         ],
     ),
     "Adagrad": Rule(
@@ -129,6 +153,99 @@ RULES = {
             ({"initial_accumulator_value": -1}, ValueError, "initial_accumulator_value of at least 0, got -1"),
             ({"eps": -1}, ValueError, "eps of at least 0, got -1"),
             ({"maximize": 1}, TypeError, "maximize as True or False, got 1 (int)"),
+            *ways("foreach", "fused", "differentiable"),
+        ],
+    ),
+    "Adadelta": Rule(
+        every_branch={"weight_decay": 0.1, "maximize": True},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "rho": numbers(0.5, 0.999)},
+            optional={"eps": numbers(1e-8, 1e-2), "weight_decay": DECAYS, "maximize": st.booleans()},
+        ),
+        bad_options=[
+            *bad(lr=-1, eps=-1, weight_decay=-1),
+            ({"rho": 1.5}, ValueError, "rho of at least 0 and of at most 1, got 1.5"),
+            *MAXIMIZE,
+            *WAYS,
+        ],
+        lr=100.0,
+    ),
+    "Adamax": Rule(
+        every_branch={"weight_decay": 0.1},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+            optional={"eps": numbers(1e-8, 1e-2), "weight_decay": DECAYS, "maximize": st.booleans()},
+        ),
+        bad_options=[*bad(lr=-1, eps=-1, weight_decay=-1), *BAD_BETAS, *MAXIMIZE, *WAYS],
+    ),
+    "NAdam": Rule(
+        every_branch={"weight_decay": 0.1, "decoupled_weight_decay": True},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+            optional={
+                "eps": numbers(1e-8, 1e-2),
+                "weight_decay": DECAYS,
+                "momentum_decay": numbers(0, 0.5),
+                "decoupled_weight_decay": st.booleans(),
+                "maximize": st.booleans(),
+            },
+        ),
+        bad_options=[*bad(lr=-1, eps=-1, weight_decay=-1, momentum_decay=-1), *BAD_BETAS, *MAXIMIZE, DECOUPLED, *WAYS],
+        rtol=1e-4,
+    ),
+    "RAdam": Rule(
+        every_branch={"weight_decay": 0.1, "decoupled_weight_decay": True},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+            optional={
+                "eps": numbers(1e-8, 1e-2),
+                "weight_decay": DECAYS,
+                "decoupled_weight_decay": st.booleans(),
+                "maximize": st.booleans(),
+            },
+        ),
+        bad_options=[*bad(lr=-1, eps=-1, weight_decay=-1), *BAD_BETAS, *MAXIMIZE, DECOUPLED, *WAYS],
+    ),
+    "ASGD": Rule(
+        every_branch={"weight_decay": 0.1, "t0": 2.0, "lambd": 0.1},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES},
+            optional={
+                "lambd": numbers(0, 0.1),
+                "alpha": numbers(0.1, 1),
+                "t0": st.integers(0, 60),
+                "weight_decay": DECAYS,
+                "maximize": st.booleans(),
+            },
+        ),
+        bad_options=[
+            *bad(lr=-1, weight_decay=-1),
+            *[({name: "x"}, TypeError, f"{name} as a number, got 'x' (str)") for name in ("lambd", "alpha", "t0")],
+            *MAXIMIZE,
+            *WAYS,
+        ],
+        lr=0.1,
+        rtol=1e-5,
+    ),
+    "Rprop": Rule(
+        every_branch={"maximize": True},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES},
+            optional={
+                "etas": st.tuples(numbers(0.1, 0.9), numbers(1.1, 2)),
+                "step_sizes": st.tuples(numbers(1e-6, 1e-2), numbers(1, 50)),
+                "maximize": st.booleans(),
+            },
+        ),
+        bad_options=[
+            *bad(lr=-1),
+            ({"etas": (0.5,)}, TypeError, "etas as two numbers, got (0.5,)"),
+            ({"etas": (0.5, "x")}, TypeError, "etas[1] as a number, got 'x' (str)"),
+            ({"etas": (0.5, 0.9)}, ValueError, "etas around 1, the first above 0, got (0.5, 0.9)"),
+            ({"etas": (0, 1.2)}, ValueError, "etas around 1, the first above 0, got (0, 1.2)"),
+            ({"step_sizes": 3}, TypeError, "step_sizes as two numbers, got 3"),
+            *MAXIMIZE,
+            *WAYS,
         ],
     ),
 }

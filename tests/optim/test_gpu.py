@@ -41,6 +41,7 @@ CASES = [
     *[("Adam", options) for options in combinations(amsgrad=[False, True], **DECAY)],
     *[("AdamW", options) for options in combinations(amsgrad=[False, True], **DECAY)],
     *[("RMSprop", options) for options in combinations(momentum=[0, 0.9], centered=[False, True], **DECAY)],
+    *[("Adadelta", options) for options in combinations(rho=[0.9], **DECAY)],
     *[("Adagrad", options) for options in combinations(lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.5], **DECAY)],
 ]
 EVERY = {  # of each optimizer, the options with which it has most to do
@@ -49,6 +50,7 @@ EVERY = {  # of each optimizer, the options with which it has most to do
     "AdamW": {"amsgrad": True, "weight_decay": 0.1},
     "RMSprop": {"momentum": 0.9, "centered": True, "weight_decay": 0.1},
     "Adagrad": {"lr_decay": 0.1, "weight_decay": 0.1},
+    "Adadelta": {"weight_decay": 0.1},
 }
 each_optimizer = pytest.mark.parametrize("name", list(EVERY))
 

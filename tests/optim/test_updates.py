@@ -46,7 +46,8 @@ def compare_with_recorded(optimizer_class, case, expected):
     got = record_optim.trajectory(tensor, tinycnn.float64, optimizer_class, case["options"])
     for got_step, expected_step in zip(got, expected, strict=True):
         for got_param, expected_param in zip(got_step, expected_step, strict=True):
-            np.testing.assert_allclose(got_param, expected_param, rtol=1e-12, atol=1e-13)
+            rtol = 0.1 * RULES[case["optimizer"]].rtol
+            np.testing.assert_allclose(got_param, expected_param, rtol=rtol, atol=max(0.1 * rtol, 1e-13))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,8 @@ def test_steps_of_live_torch(torch, name, data):
         reference.step()
     for our, their in zip(arrays(ours), theirs, strict=True):
         expected = their.detach().numpy()
-        np.testing.assert_allclose(our, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
+        rtol = RULES[name].rtol
+        np.testing.assert_allclose(our, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
 
 
 @pytest.mark.torch
@@ -148,6 +150,10 @@ def test_state_has_torchs_names(torch, name):
     assert set(expected["state"][0]) - set(got["state"][0]) <= {"step"}  # which torch counts for every rule
     for key, value in got["state"][0].items():
         np.testing.assert_allclose(np.asarray(value), expected["state"][0][key].numpy(), rtol=1e-6)
+    optimizer.load_state_dict({**got, "state": {0: {k: tensor(v.numpy()) for k, v in expected["state"][0].items()}}})
+    optimizer.step()
+    reference.step()
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-6)
 
 
 # --- what any optimizer must keep to ------------------------------------------------------------------------
@@ -184,7 +190,8 @@ def test_a_step_changes_parameters_in_place_and_leaves_gradients_alone(name):
         optimizer.step()
         for param, (array, grad, values) in zip(params, before, strict=True):
             assert param._array is array
-            assert (param.tolist() == values) == (param.grad is None)
+            if name != "Rprop":  # which leaves an element where its gradient turned
+                assert (param.tolist() == values) == (param.grad is None)
             if grad is None:
                 continue
             assert param.grad.tolist() == grad.tolist()

@@ -11,11 +11,30 @@ from tinycnn.tensor import Tensor
 
 def check_betas(owner: str, name: str, value: Any) -> tuple[float, float]:
     """`value`; TypeError unless it is two numbers, ValueError unless each is at least 0 and below 1."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"{owner}: expected {name} as two numbers, got {value!r}")
-    for i, beta in enumerate(value):
+    for i, beta in enumerate(check_pair(owner, name, value)):
         Number(at_least=0, below=1)(owner, f"{name}[{i}]", beta)
     return tuple(value)
+
+
+def check_pair(owner: str, name: str, value: Any) -> tuple[float, float]:
+    """`value`; TypeError unless it is two numbers."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{owner}: expected {name} as two numbers, got {value!r}")
+    for i, number in enumerate(value):
+        check_number(owner, f"{name}[{i}]", number)
+    return tuple(value)
+
+
+def check_optional_flag(owner: str, name: str, value: Any) -> bool | None:
+    """`value`; TypeError unless it is True, False or None."""
+    return value if value is None else check_flag(owner, name, value)
+
+
+def check_false(owner: str, name: str, value: Any) -> bool:
+    """`value`; ValueError for True, which asks for what is not here."""
+    if check_flag(owner, name, value):
+        raise ValueError(f"{owner}: expected {name} as False, got True: steps are outside of any graph")
+    return value
 
 
 # --- options of optimizers: the type in a signature names the check -----------------------------------------
@@ -23,8 +42,15 @@ def check_betas(owner: str, name: str, value: Any) -> tuple[float, float]:
 AnyNumber = Annotated[float, check_number]
 NotNegative = Annotated[float, check_not_negative]
 Share = Annotated[float, check_share]  # from 0 to 1
+Pair = Annotated[tuple[float, float], check_pair]
 Betas = Annotated[tuple[float, float], check_betas]
 Flag = Annotated[bool, check_flag]
+
+# Torch's ways to compute a step, which change no result: accepted, and kept in the groups. One kernel updates a group
+# on a GPU anyway, and can be recorded.
+Way = Annotated[bool | None, check_optional_flag]
+WAYS = ("foreach", "fused", "capturable", "differentiable")
+Never = Annotated[bool, check_false]
 
 
 def checks_of(function: Callable[..., None]) -> Mapping[str, Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn.backend import Array
-from tinycnn.optim._checks import Flag, NotNegative, checks_of
+from tinycnn.optim._checks import Flag, Never, NotNegative, Way, checks_of
 from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
 
@@ -21,6 +21,7 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the sum of squares before the first step, at least 0. Default 0.
         eps: added to the root, so that it cannot be 0; at least 0. Default 1e-10.
         maximize: ascend instead of descend. Default False.
+        foreach, fused, differentiable: torch's ways to compute a step; the last is refused.
 
     Raises: see `Optimizer`.
 
@@ -30,7 +31,8 @@ class Adagrad(Optimizer):
 
     def __init__(
         self, params: Params, lr: NotNegative = 1e-2, lr_decay: NotNegative = 0, weight_decay: NotNegative = 0,
-        initial_accumulator_value: NotNegative = 0, eps: NotNegative = 1e-10, *, maximize: Flag = False,
+        initial_accumulator_value: NotNegative = 0, eps: NotNegative = 1e-10, foreach: Way = None, *,
+        maximize: Flag = False, differentiable: Never = False, fused: Way = None,
     ):  # fmt: skip
         super().__init__(params, options_of(locals()))
 

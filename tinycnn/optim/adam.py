@@ -6,7 +6,7 @@ from math import sqrt
 from typing import Any
 
 from tinycnn.backend import Array
-from tinycnn.optim._checks import Betas, Flag, NotNegative, checks_of
+from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
 from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
 
@@ -22,6 +22,7 @@ class Adam(Optimizer):
         weight_decay: times the parameter, added to its gradient; at least 0. Default 0.
         amsgrad: divide by the largest mean square so far instead of the current one. Default False.
         maximize: ascend instead of descend. Default False.
+        foreach, fused, capturable, differentiable: torch's ways to compute a step; the last is refused.
 
     Raises: see `Optimizer`.
 
@@ -33,7 +34,8 @@ class Adam(Optimizer):
 
     def __init__(
         self, params: Params, lr: NotNegative = 1e-3, betas: Betas = (0.9, 0.999), eps: NotNegative = 1e-8,
-        weight_decay: NotNegative = 0, amsgrad: Flag = False, *, maximize: Flag = False,
+        weight_decay: NotNegative = 0, amsgrad: Flag = False, *, foreach: Way = None, maximize: Flag = False,
+        capturable: Flag = False, differentiable: Never = False, fused: Way = None,
     ):  # fmt: skip
         super().__init__(params, options_of(locals()))
 
@@ -96,5 +98,6 @@ class AdamW(Adam):
     def __init__(
         self, params: Params, lr: NotNegative = 1e-3, betas: Betas = (0.9, 0.999), eps: NotNegative = 1e-8,
         weight_decay: NotNegative = 1e-2, amsgrad: Flag = False, *, maximize: Flag = False,
+        foreach: Way = None, capturable: Flag = False, differentiable: Never = False, fused: Way = None,
     ):  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        Optimizer.__init__(self, params, options_of(locals()))

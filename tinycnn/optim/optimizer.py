@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +14,7 @@ from tinycnn import backend
 from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array, Device
 from tinycnn.checks import Check, Number, shortened
-from tinycnn.optim._checks import check_parameters, has_order
+from tinycnn.optim._checks import WAYS, check_parameters, has_order
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ class Optimizer:
     """
 
     _checks: ClassVar[Mapping[str, Check]] = {}  # of options, by name
+    _is_flat = False  # whether a parameter's state may have other shapes than its own
 
     def __init__(self, params: Params, defaults: dict[str, Any]):
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.found_inf: Tensor | None = None
         self.grad_scale: Tensor | None = None
         self._fused_steps: dict[tuple[int, Device], FusedSteps] = {}  # by group and GPU
@@ -231,7 +233,8 @@ class Optimizer:
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(f"{owner}: expected {len(self.param_groups)} parameter groups, got {len(saved_groups)}")
         for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
-            if missing := [option for option in ("params", *self.defaults) if option not in saved]:
+            needed = [option for option in ("params", *self.defaults) if option not in WAYS]
+            if missing := [option for option in needed if option not in saved]:
                 raise ValueError(
                     f"{owner}: expected {missing[0]!r} in param_groups[{i}], got {list(saved)}: "
                     "was it saved by another optimizer?"
@@ -242,21 +245,21 @@ class Optimizer:
             count, given = len(group["params"]), len(saved["params"])
             if given != count:
                 raise ValueError(f"{owner}: expected {count} parameters in param_groups[{i}], got {given}")
-            self._check_options(saved)
+            self._check_options({**self.defaults, **saved})
         saved_indices = [index for saved in saved_groups for index in saved["params"]]
         if len(set(saved_indices)) < len(saved_indices):
             raise ValueError(f"{owner}: expected every parameter once in param_groups, got {saved_indices}")
         params = dict(zip(saved_indices, self._params(), strict=True))
         if not isinstance(state_dict["state"], dict):
             raise ValueError(f"{owner}: expected state as a dict, got {type(state_dict['state']).__name__}")
-        state = {}
+        state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         for index, saved_state in state_dict["state"].items():
             if index not in params:
                 raise ValueError(f"{owner}: state[{index!r}] belongs to no parameter of the groups")
             if not isinstance(saved_state, dict):
                 raise ValueError(f"{owner}: expected state[{index}] as a dict, got {type(saved_state).__name__}")
             state[params[index]] = {
-                name: _loaded(f"{owner}: expected state[{index}][{name!r}]", name, value, params[index])
+                name: _loaded(f"{owner}: expected state[{index}][{name!r}]", name, value, params[index], self._is_flat)
                 for name, value in saved_state.items()
             }
         self.state = state  # nothing can fail from here on
@@ -269,16 +272,16 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = []
         for i, group in enumerate(self.param_groups):
-            options = ", ".join(f"{name}={value}" for name, value in group.items() if name != "params")
-            lines.append(f"    ({i}): {len(group['params'])} parameters, {options}")
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 
 
 def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(each, kind) for each in value)
 
 
-def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
+def _loaded(expected: str, name: str, value: Any, param: Tensor, is_flat: bool) -> Any:
     """A copy of a saved `value` that fits `param`."""
     if name == "step":  # a Tensor, as torch keeps it, or a number
         number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
@@ -287,7 +290,9 @@ def _loaded(expected: str, name: str, value: Any, param: Tensor) -> Any:
         return int(number)
     if not isinstance(value, Tensor):
         return copy.deepcopy(value)
-    if value.shape != param.shape:
+    if value.ndim == 0 < param.ndim:  # a number, such as NAdam's product of momenta
+        return value.item()
+    if value.shape != param.shape and not is_flat:
         raise ValueError(f"{expected} of shape {param.shape}, got {value.shape}")
     return wrap(backend.to_device(value._array.astype(param.dtype), param.device))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn.backend import Array
-from tinycnn.optim._checks import Flag, NotNegative, Share, checks_of
+from tinycnn.optim._checks import Flag, Never, NotNegative, Share, Way, checks_of
 from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
 
@@ -22,6 +22,7 @@ class RMSprop(Optimizer):
         momentum: share of the last velocity that is kept, at least 0. Default 0.
         centered: divide by the running standard deviation instead of that root. Default False.
         maximize: ascend instead of descend. Default False.
+        foreach, capturable, differentiable: torch's ways to compute a step; the last is refused.
 
     Raises: see `Optimizer`.
 
@@ -31,7 +32,8 @@ class RMSprop(Optimizer):
 
     def __init__(
         self, params: Params, lr: NotNegative = 1e-2, alpha: Share = 0.99, eps: NotNegative = 1e-8,
-        weight_decay: NotNegative = 0, momentum: NotNegative = 0, centered: Flag = False, *, maximize: Flag = False,
+        weight_decay: NotNegative = 0, momentum: NotNegative = 0, centered: Flag = False,
+        capturable: Flag = False, foreach: Way = None, maximize: Flag = False, differentiable: Never = False,
     ):  # fmt: skip
         super().__init__(params, options_of(locals()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn.backend import Array
-from tinycnn.optim._checks import AnyNumber, Flag, NotNegative, checks_of
+from tinycnn.optim._checks import AnyNumber, Flag, Never, NotNegative, Way, checks_of
 from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, workspace
 
@@ -21,6 +21,7 @@ class SGD(Optimizer):
         weight_decay: times the parameter, added to its gradient; at least 0. Default 0.
         nesterov: step along gradient + momentum · velocity; needs momentum and no dampening. Default False.
         maximize: ascend instead of descend. Default False.
+        foreach, fused, differentiable: torch's ways to compute a step; the last is refused.
 
     Raises: see `Optimizer`; also ValueError for nesterov without momentum or with dampening.
 
@@ -31,6 +32,7 @@ class SGD(Optimizer):
     def __init__(
         self, params: Params, lr: NotNegative = 1e-3, momentum: NotNegative = 0, dampening: AnyNumber = 0,
         weight_decay: NotNegative = 0, nesterov: Flag = False, *, maximize: Flag = False,
+        foreach: Way = None, differentiable: Never = False, fused: Way = None,
     ):  # fmt: skip
         super().__init__(params, options_of(locals()))
 

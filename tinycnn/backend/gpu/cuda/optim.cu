@@ -139,6 +139,24 @@ extern "C" __global__ void adam(ARGUMENTS) {
     });
 }
 
+// --- Adadelta -----------------------------------------------------------------------------------------------
+// numbers: lr, rho, eps, weight_decay; buffers: mean square of gradients, mean square of steps
+
+extern "C" __global__ void adadelta(ARGUMENTS) {
+    if (skipped(found_inf)) return;
+    Sum lr = Sum(numbers[0]), rho = Sum(numbers[1]), rate = Sum(1 - numbers[1]), eps = Sum(numbers[2]);
+    Sum decay = Sum(numbers[3]);
+    for_each_element(all, grad_scale, [&](int, T& place, Sum grad, T* square_, T* steps_, T*) {
+        Sum value = Sum(place), steps = Sum(*steps_);
+        grad = regularized(value, grad, decay, maximize);
+        Sum square = rho * Sum(*square_) + rate * grad * grad;
+        Sum step = sqrt((steps + eps) / (square + eps)) * grad;
+        *square_ = T(square);
+        *steps_ = T(rho * steps + rate * step * step);
+        place = T(value - lr * step);
+    });
+}
+
 // --- RMSprop ------------------------------------------------------------------------------------------------
 // numbers: lr, alpha, eps, weight_decay, momentum; buffers: mean square, mean if centered, velocity with momentum
 
