@@ -428,8 +428,7 @@ def test_dropout_at_its_limits():
     assert not nn.Dropout(1)(x).numpy().any()
 
 
-@pytest.mark.parametrize("dims", [1, 2, 3])
-@pytest.mark.parametrize("batch", [(), (30,)])
+@pytest.mark.parametrize("dims, batch", [(1, ()), (1, (30,)), (2, (30,)), (3, ()), (3, (30,))])
 def test_channel_dropout_drops_whole_channels(dims, batch):
     tinycnn.manual_seed(1)
     layer = getattr(nn, f"Dropout{dims}d")(0.3)
@@ -439,3 +438,35 @@ def test_channel_dropout_drops_whole_channels(dims, batch):
     assert ((channels == 0).all(-1) | np.isclose(channels, 1 / 0.7).all(-1)).all()
     assert 0 < (channels == 0).mean() < 1
     assert layer.eval()(x) is x
+
+
+@pytest.mark.parametrize("dims, shape, lead", [(2, (40, 50), 2), (2, (40, 50, 3), 2), (2, (4, 50, 3, 2, 2), 2),
+                                               (3, (90, 5), 1), (3, (90, 5, 2), 1)])  # fmt: skip
+def test_channel_dropout_of_other_dimensions_is_as_in_torch(dims, shape, lead):
+    """Slices of the first `lead` dimensions are kept or dropped whole, with a warning."""
+    tinycnn.manual_seed(0)
+    with pytest.warns(UserWarning, match=rf"Dropout{dims}d: expected {dims + 2} dimensions, got input \("):
+        y = getattr(nn, f"Dropout{dims}d")(0.3)(tinycnn.ones(*shape)).numpy()
+    slices = y.reshape(*shape[:lead], -1)
+    assert (slices == slices[..., :1]).all()
+    assert 0.2 < (slices == 0).mean() < 0.4
+    for dims, shape in ((1, (2, 2, 2, 2)), (2, (3,)), (3, (3,))):
+        with pytest.raises(ValueError, match=rf"^dropout{dims}d: expected {dims + 2} dimensions"):
+            getattr(nn.functional, f"dropout{dims}d")(tinycnn.ones(*shape))
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(6, 7), (6, 7, 2), (3, 7, 2, 3), (3, 4, 2, 3, 2)])
+def test_channel_dropout_drops_the_slices_that_torch_drops(dims, shape):
+    import torch
+
+    if dims == 1 and len(shape) > 3:
+        return
+    for lead in range(1, len(shape) + 1):  # whether slices of that many dimensions are always dropped whole
+        found = []
+        for lib in (tinycnn, torch):
+            y = getattr(lib.nn, f"Dropout{dims}d")(0.5)(lib.ones(*shape)).numpy().reshape(*shape[:lead], -1)
+            found.append((y == y[..., :1]).all())
+        assert found[0] == found[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from tinycnn import backend
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_flag
@@ -29,8 +31,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Each channel of each sample, (N, C, H, W) or (C, H, W), is 0 with probability `p`, else divided by 1 − p.
-    Source: Tompson et al., 2015."""
+    """Each channel of each sample (N, C, H, W) is 0 with probability `p`, else divided by 1 − p. Other dimensions than 4,
+    from 2 on, are (N, C, *), with torch's warning. Source: Tompson et al., 2015."""
     return _channel_dropout(2, "dropout2d", input, p, training, inplace)
 
 
@@ -42,12 +44,21 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
     p = probability(p, name)
     array_of(name, input)
-    if input.ndim not in (dims + 1, dims + 2):
-        raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got shape {input.shape}")
+    own = input.ndim == dims + 2 or (dims != 2 and input.ndim == dims + 1)
+    if not own:
+        if dims == 1 or input.ndim < 2:
+            raise ValueError(f"{name}: expected {dims + 2} dimensions, or {dims + 1} without N, got {input.shape}")
+        warnings.warn(
+            f"{name}: expected {dims + 2} dimensions, got input {input.shape}: whole slices are dropped as in torch, "
+            "which deprecates it",
+            stacklevel=3,
+        )
     if _is_identity(name, input, p, training):
         return input
+    # Torch takes an input of dropout2d for a batch, whatever it has, and one of the others for a sample without N.
+    kept = 2 if dims == 2 or input.ndim == dims + 2 else 1
     with backend.on(input.device) as xp:
-        channels = xp.empty(input.shape[: input.ndim - dims] + (1,) * dims, input.dtype)
+        channels = xp.empty(input.shape[:kept] + (1,) * (input.ndim - kept), input.dtype)
     return _masked(f"{name}_", input, _keep_mask(channels, p), inplace)
 
 
@@ -97,8 +108,8 @@ class Dropout1d(_ChannelDropout):
 
 
 class Dropout2d(_ChannelDropout):
-    """In training, each channel of each sample, (N, C, H, W) or (C, H, W), is 0 with probability `p`, else divided by
-    1 − p. Source: Tompson et al., 2015."""
+    """In training, each channel of each sample (N, C, H, W) is 0 with probability `p`, else divided by 1 − p; see
+    `F.dropout2d`."""
 
     dims = 2
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -249,3 +252,29 @@ def layer_default_(weight: Tensor, bias: Tensor | None) -> None:
         fan_in = fans(weight)[0]
         bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
         _uniform(bias, -bound, bound)
+
+
+# --- torch's names of old -----------------------------------------------------------------------------------
+
+
+def _old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function under its name without the underscore, which warns."""
+    new = function.__name__
+    old = new[:-1]
+
+    @wraps(function)
+    def renamed(*arguments: Any, **options: Any) -> Tensor:
+        warnings.warn(f"nn.init.{old} is now nn.init.{new}", FutureWarning, stacklevel=2)
+        return function(*arguments, **options)
+
+    renamed.__name__ = renamed.__qualname__ = old
+    renamed.__doc__ = f"`{new}`, by its old name."
+    return renamed
+
+
+constant, dirac, eye, normal, orthogonal, sparse, uniform = map(
+    _old_name, (constant_, dirac_, eye_, normal_, orthogonal_, sparse_, uniform_)
+)
+kaiming_normal, kaiming_uniform, xavier_normal, xavier_uniform = map(
+    _old_name, (kaiming_normal_, kaiming_uniform_, xavier_normal_, xavier_uniform_)
+)

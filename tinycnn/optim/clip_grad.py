@@ -8,13 +8,14 @@ from tinycnn import backend, creation
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array, Device
 from tinycnn.checks import check_flag, check_not_negative, check_number
-from tinycnn.optim._checks import check_parameters
+from tinycnn.optim._checks import check_optional_flag, check_parameters
 from tinycnn.tensor import Tensor
 
 
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
-) -> Tensor:
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:  # fmt: skip
     """Scales all gradients, in place, by one factor, so that their norm, as one long vector, is at most `max_norm`.
 
     Args:
@@ -22,6 +23,7 @@ def clip_grad_norm_(
         max_norm: the largest norm allowed; `inf` changes nothing, so that only the norm is measured.
         norm_type: the p of the p-norm, `inf` for the largest absolute value. Default 2.
         error_if_nonfinite: raise RuntimeError, before any change, if the norm is nan or inf. Default False.
+        foreach: torch's way to compute it, which changes nothing. Default None.
 
     Returns:
         The norm before the scaling, a Tensor of shape (); 0 if there are no gradients.
@@ -39,6 +41,7 @@ def clip_grad_norm_(
     check_not_negative(name, "max_norm", max_norm)
     check_number(name, "norm_type", norm_type)
     check_flag(name, "error_if_nonfinite", error_if_nonfinite)
+    check_optional_flag(name, "foreach", foreach)
     grads = [param.grad for param in params if param.grad is not None]
     if not grads:
         return creation.zeros(())
@@ -65,18 +68,22 @@ def clip_grad_norm_(
     return wrap(total)
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
     """Limits every element of the gradients, in place, to [-clip_value, clip_value].
 
     Args:
         parameters: a Tensor or an iterable of Tensors; those without a gradient are left out.
         clip_value: the largest absolute value allowed, at least 0.
+        foreach: torch's way to compute it, which changes nothing. Default None.
 
     Raises TypeError for parameters that are no Tensors or a clip_value that is no number, ValueError below 0.
     """
     name = "clip_grad_value_"
     params = check_parameters(name, parameters)
     check_not_negative(name, "clip_value", clip_value)
+    check_optional_flag(name, "foreach", foreach)
     for param in params:
         if param.grad is not None:
             array = param.grad._array
