@@ -459,6 +459,38 @@ call(F + "smooth_l1_loss", real(4, 3), real(4, 3), reduction="mean", beta=0.5)
 call(F + "binary_cross_entropy", real(4, 3), real(4, 3), real(4, 3), reduction="mean")
 call(F + "binary_cross_entropy_with_logits", real(4, 3), real(4, 3), real(4, 3), reduction="mean", pos_weight=real(3))
 
+for name in ("mish", "selu", "softsign", "tanhshrink", "relu6", "hardsigmoid"):
+    call(F + name, real(2, 3))
+for name in ("celu", "hardshrink", "softshrink"):
+    call(F + name, real(2, 3), 0.5)
+call(F + "glu", real(2, 4), 1)
+call(F + "softmin", real(2, 4), 1)
+call(F + "hardtanh", real(2, 3), -0.5, 0.5)
+call(F + "threshold", real(2, 3), 0.5, 2.0)
+call(F + "prelu", real(2, 3), real(3))
+call(F + "normalize", real(2, 3), 2.0, 1, 1e-12)
+call(F + "cosine_similarity", real(2, 3), real(2, 3), 1, 1e-8)
+call(F + "pairwise_distance", real(2, 3), real(2, 3), 2.0, 1e-6, True)
+call(F + "bilinear", real(2, 3), real(2, 4), real(5, 3, 4), real(5))
+call(F + "embedding", whole(2, 3), real(3, 4), 1)
+call(F + "affine_grid", real(2, 2, 3), (2, 3, 4, 5), False)
+call(F + "grid_sample", real(2, 3, 4, 5), real(2, 3, 4, 2), "bilinear", "border", True)
+call(F + "rms_norm", real(2, 3, 4), (3, 4), real(3, 4), 1e-5)
+call(F + "local_response_norm", real(2, 4, 3), 3, 1e-4, 0.75, 1.0)
+call(F + "channel_shuffle", real(2, 4, 3), 2)
+call(F + "upsample", real(1, 2, 3, 4), (4, 6), None, "bilinear", True)
+call(F + "huber_loss", real(4, 3), real(4, 3), "mean", 0.5)
+call(F + "kl_div", real(4, 3), real(4, 3), reduction="batchmean", log_target=False)
+call(F + "poisson_nll_loss", real(4, 3), real(4, 3), True, True, eps=1e-8, reduction="sum")
+call(F + "gaussian_nll_loss", real(4, 3), real(4, 3), real(4, 3), True, 1e-6, "sum")
+call(F + "margin_ranking_loss", real(4), real(4), real(4), 0.1, reduction="sum")
+call(F + "hinge_embedding_loss", real(4, 3), real(4, 3), 0.1, reduction="sum")
+call(F + "cosine_embedding_loss", real(4, 3), real(4, 3), real(4), 0.1, reduction="sum")
+call(F + "triplet_margin_loss", real(4, 3), real(4, 3), real(4, 3), 0.1, 2.0, 1e-6, True, reduction="sum")
+call(F + "soft_margin_loss", real(4, 3), real(4, 3), reduction="sum")
+call(F + "multilabel_soft_margin_loss", real(4, 3), real(4, 3), real(3), reduction="sum")
+call(F + "multi_margin_loss", real(4, 3), whole(4), 2, 0.5, real(3), reduction="sum")
+
 # --- nn.init ------------------------------------------------------------------------------------------------
 
 INIT = "nn.init."
@@ -526,18 +558,65 @@ call("nn.SmoothL1Loss", reduction="mean", beta=0.5, inputs=(real(4, 3), real(4, 
 call("nn.BCELoss", real(4, 3), reduction="mean", inputs=(real(4, 3), real(4, 3)))
 call("nn.BCEWithLogitsLoss", real(4, 3), reduction="mean", pos_weight=real(3), inputs=(real(4, 3), real(4, 3)))
 
+for name in ("ReLU6", "Hardsigmoid", "Mish", "SELU", "Softsign", "Tanhshrink"):
+    call(f"nn.{name}", inputs=(real(2, 3),))
+for name in ("CELU", "Hardshrink", "Softshrink"):
+    call(f"nn.{name}", 0.5, inputs=(real(2, 3),))
+call("nn.Hardtanh", -0.5, 0.5, inputs=(real(2, 3),))
+call("nn.Threshold", 0.5, 2.0, inputs=(real(2, 3),))
+call("nn.PReLU", 3, 0.25, inputs=(real(2, 3),))
+call("nn.GLU", 1, inputs=(real(2, 4),))
+call("nn.Softmin", 1, inputs=(real(2, 4),))
+call("nn.Softmax2d", inputs=(real(2, 4, 2, 2),))
+call("nn.ChannelShuffle", 2, inputs=(real(2, 4, 3),))
+call("nn.UpsamplingNearest2d", None, 2, inputs=(real(1, 2, 3, 4),))
+call("nn.UpsamplingBilinear2d", (4, 6), inputs=(real(1, 2, 3, 4),))
+call("nn.LocalResponseNorm", 3, 1e-4, 0.75, 1.0, inputs=(real(2, 4, 3),))
+call("nn.RMSNorm", (3, 4), 1e-5, True, inputs=(real(2, 3, 4),))
+call("nn.CosineSimilarity", 1, 1e-8, inputs=(real(2, 3), real(2, 3)))
+call("nn.PairwiseDistance", 2.0, 1e-6, True, inputs=(real(2, 3), real(2, 3)))
+call("nn.Bilinear", 3, 4, 5, True, inputs=(real(2, 3), real(2, 4)))
+call("nn.Embedding", 3, 4, 1, inputs=(whole(2, 3),))
+for d in (1, 2, 3):
+    extent, kernel = SPATIAL[:d], (3, 2, 2)[:d]
+    x = real(2, 4, *extent)
+    for kind in ("Circular", "Reflection", "Replication", "Zero"):
+        call(f"nn.{kind}Pad{d}d", (1,) * (2 * d), inputs=(x,))
+    call(f"nn.ConstantPad{d}d", 1, 0.5, inputs=(x,))
+    call(f"nn.LazyConv{d}d", 6, kernel, 1, (1,) * d, 1, 2, True, "zeros", inputs=(x,), dtype=DType("float32"))
+    call(f"nn.LazyConvTranspose{d}d", 6, kernel, 2, 1, 1, 2, True, 1, inputs=(x,))
+    call(f"nn.LazyBatchNorm{d}d", 1e-5, 0.1, True, True, inputs=(x,))
+    call(f"nn.LazyInstanceNorm{d}d", 1e-5, 0.1, True, True, inputs=(x,))
+call("nn.LazyLinear", 4, True, dtype=DType("float32"), inputs=(real(2, 3),))
+call("nn.HuberLoss", reduction="mean", delta=0.5, inputs=(real(4, 3), real(4, 3)))
+call("nn.KLDivLoss", reduction="batchmean", log_target=False, inputs=(real(4, 3), real(4, 3)))
+call("nn.PoissonNLLLoss", True, True, eps=1e-8, reduction="sum", inputs=(real(4, 3), real(4, 3)))
+call("nn.GaussianNLLLoss", full=True, eps=1e-6, reduction="sum", inputs=(real(4, 3), real(4, 3), real(4, 3)))
+call("nn.MarginRankingLoss", 0.1, reduction="sum", inputs=(real(4), real(4), real(4)))
+call("nn.HingeEmbeddingLoss", 0.1, reduction="sum", inputs=(real(4, 3), real(4, 3)))
+call("nn.CosineEmbeddingLoss", 0.1, reduction="sum", inputs=(real(4, 3), real(4, 3), real(4)))
+call("nn.TripletMarginLoss", 0.1, 2.0, 1e-6, True, reduction="sum", inputs=(real(4, 3), real(4, 3), real(4, 3)))
+call("nn.SoftMarginLoss", reduction="sum", inputs=(real(4, 3), real(4, 3)))
+call("nn.MultiLabelSoftMarginLoss", real(3), reduction="sum", inputs=(real(4, 3), real(4, 3)))
+call("nn.MultiMarginLoss", 2, 0.5, real(3), reduction="sum", inputs=(real(4, 3), whole(4)))
+
 # --- modules ------------------------------------------------------------------------------------------------
 
 net = Made(lambda lib: lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.ReLU(), lib.nn.Linear(4, 2)))
 linear = Made(lambda lib: lib.nn.Linear(3, 4))
 call("nn.Parameter", real(2, 3), True)
+call("nn.Buffer", real(2, 3), persistent=False)
+call("nn.UninitializedParameter", True, dtype=DType("float32"), torch="nn.UninitializedParameter")
+call("nn.UninitializedBuffer", False, dtype=DType("float32"))
+call("nn.ParameterList", Made(lambda lib: [lib.ones(2), lib.ones(3)]))
+call("nn.ParameterDict", Made(lambda lib: {"first": lib.ones(2)}))
 call("nn.Sequential", linear, Made(lambda lib: lib.nn.Tanh()), inputs=(real(2, 3),))
 call("nn.ModuleList", [linear, linear])
 call("nn.ModuleDict", Made(lambda lib: {"first": lib.nn.Linear(3, 4)}))
 M = "nn.Module."
 call("nn.Module")
 for name in ("children", "named_children", "modules", "named_modules", "parameters", "named_parameters", "buffers",
-             "named_buffers", "state_dict", "eval", "cpu", "float", "double", "extra_repr"):  # fmt: skip
+             "named_buffers", "state_dict", "eval", "cpu", "half", "float", "double", "extra_repr"):  # fmt: skip
     call(M + name, net)
 call(M + "train", net, True)
 call(M + "requires_grad_", net, True)
@@ -545,11 +624,16 @@ call(M + "zero_grad", net, True)
 call(M + "apply", net, MadeFunction(lambda lib: lambda module: None))
 call(M + "to", net, "cpu", DType("float64"))
 call(M + "to", net, dtype=DType("float64"), device="cpu")
+call(M + "type", net, DType("float64"))
+call(M + "get_submodule", net, "0")
+call(M + "get_parameter", net, "0.weight")
+call(M + "get_buffer", Made(lambda lib: lib.nn.BatchNorm1d(2)), "running_mean")
 call(M + "register_parameter", net, "p", Made(lambda lib: lib.nn.Parameter(lib.ones(2))))
 call(M + "register_buffer", net, "b", real(2), True)
 call(M + "add_module", net, "m", linear)
 call(M + "register_module", net, "m", linear)
-for name in ("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"):
+for name in ("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+             "register_backward_hook"):  # fmt: skip
     call(M + name, net, hook)
 call("nn.Sequential.append", net, linear)
 call("nn.Sequential.insert", net, 1, linear)
@@ -581,6 +665,15 @@ call("optim.RMSprop", params, lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, mom
      maximize=False, then=step)  # fmt: skip
 call("optim.Adagrad", params, lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.1, eps=1e-10,
      maximize=False, then=step)  # fmt: skip
+call("optim.Adadelta", params, lr=0.1, rho=0.9, eps=1e-6, weight_decay=0.1, maximize=False, then=step)
+call("optim.Adamax", params, lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1, maximize=False, then=step)
+call("optim.NAdam", params, lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1, momentum_decay=4e-3,
+     decoupled_weight_decay=True, maximize=False, then=step)  # fmt: skip
+call("optim.RAdam", params, lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1, decoupled_weight_decay=True,
+     maximize=False, then=step)  # fmt: skip
+call("optim.ASGD", params, lr=0.1, lambd=1e-4, alpha=0.75, t0=10, weight_decay=0.1, maximize=False, then=step)
+call("optim.Rprop", params, lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50), maximize=False, then=step)
+call("optim.LBFGS", params, lr=0.1, max_iter=3, max_eval=5, tolerance_grad=1e-7, tolerance_change=1e-9, history_size=2)
 call("optim.Optimizer", params, Made(lambda lib: {"lr": 0.1}))
 call("optim.Optimizer.add_param_group", sgd, Made(lambda lib: {"params": [lib.ones(2, requires_grad=True)]}))
 call("optim.Optimizer.zero_grad", sgd, True)
@@ -588,7 +681,21 @@ call("optim.SGD.step", sgd)
 for prefix in ("optim.", "nn.utils."):
     call(prefix + "clip_grad_norm_", params, 0.5, 2.0, False, torch="nn.utils.clip_grad_norm_")
     call(prefix + "clip_grad_value_", params, 0.5, torch="nn.utils.clip_grad_value_")
+vector = "nn.utils."
+call(vector + "parameters_to_vector", params)
+call(vector + "vector_to_parameters", real(9), params)
+for name in ("weight_norm", "spectral_norm"):
+    call(vector + name, linear, "weight", dim=0)
+    call(f"{vector}remove_{name}", Made(lambda lib, name=name: getattr(lib.nn.utils, name)(lib.nn.Linear(3, 4))), "weight")
 S = "optim.lr_scheduler."
+call(S + "MultiplicativeLR", sgd, MadeFunction(lambda lib: lambda epoch: 0.5), then=step)
+call(S + "ConstantLR", sgd, 0.5, 4, then=step)
+call(S + "PolynomialLR", sgd, 4, 2.0, then=step)
+call(S + "CosineAnnealingWarmRestarts", sgd, 5, 2, 0.01, then=step)
+call(S + "CyclicLR", sgd, 0.1, 0.5, 5, 5, "triangular2", 0.9, cycle_momentum=True, base_momentum=0.8, max_momentum=0.9,
+     then=step)  # fmt: skip
+call(S + "ChainedScheduler", Made(lambda lib: [lib.optim.lr_scheduler.StepLR(lib.optim.SGD(parameters(lib)), 2)]),
+     then=step)  # fmt: skip
 call(S + "LambdaLR", sgd, MadeFunction(lambda lib: lambda epoch: 0.5), then=step)
 call(S + "StepLR", sgd, 2, 0.5, then=step)
 call(S + "MultiStepLR", sgd, [2, 4], 0.5, then=step)

@@ -24,6 +24,12 @@ EXEMPT = {
     **dict.fromkeys(["load", "save"], "files: tests/test_serialization.py"),
     **dict.fromkeys(["graph_svg"], "needs graphviz; its argument is that of graph"),
     **dict.fromkeys(["nn.init.layer_default_"], "for the constructors of layers: their arguments are checked"),
+    **dict.fromkeys(
+        ["nn.init." + name for name in ("constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal",
+                                        "orthogonal", "sparse", "uniform", "xavier_normal", "xavier_uniform")],
+        "old names of the functions with an underscore",
+    ),
+    **dict.fromkeys(["nn.Module.bfloat16"], "always refuses"),
     **dict.fromkeys(["nn.Module.forward"], "belongs to the subclass"),
     **dict.fromkeys(["nn.Module.load_state_dict"], "state: tests/nn/test_module.py"),
     **dict.fromkeys(["Tensor.cuda", "Tensor.gpu", "nn.Module.cuda", "nn.Module.gpu"], "need a GPU: tests/gpu"),

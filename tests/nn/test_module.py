@@ -343,7 +343,7 @@ def test_names_with_a_prefix_and_without_submodules():
         assert [id(x) for x in plain()] == [id(x) for _, x in named()]
     modules = ["net", "net.first", "net.body", "net.body.0", "net.body.1"]
     assert [name for name, _ in block.named_modules(prefix="net")] == modules
-    assert set(block.state_dict("net.")) == {f"net.{name}" for name in STATE}
+    assert set(block.state_dict(prefix="net.")) == {f"net.{name}" for name in STATE}
 
 
 def test_what_is_set_to_none_keeps_its_place():
