@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinycnn import backend
-from tinycnn.backend import Array
 from tinycnn.checks import is_int, shortened
 
 
@@ -37,12 +35,3 @@ def as_numbers(argument: str, value: ArrayLike) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__} of {array.dtype}")
     return array
-
-
-def checked_images(owner: object, images: Any) -> Array:
-    """`images`. TypeError, naming `owner`, unless it is an array, ValueError unless it is (N, C, H, W)."""
-    if not isinstance(images, np.ndarray) and not backend.is_gpu_array(images):
-        raise TypeError(f"{owner}: expected images as an array (N, C, H, W), got {type(images).__name__}")
-    if images.ndim != 4:
-        raise ValueError(f"{owner}: expected images (N, C, H, W), got shape {images.shape}")
-    return images

@@ -24,7 +24,7 @@ from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import shortened
 from tinycnn.data._checks import as_numbers, checked_function, checked_int
-from tinycnn.data.transforms import Normalize, PerChannel
+from tinycnn.data.transforms.normalize import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 
 Transform = Callable[[backend.Array], backend.Array]
@@ -220,8 +220,8 @@ class ArrayDataset(Dataset):
         self.background: Any = 0.0
         if self.normalize is not None:
             # In place unless the memory is the caller's: allocating another array of MNIST's size takes 0.6 s.
-            out = None if np.may_share_memory(self.images, images) else self.images
-            self.images = self.normalize(self.images, out=out)
+            shared = np.may_share_memory(self.images, images)
+            self.images = self.normalize(self.images) if shared else self.normalize.on_batch(self.images)
             self.background = self.normalize.background
 
     @property

@@ -23,7 +23,7 @@ from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, kind_of, write_whole
 from tinycnn.checks import check_flag
 from tinycnn.data.dataset import ArrayDataset
-from tinycnn.data.transforms import PerChannel
+from tinycnn.data.transforms.normalize import PerChannel
 
 # The first four bytes of an IDX file: 0, 0, the element type (8: unsigned byte), the number of dimensions.
 _MAGIC_OF_LABELS = 0x00000801

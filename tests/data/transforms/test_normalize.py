@@ -87,10 +87,9 @@ def test_normalize_refuses_other_types(mean, std, error, message):
     (Normalize(0.5, 1), r"Normalize\(mean=0.5, std=1.0\)"), (RandomShift(1), r"RandomShift\(pixels=1, fill=0.0\)"),
 ])  # fmt: skip
 @pytest.mark.parametrize("images, error, got", [
-    (None, TypeError, "images as an array (N, C, H, W), got NoneType"),
-    ([[[[1.0]]]], TypeError, "images as an array (N, C, H, W), got list"),
-    (tinycnn.ones(1, 1, 4, 4), TypeError, "images as an array (N, C, H, W), got Tensor"),
-    (np.ones((4, 4)), ValueError, "images (N, C, H, W), got shape (4, 4)"),
+    (None, TypeError, "a Tensor or an array (..., C, H, W), got a NoneType"),
+    ([[[[1.0]]]], TypeError, "a Tensor or an array (..., C, H, W), got a list"),
+    (np.ones((4, 4)), ValueError, "(..., C, H, W), got shape (4, 4)"),
 ])  # fmt: skip
 def test_what_are_no_images(transform, name, images, error, got):
     with pytest.raises(error, match=f"^{name}: expected {re.escape(got)}$"):

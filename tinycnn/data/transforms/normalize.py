@@ -1,55 +1,42 @@
-"""Transforms: functions from a batch of images, a float32 array (N, C, H, W), to another one.
-
-The arrays are NumPy's or, if the data set is on a GPU, CuPy's.
-"""
+"""Normalisation, and shifts by whole pixels: transforms that work on a whole batch as on one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autograd import wrap
 from tinycnn.backend import Array
-from tinycnn.checks import shortened
-from tinycnn.data._checks import as_numbers, checked_images, checked_int
+from tinycnn.checks import check_flag, shortened
+from tinycnn.data._checks import as_numbers, checked_int
+from tinycnn.data.transforms.pictures import RandomTransform, Transform, on_tensor
+from tinycnn.tensor import Tensor
 
 PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
 
 
-class Compose:
-    """Applies `transforms` one after the other. TypeError for one that cannot be called or returns None."""
-
-    def __init__(self, transforms: Sequence[Callable[[Array], Array]]):
-        if not isinstance(transforms, (list, tuple)):
-            raise TypeError(f"Compose: expected a list of transforms, got {shortened(transforms)}")
-        for transform in transforms:
-            if not callable(transform):
-                raise TypeError(f"Compose: expected transforms that can be called, got {shortened(transform)}")
-        self.transforms = list(transforms)
-
-    def __call__(self, images: Array) -> Array:
-        for transform in self.transforms:
-            images = transform(images)
-            if images is None:
-                raise TypeError(f"Compose: expected {shortened(transform)} to return images, got None")
-        return images
-
-    def __repr__(self) -> str:
-        return f"Compose({self.transforms!r})"
+def normalize(tensor: Any, mean: PerChannel, std: PerChannel, inplace: bool = False) -> Any:
+    """`Normalize(mean, std, inplace)` of a Tensor or an array."""
+    return Normalize(mean, std, inplace)(tensor)
 
 
-class Normalize:
+class Normalize(Transform):
     """(images − mean) / std; mean and std are numbers or sequences with one number per channel.
+
+    Takes Tensors and arrays (..., C, H, W). `inplace` (default False) overwrites a Tensor.
 
     Attribute `background`: the value of black (0) after it, a number or an array (C, 1, 1).
     Raises TypeError for what are no numbers, ValueError for a mean that is not finite, a std that is not positive and
-    finite, and, when called, for images with another number of channels.
+    finite; when called, TypeError for PIL images and integers, ValueError for another number of channels.
     """
 
-    def __init__(self, mean: PerChannel, std: PerChannel):
-        self.mean = self._per_channel("mean", mean)
-        self.std = self._per_channel("std", std)
+    def __init__(self, mean: PerChannel, std: PerChannel, inplace: bool = False):
+        self.inplace = check_flag("Normalize", "inplace", inplace)
+        self._statistics = self._per_channel("mean", mean), self._per_channel("std", std)
+        self.mean, self.std = (statistic.astype(np.float32) for statistic in self._statistics)
         if not np.all(self.std > 0):
             raise ValueError(f"Normalize: expected std greater than 0, got {shortened(std)}")
         if self.mean.ndim and self.std.ndim and len(self.mean) != len(self.std):
@@ -58,31 +45,51 @@ class Normalize:
 
     @staticmethod
     def _per_channel(name: str, value: PerChannel) -> np.ndarray:
-        with np.errstate(over="ignore"):  # a number beyond float32 is reported as infinite
-            array = as_numbers(f"Normalize({name})", value).astype(np.float32)
-        if array.ndim > 1 or array.size == 0 or not np.isfinite(array).all():
+        array = as_numbers(f"Normalize({name})", value).astype(np.float64)
+        if array.ndim > 1 or array.size == 0 or not (np.abs(array) <= np.finfo(np.float32).max).all():
             got = shortened(value)
             raise ValueError(f"Normalize: expected {name} to be finite, a number or one per channel, got {got}")
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
-    def __call__(self, images: Array, out: Array | None = None) -> Array:
-        """The normalised images, written to the array `out` (which may be `images`) if it is given."""
-        checked_images(self, images)
+    def forward(self, img: Any) -> Any:
+        """The normalised pictures."""
+        return on_tensor(f"{self}", img, self._normalized)
+
+    def on_batch(self, images: Array) -> Array:
+        """The same of an array of floats, which is overwritten."""
+        self._check(images)
+        mean, std = self._beside(images)
+        with backend.on(backend.device_of(images)) as xp:
+            images = xp.subtract(images, mean, out=images)
+            return xp.divide(images, std, out=images)
+
+    def _check(self, images: Any) -> None:
+        if images.dtype.kind != "f":
+            raise TypeError(f"{self}: expected floats, got {images.dtype}; put ToTensor() before it")
         for statistic in (self.mean, self.std):
-            if statistic.ndim and len(statistic) != images.shape[1]:
-                raise ValueError(f"{self}: expected {len(statistic)} channels, got images {images.shape}")
+            if statistic.ndim and len(statistic) not in (1, images.shape[-3]):
+                raise ValueError(f"{self}: expected {len(statistic)} channels, got images {tuple(images.shape)}")
+
+    def _beside(self, images: Array) -> list[Any]:
+        """Mean and standard deviation as numbers or as arrays on the device of `images`."""
         target = backend.device_of(images)
-        mean, std = (s[()] if s.ndim == 0 else backend.constant(s, target) for s in (self.mean, self.std))
-        with backend.on(target) as xp:
-            normalized = xp.subtract(images, mean, out=out)
-            return xp.divide(normalized, std, out=normalized)
+        both = (s.astype(images.dtype, copy=False) for s in self._statistics)
+        return [s[()] if s.ndim == 0 else backend.constant(s, target) for s in both]
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        self._check(images)
+        mean, std = (wrap(s) for s in self._beside(images._array))
+        normalized = (images - mean) / std
+        return images.copy_(normalized) if self.inplace else normalized
 
     def __repr__(self) -> str:
         return f"Normalize(mean={_rounded(self.mean)}, std={_rounded(self.std)})"
 
 
-class RandomShift:
+class RandomShift(RandomTransform):
     """Shifts every image by a whole number of pixels, drawn uniformly from [−pixels, pixels] for each direction.
+
+    Takes Tensors and arrays (..., C, H, W); no gradient flows through.
 
     Args:
         pixels: the largest shift, less than the images' height and width.
@@ -103,8 +110,12 @@ class RandomShift:
             seed = np.random.default_rng(checked_int("RandomShift(seed)", seed, minimum=0))
         self.generator = seed
 
-    def __call__(self, images: Array) -> Array:
-        N, C, H, W = checked_images(self, images).shape
+    def __call__(self, img: Any) -> Any:
+        return on_tensor(f"{self}", img, lambda x: wrap(self.on_batch(x._array)))
+
+    def on_batch(self, images: Array) -> Array:
+        """The shifted pictures of an array (..., C, H, W)."""
+        C, H, W = images.shape[-3:]
         p = self.pixels
         if p >= min(H, W):
             raise ValueError(f"{self}: expected images larger than {p} pixels, got {H}×{W}")
@@ -112,9 +123,10 @@ class RandomShift:
             raise ValueError(f"{self}: expected fill to be a number or of shape {(C, 1, 1)}, got shape {shape}")
         target = backend.device_of(images)
         generator = backend.random_generator(target) if self.generator is None else self.generator
+        batch = images.reshape(-1, C, H, W)
         with backend.on(target):
-            starts = backend.to_device(generator.integers(0, 2 * p + 1, (2, N)), target)
-            return backend.kernels(images).shifted(images, starts, p, self.fill)
+            starts = backend.to_device(generator.integers(0, 2 * p + 1, (2, len(batch))), target)
+            return backend.kernels(batch).shifted(batch, starts, p, self.fill).reshape(images.shape)
 
     def __repr__(self) -> str:
         return f"RandomShift(pixels={self.pixels}, fill={_rounded(self.fill)})"

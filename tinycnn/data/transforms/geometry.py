@@ -1,0 +1,360 @@
+"""Sizes, crops, borders and flips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycnn.checks import check_choice, check_flag, check_int, shortened
+from tinycnn.data.transforms import sampling
+from tinycnn.data.transforms.options import (
+    PADDING_MODES,
+    PILLOW_MODES,
+    Fill,
+    InterpolationMode,
+    Size,
+    fill_of,
+    ltrb_of,
+    mode_of,
+    numbers_of,
+    pair_of,
+    range_of,
+)
+from tinycnn.data.transforms.pictures import (
+    Picture,
+    RandomTransform,
+    Transform,
+    WithChance,
+    chance,
+    checked_picture,
+    is_pil,
+    on_tensor,
+    pillow,
+    size_of,
+    uniform,
+    whole,
+)
+from tinycnn.ops.pad import index_select
+from tinycnn.ops.pad import pad as pad_dims
+
+# --- functions --------------------------------------------------------------------------------------------
+
+
+def resize(
+    img: Picture, size: int | Sequence[int], interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+    max_size: int | None = None, antialias: bool | None = True,
+) -> Any:  # fmt: skip
+    """The picture in another size.
+
+    Args:
+        size: (height, width), or an int for the shorter edge, the other one in proportion.
+        interpolation: NEAREST, NEAREST_EXACT, BILINEAR (default) or BICUBIC; on PIL images all.
+        max_size: the most for the longer edge, if size is an int. Default None.
+        antialias: whether shrinking averages over all pixels (default); of PIL images it always does.
+    """
+    mode = mode_of("resize", interpolation)
+    old = size_of(checked_picture("resize", img))
+    new = _new_size(old, size, max_size)
+    if new == old:
+        return img
+    if is_pil(img):
+        return img.resize(new[::-1], PILLOW_MODES[mode])
+    return on_tensor("resize", img, lambda x: sampling.resized(x, new, mode, bool(antialias)))
+
+
+def _new_size(old: tuple[int, int], size: Any, max_size: int | None) -> tuple[int, int]:
+    height, width = pair_of("resize", "size", size)
+    if np.ndim(size) and len(size) == 2:
+        if max_size is not None:
+            raise ValueError(f"resize: expected max_size with one size for the shorter edge, got size {size}")
+        return height, width
+    short, long = sorted(old)
+    new_short, new_long = height, int(height * long / short)
+    if max_size is not None:
+        if check_int("resize", "max_size", max_size) <= height:
+            raise ValueError(f"resize: expected max_size above size {height}, got {max_size}")
+        if new_long > max_size:
+            new_short, new_long = int(max_size * new_short / new_long), max_size
+    return (new_short, new_long) if old[0] <= old[1] else (new_long, new_short)
+
+
+def crop(img: Picture, top: int, left: int, height: int, width: int) -> Any:
+    """The part of (height, width) whose first pixel is (top, left); zeros outside of the picture."""
+    if is_pil(checked_picture("crop", img)):
+        return img.crop((left, top, left + width, top + height))
+    H, W = size_of(img)
+    edges = (left, top, left + width - W, top + height - H)
+    return _padded("crop", img, (-edges[0], -edges[1], edges[2], edges[3]), 0)
+
+
+def resized_crop(
+    img: Picture, top: int, left: int, height: int, width: int, size: int | Sequence[int],
+    interpolation: InterpolationMode | int = InterpolationMode.BILINEAR, antialias: bool | None = True,
+) -> Any:  # fmt: skip
+    """`crop`, then `resize`."""
+    return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
+
+
+def center_crop(img: Picture, output_size: int | Sequence[int]) -> Any:
+    """The middle part of `output_size`, an int or (height, width); zeros around a picture that is smaller."""
+    height, width = pair_of("center_crop", "output_size", output_size)
+    H, W = size_of(checked_picture("center_crop", img))
+    if width > W or height > H:
+        wide, high = max(width - W, 0), max(height - H, 0)
+        img = pad(img, [wide // 2, high // 2, (wide + 1) // 2, (high + 1) // 2])
+        H, W = size_of(img)
+    return crop(img, round((H - height) / 2), round((W - width) / 2), height, width)
+
+
+def pad(img: Picture, padding: int | Sequence[int], fill: Fill = 0, padding_mode: str = "constant") -> Any:
+    """The picture with a border.
+
+    Args:
+        padding: the width of the border: an int, (left and right, top and bottom), or (left, top, right, bottom).
+        fill: the value of a constant border, a number or one per channel. Default 0.
+        padding_mode: "constant" (default), "edge", "reflect" or "symmetric".
+    """
+    edges = ltrb_of("pad", padding)
+    check_choice("pad", "padding_mode", padding_mode, PADDING_MODES)
+    if not is_pil(checked_picture("pad", img)):
+        return _padded("pad", img, edges, fill, padding_mode)
+    if padding_mode == "constant":
+        return pillow("pad", "ImageOps").expand(img, border=edges, fill=fill_of("pad", fill, img) or 0)
+    rows, columns = _border_indices("pad", size_of(img), edges, padding_mode)
+    padded = pillow("pad").fromarray(np.asarray(img)[rows][:, columns])
+    if img.mode == "P":
+        padded.putpalette(img.getpalette())
+    return padded
+
+
+def _border_indices(owner: str, size: tuple[int, int], edges: Sequence[int], mode: str) -> list[np.ndarray]:
+    """For rows and for columns, which of the old ones each new one is."""
+    left, top, right, bottom = edges
+    if min(edges) < 0:
+        raise ValueError(f"{owner}: expected padding of at least 0 for padding_mode {mode!r}, got {list(edges)}")
+    pairs = zip(size, ((top, bottom), (left, right)), strict=True)
+    return [np.pad(np.arange(length), pair, mode=mode) for length, pair in pairs]  # type: ignore[call-overload]
+
+
+def _padded(owner: str, img: Any, edges: Sequence[int], fill: Fill, mode: str = "constant") -> Any:
+    left, top, right, bottom = edges
+    if mode != "constant":
+        rows, columns = _border_indices(owner, size_of(img), edges, mode)
+        return on_tensor(owner, img, lambda x: index_select(index_select(x, x.ndim - 2, rows), x.ndim - 1, columns))
+    value, *more = numbers_of(0 if fill is None else fill)
+    if more:
+        raise ValueError(f"{owner}: expected fill as one number for a Tensor, got {shortened(fill)}")
+    border = (top, bottom), (left, right)
+    return on_tensor(owner, img, lambda x: pad_dims(x, ((0, 0),) * (x.ndim - 2) + border, value))
+
+
+def hflip(img: Picture) -> Any:
+    """The picture with left and right exchanged."""
+    if is_pil(img):
+        return img.transpose(0)
+    return on_tensor("hflip", img, lambda x: x.flip(-1))
+
+
+def vflip(img: Picture) -> Any:
+    """The picture with top and bottom exchanged."""
+    if is_pil(img):
+        return img.transpose(1)
+    return on_tensor("vflip", img, lambda x: x.flip(-2))
+
+
+def five_crop(img: Picture, size: int | Sequence[int]) -> tuple[Any, ...]:
+    """The four corners and the middle of `size`: top left, top right, bottom left, bottom right, middle."""
+    height, width = pair_of("five_crop", "size", size)
+    H, W = size_of(checked_picture("five_crop", img))
+    if height > H or width > W:
+        raise ValueError(f"five_crop: expected size of at most {(H, W)}, got {(height, width)}")
+    corners = [crop(img, top, left, height, width) for top in (0, H - height) for left in (0, W - width)]
+    return (*corners, center_crop(img, [height, width]))
+
+
+def ten_crop(img: Picture, size: int | Sequence[int], vertical_flip: bool = False) -> tuple[Any, ...]:
+    """`five_crop` of the picture and of the flipped one."""
+    return five_crop(img, size) + five_crop(vflip(img) if vertical_flip else hflip(img), size)
+
+
+# --- transforms -------------------------------------------------------------------------------------------
+
+
+class Resize(Transform):
+    """The picture in another size.
+
+    Args:
+        size: (height, width), or an int for the shorter edge, the other one in proportion.
+        interpolation: NEAREST, NEAREST_EXACT, BILINEAR (default) or BICUBIC; on PIL images all.
+        max_size: the most for the longer edge, if size is an int. Default None.
+        antialias: whether shrinking averages over all pixels (default); of PIL images it always does.
+    """
+
+    def __init__(
+        self, size: Size, interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+        max_size: int | None = None, antialias: bool | None = True,
+    ):  # fmt: skip
+        pair_of("Resize", "size", size)
+        mode_of("Resize", interpolation)
+        self.size, self.interpolation, self.max_size, self.antialias = size, interpolation, max_size, antialias
+
+    def forward(self, img: Picture) -> Any:
+        """The resized picture."""
+        return resize(img, self.size, self.interpolation, self.max_size, self.antialias)
+
+
+class CenterCrop(Transform):
+    """The middle part of `size`, an int or (height, width); zeros around a picture that is smaller."""
+
+    def __init__(self, size: Size):
+        self.size = pair_of("CenterCrop", "size", size)
+
+    def forward(self, img: Picture) -> Any:
+        """The middle part."""
+        return center_crop(img, self.size)
+
+
+class Pad(Transform):
+    """The picture with a border.
+
+    Args:
+        padding: the width of the border: an int, (left and right, top and bottom), or (left, top, right, bottom).
+        fill: the value of a constant border, a number or one per channel. Default 0.
+        padding_mode: "constant" (default), "edge", "reflect" or "symmetric".
+    """
+
+    def __init__(self, padding: Size, fill: Fill = 0, padding_mode: str = "constant"):
+        ltrb_of("Pad", padding)
+        self.padding, self.fill = padding, fill
+        self.padding_mode = check_choice("Pad", "padding_mode", padding_mode, PADDING_MODES)
+
+    def forward(self, img: Picture) -> Any:
+        """The padded picture."""
+        return pad(img, self.padding, self.fill, self.padding_mode)
+
+
+class FiveCrop(Transform):
+    """The four corners and the middle of `size`, a tuple: see `functional.five_crop`."""
+
+    def __init__(self, size: Size):
+        self.size = pair_of("FiveCrop", "size", size)
+
+    def forward(self, img: Picture) -> tuple[Any, ...]:
+        """The five parts."""
+        return five_crop(img, self.size)
+
+
+class TenCrop(FiveCrop):
+    """`FiveCrop` of the picture and of the flipped one, from left to right or, with `vertical_flip`, from top to
+    bottom."""
+
+    def __init__(self, size: Size, vertical_flip: bool = False):
+        super().__init__(size)
+        self.vertical_flip = check_flag("TenCrop", "vertical_flip", vertical_flip)
+
+    def forward(self, img: Picture) -> tuple[Any, ...]:
+        """The ten parts."""
+        return ten_crop(img, self.size, self.vertical_flip)
+
+
+class RandomCrop(RandomTransform):
+    """A part of `size` at a random place.
+
+    Args:
+        size: an int or (height, width).
+        padding: a border around the picture at first, as for `Pad`. Default None.
+        pad_if_needed: a border around a picture that is smaller. Default False: ValueError.
+        fill: the value of the border. Default 0.
+        padding_mode: as for `Pad`. Default "constant".
+    """
+
+    def __init__(
+        self, size: Size, padding: Size | None = None, pad_if_needed: bool = False, fill: Fill = 0,
+        padding_mode: str = "constant",
+    ):  # fmt: skip
+        self.size = pair_of("RandomCrop", "size", size)
+        if padding is not None:
+            ltrb_of("RandomCrop", padding)
+        self.padding, self.fill = padding, fill
+        self.pad_if_needed = check_flag("RandomCrop", "pad_if_needed", pad_if_needed)
+        self.padding_mode = check_choice("RandomCrop", "padding_mode", padding_mode, PADDING_MODES)
+
+    @staticmethod
+    def get_params(img: Picture, output_size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of a part, drawn. ValueError for a picture that is smaller."""
+        (H, W), (height, width) = size_of(checked_picture("RandomCrop", img)), output_size
+        if height > H or width > W:
+            raise ValueError(f"RandomCrop: expected a picture of at least {(height, width)}, got {(H, W)}")
+        return whole(0, H - height), whole(0, W - width), height, width
+
+    def forward(self, img: Picture) -> Any:
+        """The part."""
+        if self.padding is not None:
+            img = pad(img, self.padding, self.fill, self.padding_mode)
+        if self.pad_if_needed:
+            for axis in (1, 0):
+                if (lacking := self.size[axis] - size_of(img)[axis]) > 0:
+                    border = [lacking, 0] if axis else [0, lacking]
+                    img = pad(img, border, self.fill, self.padding_mode)
+        return crop(img, *self.get_params(img, self.size))
+
+
+class RandomHorizontalFlip(WithChance):
+    """Left and right exchanged with probability `p`. Default 0.5."""
+
+    def forward(self, img: Picture) -> Any:
+        """The picture, flipped or not."""
+        return hflip(img) if chance(self.p) else img
+
+
+class RandomVerticalFlip(WithChance):
+    """Top and bottom exchanged with probability `p`. Default 0.5."""
+
+    def forward(self, img: Picture) -> Any:
+        """The picture, flipped or not."""
+        return vflip(img) if chance(self.p) else img
+
+
+class RandomResizedCrop(RandomTransform):
+    """A part of random area and aspect ratio, in one size.
+
+    Args:
+        size: the size of the result, an int or (height, width).
+        scale: the part's share of the picture's area, (low, high). Default (0.08, 1).
+        ratio: its width to height, (low, high), drawn on a logarithmic scale. Default (3/4, 4/3).
+        interpolation, antialias: as for `Resize`.
+    """
+
+    def __init__(
+        self, size: Size, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3),
+        interpolation: InterpolationMode | int = InterpolationMode.BILINEAR, antialias: bool | None = True,
+    ):  # fmt: skip
+        self.size = pair_of("RandomResizedCrop", "size", size)
+        self.scale = range_of("RandomResizedCrop", "scale", scale, symmetric=False)
+        self.ratio = range_of("RandomResizedCrop", "ratio", ratio, symmetric=False)
+        mode_of("RandomResizedCrop", interpolation)
+        self.interpolation, self.antialias = interpolation, antialias
+
+    @staticmethod
+    def get_params(img: Picture, scale: Sequence[float], ratio: Sequence[float]) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of a part, drawn; the middle where ten draws do not fit."""
+        H, W = size_of(checked_picture("RandomResizedCrop", img))
+        for _ in range(10):
+            area, aspect = H * W * uniform(*scale), math.exp(uniform(*map(math.log, ratio)))
+            width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < width <= W and 0 < height <= H:
+                return whole(0, H - height), whole(0, W - width), height, width
+        width, height = W, H
+        if ratio[0] > W / H:
+            height = round(W / ratio[0])
+        elif ratio[1] < W / H:
+            width = round(H * ratio[1])
+        return (H - height) // 2, (W - width) // 2, height, width
+
+    def forward(self, img: Picture) -> Any:
+        """The part in its new size."""
+        part = self.get_params(img, self.scale, self.ratio)
+        return resized_crop(img, *part, self.size, self.interpolation, self.antialias)
