@@ -28,7 +28,7 @@ def draw_report(
     title: str,
     history: list[dict[str, Any]],
     probabilities: np.ndarray,
-    test_set: ArrayDataset,
+    test_set: ArrayDataset | PictureDataset,
     filters: np.ndarray,
 ) -> None:
     """Writes the picture to the PNG file `path`.
@@ -100,7 +100,7 @@ def worst_mistakes(probabilities: np.ndarray, targets: np.ndarray, count: int) -
     return wrong[surest_first[:count]]
 
 
-def draw_mistakes(figure: Any, probabilities: np.ndarray, test_set: ArrayDataset) -> None:
+def draw_mistakes(figure: Any, probabilities: np.ndarray, test_set: ArrayDataset | PictureDataset) -> None:
     worst = worst_mistakes(probabilities, test_set.targets, MISTAKES)
     title = "Worst mistakes: true → predicted class, and the probability given to it"
     figure.suptitle(title if len(worst) else "No mistakes", x=0.02, ha="left")
@@ -110,7 +110,8 @@ def draw_mistakes(figure: Any, probabilities: np.ndarray, test_set: ArrayDataset
         between = "\n→ " if len(true_name + name) > 8 else " → "
         label = f"{true_name}{between}{name}  {probabilities[i, predicted]:.1%}"
         axes.set_title(label, fontsize=10, color=WRONG)
-        axes.imshow(test_set.images[i, 0], cmap="gray_r")
+        image, _ = test_set[i]
+        axes.imshow(image.numpy()[0], cmap="gray_r")
 
 
 def draw_filters(figure: Any, filters: np.ndarray) -> None:

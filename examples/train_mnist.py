@@ -265,9 +265,12 @@ class Run:
     def train(self) -> None:
         recipe, name = self.recipe, self.train_set.name
         tinycnn.manual_seed(recipe.seed)
-        model = LeNet5(image_size=self.train_set.images.shape[-1]).to(self.computing.device)
+        image, _ = self.train_set[0]
+        model = LeNet5(image_size=image.shape[-1]).to(self.computing.device)
         if recipe.random_shift:
-            self.train_set.transform = RandomShift(recipe.random_shift, fill=self.train_set.background)
+            shift = RandomShift(recipe.random_shift, fill=self.train_set.background)
+            before = self.train_set.transform
+            self.train_set.transform = shift if before is None else Compose([before, shift])
         print(
             f"{name}: {len(self.train_set):,} training and {len(self.test_set):,} test images; "
             f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, {self.computing}"

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from tests.crash import watch
 from tinycnn._extras import how_to_install
-from tinycnn.data import MNIST, DownloadError, FashionMNIST, read_idx
+from tinycnn.data import MNIST, Compose, DownloadError, FashionMNIST, read_idx
+from tinycnn.data.transforms import ToTensor
 
 NAMES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
@@ -275,8 +276,10 @@ def test_other_normalisations_and_a_transform(tmp_path, raw, arrays, contents):
     for off in (None, False):
         np.testing.assert_array_equal(MNIST(tmp_path, normalize=off).images, images)
     np.testing.assert_allclose(MNIST(tmp_path, normalize=(0.5, 2)).images, (images - 0.5) / 2, atol=1e-6)
-    image, _ = MNIST(tmp_path, True, lambda images: images + 3, normalize=None)[2]
+    image, _ = MNIST(tmp_path, True, Compose([ToTensor(), lambda image: image + 3]))[2]
     np.testing.assert_allclose(image.numpy(), images[2] + 3)
+    with pytest.raises(ValueError, match="^MNIST: expected a transform or normalize, got both; put Normalize into it$"):
+        MNIST(tmp_path, True, ToTensor(), normalize=False)
 
 
 def test_root_from_the_environment_or_data(tmp_path, raw, contents, monkeypatch):

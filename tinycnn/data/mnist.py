@@ -12,7 +12,6 @@ import re
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,9 +20,12 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, kind_of, write_whole
-from tinycnn.checks import check_flag
-from tinycnn.data.dataset import ArrayDataset
-from tinycnn.data.transforms.normalize import PerChannel
+from tinycnn.autograd import wrap
+from tinycnn.checks import check_flag, shortened
+from tinycnn.data.pictures import PictureDataset, PictureTransform
+from tinycnn.data.transforms.compose import Compose
+from tinycnn.data.transforms.convert import ToTensor
+from tinycnn.data.transforms.normalize import Normalize, PerChannel
 
 # The first four bytes of an IDX file: 0, 0, the element type (8: unsigned byte), the number of dimensions.
 _MAGIC_OF_LABELS = 0x00000801
@@ -39,20 +41,27 @@ class DownloadError(OSError):
     """The files of a data set could not be downloaded from any mirror."""
 
 
-class MNIST(ArrayDataset):
-    """The MNIST handwritten digits: 60,000 training or 10,000 test images, (1, 28, 28) float32, classes 0..9.
+class MNIST(PictureDataset):
+    """The MNIST handwritten digits: 60,000 training or 10,000 test pictures of 28×28, classes 0..9.
+
+    Without a transform, items are normalised: Tensors (1, 28, 28) float32. A transform that is given sees PIL images
+    (mode L), as torchvision's does: `Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])` gives the same as none.
 
     Args:
         root: the folder with MNIST/raw/train-images-idx3-ubyte[.gz] and the other files, as torchvision lays them out.
             Default: the environment variable TINYCNN_DATA, else `data`.
         train: the training part (default) or the test part.
-        transform: as for `ArrayDataset`.
+        transform, target_transform: as for `PictureDataset`.
         download: download missing files. Default False.
-        normalize: True (default) for zero mean and unit variance, by the training images' mean 0.1307 and standard
-            deviation 0.3081; (mean, std) for others; None or False to leave pixels in [0, 1].
+        normalize: what is done without a transform, beside scaling to [0, 1]: True (default) for zero mean and unit
+            variance, by the training images' mean 0.1307 and standard deviation 0.3081; (mean, std) for others; None or
+            False for nothing.
+
+    Attributes:
+        data: Tensor (N, 28, 28) uint8. targets: Tensor (N,) int64.
 
     Raises FileNotFoundError for missing files, DownloadError if every mirror fails, ImportError without pooch and
-    torchvision, ValueError for a file that is not the published one.
+    torchvision, ValueError for a file that is not the published one, or for both a transform and a normalize.
     Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
     """
 
@@ -72,22 +81,42 @@ class MNIST(ArrayDataset):
     }
 
     def __init__(
-        self, root: StrPath | None = None, train: bool = True,
-        transform: Callable[[np.ndarray], np.ndarray] | None = None, *, download: bool = False,
+        self, root: StrPath | None = None, train: bool = True, transform: PictureTransform | None = None,
+        target_transform: PictureTransform | None = None, download: bool = False, *,
         normalize: bool | tuple[PerChannel, PerChannel] | None = True,
     ):  # fmt: skip
-        own = type(self).__name__
+        own = self.name
         root = (os.environ.get("TINYCNN_DATA") or "data") if root is None else checked_path(own, "root", root)
         self.root = Path(root).expanduser()
-        part = "train" if check_flag(own, "train", train) else "t10k"
+        self.train = check_flag(own, "train", train)
+        transform = self._chosen(transform, normalize)
+        part = "train" if train else "t10k"
         names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
         self._require(names, check_flag(own, "download", download))
         images, labels = (self._read(name) for name in names)
         if len(images) != len(labels):
             raise ValueError(f"{self._path(names[1])}: expected {len(images)} labels, got {len(labels)}")
-        if isinstance(normalize, bool):
-            normalize = self.mean_and_std if normalize else None
-        super().__init__(images[:, None], labels, transform, self.class_names, own, normalize)
+        last = len(self.class_names) - 1
+        if len(labels) and labels.max() > last:
+            raise ValueError(f"{own}: expected targets within 0..{last}, got {labels.min()}..{labels.max()}")
+        data, targets = wrap(images.copy()), wrap(labels.astype(np.int64))
+        super().__init__(data, targets, self.class_names, transform, target_transform)
+
+    def _chosen(self, transform: PictureTransform | None, normalize: Any) -> PictureTransform:
+        """The transform that is given, or the default one."""
+        if transform is not None:
+            if normalize is not True:
+                raise ValueError(f"{self.name}: expected a transform or normalize, got both; put Normalize into it")
+            return transform
+        if normalize is None or normalize is False:
+            return ToTensor()
+        if normalize is not True and not (isinstance(normalize, (tuple, list)) and len(normalize) == 2):
+            raise TypeError(f"{self.name}: expected normalize as (mean, std), got {shortened(normalize)}")
+        return Compose([ToTensor(), Normalize(*(self.mean_and_std if normalize is True else normalize))])
+
+    # torchvision's former names.
+    train_data = test_data = property(lambda self: self.data, doc="`data`.")
+    train_labels = test_labels = property(lambda self: self.targets, doc="`targets`.")
 
     @property
     def raw_folder(self) -> Path:

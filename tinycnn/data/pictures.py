@@ -1,0 +1,162 @@
+"""Data sets of 8-bit pictures of one size, which a transform sees as PIL images, as torchvision's do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.autograd import wrap
+from tinycnn.backend import DeviceLike
+from tinycnn.data._checks import checked_function
+from tinycnn.data.dataset import ArrayDataset, Dataset, checked_index, indices_beside
+from tinycnn.data.transforms.compose import Compose, run_on_batch, split_steps
+from tinycnn.data.transforms.normalize import Normalize
+from tinycnn.data.transforms.pictures import RandomTransform, pillow
+from tinycnn.tensor import Tensor
+
+PictureTransform = Callable[[Any], Any]
+
+
+class PictureDataset(Dataset):
+    """Pictures and their classes; item i is (the transform of a PIL image, target).
+
+    A transform that begins with `ToTensor` is run on the pixels of a whole batch as far as that gives the same bits,
+    without Pillow; the rest of it sees one Tensor (C, H, W) at a time. Without a transform, an item is a PIL image.
+
+    Args:
+        data: (N, H, W), shades of grey, or (N, H, W, C), uint8, an array or a Tensor.
+        targets: N integers.
+        classes: the names of the classes.
+        transform, target_transform: functions of a PIL image and of a target. Default None.
+
+    Attributes:
+        data, targets: as given. They may be set, to others of N pictures.
+        classes: a list. class_to_idx: name of a class to its target.
+        images: (N, C, H, W), what the transform makes of all pictures, computed anew when it is asked for.
+
+    Raises TypeError for a transform that cannot be called.
+    """
+
+    def __init__(
+        self, data: np.ndarray | Tensor, targets: Sequence[int] | Tensor, classes: Sequence[str],
+        transform: PictureTransform | None = None, target_transform: PictureTransform | None = None,
+    ):  # fmt: skip
+        self.data, self.targets, self.classes = data, targets, list(classes)
+        self.transform = transform
+        self.target_transform = checked_function(f"{self.name}(target_transform)", target_transform)
+
+    @property
+    def name(self) -> str:
+        """The name of the data set in `repr` and error messages: that of its class."""
+        return type(self).__name__
+
+    @property
+    def transform(self) -> PictureTransform | None:
+        """The function of a PIL image, or None. It may be set; TypeError for what cannot be called."""
+        return self._transform
+
+    @transform.setter
+    def transform(self, transform: PictureTransform | None) -> None:
+        self._transform = checked_function(f"{self.name}(transform)", transform)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The target of each class, by its name."""
+        return {name: i for i, name in enumerate(self.classes)}
+
+    # --- items ----------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        place = checked_index(self.name, index, len(self))
+        steps, rest = self._steps()
+        if steps:
+            picture: Any = wrap(run_on_batch(steps, self._pixels([place]))[0])
+        else:
+            picture = pillow(self.name).fromarray(_array(self.data)[place])
+        return self._finished(picture, rest), self._target(place)
+
+    def __getitems__(self, indices: Sequence[int] | backend.Array) -> list | tuple[Tensor, Tensor]:
+        """The batch of these items, (Tensor (N, C, H, W), Tensor (N,) int64), or a list of them where they are made
+        one by one."""
+        places = indices_beside(_array(self.data), indices, self.name)
+        steps, rest = self._steps()
+        if not steps:
+            return [self[place] for place in places.tolist()]
+        images = run_on_batch(steps, self._pixels(places))
+        if rest or self.target_transform is not None or not isinstance(self.targets, (Tensor, np.ndarray)):
+            pictures = zip(images, places.tolist(), strict=True)
+            return [(self._finished(wrap(image), rest), self._target(place)) for image, place in pictures]
+        return wrap(images), wrap(_array(self.targets)[places])
+
+    def _steps(self) -> tuple[list[Any], list[Any]]:
+        """The steps of the transform that are run on pixels of batches, and those after them."""
+        if self._transform is None:
+            return [], []
+        steps, rest = split_steps(self._transform)
+        return (steps, rest) if _array(self.data).dtype == np.uint8 else ([], [*steps, *rest])
+
+    @staticmethod
+    def _finished(picture: Any, rest: list[Any]) -> Any:
+        return Compose(rest)(picture) if rest else picture
+
+    def _pixels(self, places: Any) -> np.ndarray:
+        """The pictures at these places as an array (n, C, H, W)."""
+        pixels = _array(self.data)[places]
+        return pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+
+    def _target(self, place: int) -> Any:
+        target = self.targets[place]
+        target = target.item() if hasattr(target, "item") else target
+        return target if self.target_transform is None else self.target_transform(target)
+
+    # --- all at once ----------------------------------------------------------------------------------------
+
+    def _fixed_and_drawn(self) -> tuple[list[Any], list[Any]]:
+        """The steps that give the same in every epoch, and those from the first that draws. TypeError unless all of
+        the transform can be run on batches."""
+        steps, rest = self._steps()
+        if not steps or rest or self.target_transform is not None:
+            raise TypeError(
+                f"{self.name}: expected a transform of ToTensor, Normalize and others that work on a batch, "
+                f"got {self._transform}"
+            )
+        count = next((i for i, step in enumerate(steps) if isinstance(step, RandomTransform)), len(steps))
+        return steps[:count], steps[count:]
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N, C, H, W), what the transform makes of all pictures, without the steps that draw. TypeError where it makes
+        them one by one."""
+        return run_on_batch(self._fixed_and_drawn()[0], self._pixels(slice(None)))
+
+    @property
+    def background(self) -> Any:
+        """The value of black (0) after the transform, with which `RandomShift` fills the border."""
+        return next((step.background for step in self._steps()[0] if isinstance(step, Normalize)), 0.0)
+
+    def to(self, device: DeviceLike) -> Dataset:
+        """This data set itself on the CPU; on a GPU an `ArrayDataset` of its images and targets, whose transform is that
+        of the steps that draw. TypeError where the transform makes images one by one."""
+        if backend.device(device) == backend.CPU:
+            return self
+        _, drawn = self._fixed_and_drawn()
+        targets = _array(self.targets)
+        moved = ArrayDataset(self.images, targets, Compose(drawn) if drawn else None, tuple(self.classes), self.name)
+        moved.background = self.background
+        return moved.to(device)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self._pixels(slice(0, 0)).shape[1:]))
+        parts = [f"{len(self)} images of {shape}", f"{len(self.classes)} classes"]
+        return f"{self.name}({', '.join(parts + [repr(t) for t in (self.transform, self.target_transform) if t])})"
+
+
+def _array(values: Any) -> np.ndarray:
+    """A Tensor's array, or another sequence as one."""
+    return values._array if isinstance(values, Tensor) else np.asarray(values)
