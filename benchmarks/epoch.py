@@ -1,8 +1,8 @@
 """One epoch of MNIST, LeNet-5 at batch 64, loader and metrics included: the example's own loop beside torch's.
 
 Both train with SGD, momentum and OneCycleLR, count loss and accuracy on the way, and evaluate on the test images. The
-data is loaded and normalised before the clock starts. Without MNIST there is no figure: `make train` fetches it, or
-the environment variable TINYCNN_DATA says where it is.
+data is loaded, and torch's normalised, before the clock starts. Without MNIST there is no figure: `make train` fetches
+it, or the environment variable TINYCNN_DATA says where it is.
 
     python benchmarks/epoch.py [--threads 1 2] [--repeats 3]
 """
@@ -43,9 +43,8 @@ def torch_epoch(threads: int) -> Callable[[], Any]:
     from tinycnn.data import MNIST
 
     nets.library("torch", threads)
-    train_set, test_set = (
-        TensorDataset(torch.tensor(s.images), torch.tensor(s.targets)) for s in (MNIST(train=True), MNIST(train=False))
-    )
+    parts = MNIST(train=True), MNIST(train=False)
+    train_set, test_set = (TensorDataset(torch.tensor(s.images), torch.tensor(s.targets.numpy())) for s in parts)
 
     def epoch() -> tuple[float, float]:
         model = nets.lenet(torch.nn)

@@ -350,7 +350,7 @@ def accuracy(report: Report, options: argparse.Namespace) -> None:
     parts = [nets.images(2 * BATCH), nets.images(8)]  # random ones, for --quick
     if not options.quick:
         sets = (MNIST(options.data_root, train=train) for train in (True, False))
-        parts = [(part.images, part.targets) for part in sets]
+        parts = [(part.images, part.targets.numpy()) for part in sets]
 
     def median_seconds(library: str, way: str) -> float:
         return statistics.median(seconds_to(target, library, parts, way, seed) for seed in range(seeds))

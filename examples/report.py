@@ -12,6 +12,7 @@ import numpy as np
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.pictures import PictureDataset
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
 MISTAKES = 12
@@ -48,7 +49,7 @@ def draw_report(
     loss, accuracy, confusion = top.subplots(1, 3, width_ratios=[1, 1, 1.05])
     draw_curves(loss, history, "loss", "Loss")
     draw_curves(accuracy, history, "accuracy", "Accuracy")
-    draw_confusion(confusion, probabilities.argmax(1), test_set.targets, test_set.classes)
+    draw_confusion(confusion, probabilities.argmax(1), np.asarray(test_set.targets), test_set.classes)
 
     left, right = bottom.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
     draw_mistakes(left, probabilities, test_set)
@@ -101,12 +102,13 @@ def worst_mistakes(probabilities: np.ndarray, targets: np.ndarray, count: int) -
 
 
 def draw_mistakes(figure: Any, probabilities: np.ndarray, test_set: ArrayDataset | PictureDataset) -> None:
-    worst = worst_mistakes(probabilities, test_set.targets, MISTAKES)
+    targets = np.asarray(test_set.targets)
+    worst = worst_mistakes(probabilities, targets, MISTAKES)
     title = "Worst mistakes: true → predicted class, and the probability given to it"
     figure.suptitle(title if len(worst) else "No mistakes", x=0.02, ha="left")
     for axes, i in zip(tiles(figure, 2, MISTAKES // 2), worst):
         predicted = probabilities[i].argmax()
-        true_name, name = (test_set.classes[c] for c in (test_set.targets[i], predicted))
+        true_name, name = (test_set.classes[c] for c in (targets[i], predicted))
         between = "\n→ " if len(true_name + name) > 8 else " → "
         label = f"{true_name}{between}{name}  {probabilities[i, predicted]:.1%}"
         axes.set_title(label, fontsize=10, color=WRONG)

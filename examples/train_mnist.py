@@ -29,8 +29,9 @@ from tinycnn._command import Parser
 from tinycnn._extras import how_to_install
 from tinycnn._files import kind_of, remove, write_whole
 from tinycnn.amp import GradScaler
-from tinycnn.data import MNIST, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
+from tinycnn.data import MNIST, Compose, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
 from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.pictures import PictureDataset
 from tinycnn.models import LeNet5
 from tinycnn.nn import Module
 from tinycnn.nn.functional import cross_entropy
@@ -41,6 +42,8 @@ try:
     from tqdm import tqdm
 except ModuleNotFoundError as error:
     sys.exit(f"train_mnist.py: error: needs {error.name}, which is not installed: {how_to_install('examples')}")
+
+Images = ArrayDataset | PictureDataset
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def training_step(
 
 
 def train(
-    model: Module, train_set: ArrayDataset, test_set: ArrayDataset, recipe: Recipe, computing: Computing
+    model: Module, train_set: Images, test_set: Images, recipe: Recipe, computing: Computing
 ) -> Iterator[dict[str, Any]]:
     """Trains `model`, and gives each epoch's figures when it is over."""
     device = computing.device
@@ -101,13 +104,13 @@ def train(
 
 
 @tinycnn.no_grad()
-def predict(model: Module, dataset: ArrayDataset, device: backend.Device) -> Tensor:
+def predict(model: Module, dataset: Images, device: backend.Device) -> Tensor:
     """The scores (N, classes) of all images, in their order."""
     model.eval()
     return tinycnn.cat([model(images.to(device)) for images, _ in DataLoader(dataset, batch_size=500)])
 
 
-def evaluate(model: Module, dataset: ArrayDataset, device: backend.Device) -> tuple[float, float]:
+def evaluate(model: Module, dataset: Images, device: backend.Device) -> tuple[float, float]:
     """(mean loss, share of images recognised) on all of `dataset`."""
     scores = predict(model, dataset, device)
     targets = tensor(dataset.targets, device=device)
@@ -167,7 +170,7 @@ CONFIG_OF = {
 }
 
 
-def load_data(name: str, root: Path | None) -> tuple[ArrayDataset, ArrayDataset]:
+def load_data(name: str, root: Path | None) -> tuple[Images, Images]:
     """(training part, test part); MNIST's files are downloaded if they are missing."""
     if name == "digits":
         return Digits(train=True), Digits(train=False)
@@ -175,7 +178,7 @@ def load_data(name: str, root: Path | None) -> tuple[ArrayDataset, ArrayDataset]
     return kind(root, train=True, download=True), kind(root, train=False, download=True)
 
 
-def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[ArrayDataset, ArrayDataset]]:
+def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[Images, Images]]:
     """The settings' file, the settings, the data; the embedded digits where MNIST is not to be had."""
     flags = {key: getattr(options, key) for key in ("epochs", "batch_size", "lr", "seed")}
     flags = {key: value for key, value in flags.items() if value is not None}
@@ -225,8 +228,8 @@ class Run:
 
     recipe: Recipe
     computing: Computing
-    train_set: ArrayDataset
-    test_set: ArrayDataset
+    train_set: Images
+    test_set: Images
     folder: Path
     saved_epoch: int = 0
     metrics: list[str] = field(default_factory=list)  # the lines of metrics.jsonl

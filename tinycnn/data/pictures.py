@@ -141,8 +141,8 @@ class PictureDataset(Dataset):
         return next((step.background for step in self._steps()[0] if isinstance(step, Normalize)), 0.0)
 
     def to(self, device: DeviceLike) -> Dataset:
-        """This data set itself on the CPU; on a GPU an `ArrayDataset` of its images and targets, whose transform is that
-        of the steps that draw. TypeError where the transform makes images one by one."""
+        """This data set itself on the CPU; on a GPU an `ArrayDataset` of its images and targets, whose transform are
+        the steps that draw. TypeError where the transform makes images one by one."""
         if backend.device(device) == backend.CPU:
             return self
         _, drawn = self._fixed_and_drawn()
