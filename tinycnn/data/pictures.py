@@ -12,9 +12,9 @@ from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.data._checks import checked_function
 from tinycnn.data.dataset import ArrayDataset, Dataset, checked_index, indices_beside
-from tinycnn.data.transforms.compose import Compose, run_on_batch, split_steps
+from tinycnn.data.transforms.compose import Compose, Split, run_on_batch, split_steps, steps_of
 from tinycnn.data.transforms.normalize import Normalize
-from tinycnn.data.transforms.pictures import RandomTransform, pillow
+from tinycnn.data.transforms.pictures import RandomTransform, is_pil, pillow
 from tinycnn.tensor import Tensor
 
 PictureTransform = Callable[[Any], Any]
@@ -23,8 +23,8 @@ PictureTransform = Callable[[Any], Any]
 class PictureDataset(Dataset):
     """Pictures and their classes; item i is (the transform of a PIL image, target).
 
-    A transform that begins with `ToTensor` is run on the pixels of a whole batch as far as that gives the same bits,
-    without Pillow; the rest of it sees one Tensor (C, H, W) at a time. Without a transform, an item is a PIL image.
+    From `ToTensor` on a transform is run on the pixels of a whole batch as far as that gives the same bits; other steps
+    see one picture at a time. Without a transform, an item is a PIL image. Pillow is needed for PIL images alone.
 
     Args:
         data: (N, H, W), shades of grey, or (N, H, W, C), uint8, an array or a Tensor.
@@ -74,41 +74,54 @@ class PictureDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         place = checked_index(self.name, index, len(self))
-        steps, rest = self._steps()
-        if steps:
-            picture: Any = wrap(run_on_batch(steps, self._pixels([place]))[0])
-        else:
-            picture = pillow(self.name).fromarray(_array(self.data)[place])
-        return self._finished(picture, rest), self._target(place)
+        before, batch, after = self._steps()
+        if before or not batch:
+            return self._run([*before, *batch, *after], self._picture(place)), self._target(place)
+        images = run_on_batch(batch, self._pixels([place]))
+        return self._run(after, wrap(images[0])), self._target(place)
 
     def __getitems__(self, indices: Sequence[int] | backend.Array) -> list | tuple[Tensor, Tensor]:
-        """The batch of these items, (Tensor (N, C, H, W), Tensor (N,) int64), or a list of them where they are made
-        one by one."""
+        """The batch of these items, (Tensor (N, C, H, W), Tensor (N,) int64), or a list of them where not all of the
+        transform can be run on batches."""
         places = indices_beside(_array(self.data), indices, self.name)
-        steps, rest = self._steps()
-        if not steps:
-            return [self[place] for place in places.tolist()]
-        images = run_on_batch(steps, self._pixels(places))
-        if rest or self.target_transform is not None or not isinstance(self.targets, (Tensor, np.ndarray)):
-            pictures = zip(images, places.tolist(), strict=True)
-            return [(self._finished(wrap(image), rest), self._target(place)) for image, place in pictures]
-        return wrap(images), wrap(_array(self.targets)[places])
+        before, batch, after = self._steps()
+        if before or not batch:
+            pictures = [self._run(before, self._picture(place)) for place in places.tolist()]
+            pixels = _alike(pictures) if batch else None
+            if pixels is None:
+                after = [*batch, *after]
+        else:
+            pixels = self._pixels(places)
+        if pixels is not None:
+            images = run_on_batch(batch, pixels)
+            if not after and self.target_transform is None:
+                return wrap(images), self._targets(places)
+            pictures = [wrap(image) for image in images]
+        return [(self._run(after, p), self._target(i)) for p, i in zip(pictures, places.tolist(), strict=True)]
 
-    def _steps(self) -> tuple[list[Any], list[Any]]:
-        """The steps of the transform that are run on pixels of batches, and those after them."""
+    def _steps(self) -> Split:
+        """The steps of the transform, split for pictures of 8 bits."""
         if self._transform is None:
-            return [], []
-        steps, rest = split_steps(self._transform)
-        return (steps, rest) if _array(self.data).dtype == np.uint8 else ([], [*steps, *rest])
+            return Split([], [], [])
+        if _array(self.data).dtype != np.uint8:
+            return Split(steps_of(self._transform), [], [])
+        return split_steps(self._transform)
 
     @staticmethod
-    def _finished(picture: Any, rest: list[Any]) -> Any:
-        return Compose(rest)(picture) if rest else picture
+    def _run(steps: list[Any], picture: Any) -> Any:
+        return Compose(steps)(picture) if steps else picture
+
+    def _picture(self, place: int) -> Any:
+        return pillow(self.name).fromarray(_array(self.data)[place])
 
     def _pixels(self, places: Any) -> np.ndarray:
         """The pictures at these places as an array (n, C, H, W)."""
-        pixels = _array(self.data)[places]
-        return pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+        return _channels_first(_array(self.data)[places])
+
+    def _targets(self, places: np.ndarray) -> Tensor:
+        if isinstance(self.targets, (Tensor, np.ndarray)):
+            return wrap(_array(self.targets)[places])
+        return wrap(np.array([self.targets[place] for place in places.tolist()]))  # a list of 50,000 is no array
 
     def _target(self, place: int) -> Any:
         target = self.targets[place]
@@ -120,8 +133,8 @@ class PictureDataset(Dataset):
     def _fixed_and_drawn(self) -> tuple[list[Any], list[Any]]:
         """The steps that give the same in every epoch, and those from the first that draws. TypeError unless all of
         the transform can be run on batches."""
-        steps, rest = self._steps()
-        if not steps or rest or self.target_transform is not None:
+        before, steps, after = self._steps()
+        if before or not steps or after or self.target_transform is not None:
             raise TypeError(
                 f"{self.name}: expected a transform of ToTensor, Normalize and others that work on a batch, "
                 f"got {self._transform}"
@@ -138,7 +151,7 @@ class PictureDataset(Dataset):
     @property
     def background(self) -> Any:
         """The value of black (0) after the transform, with which `RandomShift` fills the border."""
-        return next((step.background for step in self._steps()[0] if isinstance(step, Normalize)), 0.0)
+        return next((step.background for step in self._steps().batch if isinstance(step, Normalize)), 0.0)
 
     def to(self, device: DeviceLike) -> Dataset:
         """This data set itself on the CPU; on a GPU an `ArrayDataset` of its images and targets, whose transform are
@@ -160,3 +173,18 @@ class PictureDataset(Dataset):
 def _array(values: Any) -> np.ndarray:
     """A Tensor's array, or another sequence as one."""
     return values._array if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) of (N, H, W) or (N, H, W, C)."""
+    return pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+
+
+def _alike(pictures: list[Any]) -> np.ndarray | None:
+    """The pixels (N, C, H, W) of PIL images of one size, one mode and 8 bits; None of others."""
+    if not all(is_pil(picture) for picture in pictures):
+        return None
+    if len({(picture.size, picture.mode) for picture in pictures}) != 1:
+        return None
+    pixels = np.stack([np.asarray(picture) for picture in pictures])
+    return _channels_first(pixels) if pixels.dtype == np.uint8 else None
