@@ -443,7 +443,7 @@ def test_random_split_by_fractions(fractions, sizes):
 ])  # fmt: skip
 def test_random_split_refuses_other_types(lengths, seed, error, message):
     with pytest.raises(error, match=f"^{message}"):
-        random_split(Squares(), lengths, seed)
+        random_split(Squares(), lengths, seed=seed)
 
 
 @pytest.mark.parametrize("lengths", [

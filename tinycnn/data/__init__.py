@@ -1,12 +1,26 @@
 """Data sets, transforms, and the loader that makes batches of them."""
 
-from tinycnn.data.dataset import ArrayDataset, Dataset, Subset, TensorDataset, random_split
+from tinycnn.data import transforms
+from tinycnn.data.combine import ChainDataset, ConcatDataset, StackDataset
+from tinycnn.data.dataset import ArrayDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from tinycnn.data.digits import Digits
-from tinycnn.data.loader import DataLoader, default_collate
+from tinycnn.data.images import make_grid, read_image, save_image
+from tinycnn.data.loader import DataLoader, default_collate, default_convert, get_worker_info
 from tinycnn.data.mnist import MNIST, DownloadError, FashionMNIST, read_idx
+from tinycnn.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from tinycnn.data.transforms import Compose, Normalize, RandomShift
 
 __all__ = [
-    "ArrayDataset", "Dataset", "Subset", "TensorDataset", "random_split", "Digits", "DataLoader", "default_collate",
-    "MNIST", "DownloadError", "FashionMNIST", "read_idx", "Compose", "Normalize", "RandomShift",
+    "transforms", "ChainDataset", "ConcatDataset", "StackDataset", "ArrayDataset", "Dataset", "IterableDataset",
+    "Subset", "TensorDataset", "random_split", "Digits", "make_grid", "read_image", "save_image", "DataLoader",
+    "default_collate", "default_convert", "get_worker_info", "MNIST", "DownloadError", "FashionMNIST", "read_idx",
+    "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
+    "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
 ]  # fmt: skip

@@ -25,6 +25,20 @@ def checked_function(argument: str, value: Any) -> Any:
     return value
 
 
+def checked_iterable(argument: str, value: Any) -> Any:
+    """`value`. TypeError, naming `argument`, for what cannot be iterated over."""
+    try:
+        iter(value)
+    except TypeError:
+        raise TypeError(f"{argument}: expected a sequence, got {shortened(value)}") from None
+    return value
+
+
+def checked_list(argument: str, value: Any) -> list[Any]:
+    """`value` as a list. TypeError, naming `argument`, for what cannot be iterated over."""
+    return list(checked_iterable(argument, value))
+
+
 def as_numbers(argument: str, value: ArrayLike) -> np.ndarray:
     """`value` as an array, sharing memory if it is one. TypeError, naming `argument`, if it is not of real numbers or
     has no shape."""

@@ -12,7 +12,7 @@ A data set may be on a GPU: then its attribute `device` says so, and the loader 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import index as as_index
 from typing import Any, Protocol, Self, SupportsIndex
 
@@ -24,6 +24,7 @@ from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import shortened
 from tinycnn.data._checks import as_numbers, checked_function, checked_int
+from tinycnn.data.sampler import numbers_of
 from tinycnn.data.transforms.normalize import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 
@@ -47,6 +48,11 @@ class Dataset:
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__")
 
+    def __add__(self, other: Indexable) -> Dataset:
+        from tinycnn.data.combine import ConcatDataset
+
+        return ConcatDataset([self, other])
+
     def to(self, device: DeviceLike) -> Dataset:
         """This data set on `device`: a copy, or itself if it is there already. NotImplementedError by default."""
         raise NotImplementedError(f"{type(self).__name__} must define to(device)")
@@ -57,9 +63,31 @@ class Dataset:
         return backend.CPU
 
 
+class IterableDataset(Dataset):
+    """Base class of those that only can be iterated over: a subclass defines `__iter__`, and `__len__` if it knows."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__")
+
+    def __add__(self, other: Any) -> Dataset:
+        from tinycnn.data.combine import ChainDataset
+
+        return ChainDataset([self, other])
+
+
+def makes_batches(dataset: Indexable) -> bool:
+    """Whether a data set has `__getitems__`, and no subclass gave it another `__getitem__` since."""
+    for kind in type(dataset).__mro__:
+        if "__getitems__" in vars(kind):
+            return True
+        if "__getitem__" in vars(kind):
+            return False
+    return False
+
+
 def device_of_batches(dataset: Indexable) -> backend.Device:
     """The device on which a data set makes whole batches; the CPU if it returns single items."""
-    found = getattr(dataset, "device", None) if hasattr(dataset, "__getitems__") else None
+    found = getattr(dataset, "device", None) if makes_batches(dataset) else None
     return found if isinstance(found, backend.Device) else backend.CPU
 
 
@@ -106,15 +134,14 @@ def indices_beside(array: backend.Array, indices: ArrayLike | backend.Array, nam
     return backend.to_device(given.astype(np.int64, copy=False), target)
 
 
-def get_items(dataset: Indexable, indices: backend.Array) -> list | tuple:
+def get_items(dataset: Indexable, indices: backend.Array | list) -> list | tuple:
     """The items `indices` of a data set: a finished batch (a tuple) if it makes one, else a list of samples.
 
     Raises TypeError for something else, ValueError for another number of samples.
     """
-    fetch = getattr(dataset, "__getitems__", None)
-    if fetch is None:
-        return [dataset[i] for i in indices.tolist()]
-    items = fetch(indices)
+    if not makes_batches(dataset):
+        return [dataset[i] for i in (indices if isinstance(indices, list) else indices.tolist())]
+    items = dataset.__getitems__(indices)  # type: ignore[attr-defined]
     called = f"{type(dataset).__name__}.__getitems__"
     if not isinstance(items, (list, tuple)):
         raise TypeError(f"{called}: expected a list of samples or a tuple of Tensors, got {type(items).__name__}")
@@ -357,14 +384,16 @@ class Subset(Dataset):
         return get_items(self.dataset, places)
 
 
-def random_split(dataset: Indexable, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:
+def random_split(
+    dataset: Indexable, lengths: Sequence[float], generator: Any = None, *, seed: int | None = None
+) -> list[Subset]:
     """Splits `dataset` at random into disjoint subsets.
 
     Args:
         lengths: sizes that add up to `len(dataset)`, or fractions that add up to 1. Fractions are rounded down to
             whole items; the remainder goes to the first subsets, one item each.
-        seed: makes the split reproducible. None (default) draws from the library's random state
-            (`tinycnn.manual_seed`).
+        generator: a `tinycnn.Generator` to draw from. Default None: the library's random state (`tinycnn.manual_seed`).
+        seed: makes the split reproducible without one. Default None.
 
     Raises ValueError for lengths that do not add up or are negative, TypeError for what are no numbers.
     """
@@ -378,9 +407,9 @@ def random_split(dataset: Indexable, lengths: Sequence[float], seed: int | None 
         raise ValueError(f"random_split: expected {wanted}, got {shortened(lengths)}")
     if seed is not None:
         seed = checked_int("random_split(seed)", seed, minimum=0)
-    generator = backend.random_generator() if seed is None else np.random.default_rng(seed)
+    numbers = numbers_of("random_split", generator) if seed is None else np.random.default_rng(seed)
     ends = np.cumsum(sizes)[:-1].astype(int)
-    return [Subset(dataset, part) for part in np.split(generator.permutation(N), ends)]
+    return [Subset(dataset, part) for part in np.split(numbers.permutation(N), ends)]
 
 
 def _sizes_of_fractions(fractions: Sequence[float], total: int) -> list[int]:

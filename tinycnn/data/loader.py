@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tinycnn import backend
+from tinycnn import backend, creation
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_flag, shortened
-from tinycnn.data._checks import checked_function, checked_int
-from tinycnn.data.dataset import Indexable, checked_dataset, device_of_batches, get_items
+from tinycnn.checks import check_flag, check_not_negative, shortened
+from tinycnn.data._checks import checked_function, checked_int, checked_iterable
+from tinycnn.data.dataset import Indexable, IterableDataset, checked_dataset, device_of_batches, get_items
+from tinycnn.data.sampler import BatchSampler, RandomSampler, SequentialSampler, in_batches, numbers_of
+from tinycnn.data.transforms.convert import to_tensor
+from tinycnn.data.transforms.pictures import is_pil
 from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor
 
@@ -23,81 +26,174 @@ class DataLoader:
     On a GPU (`dataset.to("cuda")`) the shuffled order is there too, and the host waits for nothing within an epoch.
 
     Args:
-        dataset: anything with `__len__` and `__getitem__(index)`, such as torchvision's data sets. If it has
+        dataset: anything with `__len__` and `__getitem__(index)`, or an `IterableDataset`. If it has
             `__getitems__(indices)` (see `tinycnn.data.dataset`), whole batches are fetched through that.
-        batch_size: items per batch. Default 1, as in torch.
-        shuffle: a new random order in every epoch. Default False.
-        drop_last: drop the last batch if it is smaller. Default False.
-        seed: makes the order a function of (seed, epoch) alone, the same on every device. None (default) draws from
-            the random state of the data set's device (`tinycnn.manual_seed`).
+        batch_size: items per batch. Default 1. None: no batches, items as they are (arrays become Tensors).
+        shuffle: a new random order in every epoch. Default None, False.
+        sampler: an iterable of indices, instead of shuffle. Default None.
+        batch_sampler: an iterable of lists of indices, instead of batch_size, shuffle, sampler and drop_last.
         collate_fn: makes a batch of a list of samples. Default `default_collate`.
+        drop_last: drop the last batch if it is smaller. Default False.
+        generator: a `tinycnn.Generator` that the order is drawn from. Default None: the random state of the data set's
+            device (`tinycnn.manual_seed`).
+        seed: makes the order a function of (seed, epoch) alone, the same on every device. Default None.
+        num_workers, pin_memory, timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers,
+            pin_memory_device, in_order: as in torch, where they change no batch. Here they change nothing yet: items
+            are loaded in this process.
 
     Attribute `epoch`: the number of epochs begun; set it to repeat or resume the sequence of orders.
 
     An exception of the data set comes out of the iterator, which then goes on with the next batch, as torch's does.
     StopIteration becomes a RuntimeError: it would end the epoch in silence.
 
-    Raises ValueError for a batch size below 1, a negative seed or an empty data set, TypeError for a data set without
-    the two methods, a flag that is not True or False, or a `collate_fn` that cannot be called.
+    Raises ValueError for a batch size below 1, a negative seed, an empty data set or arguments that exclude each other,
+    TypeError for a data set without the two methods, a flag that is not True or False, or a `collate_fn` that cannot be
+    called.
     """
 
     def __init__(
-        self, dataset: Indexable, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
-        seed: int | None = None, collate_fn: Callable[[list], Any] | None = None,
+        self, dataset: Indexable | IterableDataset, batch_size: int | None = 1, shuffle: bool | None = None,
+        sampler: Iterable | None = None, batch_sampler: Iterable | None = None, num_workers: int = 0,
+        collate_fn: Callable[[list], Any] | None = None, pin_memory: bool = False, drop_last: bool = False,
+        timeout: float = 0, worker_init_fn: Callable[[int], None] | None = None, multiprocessing_context: Any = None,
+        generator: Any = None, *, prefetch_factor: int | None = None, persistent_workers: bool = False,
+        pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
     ):  # fmt: skip
-        self.dataset = checked_dataset("DataLoader", dataset)
-        if len(dataset) == 0:
-            raise ValueError("DataLoader: the dataset is empty")
-        self.batch_size = checked_int("DataLoader(batch_size)", batch_size, minimum=1)
-        self.shuffle = check_flag("DataLoader", "shuffle", shuffle)
-        self.drop_last = check_flag("DataLoader", "drop_last", drop_last)
-        self.seed = None if seed is None else checked_int("DataLoader(seed)", seed, minimum=0)
-        self.collate_fn = checked_function("DataLoader(collate_fn)", collate_fn)
+        name = "DataLoader"
+        self.dataset: Any = dataset
+        if not isinstance(dataset, IterableDataset):
+            checked_dataset(name, dataset)
+            if len(dataset) == 0:
+                raise ValueError(f"{name}: the dataset is empty")
+        self.shuffle = check_flag(name, "shuffle", shuffle is not None and shuffle)
+        self.drop_last = check_flag(name, "drop_last", drop_last)
+        for option, value in (("sampler", sampler), ("batch_sampler", batch_sampler)):
+            if value is not None:
+                checked_iterable(f"{name}({option})", value)
+        self._check_alone(batch_size, sampler, batch_sampler)
+        no_batches = batch_size is None or batch_sampler is not None
+        self.batch_size = None if no_batches else checked_int(f"{name}(batch_size)", batch_size, minimum=1)
+        self.generator, self.seed = generator, None if seed is None else checked_int(f"{name}(seed)", seed, minimum=0)
+        numbers_of(name, generator)
+        self.collate_fn = checked_function(f"{name}(collate_fn)", collate_fn)
+        self.num_workers = checked_int(f"{name}(num_workers)", num_workers, minimum=0)
+        self.pin_memory, self.pin_memory_device = check_flag(name, "pin_memory", pin_memory), pin_memory_device
+        self.timeout = check_not_negative(name, "timeout", timeout)
+        self.worker_init_fn = checked_function(f"{name}(worker_init_fn)", worker_init_fn)
+        self.multiprocessing_context, self.in_order = multiprocessing_context, check_flag(name, "in_order", in_order)
+        self.prefetch_factor = prefetch_factor
+        self.persistent_workers = check_flag(name, "persistent_workers", persistent_workers)
+        if sampler is None and batch_sampler is None and not isinstance(dataset, IterableDataset):
+            sampler = RandomSampler(dataset, generator=generator) if self.shuffle else SequentialSampler(dataset)
+        if sampler is not None and self.batch_size is not None:
+            batch_sampler = BatchSampler(sampler, self.batch_size, drop_last)
+        self.sampler, self.batch_sampler = sampler, batch_sampler
         self.epoch = 0
+
+    def _check_alone(self, batch_size: int | None, sampler: Any, batch_sampler: Any) -> None:
+        """ValueError for arguments that exclude each other."""
+        given = {"shuffle": self.shuffle, "sampler": sampler is not None, "drop_last": self.drop_last,
+                 "batch_sampler": batch_sampler is not None, "batch_size": batch_sampler is not None and batch_size != 1}  # fmt: skip
+        excluded: dict[str, tuple[str, ...]] = {
+            "sampler": ("shuffle",),
+            "batch_sampler": ("batch_size", "shuffle", "sampler", "drop_last"),
+        }
+        pairs = [(other, f"beside {name}") for name, others in excluded.items() if given[name] for other in others]
+        if isinstance(self.dataset, IterableDataset):
+            pairs += [(name, "for an IterableDataset") for name in ("shuffle", "sampler", "batch_sampler")]
+        if batch_size is None:
+            pairs += [("drop_last", "without batches")]
+        for name, where in pairs:
+            if given[name]:
+                raise ValueError(f"DataLoader: expected no {name} {where}")
 
     def __len__(self) -> int:
         """The number of batches."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full if self.drop_last or not rest else full + 1
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        items = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
+        if self.batch_size is None:
+            return items
+        return items // self.batch_size if self.drop_last else -(-items // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
         # Not a generator function: the order is drawn and the epoch counted now, not at the first batch.
-        order, size = self._order(), self.batch_size
+        batches = self._batches()
         self.epoch += 1
-
-        def batch(start: int) -> Any:
-            return self._batch(order[start : start + size])
-
         # Nor a generator expression, which an exception would end.
-        return map(batch, range(0, len(self) * size, size))
+        return map(self._batch, batches)
+
+    def _batches(self) -> Iterator[Any]:
+        """The indices of each batch, of an `IterableDataset` the samples."""
+        if isinstance(self.dataset, IterableDataset):
+            if self.batch_size is None:
+                return iter(self.dataset)
+            return in_batches(self.dataset, self.batch_size, self.drop_last)
+        if self.batch_sampler is None:
+            return iter(self.sampler)  # type: ignore[arg-type]
+        if type(self.sampler) not in (SequentialSampler, RandomSampler):
+            return iter(self.batch_sampler)
+        # Slices of all indices at once: on a GPU they are there.
+        order, size, count = self._order(), self.batch_size or 1, len(self)
+        return (order[start : start + size] for start in range(0, count * size, size))
 
     def _order(self) -> Array:
-        N = len(self.dataset)
+        sampler: Any = self.sampler
         device = backend.CPU if self.collate_fn is not None else device_of_batches(self.dataset)
-        if not self.shuffle:
+        if self.shuffle and self.seed is not None:
+            epoch = checked_int("DataLoader.epoch", self.epoch, minimum=0)
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+        elif self.shuffle and self.generator is None:
+            return backend.random_generator(device).permutation(len(self.dataset))
+        elif self.shuffle or isinstance(sampler, RandomSampler):
+            order = sampler.order()
+        else:
             with backend.on(device) as xp:
-                return xp.arange(N)
-        if self.seed is None:
-            return backend.random_generator(device).permutation(N)
-        epoch = checked_int("DataLoader.epoch", self.epoch, minimum=0)
-        return backend.to_device(np.random.default_rng([self.seed, epoch]).permutation(N), device)
+                return xp.arange(len(sampler))
+        return backend.to_device(order, device)
 
-    def _batch(self, indices: Array) -> Any:
+    def _batch(self, found: Any) -> Any:
+        """The batch of these indices, or of these samples of an `IterableDataset`."""
+        is_single = self.batch_sampler is None and self.batch_size is None
         try:
+            if isinstance(self.dataset, IterableDataset):
+                items, indices = found, None
+            elif is_single:
+                items, indices = self.dataset[found], None
+            else:
+                indices = found if isinstance(found, list) else found.tolist()
+                if self.collate_fn is not None:
+                    return self.collate_fn([self.dataset[i] for i in indices])
+                items = get_items(self.dataset, found)
             if self.collate_fn is not None:
-                return self.collate_fn([self.dataset[i] for i in indices.tolist()])
-            items = get_items(self.dataset, indices)
+                return self.collate_fn(items)
         except StopIteration as error:
             raise RuntimeError("DataLoader: the dataset or collate_fn raised StopIteration") from error
-        return default_collate(items, indices.tolist()) if isinstance(items, list) else items
+        if is_single:
+            return default_convert(items)
+        return default_collate(items, indices) if isinstance(items, list) else [*items]
+
+
+def get_worker_info() -> None:
+    """None: items are loaded in this process, as in torch's with num_workers=0."""
+
+
+def default_convert(data: Any) -> Any:
+    """Arrays and NumPy's numbers as Tensors, also within tuples, lists and dicts; anything else as it is."""
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+        return creation.from_numpy(np.asarray(data))
+    if isinstance(data, dict):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*map(default_convert, data))
+    return [default_convert(each) for each in data] if isinstance(data, (tuple, list)) else data
 
 
 def default_collate(samples: list, indices: list[int] | None = None) -> Any:
-    """Stacks samples along a new first dimension N, in the structure of the samples; lists become tuples.
+    """Stacks samples along a new first dimension N, in the structure of the samples; tuples become lists, as in torch.
 
-    A sample is a Tensor, an array, a torch tensor, a number (ints become int64, floats float32, torch's are float64), a
-    PIL image (as by torchvision's ToTensor: (C, H, W) float32, 8 bits scaled to [0, 1]), or a tuple, list or dict of
-    these.
+    A sample is a Tensor, an array, a torch tensor, a number (ints become int64, floats float64), a PIL image (as by
+    `ToTensor`), a str or bytes, which stay in a list, or a tuple, namedtuple, list or dict of these.
 
     Args:
         indices: the samples' indices in the data set, for error messages. Default 0, 1, 2, …
@@ -118,7 +214,13 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
     if isinstance(first, (tuple, list)):
         _require_alike("types", samples, (tuple, list), indices)
         _require_equal("lengths", [len(sample) for sample in samples], indices)
-        return tuple(default_collate(list(field), indices) for field in zip(*samples, strict=True))
+        fields = [default_collate(list(field), indices) for field in zip(*samples, strict=True)]
+        return type(first)(*fields) if hasattr(first, "_fields") else fields
+    if isinstance(first, (str, bytes)):
+        _require_alike("types", samples, (str, bytes), indices)
+        return list(samples)
+    if all(isinstance(sample, (int, float)) for sample in samples):
+        return creation.tensor(samples, dtype=np.float64 if isinstance(first, float) else None)
     arrays = [_as_array(sample, i) for sample, i in zip(samples, indices, strict=True)]
     _require_equal("shapes", [array.shape for array in arrays], indices)
     _require_equal("devices", [backend.device_of(array) for array in arrays], indices)
@@ -138,12 +240,8 @@ def _require_alike(what: str, samples: list, kinds: type | tuple[type, ...], ind
 def _as_array(sample: Any, index: int) -> Any:
     if isinstance(sample, Tensor):
         return sample._array
-    if isinstance(sample, float):
-        return np.asarray(sample, np.float32)
-    if hasattr(sample, "getbands"):  # a PIL image, recognised without importing PIL
-        image = np.asarray(sample)
-        image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-        return image.astype(np.float32) / np.float32(255 if image.dtype == np.uint8 else 1)
+    if is_pil(sample):
+        return to_tensor(sample)._array
     array = np.asarray(sample)
     if array.dtype.kind not in "biuf":
         raise TypeError(

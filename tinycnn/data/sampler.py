@@ -1,0 +1,174 @@
+"""Samplers: which items of a data set come, and in which order. Names and arguments are torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.backend import Array
+from tinycnn.checks import LARGEST, check_flag, shortened
+from tinycnn.data._checks import as_numbers, checked_int, checked_iterable, checked_list
+
+
+def numbers_of(owner: str, generator: Any) -> Any:
+    """What draws: a numpy.random.Generator. TypeError, naming `owner`, unless `generator` is a `tinycnn.Generator` or
+    None, for the library's random state."""
+    if generator is None:
+        return backend.random_generator()
+    if not hasattr(generator, "numbers"):
+        raise TypeError(f"{owner}: expected generator as a tinycnn.Generator or None, got {shortened(generator)}")
+    return generator.numbers
+
+
+def _length(owner: str, source: Any) -> int:
+    """The length of a data set. TypeError, naming `owner`, for what has none."""
+    try:
+        return len(source)
+    except TypeError:
+        raise TypeError(f"{owner}: expected data_source with a length, got {shortened(source)}") from None
+
+
+class Sampler:
+    """Base class: a subclass defines `__iter__`, over indices, and `__len__`."""
+
+    def __init__(self, data_source: Sized | None = None):
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__")
+
+
+class SequentialSampler(Sampler):
+    """0, 1, … to the last item of `data_source`."""
+
+    def __init__(self, data_source: Sized):
+        super().__init__(data_source)
+        _length("SequentialSampler", data_source)
+
+    def order(self) -> Array:
+        """All indices at once."""
+        return np.arange(len(self))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)  # type: ignore[arg-type]
+
+
+class RandomSampler(Sampler):
+    """The items of `data_source` in random order.
+
+    Args:
+        replacement: draw each index from all. Default False: each once before any comes again.
+        num_samples: how many. Default None: as many as there are.
+        generator: a `tinycnn.Generator` to draw from. Default None: the library's random state.
+
+    Raises ValueError for a number below 1, TypeError for a flag that is none.
+    """
+
+    def __init__(
+        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any = None
+    ):
+        super().__init__(data_source)
+        self.replacement = check_flag("RandomSampler", "replacement", replacement)
+        N = _length("RandomSampler", data_source)
+        self._num_samples = num_samples
+        checked_int("RandomSampler(num_samples)", N if num_samples is None else num_samples, minimum=1)
+        checked_int("RandomSampler: items of data_source", N, minimum=1)
+        self.generator = generator
+
+    @property
+    def num_samples(self) -> int:
+        """How many."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples  # type: ignore[arg-type]
+
+    def order(self) -> Array:
+        """All indices at once."""
+        N, count, numbers = len(self.data_source), self.num_samples, numbers_of("RandomSampler", self.generator)  # type: ignore[arg-type]
+        if self.replacement:
+            return numbers.integers(0, N, count)
+        rounds = [numbers.permutation(N) for _ in range(-(-count // N))]
+        return rounds[0] if count == N else np.concatenate(rounds)[:count]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.order().tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler):
+    """These indices in random order. `generator`: a `tinycnn.Generator`, by default the library's random state."""
+
+    def __init__(self, indices: Sequence[int], generator: Any = None):
+        super().__init__()
+        self.indices, self.generator = checked_list("SubsetRandomSampler(indices)", indices), generator
+
+    def __iter__(self) -> Iterator[int]:
+        order = numbers_of("SubsetRandomSampler", self.generator).permutation(len(self.indices))
+        return iter([self.indices[i] for i in order.tolist()])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler):
+    """Indices drawn with probabilities in proportion to `weights`, (N,).
+
+    Args:
+        num_samples: how many.
+        replacement: draw each index from all. Default True; False draws none twice.
+        generator: a `tinycnn.Generator` to draw from. Default None: the library's random state.
+
+    Raises ValueError for weights that are negative or sum to 0, a number below 1 or, without replacement, above the
+    number of weights that are not 0.
+    """
+
+    def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None):
+        super().__init__()
+        name = "WeightedRandomSampler"
+        self.weights = as_numbers(f"{name}(weights)", weights).astype(np.float64)
+        if self.weights.ndim != 1 or not (self.weights >= 0).all() or not 0 < self.weights.sum() < np.inf:
+            raise ValueError(f"{name}: expected weights (N,) of at least 0, some above, got {shortened(weights)}")
+        self.num_samples = checked_int(f"{name}(num_samples)", num_samples, minimum=1)
+        self.replacement, self.generator = check_flag(name, "replacement", replacement), generator
+        if not replacement and num_samples > np.count_nonzero(self.weights):
+            raise ValueError(f"{name}: expected num_samples of at most {np.count_nonzero(self.weights)} without "
+                             f"replacement, got {num_samples}")  # fmt: skip
+
+    def __iter__(self) -> Iterator[int]:
+        shares, numbers = self.weights / self.weights.sum(), numbers_of("WeightedRandomSampler", self.generator)
+        return iter(numbers.choice(len(shares), self.num_samples, self.replacement, shares).tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler):
+    """Lists of `batch_size` indices of `sampler`; the last one may be shorter, or is dropped with `drop_last`."""
+
+    def __init__(self, sampler: Iterable[Any], batch_size: int, drop_last: bool):
+        super().__init__()
+        self.sampler = checked_iterable("BatchSampler(sampler)", sampler)
+        self.batch_size = checked_int("BatchSampler(batch_size)", batch_size, minimum=1)
+        self.drop_last = check_flag("BatchSampler", "drop_last", drop_last)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return in_batches(self.sampler, self.batch_size, self.drop_last)
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
+        return full if self.drop_last or not rest else full + 1
+
+
+def in_batches(items: Iterable[Any], size: int, drop_last: bool) -> Iterator[list[Any]]:
+    """Lists of `size` items; the last one may be shorter, or is dropped."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, min(size, LARGEST))):
+        if len(batch) == size or not drop_last:
+            yield batch
