@@ -11,6 +11,7 @@ import pytest
 # Where users find the names: `__all__` where there is one, else the names without an underscore.
 NAMESPACES = [
     "tinycnn", "tinycnn.nn", "tinycnn.nn.functional", "tinycnn.nn.utils", "tinycnn.optim", "tinycnn.data",
+    "tinycnn.data.transforms", "tinycnn.data.transforms.functional",
     "tinycnn.models", "tinycnn.amp", "tinycnn.teaching.explain", "tinycnn.teaching.grade",
 ]  # fmt: skip
 

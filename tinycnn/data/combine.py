@@ -19,7 +19,8 @@ class ConcatDataset(Dataset):
     """
 
     def __init__(self, datasets: Iterable[Indexable]):
-        self.datasets = [checked_dataset("ConcatDataset", each) for each in checked_list("ConcatDataset(datasets)", datasets)]
+        given = checked_list("ConcatDataset(datasets)", datasets)
+        self.datasets = [checked_dataset("ConcatDataset", each) for each in given]
         if not self.datasets:
             raise ValueError("ConcatDataset: expected at least one dataset, got none")
         self.cumulative_sizes = list(accumulate(len(dataset) for dataset in self.datasets))

@@ -92,8 +92,9 @@ class DataLoader:
 
     def _check_alone(self, batch_size: int | None, sampler: Any, batch_sampler: Any) -> None:
         """ValueError for arguments that exclude each other."""
+        has_batches = batch_sampler is not None
         given = {"shuffle": self.shuffle, "sampler": sampler is not None, "drop_last": self.drop_last,
-                 "batch_sampler": batch_sampler is not None, "batch_size": batch_sampler is not None and batch_size != 1}  # fmt: skip
+                 "batch_sampler": has_batches, "batch_size": has_batches and batch_size != 1}  # fmt: skip
         excluded: dict[str, tuple[str, ...]] = {
             "sampler": ("shuffle",),
             "batch_sampler": ("batch_size", "shuffle", "sampler", "drop_last"),
@@ -178,7 +179,7 @@ def get_worker_info() -> None:
     """None: items are loaded in this process, as in torch's with num_workers=0."""
 
 
-def default_convert(data: Any) -> Any:
+def default_convert(data: object) -> Any:
     """Arrays and NumPy's numbers as Tensors, also within tuples, lists and dicts; anything else as it is."""
     if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
         return creation.from_numpy(np.asarray(data))

@@ -114,9 +114,17 @@ class MNIST(PictureDataset):
             raise TypeError(f"{self.name}: expected normalize as (mean, std), got {shortened(normalize)}")
         return Compose([ToTensor(), Normalize(*(self.mean_and_std if normalize is True else normalize))])
 
-    # torchvision's former names.
-    train_data = test_data = property(lambda self: self.data, doc="`data`.")
-    train_labels = test_labels = property(lambda self: self.targets, doc="`targets`.")
+    @property
+    def train_data(self) -> Any:
+        """`data`, by a former name of torchvision's."""
+        return self.data
+
+    @property
+    def train_labels(self) -> Any:
+        """`targets`, by a former name of torchvision's."""
+        return self.targets
+
+    test_data, test_labels = train_data, train_labels
 
     @property
     def raw_folder(self) -> Path:

@@ -162,7 +162,7 @@ class BatchSampler(Sampler):
         return in_batches(self.sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
+        full, rest = divmod(len(self.sampler), self.batch_size)
         return full if self.drop_last or not rest else full + 1
 
 

@@ -184,7 +184,7 @@ def gaussian_blur(
     return on_tensor("gaussian_blur", img, lambda x: sampling.blurred(x, (height, width), (y_sigma, x_sigma)))
 
 
-def erase(img: Any, i: int, j: int, h: int, w: int, v: ArrayLike | Tensor, inplace: bool = False) -> Any:
+def erase(img: Picture, i: int, j: int, h: int, w: int, v: ArrayLike | Tensor, inplace: bool = False) -> Any:
     """The Tensor or array with `v` in the part of (h, w) whose first pixel is (i, j)."""
 
     def erased(x: Tensor) -> Tensor:
@@ -314,7 +314,7 @@ class RandomErasing(RandomTransform):
             raise ValueError(f"RandomErasing: expected value as numbers or 'random', got {value!r}")
         self.value, self.inplace = value, check_flag("RandomErasing", "inplace", inplace)
 
-    def get_params(self, img: Any) -> tuple[int, int, int, int] | None:
+    def get_params(self, img: Picture) -> tuple[int, int, int, int] | None:
         """(top, left, height, width) of a rectangle, drawn; None where ten draws do not fit."""
         H, W = size_of(img)
         for _ in range(10):
@@ -324,7 +324,7 @@ class RandomErasing(RandomTransform):
                 return whole(0, H - height), whole(0, W - width), height, width
         return None
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The picture, with a rectangle or without."""
         if not chance(self.p) or (part := self.get_params(img)) is None:
             return img

@@ -14,7 +14,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.checks import check_share, shortened
-from tinycnn.data.transforms.pictures import RandomTransform, Transform, chance
+from tinycnn.data.transforms.pictures import Picture, RandomTransform, Transform, chance
 
 
 class Compose:
@@ -28,7 +28,7 @@ class Compose:
                 raise TypeError(f"Compose: expected transforms that can be called, got {shortened(transform)}")
         self.transforms = list(transforms)
 
-    def __call__(self, img: Any) -> Any:
+    def __call__(self, img: Picture) -> Any:
         for transform in self.transforms:
             img = transform(img)
             if img is None:
@@ -84,7 +84,7 @@ class Lambda(Transform):
             raise TypeError(f"Lambda: expected a function, got {shortened(lambd)}")
         self.lambd = lambd
 
-    def __call__(self, img: Any) -> Any:
+    def __call__(self, img: Picture) -> Any:
         return self.lambd(img)
 
     def __repr__(self) -> str:
@@ -97,7 +97,7 @@ class RandomApply(RandomTransform):
     def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: float = 0.5):
         self.transforms, self.p = list(transforms), check_share("RandomApply", "p", p)
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The picture, transformed or not."""
         if chance(self.p):
             for transform in self.transforms:
@@ -111,7 +111,7 @@ class RandomOrder(RandomTransform):
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]):
         self.transforms = list(transforms)
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The transformed picture."""
         for i in backend.random_generator().permutation(len(self.transforms)).tolist():
             img = self.transforms[i](img)
@@ -126,7 +126,7 @@ class RandomChoice(RandomTransform):
         if p is not None and len(p) != len(self.transforms):
             raise ValueError(f"RandomChoice: expected p as {len(self.transforms)} numbers, got {shortened(p)}")
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The transformed picture."""
         shares = None if self.p is None else np.array(self.p) / sum(self.p)
         return self.transforms[int(backend.random_generator().choice(len(self.transforms), p=shares))](img)

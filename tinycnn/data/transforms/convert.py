@@ -86,7 +86,7 @@ def to_pil_image(pic: Picture, mode: str | None = None) -> Any:
     return Image.frombytes(mode or modes[0], (W, H), pixels.tobytes())
 
 
-def convert_image_dtype(image: Any, dtype: DTypeLike = None) -> Any:
+def convert_image_dtype(image: Picture, dtype: DTypeLike = None) -> Any:
     """A Tensor or an array in another dtype (default: the default dtype), its range scaled: integers from 0 to their
     largest, floats from 0 to 1."""
     target = as_dtype(dtype)
@@ -147,7 +147,7 @@ class ToPILImage(Transform):
     def __init__(self, mode: str | None = None):
         self.mode = mode
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The PIL image."""
         return to_pil_image(img, self.mode)
 
@@ -158,7 +158,7 @@ class ConvertImageDtype(Transform):
     def __init__(self, dtype: DTypeLike):
         self.dtype = as_dtype(dtype)
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The converted picture."""
         return convert_image_dtype(img, self.dtype)
 
@@ -190,7 +190,7 @@ class ToDtype(ConvertImageDtype):
         super().__init__(dtype)
         self.scale = check_flag("ToDtype", "scale", scale)
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The converted picture."""
         return super().forward(img) if self.scale else on_tensor("ToDtype", img, lambda x: x.to(self.dtype))
 

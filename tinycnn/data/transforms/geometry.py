@@ -139,7 +139,7 @@ def _border_indices(owner: str, size: tuple[int, int], edges: Sequence[int], mod
     return [np.pad(np.arange(length), pair, mode=mode) for length, pair in pairs]  # type: ignore[call-overload]
 
 
-def _padded(owner: str, img: Any, edges: Sequence[int], fill: Fill, mode: str = "constant") -> Any:
+def _padded(owner: str, img: Picture, edges: Sequence[int], fill: Fill, mode: str = "constant") -> Any:
     left, top, right, bottom = edges
     if mode != "constant":
         rows, columns = _border_indices(owner, size_of(img), edges, mode)

@@ -12,13 +12,13 @@ from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, shortened
 from tinycnn.data._checks import as_numbers, checked_int
-from tinycnn.data.transforms.pictures import RandomTransform, Transform, on_tensor
+from tinycnn.data.transforms.pictures import Picture, RandomTransform, Transform, on_tensor
 from tinycnn.tensor import Tensor
 
 PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
 
 
-def normalize(tensor: Any, mean: PerChannel, std: PerChannel, inplace: bool = False) -> Any:
+def normalize(tensor: Picture, mean: PerChannel, std: PerChannel, inplace: bool = False) -> Any:
     """`Normalize(mean, std, inplace)` of a Tensor or an array."""
     return Normalize(mean, std, inplace)(tensor)
 
@@ -51,7 +51,7 @@ class Normalize(Transform):
             raise ValueError(f"Normalize: expected {name} to be finite, a number or one per channel, got {got}")
         return array.reshape(array.shape + (1, 1)) if array.ndim else array
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Picture) -> Any:
         """The normalised pictures."""
         return on_tensor(f"{self}", img, self._normalized)
 
@@ -110,7 +110,7 @@ class RandomShift(RandomTransform):
             seed = np.random.default_rng(checked_int("RandomShift(seed)", seed, minimum=0))
         self.generator = seed
 
-    def __call__(self, img: Any) -> Any:
+    def __call__(self, img: Picture) -> Any:
         return on_tensor(f"{self}", img, lambda x: wrap(self.on_batch(x._array)))
 
     def on_batch(self, images: Array) -> Array:
