@@ -28,6 +28,7 @@ LAYERS = [
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg"},
     {"tinycnn"},
     {"models", "utils"},
+    {"interop"},
     {"diagnostics"},
     {"teaching"},
     {"cli", "_former_paths"},
@@ -37,6 +38,7 @@ RANK = {entry: rank for rank, layer in enumerate(LAYERS) for entry in layer}
 # (importing module, imported entry): the reason. Imports within functions count as well.
 EXCEPTIONS = {
     ("tinycnn.nn.utils", "optim"): "torch's second name for the gradient clipping of optim",
+    ("tinycnn.serialization", "interop"): "formats of files, loaded when a file is read or written",
 }
 
 # Names that type checkers see as imports and that another module sets at run time: the reason.

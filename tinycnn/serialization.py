@@ -1,122 +1,117 @@
-"""Weights in files, in the safetensors format: it holds arrays and metadata, never code.
-
-Source: https://github.com/huggingface/safetensors#format
-"""
+"""Tensors in files: torch's format and safetensors. A file is read without executing anything that it holds."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+from tinycnn._files import StrPath, checked_path, write_whole
+from tinycnn.checks import check_flag
 
-from tinycnn import backend
-from tinycnn._files import StrPath, checked_path, kind_of, write_whole
-from tinycnn.autograd import wrap
-from tinycnn.backend import DeviceLike
-from tinycnn.tensor import Tensor
-
-# The format's names of the dtypes that a Tensor may have.
-_NAMES = {
-    "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
-    "uint64": "U64", "int64": "I64", "float16": "F16", "float32": "F32", "float64": "F64",
-}  # fmt: skip
-_LONGEST_HEADER = 100_000_000  # readers refuse a longer one
+if TYPE_CHECKING:
+    from tinycnn.interop.source import MapLocation, Source
 
 
-def save(state_dict: Mapping[str, Tensor], path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a state_dict to a .safetensors file, whole or not at all: after a crash, too, there is the former file or
-    the new one.
+def save(obj: object, f: StrPath | IO[bytes], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes tensors, and what holds them, to a file, whole or not at all: after a crash, too, there is the former file
+    or the new one.
 
     Args:
-        state_dict: names to Tensors on any device; views and transposed tensors are written in row-major order.
-        metadata: names to strings, stored in the header of the file.
+        obj: for torch's format Tensors, numbers, strings, None, sizes, dtypes, devices, and dicts, lists, tuples and
+            sets of them: the `state_dict()` of a net, of an optimizer, and what else a checkpoint needs. Tensors that
+            share memory share it again when they are loaded. For safetensors names to Tensors only.
+        f: a path, or a file opened for writing in binary mode. A name that ends in .safetensors means this format, any
+            other one torch's, which `torch.load` reads.
+        metadata: names to strings, stored in the header of a .safetensors file.
 
-    Equal states and metadata give equal files. Raises TypeError for other values, ValueError for names that the format
-    cannot hold, OSError, naming the file, if it cannot be written.
+    Equal objects give equal files. Raises TypeError for other values, such as a whole net, ValueError for names that
+    safetensors cannot hold, OSError, naming the file, if it cannot be written.
     """
-    path = checked_path("save", "path", path)
-    for argument, given in (("state_dict", state_dict), ("metadata", {} if metadata is None else metadata)):
-        if not isinstance(given, Mapping):
-            raise TypeError(f"save: expected {argument} as a mapping, got {type(given).__name__}")
-        for key in given:
-            if not isinstance(key, str):
-                raise TypeError(f"save: expected strings as names in {argument}, got {key!r} ({type(key).__name__})")
-    for key, value in state_dict.items():
-        if not isinstance(value, Tensor):
-            raise TypeError(f"save: expected Tensors, {key!r} is {type(value).__name__}")
-        if value.dtype.name not in _NAMES:
-            raise TypeError(f"save: {key!r} is {value.dtype}, which the safetensors format lacks")
-    for key, text in (metadata or {}).items():
-        if not isinstance(text, str):
-            raise TypeError(f"save: expected strings as metadata, {key!r} is {type(text).__name__}")
+    is_open = hasattr(f, "write")
+    path = "" if is_open else checked_path("save", "f", f)  # type: ignore[arg-type]
+    if path.lower().endswith(".safetensors"):
+        from tinycnn.interop import safetensors_file
 
-    # The widest dtypes come first, so that each array is aligned in memory when the file is mapped.
-    order = sorted(state_dict, key=lambda key: (-state_dict[key].element_size(), key))
-    arrays = {key: _row_major(state_dict[key]) for key in order}
-    header = _header(arrays, metadata or {})
-    length = len(header).to_bytes(8, "little")
+        parts = safetensors_file.parts(obj, metadata)
+    else:
+        from tinycnn.interop import torch_file
+
+        if metadata is not None:
+            raise ValueError(f"save: only a .safetensors file has metadata, got {path or type(f).__name__}")
+        parts = torch_file.parts(obj)
+    if is_open:
+        for part in parts:
+            f.write(part)  # type: ignore[union-attr]
+        return
     try:
-        write_whole(path, length, header, *(array.reshape(-1).view(np.uint8).data for array in arrays.values()))
+        write_whole(path, *parts)
     except OSError as error:
         raise OSError(f"save: {error}") from None
 
 
-def _row_major(x: Tensor) -> np.ndarray:
-    """The array on the CPU in the format's order of elements and of bytes: itself, or a copy."""
-    array = backend.to_device(x._array, backend.CPU)
-    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+def load(
+    f: StrPath | IO[bytes], map_location: MapLocation = None, *, weights_only: bool | None = None,
+    mmap: bool | None = None,
+) -> Any:  # fmt: skip
+    """What a file holds that `save`, `torch.save` or safetensors wrote. The content tells which format it has.
 
+    Args:
+        f: a path, also that of the index (.index.json) of a state_dict in several files, or a file opened for reading
+            in binary mode.
+        map_location: where the tensors are to be: a device; names of devices in the file to others; a function of a
+            Tensor and the name of its device in the file that gives the Tensor moved, or None. Default: the device
+            from which they were saved, of safetensors the CPU.
+        weights_only: accepted for the sake of programs. Either way nothing is executed, and a file that names anything
+            but tensors, containers and numbers is refused.
+        mmap: map the file into memory, and read what is used, when it is used. The file is never written.
 
-def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The JSON that says where each array lies in what follows, padded with blanks to a multiple of 8 bytes."""
-    if "__metadata__" in arrays:
-        raise ValueError("save: '__metadata__' is the format's name for the metadata: no Tensor can have it")
-    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
-    end = 0
-    for key, array in arrays.items():
-        start, end = end, end + array.nbytes
-        header[key] = {"dtype": _NAMES[array.dtype.name], "shape": array.shape, "data_offsets": [start, end]}
-    try:
-        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"save: expected names and metadata of Unicode characters, got {error.object!r:.60}") from None
-    if len(text) > _LONGEST_HEADER:
-        raise ValueError(f"save: names and metadata take {len(text):,} bytes, more than {_LONGEST_HEADER:,}")
-    return text.ljust(-(-len(text) // 8) * 8)
-
-
-def load(path: StrPath, device: DeviceLike = None) -> dict[str, Tensor]:
-    """The state_dict in a .safetensors file, on `device` (default: the CPU).
-
-    Raises FileNotFoundError if there is no such file and ValueError if it is damaged or holds a dtype that Tensors do
-    not have; both name the file.
+    bfloat16, which NumPy lacks, becomes float32. Raises FileNotFoundError if there is no such file, ValueError if it is
+    damaged or holds anything else, RuntimeError for a device that this machine lacks; each names the file.
     """
-    from safetensors import SafetensorError, safe_open
+    from tinycnn.interop.source import checked_location
 
-    target = backend.device(device)
-    path = checked_path("load", "path", path)
-    if (kind := kind_of(path)) != "file":
-        raise FileNotFoundError(f"load: no file {path}" + (f": it is a {kind}" if kind != "nothing" else ""))
+    for argument, flag in (("weights_only", weights_only), ("mmap", mmap)):
+        if flag is not None:
+            check_flag("load", argument, flag)
+    return _load(f, checked_location(map_location), bool(mmap))
+
+
+def _load(f: StrPath | IO[bytes], map_location: MapLocation, mmap: bool, is_shard: bool = False) -> Any:
+    from tinycnn.interop import safetensors_file, torch_file
+    from tinycnn.interop.source import Source, Unreadable
+
+    name, size, kind = str(f), 0, ""
     try:
-        with safe_open(path, "numpy") as file:
-            keys = file.keys()
-            for key in keys:
-                if (dtype := file.get_slice(key).get_dtype()) not in _NAMES.values():
-                    wanted = "a dtype of NumPy's integers, booleans or real numbers"
-                    raise ValueError(f"expected {wanted} (bfloat16 is none), {key!r} is {dtype}")
-            arrays = file.get_tensors()
-    except (SafetensorError, ValueError) as error:  # ValueError: NumPy's, for a shape that is too large
-        raise ValueError(f"load: {path} is not a readable safetensors file: {error}") from None
+        with Source("load", f, mmap) as source:
+            name, size, kind = source.name, source.size, _format(source)
+            if kind == "torch":
+                return torch_file.read(source, map_location)
+            if kind == "safetensors" or is_shard:
+                return safetensors_file.read(source, map_location)
+            shards = safetensors_file.shards(source)
+    except Unreadable as error:
+        raise ValueError(f"load: {name} is not a readable {kind} file: {error}") from None
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        raise OSError(f"load: cannot read {path}: {error.strerror or error}") from None
+        raise OSError(f"load: cannot read {name}: {error.strerror or error}") from None
     except MemoryError:
-        size = Path(path).stat().st_size
-        raise MemoryError(f"load: not enough memory for the {size:,} bytes of {path}") from None
-    return {key: wrap(backend.to_device(_valid(array), target)) for key, array in arrays.items()}
+        raise MemoryError(f"load: not enough memory for the {size:,} bytes of {name}") from None
+    state: dict[str, Any] = {}
+    for file, keys in shards.items():
+        path = Path(name).parent / file
+        found = _load(path, map_location, mmap, is_shard=True)
+        if missing := [key for key in keys if key not in found]:
+            raise ValueError(f"load: {path} lacks {missing[0]!r}, which {name} announces")
+        state |= {key: found[key] for key in keys}
+    return state
 
 
-def _valid(array: np.ndarray) -> np.ndarray:
-    """The array; if it is of booleans, whose bytes may be any in a file, of those that are 0 or 1."""
-    return array.view(np.uint8) != 0 if array.dtype == bool else array
+def _format(source: Source) -> str:
+    """The format of a file, by how it begins."""
+    head = source.head(0, 512)
+    if head.startswith((b"PK", b"\x80")) or head[257:262] == b"ustar":
+        return "torch"
+    # safetensors begins with the length of its header, in which one of eight bytes is 0.
+    return "index" if head.startswith(b"{") and 0 not in head[:8] else "safetensors"

@@ -1,0 +1,486 @@
+"""The pickles within torch's files, read and written without torch, and without executing what they name.
+
+A pickle is a program for a small stack machine. This machine knows the instructions that torch's files need. A global
+name stands for an entry of a table here: nothing is imported, and no object of this process can be reached. So it makes
+tensors, containers and numbers, whatever the file says.
+
+Sources: https://docs.python.org/3/library/pickletools.html; torch/_utils.py and torch/serialization.py of PyTorch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import pickle
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from tinycnn import backend
+from tinycnn.checks import shortened
+from tinycnn.interop.source import Unreadable, item_size
+from tinycnn.nn.module import Parameter
+from tinycnn.tensor import Tensor
+
+# torch's names of memory by the dtype of its numbers, as its files have them.
+STORAGES = {
+    "float32": "FloatStorage", "float64": "DoubleStorage", "float16": "HalfStorage", "bfloat16": "BFloat16Storage",
+    "uint8": "ByteStorage", "int8": "CharStorage", "int16": "ShortStorage", "int32": "IntStorage",
+    "int64": "LongStorage", "bool": "BoolStorage",
+}  # fmt: skip
+LATER = ("uint16", "uint32", "uint64")  # these have untyped memory, and the dtype beside it
+
+_Unpickler: Any = pickle._Unpickler
+_Pickler: Any = pickle._Pickler
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A global name in a pickle: what it stands for is `make(machine, *arguments)`, or nothing where it is written."""
+
+    module: str
+    name: str
+    make: Callable[..., Any] | None = None
+
+    def __call__(self) -> NoReturn:
+        """Python's pickler wants a function to be callable."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Storage:
+    """A piece of memory that tensors view, and those views: (tensor, offset, size, stride), counted in numbers."""
+
+    key: str
+    is_typed: bool  # else it is of bytes, and each tensor says its dtype
+    dtype: str | None
+    location: str
+    size: int  # of numbers, or of bytes
+    views: list[tuple[Tensor, int, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """The numbers that it holds."""
+        return self.size if self.is_typed else self.size // item_size(self.dtype or "uint8")
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def read(file: Any) -> tuple[Any, dict[str, Storage]]:
+    """The object that the pickle at the beginning of `file` makes, and its storages, whose views have no array yet."""
+    machine = _Machine(file)
+    try:
+        return machine.load(), machine.storages
+    except (Unreadable, MemoryError):
+        raise
+    except Exception as error:  # the machine meets nothing but the file
+        what = str(error).splitlines()[0] if str(error) else ""
+        raise Unreadable(f"its pickle is damaged ({type(error).__name__}: {what:.80})") from None
+
+
+class _Machine(_Unpickler):
+    """Python's own in Python: that in C takes gigabytes where a damaged file asks for a large index."""
+
+    dispatch: ClassVar[dict[int, Callable]] = {
+        code[0]: _Unpickler.dispatch[code[0]]
+        for code in (
+            pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE,
+            pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE,
+            pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.BINBYTES,
+            pickle.SHORT_BINBYTES, pickle.EMPTY_LIST, pickle.EMPTY_DICT, pickle.EMPTY_TUPLE, pickle.EMPTY_SET,
+            pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.APPEND, pickle.APPENDS, pickle.GLOBAL,
+            pickle.STACK_GLOBAL, pickle.BINPERSID, pickle.BINGET, pickle.LONG_BINGET, pickle.BINPUT,
+            pickle.LONG_BINPUT, pickle.MEMOIZE,
+        )
+    }  # fmt: skip
+
+    def __init__(self, file: Any):
+        super().__init__(file, encoding="utf-8")
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a global name stands for."""
+        if f"{module}.{name}" not in GLOBALS:
+            raise Unreadable(refusal(module, name))
+        return GLOBALS[f"{module}.{name}"]
+
+    def persistent_load(self, saved: Any) -> Storage:
+        """The storage that torch describes so: ("storage", type, key, location, size)."""
+        if type(saved) is not tuple or len(saved) < 5 or saved[0] != "storage" or saved[5:] not in ((), (None,)):
+            raise Unreadable(f"expected a description of a storage, got {shortened(saved)}")
+        _, kind, key, location, size = saved[:5]
+        if not isinstance(kind, Global) or kind.name not in _DTYPES:
+            raise Unreadable(f"expected a type of storage, got {shortened(kind)}")
+        if type(key) is not str or type(location) is not str or type(size) is not int or size < 0:
+            raise Unreadable(f"expected key, location and size of a storage, got {shortened(saved[2:])}")
+        dtype = _DTYPES[kind.name]
+        known = self.storages.setdefault(key, Storage(key, dtype is not None, dtype, location, size))
+        if (known.location, known.size, known.is_typed) != (location, size, dtype is not None):
+            raise Unreadable(f"the storage {key!r:.20} is described in two ways")
+        if dtype not in (None, known.dtype):
+            raise Unreadable(f"the storage {key!r:.20} is of {known.dtype} and of {dtype}")
+        return known
+
+    def _make(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(function, Global) or function.make is None or type(arguments) is not tuple:
+            raise Unreadable(f"its pickle calls {shortened(function)}")
+        self.stack.append(function.make(self, *arguments))
+
+    dispatch[pickle.REDUCE[0]] = dispatch[pickle.NEWOBJ[0]] = _make
+
+    def _set_state(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(target) is argparse.Namespace:
+            vars(target).update({str(key): value for key, value in state.items()})
+        elif isinstance(target, np.dtype):
+            if state[1] not in "<|=":
+                raise Unreadable(f"its pickle holds a number of NumPy in the byte order {shortened(state[1])}")
+        elif type(target) is not OrderedDict:  # of torch's, `_metadata`, which nothing here needs
+            raise Unreadable(f"its pickle sets the state of {shortened(target)}")
+
+    dispatch[pickle.BUILD[0]] = _set_state
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._fill([key, value])
+
+    dispatch[pickle.SETITEM[0]] = _set_item
+
+    def _set_items(self) -> None:
+        self._fill(self.pop_mark())
+
+    dispatch[pickle.SETITEMS[0]] = _set_items
+
+    def _fill(self, items: list) -> None:
+        target = self.stack[-1]
+        if type(target) not in (dict, OrderedDict, Counter) or len(items) % 2:
+            raise Unreadable(f"its pickle fills {shortened(target)}")
+        for key, value in zip(items[::2], items[1::2]):
+            target[_plain(key)] = value
+
+    def _add_items(self) -> None:
+        items = self.pop_mark()
+        set.update(self.stack[-1], map(_plain, items))
+
+    dispatch[pickle.ADDITEMS[0]] = _add_items
+
+
+def _plain(key: Any) -> Any:
+    """The key of a dict, or the element of a set, which is no more than a number, a string or a tuple of those: of
+    tuples in tuples a hash can take for ever."""
+    parts = key if type(key) is tuple else (key,)
+    if not all(isinstance(part, (str, bytes, int, float, np.generic, type(None))) for part in parts):
+        raise Unreadable(f"expected numbers and strings as keys, got {shortened(key)}")
+    return key
+
+
+def refusal(module: str, name: str) -> str:
+    """Why a pickle with this global name is not read."""
+    full = f"{module}.{name}"
+    for words, kind in _NOT_HERE.items():
+        if words in full.lower():
+            return f"it holds {kind} ({full:.80}): only dense tensors of real numbers can be read"
+    return (
+        f"it holds {full!r:.80}, and files are read without executing code: save tensors, numbers and containers of "
+        "them, of a whole net the state_dict()"
+    )
+
+
+_NOT_HERE = {
+    "complex": "a tensor of complex numbers", "sparse": "a sparse tensor", "qtensor": "a quantised tensor",
+    "qint": "a quantised tensor", "nested": "a nested tensor", "float8": "a tensor of float8", "jit": "a program",
+}  # fmt: skip
+
+
+# --- what global names stand for --------------------------------------------------------------------------
+
+
+def _tensor(
+    machine: _Machine, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *rest: Any
+) -> Tensor:
+    """A tensor without its array, noted as a view of its storage."""
+    if not isinstance(storage, Storage) or storage.dtype is None:
+        raise Unreadable(f"expected a tensor of a storage, got {shortened(storage)}")
+    _check_view(storage, offset, size, stride)
+    tensor = Tensor.__new__(Tensor)
+    tensor._requires_grad = requires_grad is True and "float" in storage.dtype
+    storage.views.append((tensor, offset, tuple(size), tuple(stride)))
+    return tensor
+
+
+def _check_view(storage: Storage, offset: Any, size: Any, stride: Any) -> None:
+    """That such a tensor lies within its storage."""
+    numbers = [offset, *size, *stride]
+    if not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or len(size) != len(stride) or len(size) > 64:
+        raise Unreadable(f"a tensor has the size {shortened(size)} and the stride {shortened(stride)}")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride)) if 0 not in size else offset - 1
+    if last >= storage.count or math.prod(n or 1 for n in size) >= 2**50:
+        raise Unreadable(
+            f"a tensor of size {shortened(size)}, stride {shortened(stride)} and offset {offset} does not lie in its "
+            f"storage of {storage.count:,} numbers"
+        )
+
+
+def _tensor_with_dtype(
+    machine: _Machine, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any,
+    *rest: Any,
+) -> Tensor:  # fmt: skip
+    """The same, of untyped memory."""
+    if not isinstance(storage, Storage) or not isinstance(dtype, np.dtype):
+        raise Unreadable(f"expected a tensor of a storage and a dtype, got {shortened((storage, dtype))}")
+    if storage.dtype is None:
+        storage.dtype = dtype.name
+    if storage.dtype != dtype.name:
+        raise Unreadable(f"the storage {storage.key!r:.20} is of {storage.dtype} and of {dtype}")
+    return _tensor(machine, storage, offset, size, stride, requires_grad)
+
+
+def _parameter(machine: _Machine, data: Any, requires_grad: Any, *rest: Any) -> Tensor:
+    if type(data) is not Tensor:
+        raise Unreadable(f"expected a parameter of a tensor, got {shortened(data)}")
+    data.__class__ = Parameter  # it has no array yet from which a Parameter could be made
+    data._requires_grad = requires_grad is True
+    return data
+
+
+def _with_attributes(machine: _Machine, function: Any, kind: Any, arguments: Any, *state: Any) -> Any:
+    """A tensor that had Python attributes, without them."""
+    if not isinstance(function, Global) or function.make not in (_tensor, _tensor_with_dtype, _parameter):
+        raise Unreadable(f"expected a function that makes a tensor, got {shortened(function)}")
+    return function.make(machine, *arguments)
+
+
+def _ordered(machine: _Machine, pairs: Any = ()) -> OrderedDict:
+    return OrderedDict((_plain(key), value) for key, value in pairs)
+
+
+def _counter(machine: _Machine, counts: Any = ()) -> Counter:
+    return Counter({_plain(key): value for key, value in dict(counts).items()})
+
+
+def _set(machine: _Machine, items: Any = ()) -> set:
+    return set(map(_plain, items))
+
+
+def _device(machine: _Machine, kind: str, index: int = 0) -> backend.Device:
+    return backend.Device(str(kind), int(index))
+
+
+def _bytes(machine: _Machine, text: str, encoding: str) -> bytes:
+    """Bytes, as the second protocol has them."""
+    return text.encode("latin1")
+
+
+def _numpy_dtype(machine: _Machine, name: str, *rest: Any) -> np.dtype:
+    found = np.dtype(name) if type(name) is str and len(name) <= 3 else np.dtype(object)
+    if found.kind not in "buif":
+        raise Unreadable(f"it holds a number of NumPy of dtype {shortened(name)}")
+    return found
+
+
+def _numpy_scalar(machine: _Machine, dtype: Any, data: Any) -> np.generic:
+    if not isinstance(dtype, np.dtype) or type(data) is not bytes or len(data) != dtype.itemsize:
+        raise Unreadable(f"expected a number of NumPy, got {shortened((dtype, data))}")
+    return np.frombuffer(data, dtype)[0]
+
+
+def _namespace(machine: _Machine) -> argparse.Namespace:
+    return argparse.Namespace()
+
+
+_DTYPES: dict[str, str | None] = {name: dtype for dtype, name in STORAGES.items()} | {"UntypedStorage": None}
+_MAKERS: dict[str, Callable[..., Any] | None] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_with_dtype,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._tensor._rebuild_from_type_v2": _with_attributes,
+    "torch.Tensor": None,
+    "torch.nn.parameter.Parameter": None,
+    "torch.Size": lambda machine, sizes=(): tuple(sizes),
+    "torch.device": _device,
+    "torch.storage.UntypedStorage": None,
+    **{f"torch.{name}": None for name in STORAGES.values()},
+    "collections.OrderedDict": _ordered,
+    "collections.Counter": _counter,
+    "builtins.set": _set,
+    "__builtin__.set": _set,
+    "_codecs.encode": _bytes,
+    "numpy.dtype": _numpy_dtype,
+    "numpy._core.multiarray.scalar": _numpy_scalar,
+    "numpy.core.multiarray.scalar": _numpy_scalar,
+    "argparse.Namespace": _namespace,
+}
+GLOBALS: dict[str, Any] = {
+    full: Global(full.rpartition(".")[0], full.rpartition(".")[2], make) for full, make in _MAKERS.items()
+}
+GLOBALS |= {f"torch.{name}": np.dtype(name) for name in (*STORAGES, *LATER) if name != "bfloat16"}
+
+
+_TORCH_DTYPES = {dtype: Global("torch", dtype.name) for dtype in GLOBALS.values() if isinstance(dtype, np.dtype)}
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A piece of memory that is written as one storage."""
+
+    first: np.ndarray  # the array that begins it
+    location: str
+    end: int
+    number: int = -1
+
+    @property
+    def count(self) -> int:
+        return (self.end - backend.address(self.first)) // self.first.itemsize
+
+
+class Memory:
+    """The storages of the tensors in an object. Tensors that overlap in memory have one, so that they share it again
+    when they are read."""
+
+    def __init__(self, tensors: list[Tensor]):
+        self._arrays = {id(x._array): (x._array, _writable(x), str(x.device)) for x in tensors}  # held: ids stay theirs
+        self._pieces: dict[int, _Piece] = {}
+        latest, latest_kind = None, None
+        places = {i: (where, a.dtype.name, _span(a)[0] % a.itemsize) for i, (_, a, where) in self._arrays.items()}
+        for identity in sorted(places, key=lambda i: (places[i], _span(self._arrays[i][1]))):
+            array, location, kind = *self._arrays[identity][1:], places[identity]
+            low, high = _span(array)
+            if latest is None or kind != latest_kind or low >= latest.end:
+                latest, latest_kind = _Piece(array, location, high), kind
+            latest.end = max(latest.end, high)
+            self._pieces[identity] = latest
+        self.pieces: list[_Piece] = []  # as the tensors come in the object, so that equal objects give equal files
+        for identity in self._arrays:
+            piece = self._pieces[identity]
+            if piece.number < 0:
+                piece.number = len(self.pieces)
+                self.pieces.append(piece)
+
+    def of(self, x: Tensor) -> tuple[np.ndarray, _Piece, int]:
+        """The array of a tensor, its piece of memory, and where therein it begins."""
+        array, piece = self._arrays[id(x._array)][1], self._pieces[id(x._array)]
+        return array, piece, (backend.address(array) - backend.address(piece.first)) // array.itemsize
+
+    def bytes(self) -> list[memoryview]:
+        """The content of each storage."""
+        flat = [np.lib.stride_tricks.as_strided(p.first, (p.count,), (p.first.itemsize,)) for p in self.pieces]
+        return [array.view(np.uint8).data for array in flat]
+
+
+def _writable(x: Tensor) -> np.ndarray:
+    """The array on the CPU, in this machine's byte order and with strides that torch knows: itself, or a copy."""
+    array = backend.to_device(x._array, backend.CPU)
+    if array.dtype.isnative and all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides):
+        return array
+    return array.astype(array.dtype.newbyteorder("="), order="C")
+
+
+def _span(array: np.ndarray) -> tuple[int, int]:
+    """Where in memory an array begins and where it ends."""
+    low = backend.address(array)
+    steps = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides))
+    return low, low + (steps + array.itemsize if array.size else 0)
+
+
+def tensors_in(obj: Any) -> list[Tensor]:
+    """The tensors of an object, once each, as they come."""
+    found: dict[int, Any] = {}
+    left = [obj]
+    while left:
+        each = left.pop()
+        if id(each) in found:
+            continue
+        found[id(each)] = each
+        if isinstance(each, Mapping):
+            left += reversed(list(each.values()))
+        elif isinstance(each, (list, tuple)):
+            left += reversed(each)
+        elif isinstance(each, argparse.Namespace):
+            left += vars(each).values()
+    return [each for each in found.values() if isinstance(each, Tensor)]
+
+
+def written(obj: Any, memory: Memory) -> bytes:
+    """The pickle of an object. TypeError for what is neither tensor, number, string nor a container of them."""
+    file = io.BytesIO()
+    try:
+        _Writer(file, memory).dump(obj)
+    except RecursionError:
+        raise ValueError("save: the object is nested too deeply") from None
+    return file.getvalue()
+
+
+class _Writer(_Pickler):
+    """Python's own, in Python, which can be told how to write a global name without importing it."""
+
+    dispatch: ClassVar[dict[type, Callable]] = {
+        kind: _Pickler.dispatch[kind] for kind in (type(None), bool, int, float, str, tuple, list, dict)
+    }
+
+    def __init__(self, file: Any, memory: Memory):
+        super().__init__(file, protocol=2)
+        self.memory = memory
+
+    def _write_global(self, name: Global) -> None:
+        self.write(pickle.GLOBAL + f"{name.module}\n{name.name}\n".encode())
+        self.memoize(name)
+
+    dispatch[Global] = _write_global
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        """Numbers of NumPy are written as Python's, which every reader takes, and dtypes as torch's."""
+        if isinstance(obj, np.generic):
+            obj = obj.item()
+        elif isinstance(obj, np.dtype):
+            obj = _TORCH_DTYPES.get(obj, obj)
+        super().save(obj, save_persistent_id)
+
+    def persistent_id(self, obj: Any) -> Any:
+        """How torch describes a storage."""
+        if not isinstance(obj, _Piece):
+            return None
+        dtype = obj.first.dtype.name
+        kind = GLOBALS["torch.storage.UntypedStorage" if dtype in LATER else f"torch.{STORAGES[dtype]}"]
+        size = obj.count * obj.first.itemsize if dtype in LATER else obj.count
+        return "storage", kind, str(obj.number), obj.location, size
+
+    def reducer_override(self, obj: Any) -> Any:
+        """The global function that makes an object, and its arguments."""
+        if type(obj) in self.dispatch:
+            return NotImplemented
+        if isinstance(obj, Parameter):
+            return GLOBALS["torch._utils._rebuild_parameter"], (obj.detach(), obj.requires_grad, OrderedDict())
+        if isinstance(obj, Tensor):
+            array, piece, offset = self.memory.of(obj)
+            strides = tuple(stride // array.itemsize for stride in array.strides)
+            arguments: tuple = piece, offset, tuple(array.shape), strides, obj.requires_grad, OrderedDict()
+            if array.dtype.name in LATER:
+                return GLOBALS["torch._utils._rebuild_tensor_v3"], (*arguments, array.dtype)
+            return GLOBALS["torch._utils._rebuild_tensor_v2"], arguments
+        if type(obj) is OrderedDict:
+            return GLOBALS["collections.OrderedDict"], (), None, None, iter(obj.items())
+        if type(obj) is Counter:
+            return GLOBALS["collections.Counter"], (dict(obj),)
+        if type(obj) is set:
+            return GLOBALS["__builtin__.set"], (list(obj),)
+        if type(obj) is bytes:
+            return GLOBALS["_codecs.encode"], (obj.decode("latin1"), "latin1")
+        if type(obj) is argparse.Namespace:
+            return GLOBALS["argparse.Namespace"], (), vars(obj)
+        if isinstance(obj, backend.Device):
+            return GLOBALS["torch.device"], (obj.type,) if obj.type == "cpu" else (obj.type, obj.index)
+        raise TypeError(
+            f"save: expected tensors, numbers, strings and containers of them, got {type(obj).__name__}"
+            + ("; save its state_dict()" if hasattr(obj, "state_dict") else "")
+        )
