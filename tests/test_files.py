@@ -87,7 +87,7 @@ MAPS = {**dict.fromkeys(["Laplacian", "Sobel x", "Sobel y", "Sobel magnitude"], 
 WRITERS = {
     "bytes.bin": lambda path, content: write_whole(path, content.encode(), b"", memoryview(b"and more")),
     "weights.safetensors": save,
-    "checkpoint.pt": lambda path, content: tinycnn.save({"x": Tensor([1.0, 2.0]), "content": content}, path),
+    "checkpoint.pt": lambda path, content: tinycnn.save({"x": tensor([1.0, 2.0]), "content": content}, path),
     "page.html": page,
     "figure.png": figure,
     "results.json": grades,
