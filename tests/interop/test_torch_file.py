@@ -52,7 +52,8 @@ def round_trip(obj, **options):
 def check_checkpoint(read, dtypes):
     """The values of `torch_files.checkpoint`."""
     grid = np.arange(12, dtype=np.float32).reshape(3, 4)
-    assert (read["epoch"], read["best"], read["size"], read["set"], read["bytes"]) == (3, 0.5, (3, 4), {1, 2}, b"\0\xff")
+    assert (read["epoch"], read["best"], read["size"]) == (3, 0.5, (3, 4))
+    assert (read["set"], read["bytes"]) == ({1, 2}, b"\0\xff")
     assert read["names"] == ["a", "ü", None, (1, 2.5, True), 2**70]
     assert read["dtype"] is tinycnn.float64
     assert read["device"] == "cpu"
@@ -244,8 +245,8 @@ def test_a_checkpoint(tmp_path):
     saved = {
         "epoch": 3, "best": np.float64(0.5), "args": argparse.Namespace(lr=0.1), "history": [(1, 2.5), None, "ü", True],
         "model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": schedule.state_dict(),
-        "ordered": OrderedDict(b=1, a=2), "counter": Counter("aab"), "set": {1, "a"}, "bytes": b"\0\xff", "big": -(2**70),
-        1: {2: {}}, "dtype": tinycnn.float32, "device": tinycnn.device("cpu"), (1, "a"): [],
+        "ordered": OrderedDict(b=1, a=2), "counter": Counter("aab"), "set": {1, "a"}, "bytes": b"\0\xff",
+        "big": -(2**70), 1: {2: {}}, "dtype": tinycnn.float32, "device": tinycnn.device("cpu"), (1, "a"): [],
     }  # fmt: skip
     tinycnn.save(saved, tmp_path / "checkpoint.pth.tar")
     loaded = tinycnn.load(tmp_path / "checkpoint.pth.tar")
@@ -425,7 +426,7 @@ def test_a_device_that_this_machine_lacks(tmp_path, location):
         for name, part in parts.items():
             old, new = (b"X%c\0\0\0%s" % (len(text), text) for text in (b"cpu", location.encode()))
             file.writestr(name, part.replace(old, new))
-    with pytest.raises(RuntimeError, match=rf"^load: .*a.pt holds tensors of the device '{location}'; pass map_location"):
+    with pytest.raises(RuntimeError, match=rf"^load: .*a.pt holds tensors of the device '{location}'; pass map"):
         tinycnn.load(tmp_path / "a.pt")
     for given in ("cpu", {location: "cpu"}, lambda storage, location: storage):
         assert tinycnn.load(tmp_path / "a.pt", map_location=given).tolist() == [0, 1, 2]

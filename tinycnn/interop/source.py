@@ -62,8 +62,10 @@ class Source:
 
     def head(self, start: int, count: int) -> bytes:
         """The `count` bytes from `start` on, or those that there are."""
+        if not 0 <= start < self.size:
+            return b""
         self.file.seek(start)
-        return self.file.read(min(count, max(self.size - start, 0)))
+        return self.file.read(min(count, self.size - start))
 
     def array(self, start: int, count: int) -> np.ndarray:
         """The `count` bytes from `start` on, as writable memory. All that is taken is no more than there is."""

@@ -113,7 +113,7 @@ class _Archive:
         try:
             with zipfile.ZipFile(source.file) as archive:
                 entries = archive.infolist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error, IndexError) as error:
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error) as error:
             raise Unreadable(f"its directory is damaged ({error!s:.80})") from None
         pickles = [entry.filename for entry in entries if entry.filename.endswith("/data.pkl")]
         if len(pickles) != 1:

@@ -106,18 +106,18 @@ class _Machine(_Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """What a global name stands for."""
         if f"{module}.{name}" not in GLOBALS:
-            raise Unreadable(refusal(module, name))
+            raise Unreadable(_refusal(f"{module}.{name}"))
         return GLOBALS[f"{module}.{name}"]
 
     def persistent_load(self, saved: Any) -> Storage:
         """The storage that torch describes so: ("storage", type, key, location, size)."""
         if type(saved) is not tuple or len(saved) < 5 or saved[0] != "storage" or saved[5:] not in ((), (None,)):
-            raise Unreadable(f"expected a description of a storage, got {shortened(saved)}")
+            raise Unreadable(f"expected a description of a storage, got {_shown(saved)}")
         _, kind, key, location, size = saved[:5]
         if not isinstance(kind, Global) or kind.name not in _DTYPES:
-            raise Unreadable(f"expected a type of storage, got {shortened(kind)}")
+            raise Unreadable(f"expected a type of storage, got {_shown(kind)}")
         if type(key) is not str or type(location) is not str or type(size) is not int or size < 0:
-            raise Unreadable(f"expected key, location and size of a storage, got {shortened(saved[2:])}")
+            raise Unreadable(f"expected key, location and size of a storage, got {_shown(saved[2:])}")
         dtype = _DTYPES[kind.name]
         known = self.storages.setdefault(key, Storage(key, dtype is not None, dtype, location, size))
         if (known.location, known.size, known.is_typed) != (location, size, dtype is not None):
@@ -129,7 +129,7 @@ class _Machine(_Unpickler):
     def _make(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or function.make is None or type(arguments) is not tuple:
-            raise Unreadable(f"its pickle calls {shortened(function)}")
+            raise Unreadable(f"its pickle calls {_shown(function)}")
         self.stack.append(function.make(self, *arguments))
 
     dispatch[pickle.REDUCE[0]] = dispatch[pickle.NEWOBJ[0]] = _make
@@ -140,9 +140,9 @@ class _Machine(_Unpickler):
             vars(target).update({str(key): value for key, value in state.items()})
         elif isinstance(target, np.dtype):
             if state[1] not in "<|=":
-                raise Unreadable(f"its pickle holds a number of NumPy in the byte order {shortened(state[1])}")
+                raise Unreadable(f"its pickle holds a number of NumPy in the byte order {_shown(state[1])}")
         elif type(target) is not OrderedDict:  # of torch's, `_metadata`, which nothing here needs
-            raise Unreadable(f"its pickle sets the state of {shortened(target)}")
+            raise Unreadable(f"its pickle sets the state of {_shown(target)}")
 
     dispatch[pickle.BUILD[0]] = _set_state
 
@@ -160,7 +160,7 @@ class _Machine(_Unpickler):
     def _fill(self, items: list) -> None:
         target = self.stack[-1]
         if type(target) not in (dict, OrderedDict, Counter) or len(items) % 2:
-            raise Unreadable(f"its pickle fills {shortened(target)}")
+            raise Unreadable(f"its pickle fills {_shown(target)}")
         for key, value in zip(items[::2], items[1::2]):
             target[_plain(key)] = value
 
@@ -176,13 +176,23 @@ def _plain(key: Any) -> Any:
     tuples in tuples a hash can take for ever."""
     parts = key if type(key) is tuple else (key,)
     if not all(isinstance(part, (str, bytes, int, float, np.generic, type(None))) for part in parts):
-        raise Unreadable(f"expected numbers and strings as keys, got {shortened(key)}")
+        raise Unreadable(f"expected numbers and strings as keys, got {_shown(key)}")
     return key
 
 
-def refusal(module: str, name: str) -> str:
+def _shown(value: Any, depth: int = 1) -> str:
+    """What a pickle has made, for an error. The repr of tuples in tuples can take for ever."""
+    if isinstance(value, (str, bytes, int, float, type(None))):
+        return shortened(value)
+    if isinstance(value, Global):
+        return f"{value.module}.{value.name}"
+    if type(value) not in (tuple, list) or not depth:
+        return type(value).__name__
+    return f"({', '.join(_shown(each, 0) for each in value[:9])}{', …' if len(value) > 9 else ''})"
+
+
+def _refusal(full: str) -> str:
     """Why a pickle with this global name is not read."""
-    full = f"{module}.{name}"
     for words, kind in _NOT_HERE.items():
         if words in full.lower():
             return f"it holds {kind} ({full:.80}): only dense tensors of real numbers can be read"
@@ -206,7 +216,7 @@ def _tensor(
 ) -> Tensor:
     """A tensor without its array, noted as a view of its storage."""
     if not isinstance(storage, Storage) or storage.dtype is None:
-        raise Unreadable(f"expected a tensor of a storage, got {shortened(storage)}")
+        raise Unreadable(f"expected a tensor of a storage, got {_shown(storage)}")
     _check_view(storage, offset, size, stride)
     tensor = Tensor.__new__(Tensor)
     tensor._requires_grad = requires_grad is True and "float" in storage.dtype
@@ -218,11 +228,11 @@ def _check_view(storage: Storage, offset: Any, size: Any, stride: Any) -> None:
     """That such a tensor lies within its storage."""
     numbers = [offset, *size, *stride]
     if not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or len(size) != len(stride) or len(size) > 64:
-        raise Unreadable(f"a tensor has the size {shortened(size)} and the stride {shortened(stride)}")
+        raise Unreadable(f"a tensor has the size {_shown(size)} and the stride {_shown(stride)}")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride)) if 0 not in size else offset - 1
     if last >= storage.count or math.prod(n or 1 for n in size) >= 2**50:
         raise Unreadable(
-            f"a tensor of size {shortened(size)}, stride {shortened(stride)} and offset {offset} does not lie in its "
+            f"a tensor of size {_shown(size)}, stride {_shown(stride)} and offset {offset} does not lie in its "
             f"storage of {storage.count:,} numbers"
         )
 
@@ -233,7 +243,7 @@ def _tensor_with_dtype(
 ) -> Tensor:  # fmt: skip
     """The same, of untyped memory."""
     if not isinstance(storage, Storage) or not isinstance(dtype, np.dtype):
-        raise Unreadable(f"expected a tensor of a storage and a dtype, got {shortened((storage, dtype))}")
+        raise Unreadable(f"expected a tensor of a storage and a dtype, got {_shown((storage, dtype))}")
     if storage.dtype is None:
         storage.dtype = dtype.name
     if storage.dtype != dtype.name:
@@ -243,7 +253,7 @@ def _tensor_with_dtype(
 
 def _parameter(machine: _Machine, data: Any, requires_grad: Any, *rest: Any) -> Tensor:
     if type(data) is not Tensor:
-        raise Unreadable(f"expected a parameter of a tensor, got {shortened(data)}")
+        raise Unreadable(f"expected a parameter of a tensor, got {_shown(data)}")
     data.__class__ = Parameter  # it has no array yet from which a Parameter could be made
     data._requires_grad = requires_grad is True
     return data
@@ -252,7 +262,7 @@ def _parameter(machine: _Machine, data: Any, requires_grad: Any, *rest: Any) -> 
 def _with_attributes(machine: _Machine, function: Any, kind: Any, arguments: Any, *state: Any) -> Any:
     """A tensor that had Python attributes, without them."""
     if not isinstance(function, Global) or function.make not in (_tensor, _tensor_with_dtype, _parameter):
-        raise Unreadable(f"expected a function that makes a tensor, got {shortened(function)}")
+        raise Unreadable(f"expected a function that makes a tensor, got {_shown(function)}")
     return function.make(machine, *arguments)
 
 
@@ -280,13 +290,13 @@ def _bytes(machine: _Machine, text: str, encoding: str) -> bytes:
 def _numpy_dtype(machine: _Machine, name: str, *rest: Any) -> np.dtype:
     found = np.dtype(name) if type(name) is str and len(name) <= 3 else np.dtype(object)
     if found.kind not in "buif":
-        raise Unreadable(f"it holds a number of NumPy of dtype {shortened(name)}")
+        raise Unreadable(f"it holds a number of NumPy of dtype {_shown(name)}")
     return found
 
 
 def _numpy_scalar(machine: _Machine, dtype: Any, data: Any) -> np.generic:
     if not isinstance(dtype, np.dtype) or type(data) is not bytes or len(data) != dtype.itemsize:
-        raise Unreadable(f"expected a number of NumPy, got {shortened((dtype, data))}")
+        raise Unreadable(f"expected a number of NumPy, got {_shown((dtype, data))}")
     return np.frombuffer(data, dtype)[0]
 
 
