@@ -28,9 +28,8 @@ LAYERS = [
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg"},
     {"tinycnn"},
     {"models", "utils"},
-    {"interop"},
     {"diagnostics"},
-    {"teaching"},
+    {"interop", "teaching"},
     {"cli", "_former_paths"},
 ]
 RANK = {entry: rank for rank, layer in enumerate(LAYERS) for entry in layer}
@@ -38,6 +37,7 @@ RANK = {entry: rank for rank, layer in enumerate(LAYERS) for entry in layer}
 # (importing module, imported entry): the reason. Imports within functions count as well.
 EXCEPTIONS = {
     ("tinycnn.nn.utils", "optim"): "torch's second name for the gradient clipping of optim",
+    ("tinycnn.tensor", "interop"): "DLPack, loaded when another library asks for it",
     ("tinycnn.serialization", "interop"): "formats of files, loaded when a file is read or written",
 }
 

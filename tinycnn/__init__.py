@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
     from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
     from tinycnn.diagnostics.summary import summary
+    from tinycnn.interop.dlpack import from_dlpack
     from tinycnn.teaching import explain, grade, reference
 
 __version__ = "0.1.0"
@@ -116,6 +117,7 @@ _FUNCTIONS = {
     "gradcheck": "tinycnn.diagnostics.gradcheck",
     "gradgradcheck": "tinycnn.diagnostics.gradcheck",
     "conv_parts": "tinycnn.diagnostics.inspection",
+    "from_dlpack": "tinycnn.interop.dlpack",
     "graph": "tinycnn.diagnostics.inspection",
     "graph_svg": "tinycnn.diagnostics.inspection",
     "record": "tinycnn.diagnostics.inspection",
@@ -130,7 +132,7 @@ __all__ = [
     "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
-    "e", "inf", "nan", "newaxis", "pi", "load", "save",
+    "e", "inf", "nan", "newaxis", "pi", "from_dlpack", "load", "save",
     "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim",
     "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "precision", "shapes",
     "explain", "grade", "reference",

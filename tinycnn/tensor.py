@@ -406,6 +406,18 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        from tinycnn.interop import dlpack
+
+        return dlpack.capsule_of(self, stream, max_version, dl_device, copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        from tinycnn.interop import dlpack
+
+        return dlpack.device_of(self)
+
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self.numel() != 1:

@@ -43,7 +43,7 @@ class _Namespace(types.ModuleType):
 
 OWN = functions.names(
     "array asarray asanyarray ascontiguousarray asfortranarray asnumpy copy copyto empty empty_like fill_diagonal full "
-    "full_like get_array_module mgrid ndarray ogrid ones ones_like place put putmask ufunc zeros zeros_like"
+    "from_dlpack full_like get_array_module mgrid ndarray ogrid ones ones_like place put putmask ufunc zeros zeros_like"
 )
 
 

@@ -32,7 +32,7 @@ ABOUT = names(
     "shape shares_memory size array_repr array_str array2string base_repr binary_repr"
 )
 NOT_EMULATED = names(
-    "apply_along_axis apply_over_axes asarray_chkfinite format_float_positional format_float_scientific from_dlpack "
+    "apply_along_axis apply_over_axes asarray_chkfinite format_float_positional format_float_scientific "
     "frombuffer fromfile fromfunction fromiter fromstring genfromtxt load loadtxt piecewise save savetxt savez "
     "savez_compressed show_config test vectorize who"
 )
@@ -137,6 +137,17 @@ def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
     if isinstance(a, ndarray):
         return a.get(stream, order, out, blocking)
     return np.asarray(a, order=order)
+
+
+def from_dlpack(array, *, device=None, copy=None):
+    """An array of the same memory. CuPy takes no memory of the host so."""
+    kind, index = array.__dlpack_device__()
+    if kind != 2:
+        raise BufferError(f"CuPy arrays cannot be made of memory of the kind {kind}")
+    if index != machine.state.device:
+        raise ValueError(f"the array is on device {index}, the current device is {machine.state.device}")
+    given = array.__dlpack__(stream=1, max_version=(1, 0)).array
+    return view(lambda host: host[...], given)
 
 
 def copy(a, order="K"):

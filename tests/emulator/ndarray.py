@@ -227,6 +227,14 @@ class ndarray:
         address = self.data.ptr, False
         return {"shape": self.shape, "typestr": self.dtype.str, "strides": strides, "data": address, "version": 3}
 
+    def __dlpack_device__(self):
+        return 2, self._memory.device_id
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        if stream is not None and not isinstance(stream, int):
+            raise TypeError(f"stream: expected an int or None, got {stream!r}")
+        return DLPackCapsule(self)
+
     # --- to and from the host ---
 
     def __array__(self, dtype=None, copy=None):
@@ -432,3 +440,10 @@ METHODS = (
 )
 for _name in METHODS.split():
     setattr(ndarray, _name, _method(_name))
+
+
+class DLPackCapsule:
+    """What passes memory of the device from one library to another; a PyCapsule for CuPy."""
+
+    def __init__(self, array):
+        self.array = array
