@@ -80,10 +80,10 @@ def _origin() -> str:
     user = next((frame for frame in frames if not frame.f_code.co_filename.startswith(_PACKAGE)), frames[-1])
     file, number = user.f_code.co_filename, user.f_lineno
     line = f"called at {file}:{number}: {linecache.getline(file, number).strip()}"
-    return f"in layer {_layer_name(modules[0], modules[-1])}, {line}" if modules else line
+    return f"in layer {layer_name(modules[0], modules[-1])}, {line}" if modules else line
 
 
-def _layer_name(layer: Module, root: Module) -> str:
+def layer_name(layer: Module, root: Module) -> str:
     """The dotted name of `layer` in the net `root`, with its type and options."""
     path = next((name for name, module in root.named_modules() if module is layer), "")
     kind = f"{type(layer).__name__}({layer.extra_repr()})"

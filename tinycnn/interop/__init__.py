@@ -1,1 +1,1 @@
-"""Ways in and out: files of torch and of safetensors, arrays of other libraries. Loaded when they are first used."""
+"""Ways in and out: files of torch, safetensors and ONNX, arrays of other libraries. Loaded when first used."""
