@@ -118,7 +118,7 @@ def export(
         dynamic_batch: whether the first dimension of the inputs, the batch, may have any size in the file; the net is
             then run with one more sample than the example has. False: the file takes the example's shapes only.
         input_names, output_names: default: the names of the parameters of `forward`, and "output" (or the keys).
-        opset_version: the file's version of ONNX's operators, 18 to 23; for less, which torch accepts, 18 and a warning.
+        opset_version: the version of ONNX's operators, 18 to 23; for less, as torch takes it, 18 and a warning.
         export_params, do_constant_folding, verbose, dynamo: accepted as in torch, without effect.
 
     Raises ValueError, naming the layer, for what cannot be exported; nothing is written then. ImportError without
@@ -149,18 +149,18 @@ def export(
         if isinstance(error, Unexportable) or not dynamic_batch:
             raise
         raise Unexportable(
-            f"export: with dynamic_batch=True the net must take any batch size, but with {batch + 1} instead of {batch} "
-            f"samples it failed: {error}; use dynamic_batch=False"
+            f"export: with dynamic_batch=True the net must take any batch size, but with {batch + 1} samples, the "
+            f"example has {batch}, it failed: {error}; use dynamic_batch=False"
         ) from None
     keys, outputs = zip(*_flattened(result))
-    defaults = [f"output_{i}" if len(keys) > 1 else "output" for i in range(len(keys))]
-    keys = _checked_names("output_names", output_names, [key or name for key, name in zip(keys, defaults)])
+    defaults = [key or (f"output_{i}" if len(keys) > 1 else "output") for i, key in enumerate(keys)]
+    results = _checked_names("output_names", output_names, defaults)
     other_outputs = [y for _, y in _flattened(other_result)]
     ends = [run.name_of(y) for y in outputs], [other_run.name_of(y) for y in other_outputs]
     merged = Merged((run, other_run), ends, (batch, batch + 1))
     file = File(ir, names, inputs, others, batch)
     file.write_nodes(merged, run, names[0])
-    file.write_outputs(keys, ends[0], outputs, other_outputs)
+    file.write_outputs(results, ends[0], outputs, other_outputs)
     graph = ir.Graph(
         file.inputs, file.outputs, nodes=file.nodes, initializers=file.initializers, name=type(model).__name__,
         opset_imports={"": max(opset_version, OPSET)},
@@ -200,7 +200,7 @@ def _others(x: Tensor, batch: int) -> Any:
         array = ramp if not array.any() else array * ramp
     if batch and array.shape[:1] == (batch,):
         array = np.concatenate([array, array[:1]])
-    return backend.to_device(np.ascontiguousarray(array), x.device)
+    return backend.to_device(np.array(array, order="C"), x.device)
 
 
 def _recorded(model: Module, inputs: Sequence[Tensor], names: Sequence[str]) -> tuple[Run, Any]:
@@ -261,12 +261,16 @@ class File:
         self.nodes.append(self._ir.node(node.type, inputs, attributes, outputs=outputs, name=node.outputs[0]))
 
     def _initializer(self, name: str, array: np.ndarray) -> None:
-        tensor = self._ir.tensor(np.ascontiguousarray(array), name=name)
+        tensor = self._ir.tensor(np.array(array, order="C"), name=name)
         value = self._ir.Value(
             name=name, shape=tensor.shape, type=self._ir.TensorType(tensor.dtype), const_value=tensor
         )
         self._values[name] = value
         self.initializers.append(value)
+
+    def _constant(self, name: str, array: np.ndarray) -> None:
+        """A number that is no weight."""
+        self._node(Recorded("Constant", [], [name], {"value": self._ir.tensor(np.array(array, order="C"))}, ""))
 
     def write_nodes(self, merged: Merged, run: Run, source: str) -> None:
         """All nodes, after the weights and constants that they take."""
@@ -275,7 +279,7 @@ class File:
             if name in taken and name not in self._values and name in run.weights:
                 self._initializer(name, backend.to_device(array, backend.CPU))
         for name, array in merged.constants.values():
-            self._initializer(name, array)
+            self._constant(name, array)
         if merged.has_batch:
             self._node(Recorded("Shape", [source], ["batch_size"], {"start": 0, "end": 1}, ""))
         for node in merged.nodes:
@@ -289,7 +293,7 @@ class File:
         for key, end, y, other in zip(keys, ends, outputs, others):
             if end not in of_nodes:  # an input, a weight, a constant, or an output already
                 if not isinstance(end, str):
-                    self._initializer(f"{key}_constant", end)
+                    self._constant(f"{key}_constant", end)
                     end = f"{key}_constant"
                 self._node(Recorded("Identity", [end], [f"{key}/Identity"], {}, ""))
                 end = f"{key}/Identity"

@@ -17,7 +17,20 @@ from tinycnn.interop.onnx_record import Run, Sizes, Unexportable, row_of
 from tinycnn.nn import activation, linear, loss, norm, resize
 from tinycnn.nn import conv as nn_conv
 from tinycnn.ops import (
-    adaptive_pool, arithmetic, conv, copy, index, matmul, pad, pool, reduce, select, shape, sort, unary, windows,
+    adaptive_pool,
+    arithmetic,
+    conv,
+    copy,
+    index,
+    matmul,
+    pad,
+    pool,
+    reduce,
+    select,
+    shape,
+    sort,
+    unary,
+    windows,
 )  # fmt: skip
 from tinycnn.tensor import Tensor
 
@@ -47,11 +60,11 @@ def _whole_division(run: Run, y: Tensor, f: Function, a: Any, b: Any) -> str:
     if y.dtype.kind != "f":
         raise Unexportable("a whole division of integers cannot be exported")
     a, b = run.cast(a, y.dtype), run.cast(b, y.dtype)
-    quotient = run.op("Floor", run.op("Div", a, b))
+    quotient: str = run.op("Floor", run.op("Div", a, b))
     return quotient if isinstance(f, arithmetic.FloorDivide) else run.op("Sub", a, run.op("Mul", quotient, b))
 
 
-def _softplus(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
+def _softplus(run: Run, y: Tensor, f: Any, x: Tensor) -> Any:
     beta = run.cast(f.beta, y.dtype)
     z = x if f.beta == 1 else run.op("Mul", x, beta)
     soft = run.op("Softplus", z) if f.beta == 1 else run.op("Div", run.op("Softplus", z), beta)
@@ -411,7 +424,7 @@ def _resizes(given: dict) -> bool:
 @row_of(resize.interpolate, when=_resizes)
 def _interpolate(run: Run, y: Tensor, input: Tensor, mode: str, align_corners: Any, **_: Any) -> str:
     if mode == "nearest":
-        how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+        how: dict[str, Any] = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
     else:
         corners = "align_corners" if align_corners else "half_pixel"
         how = {"mode": "linear", "coordinate_transformation_mode": corners}
