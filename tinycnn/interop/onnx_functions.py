@@ -21,7 +21,7 @@ from tinycnn.nn import functional as F
 from tinycnn.ops import index, pool
 from tinycnn.ops.pad import index_select
 from tinycnn.ops.pad import pad as constant_pad
-from tinycnn.ops.windows import Window
+from tinycnn.ops.windows import Window, col2im
 from tinycnn.tensor import Tensor
 
 
@@ -178,6 +178,13 @@ def _gather(node: Node, x: Tensor, indices: Any) -> Tensor:
 def _gather_elements(node: Node, x: Tensor, indices: Tensor) -> Tensor:
     axis = node.get("axis", 0) % x.ndim
     return x.gather(axis, tc.where(indices < 0, indices + x.shape[axis], indices))
+
+
+def _gather_nd(node: Node, x: Tensor, indices: Any) -> Tensor:
+    if node.get("batch_dims", 0):
+        raise node.refuse("batch_dims")
+    places = np.moveaxis(np.asarray(_host(indices)), -1, 0)
+    return x[tuple(places)]
 
 
 def _scatter_elements(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
@@ -376,10 +383,8 @@ def _average_pool(node: Node, x: Tensor) -> Tensor:
 
 
 def _col2im(node: Node, x: Tensor, image: Any, block: Any) -> Tensor:
-    given = _geometry(node, image := _ints(image), block := _ints(block))
-    from tinycnn.ops.windows import col2im
-
-    return col2im(x, Window(tuple(image), tuple(block), **given))
+    size, kernel = tuple(_ints(image)), tuple(_ints(block))
+    return col2im(x, Window(size, kernel, **_geometry(node, size, kernel)))
 
 
 def _gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
@@ -427,6 +432,16 @@ def _dropout(node: Node, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     ratio = node.argument((x, *arguments), 1, "ratio")
     y = F.dropout(x, 0.5 if ratio is None else _number(ratio), node.training)
     return (y, tc.ones(x.shape, dtype=tc.bool_))[: len(node.outputs)]
+
+
+def _nll_loss(node: Node, x: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    options = {"ignore_index": node.get("ignore_index", -100), "reduction": node.get("reduction", "mean")}
+    return F.nll_loss(x, target.long(), None if weight is None else weight.detach(), **options)
+
+
+def _cross_entropy(node: Node, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    log_p = x.log_softmax(1)
+    return (_nll_loss(node, log_p, *others), log_p)[: len(node.outputs)]
 
 
 # --- another resolution -----------------------------------------------------------------------------------------
@@ -538,7 +553,7 @@ FUNCTIONS: dict[str, Callable] = {
     "Shape": lambda node, x: np.array(x.shape[node.get("start", 0) : node.get("end")], np.int64),
     "Size": lambda node, x: np.array(x.numel(), np.int64), "Transpose": _transpose, "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze, "Concat": lambda node, *xs: tc.cat(xs, node.get("axis")), "Split": _split, "Slice": _slice,
-    "Gather": _gather, "GatherElements": _gather_elements, "ScatterElements": _scatter_elements, "Expand": _expand,
+    "Gather": _gather, "GatherElements": _gather_elements, "GatherND": _gather_nd, "ScatterElements": _scatter_elements, "Expand": _expand,
     "Tile": lambda node, x, repeats: x.repeat(*_ints(repeats)), "Pad": _pad, "OneHot": _one_hot,
     "Range": lambda node, *bounds: np.arange(*[np.asarray(_host(bound)).reshape(()) for bound in bounds]),
     "Trilu": lambda node, x, *k: (x.triu if node.get("upper", 1) else x.tril)(_number(k[0]) if k else 0),
@@ -556,11 +571,12 @@ FUNCTIONS: dict[str, Callable] = {
     "GlobalMaxPool": lambda node, x: x.amax(tuple(range(2, x.ndim)), keepdim=True),
     "BatchNormalization": _batch_norm, "InstanceNormalization": _instance_norm, "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm, "LRN": _lrn,
+    "NegativeLogLikelihoodLoss": _nll_loss, "SoftmaxCrossEntropyLoss": _cross_entropy,
 }  # fmt: skip
 
 # From which input on the inputs are numbers that say what to do.
 STATIC = dict.fromkeys(
-    ["Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "Expand", "Split", "Pad", "OneHot", "Tile", "Trilu", "Resize",
+    ["Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherND", "Expand", "Split", "Pad", "OneHot", "Tile", "Trilu", "Resize",
      "Upsample", "Clip", "TopK", "CumSum", "Col2Im", "Dropout"], 1,
 ) | {"ConstantOfShape": 0, "Range": 0} | {name: 1 for name in FUNCTIONS if name.startswith("Reduce")}  # fmt: skip
 
