@@ -46,17 +46,17 @@ test-emulated: $(VENV)/.installed-test  ## run the tests of the GPU on a machine
 test-gpu: $(VENV)/.installed-test,$(CUDA)  ## the same on a real GPU
 	$(VENV)/bin/python -m pytest -m gpu $(ARGS)
 
-test-torch: $(VENV_TORCH)/.installed-test,torch  ## the same tests with the live comparisons with PyTorch
+test-torch: $(VENV_TORCH)/.installed-test,torch,interop  ## the same tests with the live comparisons with PyTorch and ONNX
 	$(VENV_TORCH)/bin/python -m pytest $(ARGS)
 
-fuzz: $(VENV_TORCH)/.installed-test,torch  ## run 1,000 random programs and compare with PyTorch (ARGS="--help")
+fuzz: $(VENV_TORCH)/.installed-test,torch,interop  ## run 1,000 random programs and compare with PyTorch (ARGS="--help")
 	$(VENV_TORCH)/bin/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-bad-input: $(VENV_TORCH)/.installed-test,torch  ## spoil each argument of each public call and count what comes (ARGS="--help")
+bad-input: $(VENV_TORCH)/.installed-test,torch,interop  ## spoil each argument of each public call and count what comes (ARGS="--help")
 	$(VENV_TORCH)/bin/python -m tests.bad_input $(ARGS)
 
 mutants: $(VENV)/.installed-mutation  ## count the random mutants of the core that the tests kill (an hour)
@@ -65,7 +65,7 @@ mutants: $(VENV)/.installed-mutation  ## count the random mutants of the core th
 package: $(VENV)/.installed-dev  ## build the wheel and the source archive in dist/
 	$(VENV)/bin/python -m build
 
-bench: $(VENV_TORCH)/.installed-test,torch  ## run the benchmarks, with the ratios to PyTorch
+bench: $(VENV_TORCH)/.installed-test,torch,interop  ## run the benchmarks, with the ratios to PyTorch
 	$(VENV_TORCH)/bin/python benchmarks/run.py $(ARGS)
 
 coursework-release:  ## the zips of the exercises, for students and for Gradescope (docs/teaching.md)

@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items):
         reasons["gpu"] = "needs a CUDA device and CuPy"
     if importlib.util.find_spec("torch") is None:
         reasons["torch"] = "needs torch: make test-torch"
+    if not all(map(importlib.util.find_spec, ("onnx", "onnx_ir", "onnxruntime"))):
+        reasons["onnx"] = "needs onnx and onnxruntime: make test-torch"
     for item in items:
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):

@@ -12,7 +12,7 @@ import pytest
 NAMESPACES = [
     "tinycnn", "tinycnn.nn", "tinycnn.nn.functional", "tinycnn.nn.utils", "tinycnn.optim", "tinycnn.data",
     "tinycnn.data.transforms", "tinycnn.data.transforms.functional",
-    "tinycnn.models", "tinycnn.amp", "tinycnn.teaching.explain", "tinycnn.teaching.grade",
+    "tinycnn.models", "tinycnn.amp", "tinycnn.interop.onnx", "tinycnn.teaching.explain", "tinycnn.teaching.grade",
 ]  # fmt: skip
 
 # Modules of which only what they define counts.
@@ -20,7 +20,8 @@ MODULES = [
     "tinycnn.nn.init", "tinycnn.optim.lr_scheduler", "tinycnn.cuda", "tinycnn.creation", "tinycnn.dtypes",
     "tinycnn.serialization", "tinycnn.cli", "tinycnn.diagnostics.anomaly", "tinycnn.diagnostics.gradcheck",
     "tinycnn.diagnostics.inspection", "tinycnn.diagnostics.shapes", "tinycnn.diagnostics.summary",
-    "tinycnn.teaching.reference",
+    "tinycnn.interop.onnx_export", "tinycnn.interop.onnx_import", "tinycnn.interop.onnx_record",
+    "tinycnn.interop.onnx_functions", "tinycnn.teaching.reference",
 ]  # fmt: skip
 
 # Methods that mean the same in every class: an override inherits the docstring of the base, whatever its parameters.

@@ -49,11 +49,11 @@ SET_AT_RUN_TIME = {
 
 # What `import tinycnn` leaves unloaded until it is used.
 NOT_CORE = ["training", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli"]
-THIRD_PARTY = ["tqdm", "pydantic", "safetensors"]
+THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
 
 PATHS = [
     "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "cuda", "amp", "data", "models", "reference",
-    "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly",
+    "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx",
 ]  # fmt: skip
 COMMANDS = ["grade", "explain", "shapes"]
 

@@ -86,13 +86,14 @@ from tinycnn.tensor import Tensor
 from tinycnn.variable import is_inference
 
 if TYPE_CHECKING:
-    from tinycnn import data, diagnostics, models, teaching
+    from tinycnn import data, diagnostics, interop, models, teaching
     from tinycnn.backend import precision
     from tinycnn.diagnostics import anomaly, inspection, shapes
     from tinycnn.diagnostics.anomaly import detect_anomaly
     from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
     from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
     from tinycnn.diagnostics.summary import summary
+    from tinycnn.interop import onnx
     from tinycnn.interop.dlpack import from_dlpack
     from tinycnn.teaching import explain, grade, reference
 
@@ -102,10 +103,12 @@ __version__ = "0.1.0"
 _MODULES = {
     "data": "tinycnn.data",
     "diagnostics": "tinycnn.diagnostics",
+    "interop": "tinycnn.interop",
     "models": "tinycnn.models",
     "teaching": "tinycnn.teaching",
     "anomaly": "tinycnn.diagnostics.anomaly",
     "inspection": "tinycnn.diagnostics.inspection",
+    "onnx": "tinycnn.interop.onnx",
     "precision": "tinycnn.backend.precision",
     "shapes": "tinycnn.diagnostics.shapes",
     "explain": "tinycnn.teaching.explain",
@@ -134,7 +137,7 @@ __all__ = [
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "from_dlpack", "load", "save",
     "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim",
-    "data", "diagnostics", "models", "teaching", "anomaly", "inspection", "precision", "shapes",
+    "data", "diagnostics", "interop", "models", "teaching", "anomaly", "inspection", "onnx", "precision", "shapes",
     "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
 ]  # fmt: skip

@@ -104,7 +104,8 @@ def unet(lib: Any) -> Any:
             self.bottom = double(8, 16, "zeros")
             self.pool = nn.MaxPool2d(2)
             self.up2, self.merge2 = nn.ConvTranspose2d(16, 8, 2, 2), double(16, 8, "circular")
-            self.up1, self.merge1 = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), double(12, 4, "zeros")
+            self.up1 = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            self.merge1 = double(12, 4, "zeros")
             self.out = nn.Conv2d(4, 3, 1)
 
         def forward(self, x: Any) -> Any:

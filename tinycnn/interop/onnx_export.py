@@ -28,7 +28,7 @@ OPSET = 18
 _IR_VERSION = 8  # the version of the file format that came with this opset
 
 
-class Merged:
+class _Merged:
     """The nodes of two runs as those of one graph, for every batch size."""
 
     def __init__(self, runs: Sequence[Run], ends: Sequence[Sequence[Any]], batches: tuple[int, int]):
@@ -157,8 +157,8 @@ def export(
     results = _checked_names("output_names", output_names, defaults)
     other_outputs = [y for _, y in _flattened(other_result)]
     ends = [run.name_of(y) for y in outputs], [other_run.name_of(y) for y in other_outputs]
-    merged = Merged((run, other_run), ends, (batch, batch + 1))
-    file = File(ir, names, inputs, others, batch)
+    merged = _Merged((run, other_run), ends, (batch, batch + 1))
+    file = _File(ir, names, inputs, others, batch)
     file.write_nodes(merged, run, names[0])
     file.write_outputs(results, ends[0], outputs, other_outputs)
     graph = ir.Graph(
@@ -230,7 +230,7 @@ def _flattened(result: Any, key: str = "") -> Iterator[tuple[str, Tensor]]:
         raise TypeError(f"export: expected the net to return Tensors, got {type(result).__name__}")
 
 
-class File:
+class _File:
     """The parts of the ONNX graph."""
 
     def __init__(self, ir: Any, names: Sequence[str], inputs: Sequence[Tensor], others: Sequence[Tensor], batch: int):
@@ -272,7 +272,7 @@ class File:
         """A number that is no weight."""
         self._node(Recorded("Constant", [], [name], {"value": self._ir.tensor(np.array(array, order="C"))}, ""))
 
-    def write_nodes(self, merged: Merged, run: Run, source: str) -> None:
+    def write_nodes(self, merged: _Merged, run: Run, source: str) -> None:
         """All nodes, after the weights and constants that they take."""
         taken = {x for node in merged.nodes for x in node.operands}
         for array, name, *_ in [*run.known.values()]:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 import tinycnn as tc
-from tinycnn.autograd import wrap
 from tinycnn.nn import functional as F
 from tinycnn.ops import index, pool
 from tinycnn.ops.pad import index_select
@@ -116,10 +115,6 @@ def _celu(node: Node, x: Tensor) -> Tensor:
     return tc.where(x > 0, x, alpha * tc.expm1(x.clamp(max=0.0) / alpha))
 
 
-def _round(node: Node, x: Tensor) -> Tensor:
-    return x.round()
-
-
 def _cast(node: Node, x: Tensor, *like: Tensor) -> Tensor:
     return x.to(like[0].dtype if like else node.get("to"))
 
@@ -164,8 +159,7 @@ def _slice(node: Node, x: Tensor, *bounds: Any) -> Tensor:
     axes = range(len(starts)) if axes is None else _ints(axes)
     for axis, start, end, step in zip(axes, starts, ends, itertools.repeat(1) if steps is None else _ints(steps)):
         # A negative end that is still negative after counting from the other end lies before the first element.
-        end = None if step < 0 and end < -x.shape[axis] else end
-        parts[axis] = slice(start, end, step)
+        parts[axis] = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
     return x[tuple(parts)]
 
 
@@ -209,7 +203,8 @@ def _split(node: Node, x: Tensor, *split: Any) -> tuple[Tensor, ...]:
 
 
 def _pad(node: Node, x: Tensor, *arguments: Any) -> Tensor:
-    pads, value, axes = (node.argument((x, *arguments), 1 + i, name) for i, name in enumerate(("pads", "value", "axes")))
+    names = ("pads", "value", "axes")
+    pads, value, axes = (node.argument((x, *arguments), 1 + i, name) for i, name in enumerate(names))
     pads = _ints(node.get("paddings") if pads is None else pads)
     dims = range(x.ndim) if axes is None else [axis % x.ndim for axis in _ints(axes)]
     pairs = [(0, 0)] * x.ndim
@@ -256,6 +251,10 @@ def _constant(node: Node) -> np.ndarray:
 
 def _constant_of_shape(node: Node, shape: Any) -> np.ndarray:
     return np.full(_ints(shape), np.asarray(node.get("value", np.float32(0))).reshape(-1)[0])
+
+
+def _range(node: Node, *bounds: Any) -> np.ndarray:
+    return np.arange(*map(_number, bounds), dtype=np.asarray(_host(bounds[0])).dtype)
 
 
 # --- reductions -------------------------------------------------------------------------------------------------
@@ -486,7 +485,7 @@ def _positions(node: Node, transform: str, size: int, out: int, scale: float) ->
     raise node.refuse(f"coordinate_transformation_mode {transform!r}")
 
 
-_ROUNDINGS = {
+_ROUNDINGS: dict[str, Callable] = {
     "floor": np.floor, "ceil": np.ceil, "round_prefer_floor": lambda at: np.ceil(at - 0.5),
     "round_prefer_ceil": lambda at: np.floor(at + 0.5),
 }  # fmt: skip
@@ -553,9 +552,10 @@ FUNCTIONS: dict[str, Callable] = {
     "Shape": lambda node, x: np.array(x.shape[node.get("start", 0) : node.get("end")], np.int64),
     "Size": lambda node, x: np.array(x.numel(), np.int64), "Transpose": _transpose, "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze, "Concat": lambda node, *xs: tc.cat(xs, node.get("axis")), "Split": _split, "Slice": _slice,
-    "Gather": _gather, "GatherElements": _gather_elements, "GatherND": _gather_nd, "ScatterElements": _scatter_elements, "Expand": _expand,
+    "Gather": _gather, "GatherElements": _gather_elements, "GatherND": _gather_nd,
+    "ScatterElements": _scatter_elements, "Expand": _expand,
     "Tile": lambda node, x, repeats: x.repeat(*_ints(repeats)), "Pad": _pad, "OneHot": _one_hot,
-    "Range": lambda node, *bounds: np.arange(*[np.asarray(_host(bound)).reshape(()) for bound in bounds]),
+    "Range": _range,
     "Trilu": lambda node, x, *k: (x.triu if node.get("upper", 1) else x.tril)(_number(k[0]) if k else 0),
     "DepthToSpace": _depth_to_space, "SpaceToDepth": _space_to_depth, "Resize": _resize, "Upsample": _resize,
     # Reductions.
@@ -575,10 +575,12 @@ FUNCTIONS: dict[str, Callable] = {
 }  # fmt: skip
 
 # From which input on the inputs are numbers that say what to do.
-STATIC = dict.fromkeys(
-    ["Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherND", "Expand", "Split", "Pad", "OneHot", "Tile", "Trilu", "Resize",
-     "Upsample", "Clip", "TopK", "CumSum", "Col2Im", "Dropout"], 1,
-) | {"ConstantOfShape": 0, "Range": 0} | {name: 1 for name in FUNCTIONS if name.startswith("Reduce")}  # fmt: skip
+_STATIC_FROM_1 = (
+    "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherND", "Expand", "Split", "Pad", "OneHot", "Tile",
+    "Trilu", "Resize", "Upsample", "Clip", "TopK", "CumSum", "Col2Im", "Dropout",
+    *[name for name in FUNCTIONS if name.startswith("Reduce")],
+)  # fmt: skip
+STATIC = {"ConstantOfShape": 0, "Range": 0, **dict.fromkeys(_STATIC_FROM_1, 1)}
 
 
 def computed(node: Node, inputs: Sequence[Any]) -> list[Any]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn import dtypes
 from tinycnn._files import StrPath, checked_path, kind_of
+from tinycnn.autograd import wrap
 from tinycnn.interop.onnx_export import onnx_ir
 from tinycnn.interop.onnx_functions import FUNCTIONS, Node, computed
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.tensor import Tensor
 
-_STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are no parameters
+_STATISTICS = {"BatchNormalization": slice(3, 5)}  # inputs that are no parameters
 
 
 class Graph(Module):
@@ -26,7 +26,10 @@ class Graph(Module):
         input_names, output_names: of the file, in the order of `forward`'s arguments and results.
     """
 
-    def __init__(self, file: str, nodes: list[Node], inputs: dict[str, Any], outputs: list[str], weights: dict, constants: dict):
+    def __init__(
+        self, file: str, nodes: list[Node], inputs: dict[str, Any], outputs: list[str],
+        weights: dict[str, Tensor], constants: dict[str, Any],
+    ):  # fmt: skip
         super().__init__()
         self.file, self.nodes, self.output_names = file, nodes, outputs
         self.input_names, self._inputs, self._constants = [*inputs], inputs, constants
@@ -71,17 +74,19 @@ class Graph(Module):
             values.update(zip(node.outputs, results))
             for name in node.last_uses:
                 values.pop(name)
-        outputs = [Tensor(values[name]) if isinstance(values[name], np.ndarray) else values[name] for name in self.output_names]
+        results = [values[name] for name in self.output_names]
+        outputs = [wrap(y) if isinstance(y, np.ndarray) else y for y in results]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _checked(self, inputs: tuple) -> Iterator[tuple[str, Tensor]]:
         if len(inputs) != len(self._inputs):
-            raise TypeError(f"{self.file}: expected {len(self._inputs)} inputs, {', '.join(self._inputs)}, got {len(inputs)}")
+            names = ", ".join(self._inputs)
+            raise TypeError(f"{self.file}: expected {len(self._inputs)} inputs, {names}, got {len(inputs)}")
         for (name, (dtype, shape)), x in zip(self._inputs.items(), inputs):
             if not isinstance(x, Tensor):
                 raise TypeError(f"{self.file}: expected input {name!r} as a Tensor, got {type(x).__name__}")
-            wrong = shape is not None and (len(shape) != x.ndim or any(n not in (None, m) for n, m in zip(shape, x.shape)))
-            if wrong or dtype not in (None, x.dtype):
+            fits = shape is None or (len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape)))
+            if not fits or dtype not in (None, x.dtype):
                 expected = "" if shape is None else f" ({', '.join('*' if n is None else str(n) for n in shape)})"
                 raise ValueError(f"{self.file}: expected input {name!r} {dtype}{expected}, got {x.dtype} {x.shape}")
             yield name, x
@@ -93,8 +98,8 @@ class Graph(Module):
 def load(path: StrPath) -> Graph:
     """The net in an ONNX file, in eval mode: a Module that runs the file's operators.
 
-    Weights are parameters and can be trained (after `train()`, which switches on dropout and the statistics of batches);
-    the running statistics of batch normalisation are buffers. Data beside the file, in its folder, is read too.
+    Weights are parameters and can be trained (after `train()`, which switches on dropout and the statistics of
+    batches); the running statistics of batch normalisation are buffers. Data beside the file, in its folder, is read.
 
     Raises FileNotFoundError if there is no such file, ValueError if it is damaged or holds operators or dtypes that
     tinycnn lacks, all naming the file. ImportError without onnx-ir.
@@ -132,9 +137,7 @@ def _graph(ir: Any, path: str) -> Graph:
     ]
     if unknown:
         raise Unreadable(f"operators that tinycnn lacks: {', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}")
-    statistics = {
-        node.inputs[place].name for node in graph for place in _STATISTICS.get(node.op_type, ()) if len(node.inputs) > place
-    }
+    statistics = {x.name for node in graph for x in node.inputs[_STATISTICS.get(node.op_type, slice(0))]}
     constants: dict[str, Any] = {}
     weights: dict[str, Tensor] = {}
     for name, value in graph.initializers.items():
@@ -142,7 +145,7 @@ def _graph(ir: Any, path: str) -> Graph:
         if array.dtype.kind != "f" or array.ndim == 0:
             constants[name] = array
         else:
-            weights[name] = Tensor(array) if name in statistics else Parameter(Tensor(array))
+            weights[name] = wrap(array) if name in statistics else Parameter(wrap(array))
     nodes = []
     for node in graph:
         attributes = {name: _attribute(ir, attribute, node, path) for name, attribute in node.attributes.items()}

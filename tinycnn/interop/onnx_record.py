@@ -1,8 +1,9 @@
 """The operators of one run of a net, recorded while it runs, as nodes of ONNX.
 
-The interpreter's profile hook tells of every call. A call of a function or an operator that has a row in `onnx_rows` is
-recorded as the nodes that the row writes, and what happens inside is not looked at: `F.leaky_relu` is one node,
-wherever and under whatever name it was called. A composed function without a row is recorded by the operators that it calls.
+The interpreter's profile hook tells of every call. A call of a function or an operator that has a row in `onnx_rows`
+is recorded as the nodes that the row writes, and what happens inside is not looked at: `F.leaky_relu` is one node,
+wherever and under whatever name it was called. A composed function without a row is recorded by the operators that it
+calls.
 """
 
 from __future__ import annotations

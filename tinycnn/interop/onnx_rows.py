@@ -56,11 +56,11 @@ def _reduction(type: str) -> Callable:
     return lambda run, y, f, x: run.op(type, run.cast(x, y.dtype), list(f.dims), keepdims=int(f.keepdim))
 
 
-def _whole_division(run: Run, y: Tensor, f: Function, a: Any, b: Any) -> str:
+def _whole_division(run: Run, y: Tensor, f: Function, a: Any, b: Any) -> Any:
     if y.dtype.kind != "f":
         raise Unexportable("a whole division of integers cannot be exported")
     a, b = run.cast(a, y.dtype), run.cast(b, y.dtype)
-    quotient: str = run.op("Floor", run.op("Div", a, b))
+    quotient = run.op("Floor", run.op("Div", a, b))
     return quotient if isinstance(f, arithmetic.FloorDivide) else run.op("Sub", a, run.op("Mul", quotient, b))
 
 
@@ -73,7 +73,7 @@ def _softplus(run: Run, y: Tensor, f: Any, x: Tensor) -> Any:
     return run.op("Where", run.op("Greater", z, run.cast(f.threshold, y.dtype)), x, soft)
 
 
-def _clamp(run: Run, y: Tensor, f: Function, x: Tensor, low: Any, high: Any) -> str:
+def _clamp(run: Run, y: Tensor, f: Function, x: Tensor, low: Any, high: Any) -> Any:
     least, most = (None if bound is None else run.cast(bound, y.dtype) for bound in (low, high))
     if all(getattr(bound, "ndim", 0) == 0 for bound in (low, high)):
         return run.op("Clip", x, least, most)
@@ -424,11 +424,10 @@ def _resizes(given: dict) -> bool:
 @row_of(resize.interpolate, when=_resizes)
 def _interpolate(run: Run, y: Tensor, input: Tensor, mode: str, align_corners: Any, **_: Any) -> str:
     if mode == "nearest":
-        how: dict[str, Any] = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+        how: dict[str, Any] = {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
     else:
-        corners = "align_corners" if align_corners else "half_pixel"
-        how = {"mode": "linear", "coordinate_transformation_mode": corners}
-    return run.op("Resize", input, None, None, Sizes(y.shape), **how)
+        how = {"coordinate_transformation_mode": "align_corners" if align_corners else "half_pixel"}
+    return run.op("Resize", input, None, None, Sizes(y.shape), mode=mode.removeprefix("bi"), **how)
 
 
 @row_of(resize.pixel_shuffle, when=lambda given: getattr(given["input"], "ndim", 0) == 4)
