@@ -28,20 +28,20 @@ OPSET = 18
 _IR_VERSION = 8  # the version of the file format that came with this opset
 
 
-class _Merged:
+class Merged:
     """The nodes of two runs as those of one graph, for every batch size."""
 
-    def __init__(self, runs: Sequence[Run], ends: Sequence[Sequence[Any]], batches: tuple[int, int]):
+    def __init__(self, run: Run, other: Run, batch: int):
         self.nodes: list[Recorded] = []
         self.constants: dict[tuple, tuple[str, np.ndarray]] = {}  # by what they hold
-        self._batches = batches
+        self._batch = batch
         self.has_batch = False  # whether a node asks for the size of the batch
-        first, second = ([*run.nodes] for run in runs)
+        first, second = run.nodes, other.nodes
         alike = [a.outputs == b.outputs and a.attributes == b.attributes for a, b in zip(first, second)]
-        if len(first) != len(second) or not all(alike):
+        if len(first) != len(second) or not all(alike) or run.ends != other.ends:
             a = first[min(alike.index(False) if False in alike else len(alike), len(first) - 1)]
             raise Unexportable(f"export: {a.layer}: another input or batch size makes {a.type} another operation")
-        wanted = {name for name in ends[0] if isinstance(name, str)}
+        wanted = {*run.ends}
         kept = []
         for a, b in zip(reversed(first), reversed(second)):
             if wanted.intersection(a.outputs):
@@ -76,10 +76,10 @@ class _Merged:
             return self.constant(np.array([-1 if i in varying else n for i, n in enumerate(a)], np.int64))
         parts = []
         for m, n in zip(a, b):
-            times = m // self._batches[0]
+            times = m // self._batch if self._batch else 0
             if m == n:
                 parts.append(self.constant(np.array([m], np.int64)))
-            elif (m, n) == (times * self._batches[0], times * self._batches[1]):
+            elif (m, n) == (times * self._batch, times * _other_batch(self._batch)):
                 self.has_batch = True
                 size = "batch_size"
                 parts.append(size if times == 1 else self._add("Mul", node, size, self.constant(np.array([times]))))
@@ -116,7 +116,7 @@ def export(
         example: its input, or a tuple of its inputs.
         path: the file.
         dynamic_batch: whether the first dimension of the inputs, the batch, may have any size in the file; the net is
-            then run with one more sample than the example has. False: the file takes the example's shapes only.
+            then run with twice as many samples and one more. False: the file takes the example's shapes only.
         input_names, output_names: default: the names of the parameters of `forward`, and "output" (or the keys).
         opset_version: the version of ONNX's operators, 18 to 23; for less, as torch takes it, 18 and a warning.
         export_params, do_constant_folding, verbose, dynamo: accepted as in torch, without effect.
@@ -141,26 +141,13 @@ def export(
     if dynamic_batch and (not inputs or not inputs[0].ndim):
         raise ValueError("export: dynamic_batch=True expects an example with a batch as its first dimension")
     batch = inputs[0].shape[0] if dynamic_batch else 0
-    others = [wrap(_others(x, batch)) for x in inputs]
-    run, result = _recorded(model, inputs, names)
-    try:
-        other_run, other_result = _recorded(model, others, names)
-    except (ValueError, TypeError, RuntimeError, IndexError) as error:
-        if isinstance(error, Unexportable) or not dynamic_batch:
-            raise
-        raise Unexportable(
-            f"export: with dynamic_batch=True the net must take any batch size, but with {batch + 1} samples, the "
-            f"example has {batch}, it failed: {error}; use dynamic_batch=False"
-        ) from None
-    keys, outputs = zip(*_flattened(result))
-    defaults = [key or (f"output_{i}" if len(keys) > 1 else "output") for i, key in enumerate(keys)]
+    first, second = recorded(model, inputs, names), _recorded_again(model, inputs, names, batch)
+    defaults = [key or (f"output_{i}" if len(first.outputs) > 1 else "output") for i, key in enumerate(first.keys)]
     results = _checked_names("output_names", output_names, defaults)
-    other_outputs = [y for _, y in _flattened(other_result)]
-    ends = [run.name_of(y) for y in outputs], [other_run.name_of(y) for y in other_outputs]
-    merged = _Merged((run, other_run), ends, (batch, batch + 1))
-    file = _File(ir, names, inputs, others, batch)
-    file.write_nodes(merged, run, names[0])
-    file.write_outputs(results, ends[0], outputs, other_outputs)
+    merged = Merged(first, second, batch)
+    file = _File(ir, first, second, batch)
+    file.write_nodes(merged)
+    file.write_outputs(results)
     graph = ir.Graph(
         file.inputs, file.outputs, nodes=file.nodes, initializers=file.initializers, name=type(model).__name__,
         opset_imports={"": max(opset_version, OPSET)},
@@ -192,28 +179,51 @@ def _input_names(model: Module, count: int) -> list[str]:
     return names[:count] if len(names) >= count else [f"input_{i}" for i in range(count)]
 
 
+def _other_batch(batch: int) -> int:
+    """That of the second run: half of it, or a third, is not that of the example, whatever is rounded."""
+    return 2 * batch + 1
+
+
 def _others(x: Tensor, batch: int) -> Any:
-    """Other numbers of the same kind and range, and one sample more, if x is a batch."""
+    """Other numbers of the same kind and range, of another size if x is a batch."""
     array = np.flip(backend.to_device(x._array, backend.CPU))
     if array.dtype.kind == "f" and array.size:
         ramp = np.linspace(0.5, 1, array.size, dtype=array.dtype).reshape(array.shape)
         array = ramp if not array.any() else array * ramp
     if batch and array.shape[:1] == (batch,):
-        array = np.concatenate([array, array[:1]])
+        array = np.concatenate([array, array, array[:1]])
     return backend.to_device(np.array(array, order="C"), x.device)
 
 
-def _recorded(model: Module, inputs: Sequence[Tensor], names: Sequence[str]) -> tuple[Run, Any]:
-    """One run, in eval mode, and its result."""
+def recorded(model: Module, inputs: Sequence[Tensor], names: Sequence[str]) -> Run:
+    """One run in eval mode, with the Tensors that the net returned and their keys."""
     modes = [(module, module.training) for module in model.modules()]
     run = Run(model, inputs, names)
     try:
         model.eval()
         with no_grad():
-            return run, run.output_of(inputs)
+            run.keys, run.outputs = map(list, zip(*_flattened(run.output_of(inputs))))
     finally:
         for module, training in modes:
             object.__setattr__(module, "training", training)
+    for y in run.outputs:  # an input, a weight, a constant, or what is an output already gets a node of its own
+        name = run.name_of(y)
+        is_own = any(name in node.outputs for node in run.nodes) if isinstance(name, str) else False
+        run.ends.append(name if is_own and name not in run.ends else run.op("Identity", y))
+    return run
+
+
+def _recorded_again(model: Module, inputs: Sequence[Tensor], names: Sequence[str], batch: int) -> Run:
+    """The run on other numbers, with another batch size, unless `batch` is 0."""
+    try:
+        return recorded(model, [wrap(_others(x, batch)) for x in inputs], names)
+    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+        if isinstance(error, Unexportable) or not batch:
+            raise
+        raise Unexportable(
+            f"export: with dynamic_batch=True the net must take any batch size, but with {_other_batch(batch)} samples, "
+            f"the example has {batch}, it failed: {error}; use dynamic_batch=False"
+        ) from None
 
 
 def _flattened(result: Any, key: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -233,12 +243,12 @@ def _flattened(result: Any, key: str = "") -> Iterator[tuple[str, Tensor]]:
 class _File:
     """The parts of the ONNX graph."""
 
-    def __init__(self, ir: Any, names: Sequence[str], inputs: Sequence[Tensor], others: Sequence[Tensor], batch: int):
-        self._ir, self._batch = ir, batch
+    def __init__(self, ir: Any, run: Run, other: Run, batch: int):
+        self._ir, self._run, self._other, self._batch = ir, run, other, batch
         self.nodes: list[Any] = []
         self.outputs: list[Any] = []
         self.initializers: list[Any] = []
-        self.inputs = [self._value(name, x, y) for name, x, y in zip(names, inputs, others)]
+        self.inputs = [self._value(*given) for given in zip(run.names, run.inputs, other.inputs)]
         self._values = {value.name: value for value in self.inputs}
 
     def _value(self, name: str, x: Tensor, other: Tensor) -> Any:
@@ -272,32 +282,22 @@ class _File:
         """A number that is no weight."""
         self._node(Recorded("Constant", [], [name], {"value": self._ir.tensor(np.array(array, order="C"))}, ""))
 
-    def write_nodes(self, merged: _Merged, run: Run, source: str) -> None:
+    def write_nodes(self, merged: Merged) -> None:
         """All nodes, after the weights and constants that they take."""
         taken = {x for node in merged.nodes for x in node.operands}
-        for array, name, *_ in [*run.known.values()]:
-            if name in taken and name not in self._values and name in run.weights:
-                self._initializer(name, backend.to_device(array, backend.CPU))
+        for name, x in self._run.weights.items():
+            if name in taken:
+                self._initializer(name, backend.to_device(x._array, backend.CPU))
         for name, array in merged.constants.values():
             self._constant(name, array)
         if merged.has_batch:
-            self._node(Recorded("Shape", [source], ["batch_size"], {"start": 0, "end": 1}, ""))
+            self._node(Recorded("Shape", [self._run.names[0]], ["batch_size"], {"start": 0, "end": 1}, ""))
         for node in merged.nodes:
             self._node(node)
 
-    def write_outputs(
-        self, keys: Sequence[str], ends: Sequence[Any], outputs: Sequence[Tensor], others: Sequence[Tensor]
-    ) -> None:
+    def write_outputs(self, names: Sequence[str]) -> None:
         """The results, under the names that users see."""
-        of_nodes = {value.name: value for node in self.nodes for value in node.outputs}
-        for key, end, y, other in zip(keys, ends, outputs, others):
-            if end not in of_nodes:  # an input, a weight, a constant, or an output already
-                if not isinstance(end, str):
-                    self._constant(f"{key}_constant", end)
-                    end = f"{key}_constant"
-                self._node(Recorded("Identity", [end], [f"{key}/Identity"], {}, ""))
-                end = f"{key}/Identity"
-            value, surface = self._values[end], self._value(key, y, other)
-            of_nodes.pop(end, None)
-            value.name, value.shape, value.type = key, surface.shape, surface.type
+        for name, end, y, other in zip(names, self._run.ends, self._run.outputs, self._other.outputs):
+            value, surface = self._values[end], self._value(name, y, other)
+            value.name, value.shape, value.type = name, surface.shape, surface.type
             self.outputs.append(value)

@@ -53,7 +53,10 @@ class Run:
     """
 
     def __init__(self, model: Module, inputs: Sequence[Tensor], names: Sequence[str]):
-        self.model = model
+        self.model, self.inputs, self.names = model, inputs, names
+        self.keys: list[str] = []
+        self.outputs: list[Tensor] = []  # what the net returned
+        self.ends: list[str] = []  # the names of their values
         self.nodes: list[Recorded] = []
         self.problem: str | None = None
         # By id: the array, kept alive; its name; a checksum, for changes that no row tells of; whether inputs reach it.
