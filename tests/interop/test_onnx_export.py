@@ -244,7 +244,7 @@ REFUSED = {
     "a number of Python": (with_item, "inner = Calling(): Mul takes a value that changes with the input"),
     "dropout in eval mode": (lambda x: F.dropout(x), "Mul takes a value that changes"),
     "a change in place": (with_memory_changed, "inner/Mul was changed in place"),
-    "a fixed batch": (lambda x: x.reshape(2, 12), "with 5 samples, the example has 2, it failed: reshape: a tensor of"),
+    "a fixed batch": (lambda x: x.reshape(2, 12), "with 5 samples instead of 2 it failed: reshape: a tensor of"),
     "half of the batch": (lambda x: x[: len(x) // 2 + 1].reshape(-1), "takes a value that changes"),
     "another path": (lambda x: x + 1 if len(x) == 2 else x * 2, "makes Add another operation"),
     "several arrays": (lambda x: x[[0, 1], [1, 0]], "an index of booleans or of several arrays"),

@@ -221,8 +221,8 @@ def _recorded_again(model: Module, inputs: Sequence[Tensor], names: Sequence[str
         if isinstance(error, Unexportable) or not batch:
             raise
         raise Unexportable(
-            f"export: with dynamic_batch=True the net must take any batch size, but with {_other_batch(batch)} samples, "
-            f"the example has {batch}, it failed: {error}; use dynamic_batch=False"
+            f"export: with dynamic_batch=True the net must take any batch size, but with {_other_batch(batch)} samples "
+            f"instead of {batch} it failed: {error}; use dynamic_batch=False"
         ) from None
 
 

@@ -344,7 +344,7 @@ def _conv_transpose(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) -
     if auto.startswith("SAME") or "output_shape" in node.attributes:
         sizes = node.get("output_shape", [n * s for n, s in zip(x.shape[2:], stride)])[-dims:]
         totals = [m + e - n for m, e, n in zip(full, extra, sizes)]
-        pairs = [(t - t // 2, t // 2) if auto == "SAME_LOWER" else (t // 2, t - t // 2) for t in totals]
+        pairs = [(t // 2, t - t // 2) if auto == "SAME_UPPER" else (t - t // 2, t // 2) for t in totals]
     function = getattr(F, f"conv_transpose{dims}d")
     if all(before == after >= 0 for before, after in pairs):
         padding = tuple(before for before, _ in pairs)
