@@ -286,6 +286,7 @@ def test_arguments_are_checked(tmp_path, monkeypatch):
         ((net, x, path), {"input_names": ["a", "b"]}, "export: expected input_names as 1 names, got ['a', 'b']"),
         ((net, x, path), {"output_names": "y"}, "export: expected output_names as 1 names, got 'y'"),
         ((net, x, path), {"opset_version": 99}, "export: expected opset_version from 18 to 23, got 99"),
+        ((net, x, path), {"dynamic_axes": {"x": {0: "n", 1: "c"}}}, "export: expected dynamic_axes to name the batch"),
         ((net, x, 3), {}, "export: expected path as a str or os.PathLike, got int"),
         ((net, x, path, 1), {}, "export: expected dynamic_batch as True or False, got 1 (int)"),
         ((net, tinycnn.tensor(1.0), path), {}, "export: dynamic_batch=True expects an example with a batch"),

@@ -401,7 +401,8 @@ def test_options_that_are_not_known_are_named(tmp_path):
 
 def test_damaged_files_are_refused(file, tmp_path):
     content = file.read_bytes()
-    for name, damaged in [("cut", content[:-40]), ("empty", b""), ("noise", bytes(range(256))), ("text", b"hello " * 9)]:
+    spoilt = {"cut": content[:-40], "empty": b"", "noise": bytes(range(256)), "text": b"hello " * 9}
+    for name, damaged in spoilt.items():
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(damaged)
         refused(path, f"load: {path}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,8 @@ class Merged:
 def export(
     model: Module, example: Tensor | Sequence[Tensor], path: StrPath, dynamic_batch: bool = True, *,
     input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None, opset_version: int = OPSET,
-    export_params: bool = True, do_constant_folding: bool = True, verbose: bool | None = None, dynamo: bool = True,
+    dynamic_axes: Mapping[str, Any] | None = None, export_params: bool = True, do_constant_folding: bool = True,
+    verbose: bool | None = None, dynamo: bool = True,
 ) -> None:  # fmt: skip
     """Writes a net as an ONNX file, whole or not at all.
 
@@ -119,6 +120,8 @@ def export(
             then run with twice as many samples and one more. False: the file takes the example's shapes only.
         input_names, output_names: default: the names of the parameters of `forward`, and "output" (or the keys).
         opset_version: the version of ONNX's operators, 18 to 23; for less, as torch takes it, 18 and a warning.
+        dynamic_axes: as in torch, names of inputs and outputs to their open dimensions, of which only the first is
+            known here: the batch. Nothing else follows from it.
         export_params, do_constant_folding, verbose, dynamo: accepted as in torch, without effect.
 
     Raises ValueError, naming the layer, for what cannot be exported; nothing is written then. ImportError without
@@ -135,6 +138,9 @@ def export(
             raise TypeError(f"export: expected example as a Tensor or a tuple of them, got {type(x).__name__}")
     if not is_int(opset_version) or opset_version > 23:
         raise ValueError(f"export: expected opset_version from {OPSET} to 23, got {shortened(opset_version)}")
+    for name, axes in (dynamic_axes or {}).items():
+        if [*axes] != [0]:
+            raise ValueError(f"export: expected dynamic_axes to name the batch, axis 0, alone, got {name!r}: {axes}")
     if opset_version < OPSET:
         warnings.warn(f"export: writes opset {OPSET}, not {opset_version}", stacklevel=2)
     names = _checked_names("input_names", input_names, _input_names(model, len(inputs)))

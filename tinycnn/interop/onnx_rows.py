@@ -293,22 +293,22 @@ _COMPARISONS = {
 
 
 @row_of(arithmetic.compare)
-def _compare(run: Run, y: Tensor, name: str, a: Any, b: Any) -> str:
+def _compare(run: Run, y: Tensor, name: str, a: Any, b: Any, **_: Any) -> str:
     dtype = np.result_type(*[x if isinstance(x, (int, float)) else x.dtype for x in (a, b)])
     result = run.op(_COMPARISONS[name], run.cast(a, dtype), run.cast(b, dtype))
     return run.op("Not", result) if name == "ne" else result
 
 
 @row_of(arithmetic._logical)
-def _logical(run: Run, y: Tensor, name: str, given: tuple) -> str:
+def _logical(run: Run, y: Tensor, name: str, given: tuple, **_: Any) -> str:
     word = name.removeprefix("bitwise_").capitalize()
     return run.op(word if y.dtype == bool else f"Bitwise{word}", *[run.cast(x, y.dtype) for x in given])
 
 
-row_of(arithmetic.isnan)(lambda run, y, input: run.op("IsNaN", input))
-row_of(arithmetic.isinf)(lambda run, y, input: run.op("IsInf", input))
-row_of(unary.sign)(lambda run, y, input: run.op("Sign", input))
-row_of(unary._rounded)(lambda run, y, function, x: run.op(function.capitalize(), x))
+row_of(arithmetic.isnan)(lambda run, y, input, **_: run.op("IsNaN", input))
+row_of(arithmetic.isinf)(lambda run, y, input, **_: run.op("IsInf", input))
+row_of(unary.sign)(lambda run, y, input, **_: run.op("Sign", input))
+row_of(unary._rounded)(lambda run, y, function, x, **_: run.op(function.capitalize(), x))
 row_of(activation.elu)(lambda run, y, input, alpha, **_: run.op("Elu", input, alpha=float(alpha)))
 row_of(activation.hardswish)(lambda run, y, input, **_: run.op("HardSwish", input))
 row_of(activation.leaky_relu)(
@@ -325,7 +325,7 @@ def _arg(run: Run, y: Tensor, method: str, x: Tensor, dim: int | None, keepdim: 
 
 
 @row_of(reduce._truth)
-def _truth(run: Run, y: Tensor, method: str, x: Tensor, dim: Any, keepdim: bool) -> str:
+def _truth(run: Run, y: Tensor, method: str, x: Tensor, dim: Any, keepdim: bool, **_: Any) -> str:
     dims = shape.normalize_dims(dim, x, method)
     numbers = run.op("Cast", run.cast(x, np.dtype(bool)), to=np.dtype("int32"))
     reduced = run.op("ReduceMin" if method == "all" else "ReduceMax", numbers, list(dims), keepdims=int(keepdim))
@@ -333,13 +333,13 @@ def _truth(run: Run, y: Tensor, method: str, x: Tensor, dim: Any, keepdim: bool)
 
 
 @row_of(sort._argsort)
-def _argsort(run: Run, y: Tensor, name: str, input: Tensor, dim: int, descending: bool) -> str:
+def _argsort(run: Run, y: Tensor, input: Tensor, dim: int, descending: bool, **_: Any) -> str:
     options = {"axis": dim % input.ndim, "largest": int(descending)}
     return run.op("TopK", input, [input.shape[dim]], outputs=2, **options)[1]
 
 
 @row_of(linear.one_hot, when=lambda given: given["num_classes"] > 0)
-def _one_hot(run: Run, y: Tensor, target: Tensor, num_classes: int) -> str:
+def _one_hot(run: Run, y: Tensor, target: Tensor, num_classes: int, **_: Any) -> str:
     return run.op("OneHot", target, np.array(num_classes), [0, 1])
 
 
@@ -360,13 +360,13 @@ def _conv_transpose(
 
 
 @row_of(windows.col2im)
-def _col2im(run: Run, y: Tensor, columns: Tensor, window: windows.Window) -> str:
+def _col2im(run: Run, y: Tensor, columns: Tensor, window: windows.Window, **_: Any) -> str:
     sizes = list(window.input_size), list(window.kernel_size)
     return run.op("Col2Im", columns, *sizes, **_window(window, "kernel_shape"))
 
 
 @row_of(pool.max_pool_with_indices)
-def _max_pool_with_indices(run: Run, y: Any, x: Tensor, window: windows.Window) -> tuple:
+def _max_pool_with_indices(run: Run, y: Any, x: Tensor, window: windows.Window, **_: Any) -> tuple:
     return _values_and_indices(run, x, {**_window(window), "pads": _with_ceil(window)})
 
 
@@ -391,19 +391,19 @@ def _bins(x: Tensor, output_size: Sequence[int]) -> dict[str, Any]:
 
 
 @row_of(adaptive_pool.adaptive_avg_pool, when=_divides)
-def _adaptive_avg_pool(run: Run, y: Tensor, x: Tensor, output_size: Sequence[int]) -> str:
+def _adaptive_avg_pool(run: Run, y: Tensor, x: Tensor, output_size: Sequence[int], **_: Any) -> str:
     if math.prod(output_size) == 1:
         return run.op("GlobalAveragePool", x)
     return run.op("AveragePool", x, **_bins(x, output_size))
 
 
 @row_of(adaptive_pool.adaptive_max_pool, when=_divides)
-def _adaptive_max_pool(run: Run, y: Any, x: Tensor, output_size: Sequence[int]) -> tuple:
+def _adaptive_max_pool(run: Run, y: Any, x: Tensor, output_size: Sequence[int], **_: Any) -> tuple:
     return _values_and_indices(run, x, _bins(x, output_size))
 
 
 @row_of(resize.pad, when=lambda given: given["mode"] in ("reflect", "replicate"))
-def _pad_edges(run: Run, y: Tensor, input: Tensor, pad: Sequence[int], mode: str, value: Any) -> str:
+def _pad_edges(run: Run, y: Tensor, input: Tensor, pad: Sequence[int], mode: str, **_: Any) -> str:
     pads = [(0, 0)] * (input.ndim - len(pad) // 2) + [*zip(pad[-2::-2], pad[::-2])]
     return run.op("Pad", input, _flat(pads), mode="edge" if mode == "replicate" else mode)
 
@@ -431,7 +431,7 @@ def _interpolate(run: Run, y: Tensor, input: Tensor, mode: str, align_corners: A
 
 
 @row_of(resize.pixel_shuffle, when=lambda given: getattr(given["input"], "ndim", 0) == 4)
-def _pixel_shuffle(run: Run, y: Tensor, input: Tensor, upscale_factor: int) -> str:
+def _pixel_shuffle(run: Run, y: Tensor, input: Tensor, upscale_factor: int, **_: Any) -> str:
     return run.op("DepthToSpace", input, blocksize=int(upscale_factor), mode="CRD")
 
 
@@ -445,7 +445,9 @@ def _batch_norm(
 
 
 @row_of(norm.layer_norm)
-def _layer_norm(run: Run, y: Tensor, input: Tensor, normalized_shape: Any, weight: Any, bias: Any, eps: float) -> str:
+def _layer_norm(
+    run: Run, y: Tensor, input: Tensor, normalized_shape: Any, weight: Any, bias: Any, eps: float, **_: Any
+) -> str:
     dims = len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
     affine = _affine(input, weight, bias, input.shape[-dims:])
     return run.op("LayerNormalization", input, *affine, axis=-dims, epsilon=float(eps))
