@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tinycnn.interop.onnx_import import load
 
 pytestmark = pytest.mark.onnx
 
+PAGE = Path(__file__).parents[2] / "docs" / "onnx.md"
 IMAGE = (2, 4, 6, 5)
 
 
@@ -339,6 +341,15 @@ def test_state_goes_from_one_net_to_another(tmp_path):
     x = normal(2, 1, 4, 4)
     np.testing.assert_allclose(results(other, [x])[0], results(back, [x])[0], rtol=1e-6, atol=1e-6)
     assert "net.onnx: 3 operators" in repr(back)
+
+
+def test_the_page_of_documentation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    text = PAGE.read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, PAGE.name, "exec"), names)
+    assert names["scores"].shape == (8, 10)
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ _ROWS: dict[CodeType, tuple[Callable, Callable[[dict], bool]]] = {}
 _MODULE_CALL = Module.__call__.__code__
 
 
-def row_of(function: Any, when: Callable[[dict], bool] = lambda _: True) -> Callable:
+def row_of(function: Callable, when: Callable[[dict], bool] = lambda _: True) -> Callable:
     """Makes what it decorates the row of `function`, where `when` is true of the arguments."""
 
     def add(row: Callable) -> Callable:
