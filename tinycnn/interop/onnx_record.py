@@ -129,7 +129,7 @@ class Run:
             return layer_name(self._layers[-1], self.model)
         return type(self.model).__name__
 
-    def name_of(self, x: Any) -> Any:
+    def name_of(self, x: Tensor | np.ndarray | float) -> Any:
         """A Tensor or an array as an operand: the name of its value, or itself, a constant."""
         array = getattr(x, "_array", x)
         if id(array) not in self.known:
