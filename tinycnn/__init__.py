@@ -1,12 +1,14 @@
 """tinycnn: a micro deep-learning framework whose every operator can be read on one screen."""
 
 import importlib
+import sys
 from math import e, inf, nan, pi
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, newaxis
 
-from tinycnn import amp, autograd, autograd_names, backend, creation, cuda, custom_function, linalg, nn, ops, optim
+from tinycnn import amp, autograd, autograd_names, backend, creation, cuda, custom_function, linalg, nn, ops, optim, random, settings
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
 from tinycnn.autograd import (
@@ -18,7 +20,7 @@ from tinycnn.autograd import (
     no_grad,
     set_grad_enabled,
 )
-from tinycnn.backend import device, get_num_threads, manual_seed, set_num_threads
+from tinycnn.backend import device, get_num_threads, set_num_threads
 from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
 from tinycnn.dtypes import (
@@ -80,14 +82,20 @@ from tinycnn.ops.shape import *
 from tinycnn.ops.sort import *
 from tinycnn.ops.statistics import *
 from tinycnn.ops.unary import *
+from tinycnn.random import *
 from tinycnn.serialization import load, save
+from tinycnn.settings import *
 from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 from tinycnn.variable import is_inference
 
 if TYPE_CHECKING:
-    from tinycnn import data, diagnostics, interop, models, teaching
+    from tinycnn import accelerator, backends, data, diagnostics, interop, models, teaching, utils, version
+    from tinycnn import data as datasets
+    from tinycnn.backends import mps
+    from tinycnn.backends import mps as xpu
     from tinycnn.backend import precision
+    from tinycnn.data import transforms
     from tinycnn.diagnostics import anomaly, inspection, shapes
     from tinycnn.diagnostics.anomaly import detect_anomaly
     from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
@@ -101,11 +109,19 @@ __version__ = "0.1.0"
 
 # Loaded when they are first used: modules, and functions by the module that defines them.
 _MODULES = {
+    "accelerator": "tinycnn.accelerator",
+    "backends": "tinycnn.backends",
     "data": "tinycnn.data",
+    "datasets": "tinycnn.data",
     "diagnostics": "tinycnn.diagnostics",
     "interop": "tinycnn.interop",
     "models": "tinycnn.models",
+    "mps": "tinycnn.backends.mps",
     "teaching": "tinycnn.teaching",
+    "transforms": "tinycnn.data.transforms",
+    "utils": "tinycnn.utils",
+    "version": "tinycnn.version",
+    "xpu": "tinycnn.backends.mps",
     "anomaly": "tinycnn.diagnostics.anomaly",
     "inspection": "tinycnn.diagnostics.inspection",
     "onnx": "tinycnn.interop.onnx",
@@ -131,12 +147,13 @@ __all__ = [
     "Function", "Size", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "inference_mode", "is_inference", "is_inference_mode_enabled",
     "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
-    "device", "get_num_threads", "manual_seed", "set_num_threads",
+    "device", "get_num_threads", "set_num_threads",
     "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "from_dlpack", "load", "save",
-    "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim",
+    "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim", "random",
+    "accelerator", "backends", "datasets", "mps", "transforms", "utils", "version", "xpu",
     "data", "diagnostics", "interop", "models", "teaching", "anomaly", "inspection", "onnx", "precision", "shapes",
     "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
@@ -158,8 +175,27 @@ __all__ += ops.scatter.__all__
 __all__ += ops.select.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
+__all__ += random.__all__
+__all__ += settings.__all__
 __all__ += statistics.__all__
 __all__ += unary.__all__
+
+
+# torch's paths of modules that are elsewhere here, by the package that they are looked for in.
+_ELSEWHERE: dict[ModuleType, dict[str, ModuleType]] = {
+    cuda: {"amp": amp},
+    nn: {"modules": nn, "parameter": nn.module},
+}
+_MODULES_OF_NN = {
+    "batchnorm": nn.norm, "instancenorm": nn.norm, "normalization": nn.norm, "pooling": nn.pool,
+    "utils": nn.arguments, **{name: module for name, module in vars(nn).items() if isinstance(module, ModuleType)},
+}  # fmt: skip
+for _package, _paths in _ELSEWHERE.items():
+    for _name, _module in _paths.items():
+        setattr(_package, _name, _module)
+        sys.modules[f"{_package.__name__}.{_name}"] = _module
+for _name, _module in _MODULES_OF_NN.items():
+    sys.modules[f"tinycnn.nn.modules.{_name}"] = _module
 
 
 def __getattr__(name: str) -> Any:

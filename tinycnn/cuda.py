@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from tinycnn import backend
@@ -35,18 +36,18 @@ def device_count() -> int:
     return backend.gpu_count() if is_available() else 0
 
 
-def synchronize(device: DeviceLike = "cuda") -> None:
+def synchronize(device: DeviceLike = None) -> None:
     """Waits until all work submitted to the GPU `device` is done. ValueError for the CPU."""
     _gpu("synchronize", device).synchronize()
 
 
-def memory_allocated(device: DeviceLike = "cuda") -> int:
+def memory_allocated(device: DeviceLike = None) -> int:
     """Bytes occupied by arrays on the GPU, without those of captured steps. ValueError for the CPU."""
     with _gpu("memory_allocated", device):
         return backend.cupy().get_default_memory_pool().used_bytes()
 
 
-def memory_reserved(device: DeviceLike = "cuda") -> int:
+def memory_reserved(device: DeviceLike = None) -> int:
     """Bytes that the memory pool holds: those of arrays and those cached for new ones. ValueError for the CPU.
 
     Nothing is returned to the GPU before `empty_cache`, so this is slightly above the peak of `memory_allocated`.
@@ -55,14 +56,99 @@ def memory_reserved(device: DeviceLike = "cuda") -> int:
         return backend.cupy().get_default_memory_pool().total_bytes()
 
 
+# The pool keeps no peak: what it holds is the nearest figure above it.
+max_memory_allocated = max_memory_reserved = memory_reserved
+
+
+def reset_peak_memory_stats(device: DeviceLike = None) -> None:
+    """Returns cached memory, so that `max_memory_allocated` starts from what is in use now."""
+    empty_cache()
+
+
 def empty_cache() -> None:
-    """Returns cached memory that no array uses to the GPU, for other programs."""
-    backend.cupy().get_default_memory_pool().free_all_blocks()
+    """Returns cached memory that no array uses to the GPU, for other programs. Nothing without a GPU."""
+    if is_available():
+        backend.cupy().get_default_memory_pool().free_all_blocks()
 
 
-def _gpu(name: str, spec: DeviceLike) -> Any:
-    """CuPy's object for the GPU `spec`. ValueError, naming the function `name`, for the CPU."""
-    found = backend.device(spec)
+def manual_seed(seed: int) -> None:
+    """Seeds the random state of every device: see `tinycnn.manual_seed`."""
+    backend.manual_seed(seed)
+
+
+manual_seed_all = manual_seed
+
+
+def current_device() -> int:
+    """The index of the GPU that "cuda" means."""
+    return _gpu("current_device", None).id
+
+
+def set_device(device: DeviceLike | int) -> None:
+    """Chooses the GPU that "cuda" means."""
+    backend.set_current_gpu(_gpu("set_device", device).id)
+
+
+def get_device_name(device: DeviceLike | int = None) -> str:
+    """The name of a GPU, as its driver gives it. ValueError for the CPU."""
+    return get_device_properties(device).name
+
+
+def get_device_capability(device: DeviceLike | int = None) -> tuple[int, int]:
+    """The compute capability of a GPU, (major, minor). ValueError for the CPU."""
+    properties = get_device_properties(device)
+    return properties.major, properties.minor
+
+
+def get_device_properties(device: DeviceLike | int = None) -> SimpleNamespace:
+    """`name`, `major`, `minor`, `total_memory` in bytes and `multi_processor_count` of a GPU. ValueError for the CPU."""
+    found = backend.cupy().cuda.runtime.getDeviceProperties(_gpu("get_device_properties", device).id)
+    return SimpleNamespace(
+        name=found["name"].decode(), major=found["major"], minor=found["minor"], total_memory=found["totalGlobalMem"],
+        multi_processor_count=found["multiProcessorCount"],
+    )  # fmt: skip
+
+
+def mem_get_info(device: DeviceLike | int = None) -> tuple[int, int]:
+    """The free and the total bytes of a GPU. ValueError for the CPU."""
+    return _gpu("mem_get_info", device).mem_info
+
+
+def runtime_version() -> str | None:
+    """The version of CUDA that CuPy was built for, "12.9"; None without a usable GPU."""
+    if not is_available():
+        return None
+    number = backend.cupy().cuda.runtime.runtimeGetVersion()
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+class Event:
+    """A point in the work of the current GPU, for its time: `record` two, `synchronize`, and ask for `elapsed_time`."""
+
+    def __init__(self, enable_timing: bool = False, blocking: bool = False):
+        self._event = backend.cupy().cuda.Event(block=blocking, disable_timing=not enable_timing)
+
+    def record(self) -> None:
+        """Puts the event behind all work submitted so far."""
+        self._event.record()
+
+    def synchronize(self) -> None:
+        """Waits until the GPU has come to this event."""
+        self._event.synchronize()
+
+    def query(self) -> bool:
+        """Whether the GPU has come to this event."""
+        return self._event.done
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """The milliseconds from this event to `end_event`."""
+        return backend.cupy().cuda.get_elapsed_time(self._event, end_event._event)
+
+
+def _gpu(name: str, spec: DeviceLike | int) -> Any:
+    """CuPy's object for the GPU `spec`, None for the current one. ValueError, naming the function `name`, for the
+    CPU."""
+    found = backend.device("cuda" if spec is None else spec)
     if found.type != "cuda":
         raise ValueError(f"{name}: expected a GPU, got {found}")
     return backend.cupy().cuda.Device(found.index)

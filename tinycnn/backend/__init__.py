@@ -8,13 +8,21 @@ of GPU work.
 
 from tinycnn.backend import cpu, devices, memory, precision, random, threads
 from tinycnn.backend.devices import *
-from tinycnn.backend.random import manual_seed, random_generator, random_states, set_random_states
+from tinycnn.backend.random import (
+    Generator,
+    default_generator,
+    manual_seed,
+    random_generator,
+    random_states,
+    set_random_states,
+)
 from tinycnn.backend.recording import on_replay, recording
 from tinycnn.backend.threads import get_num_threads, in_threads, set_num_threads, shares
 
 __all__ = [
-    "cpu", "devices", "memory", "precision", "random", "threads", "manual_seed", "random_generator",
-    "random_states", "set_random_states",
-    "on_replay", "recording", "get_num_threads", "in_threads", "set_num_threads", "shares",
+    "cpu", "devices", "memory", "precision", "random", "threads", "Generator", "default_generator", "manual_seed",
+    "random_generator", "random_states",
+    "set_random_states", "on_replay", "recording", "get_num_threads",
+    "in_threads", "set_num_threads", "shares",
 ]  # fmt: skip
 __all__ += devices.__all__

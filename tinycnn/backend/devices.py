@@ -18,8 +18,9 @@ from tinycnn.backend import cpu
 
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
-    "current", "device", "device_of", "elementwise", "gpu_count", "host_reads", "is_gpu_array", "is_writeable",
-    "kernels", "modules_of", "on", "one_device", "to_device",
+    "current", "current_gpu", "device", "device_of", "elementwise", "get_default_device", "gpu_count", "host_reads",
+    "is_gpu_array", "is_writeable", "kernels", "modules_of", "on", "one_device", "set_current_gpu",
+    "set_default_device", "to_device",
 ]  # fmt: skip
 
 # A numpy.ndarray or a cupy.ndarray, which has the same methods. To type checkers it is the first.
@@ -52,38 +53,79 @@ class Device:
     def __hash__(self) -> int:
         return hash(str(self))  # that of the string which is equal
 
+    def __enter__(self) -> Device:
+        """Makes this the default device inside the block, as torch does."""
+        _outer.append(_default)
+        set_default_device(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        set_default_device(_outer.pop())
+
 
 CPU = Device("cpu")
+_default = CPU
+_outer: list[Device] = []  # the default devices around the present one
+_gpu_index = 0  # of "cuda" and "gpu"
 
 DeviceLike: TypeAlias = Device | str | None  # what `device` takes
 
 
-def device(spec: str | Device | None) -> Device:
-    """The device that `spec` names: "cpu", "gpu" or "cuda" (the first GPU), "cuda:N", "auto" (a GPU if there
-    is a usable one) or None (the CPU).
+def set_default_device(device: DeviceLike) -> None:
+    """Sets the device of new tensors for which none is given: the CPU unless changed."""
+    global _default
+    _default = CPU if device is None else _device(device)
+
+
+def get_default_device() -> Device:
+    """The device of new tensors for which none is given."""
+    return _default
+
+
+def current_gpu() -> int:
+    """The index of the GPU that "cuda" means: 0 unless changed by `set_current_gpu`."""
+    return _gpu_index
+
+
+def set_current_gpu(index: int) -> None:
+    """Chooses the GPU that "cuda" means."""
+    global _gpu_index
+    _gpu_index = index
+
+
+def device(spec: str | int | Device | None, index: int | None = None) -> Device:
+    """The device that `spec` names: "cpu", "gpu" or "cuda" (the first GPU), "cuda:N" or N, "auto" (a GPU if there
+    is a usable one) or None (the default one: the CPU unless changed). `index` is the N of "cuda".
 
     Raises ValueError for another name or a GPU that this machine lacks, RuntimeError without a driver and
     ImportError without CuPy; each says what to do.
     """
     if spec is None:
-        return CPU
+        return _default
     if isinstance(spec, Device):
         return spec
-    if spec == "cpu":
+    if spec == "cpu" or (spec == "cpu:0" and index is None):
         return CPU
+    if isinstance(spec, int) and not isinstance(spec, bool):
+        spec = f"cuda:{spec}"
+    elif index is not None:
+        spec = f"{spec}:{index}"
     if spec == "auto":
         try:
             return device("cuda:0")
         except (ImportError, RuntimeError, ValueError):
             return CPU
-    kind, _, index = spec.partition(":") if isinstance(spec, str) else ("", "", "")
-    if (kind not in ("cuda", "gpu")) or not (index.isdigit() or spec in ("cuda", "gpu")):
+    kind, _, number = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if (kind not in ("cuda", "gpu")) or not (number.isdigit() or spec in ("cuda", "gpu")):
         raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {spec!r}")
-    found = Device("cuda", int(index or 0))
+    found = Device("cuda", int(number or _gpu_index))
     count = gpu_count()
     if found.index >= count:
         raise ValueError(f"device: {found} does not exist, this machine has {count} GPU(s): cuda:0 to cuda:{count - 1}")
     return found
+
+
+_device = device  # for functions that have an argument of that name
 
 
 @cache

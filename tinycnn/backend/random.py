@@ -2,24 +2,83 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import numpy as np
 
-from tinycnn.backend.devices import CPU, Device, gpu_kernels, on
+from tinycnn.backend.devices import CPU, Device, DeviceLike, gpu_kernels, on
+from tinycnn.backend.devices import device as _device
 from tinycnn.checks import check_count
+
+NEW = 67280421310721  # the seed of a generator that nobody has seeded: torch's
 
 _seed: int | None = None
 _generators: dict[Device, Any] = {}
 
 
-def manual_seed(seed: int) -> None:
-    """Seeds the random state of every device: the next draws on each depend on `seed` alone."""
+class Generator:
+    """A random state of its own, for functions that take `generator=`.
+
+    Args:
+        device: where the draws are made. Default "cpu".
+
+    Until it is seeded, it draws what any new generator draws, as in torch.
+    """
+
+    def __init__(self, device: DeviceLike = "cpu"):
+        self.device = _device(device)
+        self.manual_seed(NEW)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Seeds this state: the next draws depend on `seed` alone. Returns the generator."""
+        self._seed = int(check_count("Generator.manual_seed", "seed", seed))
+        with on(self.device):
+            self._numbers = _made(self.device, self._seed)
+        return self
+
+    def seed(self) -> int:
+        """Seeds this state with a number that nobody can foresee, and returns it."""
+        return self.manual_seed(secrets.randbits(63)).initial_seed()
+
+    def initial_seed(self) -> int:
+        """The number that this state was seeded with."""
+        return self._seed
+
+    @property
+    def numbers(self) -> Any:
+        """What draws: a numpy.random.Generator, or `gpu.random.Generator` with its interface."""
+        return self._numbers
+
+
+class _Process(Generator):
+    """The random state of every device, which functions draw from that are given no generator."""
+
+    def __init__(self) -> None:
+        self.device = CPU
+
+    def manual_seed(self, seed: int) -> Generator:
+        return manual_seed(seed)
+
+    def initial_seed(self) -> int:
+        return manual_seed(secrets.randbits(63)).initial_seed() if _seed is None else _seed
+
+    @property
+    def numbers(self) -> Any:
+        return random_generator(self.device)
+
+
+default_generator: Generator = _Process()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seeds the random state of every device: the next draws on each depend on `seed` alone. Returns that state."""
     global _seed
     _seed = int(check_count("manual_seed", "seed", seed))
     _generators.pop(CPU, None)
     for target, generator in _generators.items():
-        generator.seed(_seed_of(target))
+        generator.seed(_seed_of(target, _seed))
+    return default_generator
 
 
 def random_generator(target: Device = CPU) -> Any:
@@ -27,14 +86,18 @@ def random_generator(target: Device = CPU) -> Any:
     generator = _generators.get(target)
     if generator is None:
         with on(target):
-            made = np.random.default_rng(_seed) if target == CPU else gpu_kernels().Generator(_seed_of(target))
+            made = _made(target, _seed)
         generator = _generators.setdefault(target, made)  # one for all threads, whichever comes first
     return generator
 
 
-def _seed_of(target: Device) -> np.random.SeedSequence:
+def _made(target: Device, seed: int | None) -> Any:
+    return np.random.default_rng(seed) if target == CPU else gpu_kernels().Generator(_seed_of(target, seed))
+
+
+def _seed_of(target: Device, seed: int | None) -> np.random.SeedSequence:
     """For a GPU, so that the numbers of no two are the same."""
-    return np.random.SeedSequence(_seed, spawn_key=(target.index,))
+    return np.random.SeedSequence(seed, spawn_key=(target.index,))
 
 
 def random_states(*devices: Device) -> dict[Device, Any]:

@@ -1,0 +1,3 @@
+from tinycnn._former_paths import moved
+
+moved(__name__, "tinycnn.data.transforms")

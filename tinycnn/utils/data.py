@@ -1,0 +1,5 @@
+"""torch's path of `tinycnn.data`."""
+
+from tinycnn._former_paths import moved
+
+moved(__name__, "tinycnn.data")
