@@ -52,7 +52,7 @@ class Missing:
         """Notes what the error that ended the program says is missing: an attribute of a tensor, layer or optimizer, or
         an argument."""
         place = _place_in(error.__traceback__)
-        if isinstance(error, AttributeError) and error.obj is not None and error.name:
+        if isinstance(error, AttributeError) and error.name and not isinstance(error.obj, (ServedModule, type(None))):
             cls = error.obj if isinstance(error.obj, type) else type(error.obj)
             ours = [base.__name__ for base in cls.__mro__ if base.__module__.startswith("tinycnn")]
             if ours:

@@ -21,6 +21,7 @@ from tinycnn.nn import (
     module,
     norm,
     padding,
+    parallel,
     parameter,
     parameter_container,
     piecewise,
@@ -44,6 +45,7 @@ from tinycnn.nn.margin import *
 from tinycnn.nn.module import *
 from tinycnn.nn.norm import *
 from tinycnn.nn.padding import *
+from tinycnn.nn.parallel import *
 from tinycnn.nn.parameter import *
 from tinycnn.nn.parameter_container import *
 from tinycnn.nn.piecewise import *
@@ -51,7 +53,7 @@ from tinycnn.nn.pool import *
 from tinycnn.nn.shape import *
 from tinycnn.nn.smooth import *
 
-__all__ = ["functional", "init", "utils"]  # the layers are listed where they are defined
+__all__ = ["functional", "init", "parallel", "utils"]  # the layers are listed where they are defined
 __all__ += activation.__all__
 __all__ += container.__all__
 __all__ += conv.__all__
@@ -67,6 +69,7 @@ __all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += padding.__all__
+__all__ += parallel.__all__
 __all__ += parameter.__all__
 __all__ += parameter_container.__all__
 __all__ += piecewise.__all__

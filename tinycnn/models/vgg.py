@@ -1,0 +1,147 @@
+"""VGG and AlexNet with torchvision's structure, names of parameters and initial values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinycnn import flatten, nn
+from tinycnn.models._weights import refuse_download
+from tinycnn.tensor import Tensor
+
+__all__ = ["VGG", "AlexNet", "alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
+
+# By the number of layers: output channels of 3×3 convolutions, "M" for 2×2 max pooling.
+_CONFIGURATIONS: dict[int, list] = {
+    11: [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"],
+    13: [64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"],
+    16: [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"],
+    19: [64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M"],
+}  # fmt: skip
+
+
+def make_layers(configuration: list, batch_norm: bool = False) -> nn.Sequential:
+    """The convolutions and pools that a configuration names."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for entry in configuration:
+        if entry == "M":
+            layers.append(nn.MaxPool2d(2, stride=2))
+            continue
+        layers.append(nn.Conv2d(channels, entry, 3, padding=1))
+        layers += [nn.BatchNorm2d(entry), nn.ReLU(inplace=True)] if batch_norm else [nn.ReLU(inplace=True)]
+        channels = entry
+    return nn.Sequential(*layers)
+
+
+class VGG(nn.Module):
+    """(N, 3, H, W) to scores (N, num_classes).
+
+    Args:
+        features: the convolutions; 512 channels come out.
+        num_classes: number of scores. Default 1000.
+        init_weights: draw initial values as torchvision does. Default True.
+        dropout: probability in the classifier. Default 0.5.
+
+    Source: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015.
+    """
+
+    def __init__(self, features: nn.Module, num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5):
+        super().__init__()
+        self.features = features
+        self.avgpool = nn.AdaptiveAvgPool2d((7, 7))
+        self.classifier = nn.Sequential(
+            nn.Linear(512 * 7 * 7, 4096), nn.ReLU(True), nn.Dropout(p=dropout),
+            nn.Linear(4096, 4096), nn.ReLU(True), nn.Dropout(p=dropout),
+            nn.Linear(4096, num_classes),
+        )  # fmt: skip
+        for module in self.modules() if init_weights else ():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0, 0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(flatten(self.avgpool(self.features(x)), 1))
+
+
+class AlexNet(nn.Module):
+    """(N, 3, H, W), H and W of at least 63, to scores (N, num_classes).
+
+    Args:
+        num_classes: number of scores. Default 1000.
+        dropout: probability in the classifier. Default 0.5.
+
+    Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
+    """
+
+    def __init__(self, num_classes: int = 1000, dropout: float = 0.5):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2),
+        )  # fmt: skip
+        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.classifier = nn.Sequential(
+            nn.Dropout(p=dropout), nn.Linear(256 * 6 * 6, 4096), nn.ReLU(inplace=True),
+            nn.Dropout(p=dropout), nn.Linear(4096, 4096), nn.ReLU(inplace=True),
+            nn.Linear(4096, num_classes),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(flatten(self.avgpool(self.features(x)), 1))
+
+
+def alexnet(*, weights: None = None, **options: Any) -> AlexNet:
+    """`options` are those of `AlexNet`. ValueError for `weights`: nothing is downloaded."""
+    refuse_download("alexnet", weights, options)
+    return AlexNet(**options)
+
+
+def _vgg(name: str, layers: int, batch_norm: bool, weights: Any, options: dict[str, Any]) -> VGG:
+    refuse_download(name, weights, options)
+    return VGG(make_layers(_CONFIGURATIONS[layers], batch_norm), **options)
+
+
+def vgg11(*, weights: None = None, **options: Any) -> VGG:
+    """11 layers; `options` are those of `VGG`. ValueError for `weights`: nothing is downloaded."""
+    return _vgg("vgg11", 11, False, weights, options)
+
+
+def vgg11_bn(*, weights: None = None, **options: Any) -> VGG:
+    """11 layers with batch normalisation; see `vgg11`."""
+    return _vgg("vgg11_bn", 11, True, weights, options)
+
+
+def vgg13(*, weights: None = None, **options: Any) -> VGG:
+    """13 layers; see `vgg11`."""
+    return _vgg("vgg13", 13, False, weights, options)
+
+
+def vgg13_bn(*, weights: None = None, **options: Any) -> VGG:
+    """13 layers with batch normalisation; see `vgg11`."""
+    return _vgg("vgg13_bn", 13, True, weights, options)
+
+
+def vgg16(*, weights: None = None, **options: Any) -> VGG:
+    """16 layers; see `vgg11`."""
+    return _vgg("vgg16", 16, False, weights, options)
+
+
+def vgg16_bn(*, weights: None = None, **options: Any) -> VGG:
+    """16 layers with batch normalisation; see `vgg11`."""
+    return _vgg("vgg16_bn", 16, True, weights, options)
+
+
+def vgg19(*, weights: None = None, **options: Any) -> VGG:
+    """19 layers; see `vgg11`."""
+    return _vgg("vgg19", 19, False, weights, options)
+
+
+def vgg19_bn(*, weights: None = None, **options: Any) -> VGG:
+    """19 layers with batch normalisation; see `vgg11`."""
+    return _vgg("vgg19_bn", 19, True, weights, options)
