@@ -25,12 +25,13 @@ LAYERS = [
     {"tensor"},
     {"creation"},
     {"autograd_names", "custom_function", "jacobians", "variable"},
-    {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg"},
+    {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg", "random", "settings"},
     {"tinycnn"},
-    {"models", "utils"},
+    {"models", "accelerator", "backends", "version", "run"},
     {"diagnostics"},
     {"interop", "teaching"},
     {"cli", "_former_paths"},
+    {"utils"},
 ]
 RANK = {entry: rank for rank, layer in enumerate(LAYERS) for entry in layer}
 
@@ -48,14 +49,19 @@ SET_AT_RUN_TIME = {
 }
 
 # What `import tinycnn` leaves unloaded until it is used.
-NOT_CORE = ["training", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli"]
+NOT_CORE = [
+    "training", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli", "run", "utils",
+    "backends",
+]  # fmt: skip
 THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
 
 PATHS = [
     "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "cuda", "amp", "data", "models", "reference",
-    "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx",
+    "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx", "accelerator", "backends", "backends.cudnn",
+    "backends.mps", "cuda.amp", "datasets", "mps", "nn.modules", "nn.modules.batchnorm", "nn.modules.conv",
+    "nn.parallel", "nn.parameter", "random", "transforms", "utils", "utils.data", "version", "xpu",
 ]  # fmt: skip
-COMMANDS = ["grade", "explain", "shapes"]
+COMMANDS = ["grade", "explain", "shapes", "run"]
 
 
 # --- reading the imports ----------------------------------------------------------------------------------

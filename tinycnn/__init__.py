@@ -92,9 +92,9 @@ from tinycnn.variable import is_inference
 if TYPE_CHECKING:
     from tinycnn import accelerator, backends, data, diagnostics, interop, models, teaching, utils, version
     from tinycnn import data as datasets
+    from tinycnn.backend import precision
     from tinycnn.backends import mps
     from tinycnn.backends import mps as xpu
-    from tinycnn.backend import precision
     from tinycnn.data import transforms
     from tinycnn.diagnostics import anomaly, inspection, shapes
     from tinycnn.diagnostics.anomaly import detect_anomaly
@@ -181,21 +181,22 @@ __all__ += statistics.__all__
 __all__ += unary.__all__
 
 
-# torch's paths of modules that are elsewhere here, by the package that they are looked for in.
+# torch's paths of modules that are elsewhere here, by the package in which they are looked for.
+_layers = ModuleType("tinycnn.nn.modules", nn.__doc__)
+vars(_layers).update({name: value for name, value in vars(nn).items() if not name.startswith("_")})
 _ELSEWHERE: dict[ModuleType, dict[str, ModuleType]] = {
     cuda: {"amp": amp},
-    nn: {"modules": nn, "parameter": nn.module},
-}
-_MODULES_OF_NN = {
-    "batchnorm": nn.norm, "instancenorm": nn.norm, "normalization": nn.norm, "pooling": nn.pool,
-    "utils": nn.arguments, **{name: module for name, module in vars(nn).items() if isinstance(module, ModuleType)},
+    nn: {"modules": _layers, "parameter": nn.module},
+    _layers: {
+        **{name: value for name, value in vars(nn).items() if isinstance(value, ModuleType)},
+        "batchnorm": nn.norm, "instancenorm": nn.norm, "normalization": nn.norm, "pooling": nn.pool,
+        "utils": nn.arguments,
+    },
 }  # fmt: skip
 for _package, _paths in _ELSEWHERE.items():
     for _name, _module in _paths.items():
         setattr(_package, _name, _module)
         sys.modules[f"{_package.__name__}.{_name}"] = _module
-for _name, _module in _MODULES_OF_NN.items():
-    sys.modules[f"tinycnn.nn.modules.{_name}"] = _module
 
 
 def __getattr__(name: str) -> Any:

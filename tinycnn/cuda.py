@@ -101,7 +101,7 @@ def get_device_capability(device: DeviceLike | int = None) -> tuple[int, int]:
 
 
 def get_device_properties(device: DeviceLike | int = None) -> SimpleNamespace:
-    """`name`, `major`, `minor`, `total_memory` in bytes and `multi_processor_count` of a GPU. ValueError for the CPU."""
+    """`name`, `major`, `minor`, `total_memory` in bytes, `multi_processor_count` of a GPU. ValueError for the CPU."""
     found = backend.cupy().cuda.runtime.getDeviceProperties(_gpu("get_device_properties", device).id)
     return SimpleNamespace(
         name=found["name"].decode(), major=found["major"], minor=found["minor"], total_memory=found["totalGlobalMem"],

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tinycnn import backend
 from tinycnn.autograd import wrap
-from tinycnn.backend import Generator, default_generator, manual_seed
+from tinycnn.backend import DeviceLike, Generator, default_generator, manual_seed
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -46,7 +45,7 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def fork_rng(devices: Any = (), enabled: bool = True) -> Iterator[None]:
+def fork_rng(devices: Iterable[DeviceLike] = (), enabled: bool = True) -> Iterator[None]:
     """Draws inside the block leave the CPU's random state outside of it as it was; `devices` are GPUs, whose states go
     on."""
     state = get_rng_state()

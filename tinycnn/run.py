@@ -1,4 +1,4 @@
-"""Runs a program written for torch, unchanged, with `torch` and `torchvision` served by tinycnn.
+"""python -m tinycnn.run: runs a program written for torch, unchanged, with torch and torchvision served by tinycnn.
 
     python -m tinycnn.run script.py [arguments]
     python -m tinycnn.run -m package.module [arguments]
@@ -76,9 +76,17 @@ class ServedModule(ModuleType):
 
     def __init__(self, name: str, target: ModuleType, missing: Missing):
         super().__init__(name, target.__doc__)
-        vars(self).update(_target=target, _missing=missing, __path__=[], __file__=getattr(target, "__file__", None))
+        file = getattr(target, "__file__", None)
+        own: dict[str, Any] = {"_target": target, "_missing": missing, "__path__": [], "__file__": file}
         if name in VERSIONS:
-            vars(self)["__version__"] = VERSIONS[name]
+            own["__version__"] = VERSIONS[name]
+        for key, value in own.items():
+            super().__setattr__(key, value)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The names of tinycnn's module: programs look nets up in `models.__dict__`."""
+        return {name: value for name, value in vars(self._target).items() if not name.startswith("_")}
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -112,8 +120,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """The module of tinycnn, or None, which is noted."""
-        top, _, rest = name.partition(".")
-        if top not in SERVED:
+        if name.partition(".")[0] not in SERVED:
             return None
         try:
             module = _module(name)
@@ -228,7 +235,8 @@ def check(path: str) -> Missing:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                known[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+                first = alias.name.split(".")[0]
+                known[alias.asname or first] = alias.name if alias.asname else first
                 _look_up(alias.name, f"{path}:{node.lineno}", missing)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
@@ -268,8 +276,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     needed = 2 if words[:1] in (["-m"], ["--check"]) else 1
     if len(words) < needed or words[0] in ("-h", "--help"):
-        print(__doc__, file=sys.stdout if words else sys.stderr)
-        return 0 if words[:1] in (["-h"], ["--help"]) else 2
+        asked = words[:1] in (["-h"], ["--help"])
+        print("usage:", __doc__, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     file = words[needed - 1]
     if words[0] != "-m" and not os.path.isfile(file):
         print(f"tinycnn.run: error: no file {file!r}", file=sys.stderr)

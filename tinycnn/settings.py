@@ -16,6 +16,7 @@ __all__ = [
     "use_deterministic_algorithms",
 ]  # fmt: skip
 
+_FLOATING = {"FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16}
 _deterministic = False
 
 
@@ -35,14 +36,14 @@ def compile(model: Callable | None = None, **options: Any) -> Any:
     return model if model is not None else lambda function: function
 
 
-def set_default_tensor_type(t: Any) -> None:
+def set_default_tensor_type(t: type | str) -> None:
     """Sets the dtype of new tensors to that of a tensor type, such as "torch.DoubleTensor" or `DoubleTensor`; for one
     in `cuda`, the device too."""
     name = t if isinstance(t, str) else f"{getattr(t, '__module__', '')}.{getattr(t, '__name__', t)}"
-    kinds = {"FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16}
-    if (last := name.rpartition(".")[2]) not in kinds:
+    last = name.rpartition(".")[2]
+    if last not in _FLOATING:
         raise TypeError(f"set_default_tensor_type: expected a floating-point tensor type, got {shortened(t)}")
-    dtypes.set_default_dtype(kinds[last])
+    dtypes.set_default_dtype(_FLOATING[last])
     if ".cuda." in name:
         set_default_device("cuda")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["cuda", "git_version", "hip"]
-
 git_version = "unknown"
 hip = None  # AMD's GPUs are not used
 

@@ -154,7 +154,8 @@ def resnet152(*, weights: None = None, **options: Any) -> ResNet:
 
 def resnext50_32x4d(*, weights: None = None, **options: Any) -> ResNet:
     """ResNeXt of 50 layers with 32 groups of 4 channels; see `resnet18`. Source: Xie et al., 2017."""
-    return _resnet("resnext50_32x4d", Bottleneck, [3, 4, 6, 3], weights, {"groups": 32, "width_per_group": 4, **options})
+    options = {"groups": 32, "width_per_group": 4, **options}
+    return _resnet("resnext50_32x4d", Bottleneck, [3, 4, 6, 3], weights, options)
 
 
 def wide_resnet50_2(*, weights: None = None, **options: Any) -> ResNet:

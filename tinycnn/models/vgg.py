@@ -8,7 +8,9 @@ from tinycnn import flatten, nn
 from tinycnn.models._weights import refuse_download
 from tinycnn.tensor import Tensor
 
-__all__ = ["VGG", "AlexNet", "alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
+__all__ = [
+    "VGG", "AlexNet", "alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+]  # fmt: skip
 
 # By the number of layers: output channels of 3×3 convolutions, "M" for 2×2 max pooling.
 _CONFIGURATIONS: dict[int, list] = {
