@@ -27,7 +27,7 @@ LAYERS = [
     {"autograd_names", "custom_function", "jacobians", "variable"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg", "random", "settings"},
     {"tinycnn"},
-    {"models", "accelerator", "backends", "version", "run"},
+    {"models", "accelerator", "backends", "hub", "version", "run"},
     {"diagnostics"},
     {"interop", "teaching"},
     {"cli", "_former_paths"},
@@ -58,7 +58,7 @@ THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
 PATHS = [
     "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "cuda", "amp", "data", "models", "reference",
     "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx", "accelerator", "backends", "backends.cudnn",
-    "backends.mps", "cuda.amp", "datasets", "mps", "nn.modules", "nn.modules.batchnorm", "nn.modules.conv",
+    "backends.mps", "cuda.amp", "datasets", "hub", "mps", "nn.modules", "nn.modules.batchnorm", "nn.modules.conv",
     "nn.parallel", "nn.parameter", "random", "transforms", "utils", "utils.data", "version", "xpu",
 ]  # fmt: skip
 COMMANDS = ["grade", "explain", "shapes", "run"]

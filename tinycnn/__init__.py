@@ -90,7 +90,7 @@ from tinycnn.tensor import Tensor
 from tinycnn.variable import is_inference
 
 if TYPE_CHECKING:
-    from tinycnn import accelerator, backends, data, diagnostics, interop, models, teaching, utils, version
+    from tinycnn import accelerator, backends, data, diagnostics, hub, interop, models, teaching, utils, version
     from tinycnn import data as datasets
     from tinycnn.backend import precision
     from tinycnn.backends import mps
@@ -116,6 +116,7 @@ _MODULES = {
     "diagnostics": "tinycnn.diagnostics",
     "interop": "tinycnn.interop",
     "models": "tinycnn.models",
+    "hub": "tinycnn.hub",
     "mps": "tinycnn.backends.mps",
     "teaching": "tinycnn.teaching",
     "transforms": "tinycnn.data.transforms",
@@ -153,7 +154,7 @@ __all__ = [
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "from_dlpack", "load", "save",
     "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim", "random",
-    "accelerator", "backends", "datasets", "mps", "transforms", "utils", "version", "xpu",
+    "accelerator", "backends", "datasets", "hub", "mps", "transforms", "utils", "version", "xpu",
     "data", "diagnostics", "interop", "models", "teaching", "anomaly", "inspection", "onnx", "precision", "shapes",
     "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
