@@ -389,12 +389,12 @@ def test_overlapping_copy():
 
 def test_repr():
     x = tensor([1.5, -2.0], requires_grad=True)
-    assert repr(x) == "tensor([ 1.5, -2. ], requires_grad=True)"
+    assert repr(x) == "tensor([ 1.5000, -2.0000], requires_grad=True)"
     assert repr(x * 2.0) == "tensor([ 3., -4.], grad_fn=<Mul>)"
     assert repr(tensor([1, 2])) == "tensor([1, 2])"
-    assert repr(tensor([True])) == "tensor([ True])"
+    assert repr(tensor([True])) == "tensor([True])"
     assert repr(tensor(np.ones(1))) == "tensor([1.], dtype=float64)"
-    assert repr(tensor(2.5)) == "tensor(2.5)"
+    assert repr(tensor(2.5)) == "tensor(2.5000)"
     assert repr(tinycnn.zeros(0, 3)) == "tensor([], size=(0, 3))"
     assert repr(tensor([[1, 2], [3, 4]])) == "tensor([[1, 2],\n        [3, 4]])"
     assert repr(tensor([1 / 3])) == "tensor([0.3333])"

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinycnn import autograd, backend, dtypes
+from tinycnn import _printing, autograd, backend, dtypes
 from tinycnn._absent import no_attribute
-from tinycnn._printing import options as print_options
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, shortened
 from tinycnn.ops import (
@@ -506,13 +505,11 @@ class Tensor:
         return format(self.item(), spec) if self.ndim == 0 else object.__format__(self, spec)
 
     def __repr__(self) -> str:
-        values = np.array2string(
-            backend.to_device(self._array, backend.CPU), separator=", ", prefix="tensor(", **print_options
-        )
-        notes = [values]
-        if self.numel() == 0 and self.ndim > 1:
+        array, notes = backend.to_device(self._array, backend.CPU), []
+        if self.numel() == 0 and self.ndim != 1:
             notes.append(f"size={tuple(self.shape)}")
-        if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
+        told = (dtypes.get_default_dtype(), *((dtypes.int64, dtypes.bool_) if self.numel() else ()))
+        if self.dtype not in told:
             notes.append(f"dtype={self.dtype}")
         if self.device != backend.CPU:
             notes.append(f"device='{self.device}'")
@@ -520,7 +517,7 @@ class Tensor:
             notes.append(f"grad_fn={self._node!r}")
         elif self._requires_grad:
             notes.append("requires_grad=True")
-        return f"tensor({', '.join(notes)})"
+        return _printing.tensor_text(array, "tensor(", notes)
 
     def __copy__(self) -> Tensor:
         """Another Tensor of the same memory and history."""
