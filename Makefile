@@ -16,7 +16,7 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-slow test-emulated test-gpu test-torch fuzz bad-input mutants lint package bench coursework-release clean
+.PHONY: help train test test-slow test-emulated test-gpu test-torch fuzz bad-input mutants lint package bench docs coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ package: $(VENV)/.installed-dev  ## build the wheel and the source archive in di
 
 bench: $(VENV_TORCH)/.installed-test,torch,interop  ## run the benchmarks, with the ratios to PyTorch
 	$(VENV_TORCH)/bin/python benchmarks/run.py $(ARGS)
+
+docs: $(VENV)/.installed-test  ## write docs/coming-from-pytorch.md from the table of idioms
+	$(VENV)/bin/python tools/coming_from_pytorch.py $(ARGS)
 
 coursework-release:  ## the zips of the exercises, for students and for Gradescope (docs/teaching.md)
 	$(PYTHON) tools/coursework_release.py $(ARGS)

@@ -89,7 +89,7 @@ def test_all_are_refused_in_clear_words_and_few_that_torch_refuses_are_accepted(
     assert sum(len(calls) for outcome, calls in found.items() if "torch" not in outcome) > 24_000
     for outcome in ("raw", "unnamed", "hang", "crash"):
         assert found.get(outcome, []) == []
-    # docs/design.md, "Differences from torch", says which. Torch takes few arrays and scalars of NumPy.
+    # docs/coming-from-pytorch.md says which. Torch takes few arrays and scalars of NumPy.
     accepted = [name.rpartition(" = ")[2].strip("]") for name, _ in found["accepted, torch refuses"]]
     assert len([label for label in accepted if label not in ("array", "int64", "float32", "less dim 0")]) <= 100
     assert len(accepted) <= 200

@@ -114,7 +114,8 @@ def _empty_image(d: Difference) -> bool:
     return layer and empty
 
 
-# Every difference that is meant: the sentence of docs/design.md that says so, and what it covers, as little as can be.
+# Every difference that is meant: the sentence of docs/coming-from-pytorch.md that says so, and what it covers, as
+# little as can be.
 KNOWN: list[tuple[str, Condition]] = [
     ("`view` copies where torch refuses",
      torch_raises("view size is not compatible with input tensor's size and stride")),

@@ -84,7 +84,7 @@ def bits(g: Generator) -> str:
 
 @operator(8)
 def unary(g: Generator) -> str:
-    if g.chance(0.1):  # constants in tinycnn: docs/design.md, "Step functions"
+    if g.chance(0.1):  # constants in tinycnn: docs/coming-from-pytorch.md, "Step functions"
         return f"{g.tensor()}.{g.pick('sign', 'floor', 'ceil', 'round')}().detach()"
     x = g.tensor(largest=20 if g.chance(0.7) else inf)
     name = g.pick("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "neg")
