@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, newaxis
 
-from tinycnn import amp, autograd, autograd_names, backend, creation, cuda, custom_function, linalg, nn, ops, optim, random, settings
+from tinycnn import (
+    amp,
+    autograd,
+    autograd_names,
+    backend,
+    creation,
+    cuda,
+    custom_function,
+    linalg,
+    nn,
+    ops,
+    optim,
+    random,
+    settings,
+)
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
 from tinycnn.autograd import (

@@ -8,8 +8,8 @@ import warnings
 from tinycnn.checks import check_choice, check_flag, check_number
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.module import Module
-from tinycnn.ops import unary
 from tinycnn.ops import reduce as reductions
+from tinycnn.ops import unary
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.in_place import relu_ as relu_

@@ -32,7 +32,7 @@ def embedding(
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (M, D), got {weight.shape}")
     rows, indices = len(weight), input._array
-    if indices.size and backend.host_reads(indices) and not (0 <= indices.min() and indices.max() < rows):
+    if indices.size and backend.host_reads(indices) and not (indices.min() >= 0 and indices.max() < rows):
         raise IndexError(f"embedding: index {_wrong(indices, rows)} is out of range: the weight has {rows} rows")
     y = weight[input.long()]
     if padding_idx is None:

@@ -9,9 +9,17 @@ from tinycnn.checks import check_choice, check_flag, check_int, check_number
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.distance import pairwise_distance
-from tinycnn.nn.loss import REDUCTIONS, _check_target, _check_weight, _Loss, _weighted, _WeightedLoss, legacy_reduction
+from tinycnn.nn.loss import (
+    REDUCTIONS,
+    _check_target,
+    _check_weight,
+    _Loss,
+    _weighted,
+    _WeightedLoss,
+    legacy_reduction,
+    reduced,
+)
 from tinycnn.nn.loss import difference as checked
-from tinycnn.nn.loss import reduced
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import clamp, minimum, where
