@@ -60,6 +60,14 @@ CALLS = {
               "normalize": True},
     "FashionMNIST": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False,
                      "normalize": True},
+    "CIFAR10": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False},
+    "CIFAR100": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False},
+    "ImageFolder": {"root": "none", "transform": None, "target_transform": None, "loader": len, "is_valid_file": None,
+                    "allow_empty": False},
+    "DatasetFolder": {"root": "none", "loader": len, "extensions": [".a"], "transform": None, "target_transform": None,
+                      "is_valid_file": None, "allow_empty": False},
+    "FakeData": {"size": 2, "image_size": (1, 4, 5), "num_classes": 2, "transform": None, "target_transform": None,
+                 "random_offset": 0},
     "read_idx": {"path": "none"},
 }
 ERRORS = (TypeError, ValueError, IndexError, OSError, MemoryError)

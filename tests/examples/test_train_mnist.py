@@ -315,7 +315,7 @@ def test_a_network_that_swallows_packets_is_given_up_in_seconds(no_picture, monk
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 12)
         monkeypatch.setattr(MNIST, "mirrors", ("http://mnist.example/", "http://mirror.example/"))
-        monkeypatch.setattr("tinycnn.data.mnist._PATIENCE", 0.5)
+        monkeypatch.setattr("tinycnn.data.download._PATIENCE", 0.5)
         assert train_mnist.main(["--epochs", "1"]) == 0
     assert "http://mirror.example/: no answer within 0.5 seconds" in capsys.readouterr().out.splitlines()[0]
 

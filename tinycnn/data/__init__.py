@@ -1,12 +1,15 @@
 """Data sets, transforms, and the loader that makes batches of them."""
 
 from tinycnn.data import transforms
+from tinycnn.data.cifar import CIFAR10, CIFAR100
 from tinycnn.data.combine import ChainDataset, ConcatDataset, StackDataset
 from tinycnn.data.dataset import ArrayDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from tinycnn.data.digits import Digits
+from tinycnn.data.download import DownloadError
+from tinycnn.data.folder import DatasetFolder, FakeData, ImageFolder
 from tinycnn.data.images import make_grid, read_image, save_image
 from tinycnn.data.loader import DataLoader, default_collate, default_convert, get_worker_info
-from tinycnn.data.mnist import MNIST, DownloadError, FashionMNIST, read_idx
+from tinycnn.data.mnist import MNIST, FashionMNIST, read_idx
 from tinycnn.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -18,9 +21,9 @@ from tinycnn.data.sampler import (
 from tinycnn.data.transforms import Compose, Normalize, RandomShift
 
 __all__ = [
-    "transforms", "ChainDataset", "ConcatDataset", "StackDataset", "ArrayDataset", "Dataset", "IterableDataset",
-    "Subset", "TensorDataset", "random_split", "Digits", "make_grid", "read_image", "save_image", "DataLoader",
-    "default_collate", "default_convert", "get_worker_info", "MNIST", "DownloadError", "FashionMNIST", "read_idx",
-    "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
-    "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
+    "transforms", "CIFAR10", "CIFAR100", "DatasetFolder", "FakeData", "ImageFolder", "ChainDataset", "ConcatDataset",
+    "StackDataset", "ArrayDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split", "Digits",
+    "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
+    "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
+    "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
 ]  # fmt: skip

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import importlib
 import math
 import os
-import re
-import tempfile
-import threading
 import zlib
-from importlib.util import find_spec
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinycnn._extras import how_to_install
-from tinycnn._files import StrPath, checked_path, kind_of, write_whole
+from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.autograd import wrap
 from tinycnn.checks import check_flag, shortened
+from tinycnn.data.download import download_files
 from tinycnn.data.pictures import PictureDataset, PictureTransform
 from tinycnn.data.transforms.compose import Compose
 from tinycnn.data.transforms.convert import ToTensor
@@ -33,12 +28,6 @@ _MAGIC_OF_IMAGES = 0x00000803
 
 _LARGEST = 2**26  # bytes; the largest file of MNIST and of Fashion-MNIST has 47,040,016
 _EXPANSION = 1032  # a byte of gzip is at most so many bytes (https://zlib.net/zlib_tech.html)
-
-_PATIENCE = 4  # seconds to wait for a mirror's first response
-
-
-class DownloadError(OSError):
-    """The files of a data set could not be downloaded from any mirror."""
 
 
 class MNIST(PictureDataset):
@@ -132,14 +121,22 @@ class MNIST(PictureDataset):
         return self.root / self.folder / "raw"
 
     def _require(self, names: list[str], download: bool) -> None:
+        own = self.name
         missing = [name for name in names if not self._path(name).exists()]
         if missing and not download:
             raise FileNotFoundError(
-                f"{type(self).__name__}: no {_gz_names(missing)} in {self.raw_folder}; pass download=True or "
+                f"{own}: no {_gz_names(missing)} in {self.raw_folder}; pass download=True or "
                 f"set root= or the environment variable TINYCNN_DATA to the folder with {self.folder}/raw"
             )
         if missing:
-            _download(self, missing)
+            files = {f"{name}.gz": self.checksums[name][1] for name in missing}
+            download_files(own, files, self.mirrors, self.raw_folder, self._from_torchvision)
+
+    def _from_torchvision(self, torchvision: Any, folder: Path, files: Iterable[str]) -> list[Path]:
+        """The files as torchvision downloads them into `folder`, unpacked or not."""
+        getattr(torchvision.datasets, self.folder)(folder, download=True)
+        packed = [folder / self.folder / "raw" / name for name in files]
+        return [path.with_suffix("") if path.with_suffix("").exists() else path for path in packed]
 
     def _path(self, name: str) -> Path:
         """The plain file if it exists, else the compressed one, whether it exists or not."""
@@ -267,107 +264,5 @@ def _bad_file(path: str | os.PathLike, problem: str) -> ValueError:
     return ValueError(f"{path}: expected {problem}; delete the file and load with download=True")
 
 
-# --- downloading ------------------------------------------------------------------------------------------
-
-
-def _download(dataset: MNIST, missing: list[str]) -> None:
-    """Downloads the `missing` files into `dataset.raw_folder`, with pooch or, without it, with torchvision.
-
-    Raises DownloadError if every mirror fails or a file cannot be written, ImportError if neither library is installed.
-    """
-    download = _download_with_torchvision if _is_missing("pooch") else _download_with_pooch
-    try:
-        dataset.raw_folder.mkdir(parents=True, exist_ok=True)
-        # Elsewhere at first: what a download leaves that is killed must not lie beside the data.
-        with tempfile.TemporaryDirectory(prefix="tinycnn-") as folder:
-            reasons = download(dataset, missing, Path(folder))
-    except OSError as error:
-        reasons = [str(error)]
-    if reasons:
-        raise DownloadError(
-            f"{type(dataset).__name__}: could not download {_gz_names(missing)}: {'; '.join(reasons)}; "
-            f"check the connection, or put the files into {dataset.raw_folder} by hand"
-        )
-
-
-def _is_missing(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return True
-    return False
-
-
-def _download_with_pooch(dataset: MNIST, missing: list[str], folder: Path) -> list[str]:
-    """Tries the mirrors in turn for each file. Returns the reasons if every mirror failed for one of them."""
-    import pooch
-
-    # Without tqdm, pooch refuses to draw a progress bar. timeout: seconds to connect, and between two packets.
-    downloader = pooch.HTTPDownloader(progressbar=find_spec("tqdm") is not None, timeout=(5, 30))
-    for name in missing:
-        _, gz_md5 = dataset.checksums[name]
-        reasons = []
-        for mirror in dataset.mirrors:
-            if _is_silent(f"{mirror}{name}.gz"):
-                reasons.append(f"{mirror}: no answer within {_PATIENCE} seconds")
-                continue
-            try:
-                pooch.retrieve(f"{mirror}{name}.gz", f"md5:{gz_md5}", f"{name}.gz", folder, downloader=downloader)
-                break
-            except (OSError, ValueError) as error:  # OSError: connection or server; ValueError: checksum
-                reasons.append(f"{mirror}: {_one_line(error)}")
-        else:
-            return reasons
-        _keep(dataset, folder / f"{name}.gz")
-    return []
-
-
-def _keep(dataset: MNIST, file: Path) -> None:
-    """Puts a file that was downloaded into `dataset.raw_folder`. OSError if it cannot."""
-    write_whole(dataset.raw_folder / file.name, file.read_bytes())
-
-
-def _is_silent(url: str) -> bool:
-    """Whether `url` does not respond, not even with an error, within _PATIENCE seconds.
-
-    The downloader's timeout applies to each address of a host, of which there may be a dozen: behind a firewall that
-    drops packets this adds up to minutes.
-    """
-    import requests  # pooch's own dependency
-
-    def ask() -> None:
-        with contextlib.suppress(requests.RequestException):
-            requests.head(url, timeout=_PATIENCE)
-
-    question = threading.Thread(target=ask, daemon=True)
-    question.start()
-    question.join(_PATIENCE)
-    return question.is_alive()
-
-
-def _download_with_torchvision(dataset: MNIST, missing: list[str], folder: Path) -> list[str]:
-    name = type(dataset).__name__
-    try:
-        torchvision = importlib.import_module("torchvision")
-    except ImportError:
-        raise ImportError(
-            f"{name}: downloading needs pooch, which is not installed: {how_to_install('examples')}"
-        ) from None
-    try:
-        getattr(torchvision.datasets, dataset.folder)(folder, download=True)
-    except (OSError, RuntimeError) as error:
-        return [f"torchvision: {_one_line(error)}"]
-    for file in missing:
-        plain = folder / dataset.folder / "raw" / file
-        _keep(dataset, plain if plain.exists() else plain.with_name(f"{file}.gz"))
-    return []
-
-
 def _gz_names(names: list[str]) -> str:
     return " and ".join(f"{name}.gz" for name in names)
-
-
-def _one_line(error: Exception) -> str:
-    # requests wraps the cause, such as "connection refused", in text about pools and retries; it comes last.
-    text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r".*\(Caused by (.*)\)", r"\1", text)
