@@ -176,6 +176,14 @@ def test_a_path_is_one(call, path):
         call("a\0b")
 
 
+@pytest.mark.parametrize("length", [0x80, 0x4B50, 0x7B, 0x28, 0x2080])
+def test_a_length_that_looks_like_another_format(tmp_path, length):
+    """The first bytes of the header's length may be those of a zip file, of a pickle or of JSON."""
+    text = json.dumps({"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode().ljust(length)
+    (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + b"\5")
+    assert tinycnn.load(tmp_path / "a")["w"].tolist() == [5]
+
+
 def test_any_names_and_metadata(tmp_path):
     names = ["", "a.b", "ä\n\"\\", "😀", "\0"]
     path = tmp_path / "a.safetensors"

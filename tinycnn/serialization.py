@@ -111,7 +111,8 @@ def _load(f: StrPath | IO[bytes], map_location: MapLocation, mmap: bool, is_shar
 def _format(source: Source) -> str:
     """The format of a file, by how it begins."""
     head = source.head(0, 512)
+    if head[8:9] == b"{" and 0 in head[:8]:  # its header, after the length, in which one of eight bytes is 0
+        return "safetensors"
     if head.startswith((b"PK", b"\x80")) or head[257:262] == b"ustar":
         return "torch"
-    # safetensors begins with the length of its header, in which one of eight bytes is 0.
-    return "index" if head.startswith(b"{") and 0 not in head[:8] else "safetensors"
+    return "index" if head.startswith(b"{") else "safetensors"

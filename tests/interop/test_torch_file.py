@@ -58,6 +58,7 @@ def check_checkpoint(read, dtypes):
     assert read["dtype"] is tinycnn.float64
     assert read["device"] == "cpu"
     assert type(read["model"]) is OrderedDict
+    assert type(read["size"]) is tinycnn.Size
     assert read["scheduler"]["milestones"] == Counter([1, 2, 2])
     assert read["optimizer"]["param_groups"][0]["params"] == [0, 1, 2, 3]
     assert set(read["optimizer"]["state"][0]) == {"step", "exp_avg", "exp_avg_sq"}
@@ -247,6 +248,7 @@ def test_a_checkpoint(tmp_path):
         "model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": schedule.state_dict(),
         "ordered": OrderedDict(b=1, a=2), "counter": Counter("aab"), "set": {1, "a"}, "bytes": b"\0\xff",
         "big": -(2**70), 1: {2: {}}, "dtype": tinycnn.float32, "device": tinycnn.device("cpu"), (1, "a"): [],
+        "size": tinycnn.ones(2, 3).shape,
     }  # fmt: skip
     tinycnn.save(saved, tmp_path / "checkpoint.pth.tar")
     loaded = tinycnn.load(tmp_path / "checkpoint.pth.tar")

@@ -31,7 +31,7 @@ def archive(path, data, **storages):
     return path
 
 
-def refused(path, message="", **options):
+def refused(path, message=None, **options):
     """The error of a file that cannot be read: one line that names it."""
     with pytest.raises(ValueError, match=message) as raised:
         tinycnn.load(path, **options)

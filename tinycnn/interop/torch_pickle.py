@@ -24,6 +24,7 @@ from tinycnn import backend
 from tinycnn.checks import shortened
 from tinycnn.interop.source import Unreadable, item_size
 from tinycnn.nn.module import Parameter
+from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 
 # torch's names of memory by the dtype of its numbers, as its files have them.
@@ -314,7 +315,7 @@ _MAKERS: dict[str, Callable[..., Any] | None] = {
     "torch._tensor._rebuild_from_type_v2": _with_attributes,
     "torch.Tensor": None,
     "torch.nn.parameter.Parameter": None,
-    "torch.Size": lambda machine, sizes=(): tuple(sizes),
+    "torch.Size": lambda machine, sizes=(): Size(sizes),
     "torch.device": _device,
     "torch.storage.UntypedStorage": None,
     **{f"torch.{name}": None for name in STORAGES.values()},
@@ -488,6 +489,8 @@ class _Writer(_Pickler):
             return GLOBALS["_codecs.encode"], (obj.decode("latin1"), "latin1")
         if type(obj) is argparse.Namespace:
             return GLOBALS["argparse.Namespace"], (), vars(obj)
+        if type(obj) is Size:
+            return GLOBALS["torch.Size"], (tuple(obj),)
         if isinstance(obj, backend.Device):
             return GLOBALS["torch.device"], (obj.type,) if obj.type == "cpu" else (obj.type, obj.index)
         raise TypeError(

@@ -7,9 +7,9 @@ from typing import Any
 
 # Names to the modules that hold them.
 _ELSEWHERE = {"make_grid": "tinycnn.data", "save_image": "tinycnn.data"}
-_MODULES = ("checkpoint", "data", "model_zoo")
+_MODULES = ("checkpoint", "data", "dlpack", "model_zoo")
 
-__all__ = ["checkpoint", "data", "make_grid", "model_zoo", "save_image"]
+__all__ = ["checkpoint", "data", "dlpack", "make_grid", "model_zoo", "save_image"]
 
 
 def __getattr__(name: str) -> Any:
