@@ -85,7 +85,7 @@ def test_read_only_both_ways():
     array.flags.writeable = False
     x = tinycnn.from_dlpack(array)
     for change in (lambda: x.zero_(), lambda: x.__setitem__(0, 1), lambda: x.add_(1)):
-        with pytest.raises(RuntimeError):
+        with pytest.raises(RuntimeError, match=r"its memory is read-only: clone\(\) it before changing it"):
             change()
     assert not np.from_dlpack(x).flags.writeable
     assert not tinycnn.from_dlpack(x)._array.flags.writeable

@@ -174,7 +174,9 @@ def _prepare(name: str, x: Tensor) -> None:
         x._array = x._array.copy(order="K")
         node._output_version, node._output_mark = autograd.Version(), UNCHANGED
     if not backend.is_writeable(x._array):
-        raise RuntimeError("an expanded tensor repeats its elements in memory: clone() it before changing it")
+        is_expanded = any(not step and n > 1 for n, step in zip(x._array.shape, x._array.strides))
+        what = "an expanded tensor repeats its elements in memory" if is_expanded else "its memory is read-only"
+        raise RuntimeError(f"{what}: clone() it before changing it")
     version = x._version
     if version is None or (version.copies is None and version.copied is None):
         return
