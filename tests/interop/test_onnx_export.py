@@ -153,6 +153,17 @@ def other_scale(x):
     return F.interpolate(x, scale_factor=(0.7, 1.3), mode="bilinear"), F.interpolate(x, scale_factor=1.4)
 
 
+def parts_in_place(x):
+    y, z = x.clone(), tinycnn.zeros(len(x), 5, 4, 5)
+    y[:, 1] = 3.0
+    y[:, :, 1:3, -1] += x[:, :, :2, 0]
+    y[..., 2:] *= 2
+    z[:, :3] = y
+    z[:, 3:, 0] = 1
+    z[:, 4].transpose(1, 2).flatten(1)[:, 3:5].sub_(1).relu_()
+    return y, z
+
+
 IDIOMS = {
     "sizes of the batch": lambda x: x.view(x.size(0), -1) @ x.reshape(len(x), -1).t(),
     "reshape to several sizes": lambda x: x.reshape(len(x) * 3, 2, 2, 5).permute(0, 2, 1, 3).contiguous().flatten(1),
@@ -177,6 +188,10 @@ IDIOMS = {
     "attention": lambda x: (x.flatten(2).softmax(-1) @ x.flatten(2).transpose(1, 2)).tanh(),
     "the input itself": lambda x: (x, x),
     "a dict": lambda x: {"a": x + 1, "b": {"c": x}},
+    "in place": lambda x: (x.mul(2).relu_().add_(x), F.leaky_relu(x * 1, 0.2, inplace=True), x.clone().zero_() + x),
+    "in place on the input": lambda x: x.mul_(2).clamp_(-1, 1),
+    "parts in place": parts_in_place,
+    "a view in place": lambda x: F.relu(F.conv2d(x, tinycnn.ones(2, 3, 1, 1)).view(len(x), -1) * 1, inplace=True),
     "indices of pooling": lambda x: F.max_pool2d(x, 2, 1, return_indices=True),
 }  # fmt: skip
 
@@ -239,11 +254,26 @@ def with_memory_changed(x):
     return z + y
 
 
+def changed_by_view(x):
+    y = x * 1
+    z = y.reshape(len(x), 12)
+    y[:, 0].relu_()
+    return z
+
+
+def changed_by_arrays(x):
+    y = x * 1
+    y[y > 0] = 2.0
+    return y
+
+
 REFUSED = {
     "an operator of the user": (lambda x: Twice()(x), "Net: inner = Calling(): the operator Twice cannot be exported"),
     "a number of Python": (with_item, "inner = Calling(): Mul takes a value that changes with the input"),
     "dropout in eval mode": (lambda x: F.dropout(x), "Mul takes a value that changes"),
     "a change in place": (with_memory_changed, "inner/Mul was changed in place"),
+    "a change of another view": (lambda x: changed_by_view(x), "Net: inner/Flatten was changed in place"),
+    "a change by arrays": (lambda x: changed_by_arrays(x), "assignment: a change by an index of arrays"),
     "a fixed batch": (lambda x: x.reshape(2, 12), "with 5 samples instead of 2 it failed: reshape: a tensor of"),
     "half of the batch": (lambda x: x[: len(x) // 2 + 1].reshape(-1), "takes a value that changes"),
     "another path": (lambda x: x + 1 if len(x) == 2 else x * 2, "makes Add another operation"),

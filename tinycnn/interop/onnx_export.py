@@ -19,7 +19,8 @@ from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, write_whole
 from tinycnn.autograd import no_grad, wrap
 from tinycnn.checks import check_flag, is_int, shortened
-from tinycnn.interop import onnx_rows as onnx_rows  # which tells `onnx_record` of its rows
+from tinycnn.interop import onnx_changes as onnx_changes  # both tell `onnx_record` of their rows
+from tinycnn.interop import onnx_rows as onnx_rows
 from tinycnn.interop.onnx_record import Recorded, Run, Sizes, Unexportable
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
@@ -204,7 +205,7 @@ def _others(x: Tensor, batch: int) -> Any:
 def recorded(model: Module, inputs: Sequence[Tensor], names: Sequence[str]) -> Run:
     """One run in eval mode, with the Tensors that the net returned and their keys."""
     modes = [(module, module.training) for module in model.modules()]
-    run = Run(model, inputs, names)
+    run = Run(model, inputs := [x.detach().clone() for x in inputs], names)  # which the net may change
     try:
         model.eval()
         with no_grad():
@@ -212,11 +213,18 @@ def recorded(model: Module, inputs: Sequence[Tensor], names: Sequence[str]) -> R
     finally:
         for module, training in modes:
             object.__setattr__(module, "training", training)
+    try:
+        _name_outputs(run)
+    except Unexportable as error:
+        raise Unexportable(f"export: {type(model).__name__}: {error}") from None
+    return run
+
+
+def _name_outputs(run: Run) -> None:
     for y in run.outputs:  # an input, a weight, a constant, or what is an output already gets a node of its own
         name = run.name_of(y)
         is_own = any(name in node.outputs for node in run.nodes) if isinstance(name, str) else False
         run.ends.append(name if is_own and name not in run.ends else run.op("Identity", y))
-    return run
 
 
 def _recorded_again(model: Module, inputs: Sequence[Tensor], names: Sequence[str], batch: int) -> Run:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import itertools
 import sys
+import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any
 
@@ -59,18 +61,22 @@ class Run:
         self.ends: list[str] = []  # the names of their values
         self.nodes: list[Recorded] = []
         self.problem: str | None = None
-        # By id: the array, kept alive; its name; a checksum, for changes that no row tells of; whether inputs reach it.
-        self.known: dict[int, tuple[Any, str, int, bool]] = {}
+        # By id: the array, not kept alive, or changes in place would run otherwise than without recording; the name of
+        # its value; a checksum, for changes that no row tells of; whether the value depends on the inputs.
+        self._known: dict[int, tuple[weakref.ref, str, int, bool]] = {}
+        # By id: the array, the one that it is a view of, and the operator that made it.
+        self._views: dict[int, tuple[weakref.ref, weakref.ref, Any]] = {}
         self.weights = model.state_dict()
         self._unused = {"": itertools.count()}  # numbers for names, by the name that they follow
         self._paths = {module: name for name, module in model.named_modules()}
         self._layers: list[Module] = []  # those that run now, from the outermost
         self._inside: FrameType | None = None  # the call that is recorded as a whole
+        self._finish: Callable[[Any], None] | None = None  # what records it when it returns
         for name, x in self.weights.items():
-            if id(x._array) not in self.known:
-                self._name(x._array, name, False)
+            if not self.knows(x):
+                self.name(x, name, False)
         for name, x in zip(names, inputs):
-            self._name(x._array, name, True)
+            self.name(x, name, True)
 
     def output_of(self, inputs: Sequence[Tensor]) -> Any:
         """What the net gives for the inputs; what it does is recorded."""
@@ -90,38 +96,66 @@ class Run:
         if event == "call" and self._inside is None:
             if code is _MODULE_CALL:
                 self._layers.append(frame.f_locals["self"])
-            elif code in _ROWS and _ROWS[code][1](arguments := dict(frame.f_locals)):
-                self._inside, self._arguments = frame, arguments
+            elif code in _ROWS and self._applies(code, arguments := dict(frame.f_locals)):
+                self._inside, self._finish = frame, partial(self._record, _ROWS[code][0], arguments)
+            elif code in _CHANGES:
+                self._inside = frame
+                self._try(lambda: _CHANGES[code](self, **frame.f_locals))
         elif event == "return" and frame is self._inside:
-            self._inside = None
-            if result is not None:  # it raised no error
-                try:
-                    self._record(_ROWS[code][0], result)
-                except Unexportable as error:
-                    self.problem = f"{self.where()}: {error}"
+            finish, self._inside, self._finish = self._finish, None, None
+            if finish is not None:
+                self._try(lambda: finish(result))
         elif event == "return" and code is _MODULE_CALL and self._inside is None:
             self._layers.pop()
 
-    def _record(self, row: Callable, result: Any) -> None:
-        of_inputs = any(self._varies(x) for x in self._arguments.values())
+    def _applies(self, code: CodeType, arguments: dict[str, Any]) -> bool:
+        # In place, a function calls itself and then writes the result.
+        return not arguments.get("inplace") and _ROWS[code][1](arguments)
+
+    def _try(self, step: Callable[[], Any]) -> None:
         try:
-            names = row(self, result, **self._arguments)
+            self._finish = step()
+        except Unexportable as error:
+            self.problem = f"{self.where()}: {error}"
+
+    def _record(self, row: Callable, arguments: dict[str, Any], result: Any) -> None:
+        if result is None:  # it raised an error
+            return
+        of_inputs = any(map(self.varies, arguments.values()))
+        try:
+            names = row(self, result, **arguments)
         except Unexportable:
             if of_inputs:
                 raise
             return  # what is computed of constants alone is a constant
         results, names = (result, names) if isinstance(names, tuple) else ((result,), (names,))
         for y, name in zip(results, names):
-            self._name(y._array, name, of_inputs)
+            self.name(y, name, of_inputs)
 
-    def _varies(self, x: Any) -> bool:
-        if isinstance(x, (tuple, list)):
-            return any(map(self._varies, x))
+    def knows(self, x: Any) -> bool:
+        """Whether a Tensor or an array has a name."""
         array = getattr(x, "_array", x)
-        return id(array) in self.known and self.known[id(array)][3]
+        return id(array) in self._known and self._known[id(array)][0]() is array
 
-    def _name(self, array: Any, name: str, of_inputs: bool) -> None:
-        self.known[id(array)] = array, name, _checksum(array), of_inputs
+    def varies(self, x: Any) -> bool:
+        """Whether x, or what a sequence holds, depends on the inputs."""
+        if isinstance(x, (tuple, list)):
+            return any(map(self.varies, x))
+        return self.knows(x) and self._known[id(getattr(x, "_array", x))][3]
+
+    def name(self, x: Tensor | np.ndarray, name: str, of_inputs: bool) -> None:
+        """Lets the value of a Tensor or an array have this name from now on."""
+        array = getattr(x, "_array", x)
+        self._known[id(array)] = weakref.ref(array), name, _checksum(array), of_inputs
+
+    def note_view(self, y: Tensor, x: Tensor, operator: Any) -> None:
+        """Notes that y lies in the memory of x."""
+        self._views[id(y._array)] = weakref.ref(y._array), weakref.ref(x._array), operator
+
+    def viewed(self, array: Any) -> tuple[Any, Any] | None:
+        """The array that this one is a view of, if it is one and that is still known, and the operator."""
+        view, base, operator = self._views.get(id(array), (lambda: None, lambda: None, None))
+        return None if view() is not array or base() is None else (base(), operator)
 
     def where(self) -> str:
         """The layer that runs now, with its options, or the type of the net."""
@@ -131,10 +165,10 @@ class Run:
 
     def name_of(self, x: Tensor | np.ndarray | float) -> Any:
         """A Tensor or an array as an operand: the name of its value, or itself, a constant."""
-        array = getattr(x, "_array", x)
-        if id(array) not in self.known:
-            return backend.to_device(array, backend.CPU) if hasattr(array, "dtype") else array
-        _, name, checksum, _ = self.known[id(array)]
+        array: Any = getattr(x, "_array", x)
+        if not self.knows(array):
+            return backend.to_device(array, backend.CPU).copy() if hasattr(array, "dtype") else array
+        _, name, checksum, _ = self._known[id(array)]
         if checksum != _checksum(array):
             raise Unexportable(f"{name} was changed in place, which cannot be exported")
         return name
@@ -168,6 +202,9 @@ def _checksum(array: Any) -> int:
 # Code of a function to its row, and to what tells from the arguments whether the row applies. A row gets the run, the
 # result and the arguments, and returns the name of the value that the result is.
 _ROWS: dict[CodeType, tuple[Callable, Callable[[dict], bool]]] = {}
+# Code of a function that changes a Tensor to its row, which gets the run and the arguments before the change, and
+# returns what is to be done after it, or None.
+_CHANGES: dict[CodeType, Callable] = {}
 _MODULE_CALL = Module.__call__.__code__
 
 
@@ -176,6 +213,16 @@ def row_of(function: Callable, when: Callable[[dict], bool] = lambda _: True) ->
 
     def add(row: Callable) -> Callable:
         _ROWS[function.__code__] = row, when
+        return row
+
+    return add
+
+
+def change_of(function: Callable) -> Callable:
+    """Makes what it decorates the row of a function that changes a Tensor."""
+
+    def add(row: Callable) -> Callable:
+        _CHANGES[function.__code__] = row
         return row
 
     return add

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.autograd import Function
+from tinycnn.autograd import Function, is_view
 from tinycnn.interop.onnx_record import Run, Sizes, Unexportable, row_of
 from tinycnn.nn import activation, linear, loss, norm, resize
 from tinycnn.nn import conv as nn_conv
@@ -41,6 +41,8 @@ _FAR = 2**62  # as a bound of a slice: beyond every end
 
 @row_of(Function.__call__)
 def _operator(run: Run, y: Tensor, self: Function, inputs: tuple) -> Any:
+    if self.returns_view and is_view(y._array, inputs[0]._array):
+        run.note_view(y, inputs[0], self)
     row = _OPERATORS.get(type(self))
     if row is None:
         raise Unexportable(f"the operator {self.name} cannot be exported")
