@@ -76,6 +76,8 @@ for _name, _call in {
     "vhp": lambda f, x, w, v, u, strict: f.vhp(linear, (x, w), (v, u), strict=strict),
     "hessian": lambda f, x, w, v, u, strict: f.hessian(linear, (x, w), strict=strict),
     "constant": lambda f, x, w, v, u, strict: f.jacobian(lambda x: w, x, strict=strict),
+    "one of two": lambda f, x, w, v, u, strict: f.jacobian(lambda x: (x * 2, w), x, strict=strict),
+    "vjp of one of two": lambda f, x, w, v, u, strict: f.vjp(lambda x: (x * 2, w), x, (v, u), strict=strict),
     "constant vjp": lambda f, x, w, v, u, strict: f.vjp(lambda x: w, x, u, strict=strict),
 }.items():
     PROGRAMS[f"{_name} without"], PROGRAMS[f"{_name} without, strict"] = dependent(_call)
@@ -152,7 +154,15 @@ def test_products_are_those_with_the_matrices():
 
 
 def test_inputs_are_left_as_they_are():
-    x = given(tinycnn)[0].requires_grad_()
+    x = given(tinycnn)[0]
+    vjp(one, x, x)
+    assert not x.requires_grad
+    assert not vjp(one, x, x)[0].requires_grad
+    x = x.requires_grad_()
+    (jacobian(one, x, create_graph=True) ** 2).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), difference_matrix(lambda x: (jacobian(one, x) ** 2).sum(), x)[0], 1e-5)
+    assert not jacobian(one, x).requires_grad
+    x.grad = None
     with tinycnn.no_grad():
         assert jacobian(one, x).shape == (3, 3)
     assert x.grad is None
