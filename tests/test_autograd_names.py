@@ -160,6 +160,10 @@ def run_tensor(lib):
             y.requires_grad_().requires_grad, y.is_inference(), lib.is_inference(y))  # fmt: skip
 
 
+def run_detach_of_a_view(lib):
+    (leaf(lib, 3) * 2)[1:].detach_()
+
+
 def run_hook_of_no_leaf(lib):
     (leaf(lib, 3) * 2).register_post_accumulate_grad_hook(print)
 
@@ -225,6 +229,7 @@ def test_which_programs_are_refused():
         "grad_unused": "RuntimeError",
         "grad_flags_that_exclude_each_other": "ValueError",
         "inference_of_a_number": "TypeError",
+        "detach_of_a_view": "RuntimeError",
         "hook_of_no_leaf": "RuntimeError",
         "anomaly": "RuntimeError",
     }

@@ -322,6 +322,68 @@ def run_dirty(lib):
     return y is h, h, x.grad, Double.apply(plain), plain
 
 
+def run_dirty_with_views(lib):
+    """Views of an input that is changed in place have the history of what they then are."""
+
+    class Square(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x.clone(), w)
+            x.pow_(2).mul_(w)
+            ctx.mark_dirty(x)
+            return x, x.sum()
+
+        @staticmethod
+        def backward(ctx, a, b):
+            x, w = ctx.saved_tensors
+            return 2 * x * w * (a + b), x * x * (a + b)
+
+    x, w = leaf(lib, 3), leaf(lib, 3, seed=1)
+    h = x * 1
+    part = h[1:]
+    y, total = Square.apply(h, w)
+    plain = lib.tensor(array(3))
+    Square.apply(plain, w)
+    ((part * part).sum() + total + (y + h).sum() + plain.sum()).backward()
+    return y is h, part, x.grad, w.grad, plain
+
+
+def run_dirty_view_of_a_leaf(lib):
+    class Double(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+    Double.apply(leaf(lib, 3)[1:])
+
+
+def run_alias_changed_in_place(lib):
+    class Same(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return grad_output
+
+    h = leaf(lib, 3) * 1
+    y = Same.apply(h)
+    y.mul_(2)
+    h.sum().backward()
+
+
+def run_output_changed_in_place(lib):
+    x, w = leaf(lib, 3), leaf(lib, 3, seed=1)
+    y = scale(lib).apply(x, w, 2.0)
+    y.mul_(w)
+    y += 1
+    y[1:] = 0
+    y.sum().backward()
+    return y, x.grad, w.grad
+
+
 def run_dirty_leaf(lib):
     class Double(lib.autograd.Function):
         @staticmethod
@@ -466,8 +528,10 @@ def test_programs_agree_with_torch(name):
 def test_what_the_programs_give_without_torch():
     """So that a wrong result is seen where there is no torch to compare with."""
     refused = [name for name, program in PROGRAMS.items() if isinstance(outcome(program, tinycnn), str)]
-    assert refused == ["dirty_leaf", "dirty_not_returned", "changed_input", "changed_output", "save_a_number",
-                       "not_static", "without_backward"]  # fmt: skip
+    assert refused == [
+        "dirty_view_of_a_leaf", "alias_changed_in_place", "dirty_leaf", "dirty_not_returned", "changed_input",
+        "changed_output", "save_a_number", "not_static", "without_backward",
+    ]  # fmt: skip
     assert outcome(run_twice, tinycnn) is not None
     assert outcome(run_once, tinycnn)[-1] == [False, False]
     assert outcome(run_returned_and_saved, tinycnn)[4:6] == [False, False]
@@ -521,13 +585,26 @@ def test_errors_name_the_class():
 
     assert "backward through Scale: saved tensor 0 of shape (3,) was changed in place" in message(run_changed_input)
     assert "backward through Exp: saved tensor 0 of shape (3,) was changed in place" in message(run_changed_output)
-    assert message(run_dirty_leaf) == "Double: a leaf that requires grad was changed in place (mark_dirty)"
+    assert message(run_dirty_leaf) == (
+        "Double: a leaf that requires grad cannot be changed in place: do it under no_grad()"
+    )
     assert message(run_dirty_not_returned) == "Double: an input that mark_dirty names must also be an output"
     assert message(run_save_a_number) == "Save: save_for_backward expected argument 0 as a Tensor or None, got int"
     assert message(run_without_backward) == "Forward: expected a static method backward(ctx, *grad_outputs)"
 
 
 # --- what only tinycnn can be asked -----------------------------------------------------------------------
+
+
+def test_a_view_cannot_be_dirty():
+    class Double(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+    with pytest.raises(RuntimeError, match=r"Double: expected no view of another tensor in mark_dirty: clone\(\) it"):
+        Double.apply((leaf(tinycnn, 3) * 1)[1:])
 
 
 def test_the_graph_is_freed_without_the_garbage_collector():

@@ -29,9 +29,10 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from tinycnn import autograd, creation
-from tinycnn.autograd import UNCHANGED, Function, Mark, Name, is_grad_enabled, no_grad
+from tinycnn.autograd import NOT_RECORDED, UNCHANGED, Function, Mark, Name, is_grad_enabled, no_grad, wrap
 from tinycnn.checks import check_flag
 from tinycnn.grad_mode import thread_mode
+from tinycnn.ops import in_place
 from tinycnn.tensor import Tensor
 
 # --- nodes with several outputs ---------------------------------------------------------------------------
@@ -100,6 +101,13 @@ def _record(node: Function, edges: list[Any], output: Any) -> None:
     """Makes `node` part of the graph, as the one that made the array `output`."""
     node.order, node.edges = next(autograd._order), edges
     node._requires, node._output_type = [edge is not None for edge in edges], (output.shape, output.dtype)
+
+
+def alias(x: Tensor) -> Tensor:
+    """Another Tensor of the memory of `x`. While there is `x`, no change of it in place can be recorded."""
+    other = x.detach()
+    other._view_of = NOT_RECORDED
+    return other
 
 
 def keep(x: Tensor) -> Mark:
@@ -265,24 +273,24 @@ def apply(cls: type[Function], arguments: tuple, options: dict[str, Any]) -> Any
         else:
             result = cls.forward(ctx, *arguments)
     originals = list(result) if isinstance(result, tuple) else [result]
-    outputs = _own(originals, arguments, ctx)
+    outputs = _own(originals, arguments, ctx, edges is not None)
     if edges is not None:
         _connect(_Application(cls, ctx, arguments, edges), outputs, originals, arguments)
     return tuple(outputs) if isinstance(result, tuple) else outputs[0]
 
 
-def _own(originals: list[Any], arguments: Sequence[Any], ctx: FunctionCtx) -> list[Any]:
+def _own(originals: list[Any], arguments: Sequence[Any], ctx: FunctionCtx, recorded: bool) -> list[Any]:
     """What `forward` returned, with another Tensor of the same memory for each that has a history elsewhere."""
     for x in ctx._dirty:
         if not any(x is y for y in originals):
             raise RuntimeError(f"{ctx._name}: an input that mark_dirty names must also be an output")
-        if x._requires_grad and x.is_leaf and thread_mode.recording:
-            raise RuntimeError(f"{ctx._name}: a leaf that requires grad was changed in place (mark_dirty)")
+        if recorded and in_place.root_of(ctx._name, x)[0] is not x:
+            raise RuntimeError(f"{ctx._name}: expected no view of another tensor in mark_dirty: clone() it first")
     dirty, taken = set(map(id, ctx._dirty)), set(map(id, arguments))
     outputs = []
     for y in originals:
         if isinstance(y, Tensor) and id(y) not in dirty and (id(y) in taken or y._requires_grad):
-            outputs.append(y.detach())
+            outputs.append(alias(y))
         else:
             outputs.append(y)
     return outputs
@@ -299,7 +307,11 @@ def _connect(node: _Application, outputs: list[Any], originals: list[Any], argum
         arrays = [getattr(x, "_array", x) for x in arguments]
         for y in found.values():
             thread_mode.anomaly.forward(node, arrays, y._array)
-    node.lead_out(found)
+    changed = {i: x for i, x in found.items() if any(x is y for y in node.ctx._dirty)}
+    results = {i: wrap(x._array) if i in changed else x for i, x in found.items()}
+    node.lead_out(results)
+    for i, x in changed.items():
+        in_place.become(x, results[i])
     node.keep(outputs, originals)
 
 

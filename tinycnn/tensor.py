@@ -233,7 +233,10 @@ class Tensor:
         return result
 
     def detach_(self) -> Tensor:
-        """Drops this tensor's history, in place: it is a leaf then, and needs no gradient. Returns the tensor."""
+        """Drops this tensor's history, in place: it is a leaf then, and needs no gradient. Returns the tensor.
+        RuntimeError for a view of another tensor."""
+        if self._view_of:
+            raise RuntimeError("detach_: this tensor is a view of another one, whose history it has; use detach()")
         self._node, self._requires_grad = None, False
         return self
 

@@ -103,8 +103,8 @@ def assign(name: str, x: Tensor, value: Any, *index: Any) -> Tensor:
     path = [GetItem(step) for step in index]
     try:
         if recorded:
-            root, views = _root_of(name, x)
-            _become(root, Overwrite([*views, *path])(root, value))
+            root, views = root_of(name, x)
+            become(root, Overwrite([*views, *path])(root, value))
         else:
             with backend.current(x._array):
                 Overwrite(path).write(x._array, value)
@@ -128,7 +128,7 @@ def overwrite(name: str, x: Tensor, function: Callable[..., Tensor], *arguments:
     _prepare(name, x)
     if not _is_recorded(x, *arguments, *options.values()):
         return assign(name, x, _fitting(name, x, function(x, *arguments, **options)))
-    root, _ = _root_of(name, x)
+    root, _ = root_of(name, x)
     # What the function keeps of x must stay as it is. If nobody else knows this memory, x leaves it to the function,
     # and becomes what this gives; else the function gets a copy.
     alone = root is x and x._is_alone()
@@ -143,7 +143,7 @@ def overwrite(name: str, x: Tensor, function: Callable[..., Tensor], *arguments:
     if result._node is not None and result._node._output is x._array:  # a further change is one of what the node keeps
         result._node._output_version = version = x._shared_version()
         result._node._output_mark = version.mark(x._array)
-    _become(x, result)
+    become(x, result)
     return x
 
 
@@ -206,7 +206,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
 # --- recording --------------------------------------------------------------------------------------------
 
 
-def _root_of(name: str, x: Tensor) -> tuple[Tensor, list[Function]]:
+def root_of(name: str, x: Tensor) -> tuple[Tensor, list[Function]]:
     """The tensor that x is a view of, or x, and the Functions that lead from there to x.
 
     RuntimeError if a change of x cannot be recorded.
@@ -232,7 +232,7 @@ def _root_of(name: str, x: Tensor) -> tuple[Tensor, list[Function]]:
     return root, path[::-1]
 
 
-def _become(root: Tensor, result: Tensor) -> None:
+def become(root: Tensor, result: Tensor) -> None:
     """Lets `root`, whose memory holds `result`, have its history too, and all views of it follow from that."""
     _follow(root, result)
     for view in [] if root._version is None else autograd.alive(root._version.sharers):

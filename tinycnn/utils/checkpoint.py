@@ -10,7 +10,7 @@ from tinycnn import autograd, backend
 from tinycnn.autograd import Function, enable_grad
 from tinycnn.backend.precision import autocast, chosen
 from tinycnn.checks import check_choice, check_flag, check_positive
-from tinycnn.custom_function import JointNode, has_changed, keep
+from tinycnn.custom_function import JointNode, alias, has_changed, keep
 from tinycnn.grad_mode import thread_mode
 from tinycnn.tensor import Tensor
 
@@ -66,7 +66,7 @@ def checkpoint(
     def led_out(y: Tensor) -> Tensor:
         if not y._requires_grad:
             return y
-        outputs[len(outputs)] = y = y.detach()
+        outputs[len(outputs)] = y = alias(y)
         return y
 
     result = _mapped(led_out, result)
