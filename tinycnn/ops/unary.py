@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
 
 __all__ = [
-    "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "sign", "floor",
-    "ceil", "round",
+    "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "abs", "sign",
+    "floor", "ceil", "round",
 ]  # fmt: skip
 
 
