@@ -184,11 +184,12 @@ def nan_to_num(
 # --- several operands -------------------------------------------------------------------------------------
 
 
-def _floats(name: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """Two operands, of which integers become floating point; at least one is a Tensor."""
-    if not isinstance(a, autograd.Tensor):
-        array_of(name, b)
-    return operands(name, as_float(a), as_float(b))
+def _floats(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Two Tensors of one floating-point dtype."""
+    if "f" not in (array_of(name, a).dtype.kind, array_of(name, b).dtype.kind):
+        a, b = as_float(a), as_float(b)
+    dtype = dtypes.result_type(a._array, b._array)
+    return a.to(dtype), b.to(dtype)
 
 
 class Atan2(Function):
@@ -208,7 +209,6 @@ class Atan2(Function):
 
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle, from −π to π, of the point with y from `input` and x from `other`."""
-    array_of("atan2", input), array_of("atan2", other)
     return Atan2()(*_floats("atan2", input, other))
 
 
@@ -233,8 +233,8 @@ def fmod(input: Tensor, other: Operand) -> Tensor:
     array_of("fmod", input)
     a, b = operands("fmod", input, other)
     kinds = [getattr(getattr(x, "dtype", None), "kind", "f" if isinstance(x, float) else "i") for x in (a, b)]
-    if kinds[0] == "b":
-        raise TypeError("fmod: not defined for boolean tensors; convert it")
+    if set(kinds) == {"b"} or (kinds[0] == "b" and not isinstance(b, autograd.Tensor)):
+        raise TypeError("fmod: not defined for boolean tensors; convert one of them")
     if "f" not in kinds and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
         raise ZeroDivisionError("fmod: division of integers by zero")
     return Fmod()(a, b)
@@ -243,25 +243,25 @@ def fmod(input: Tensor, other: Operand) -> Tensor:
 @composed
 def hypot(input: Tensor, other: Tensor) -> Tensor:
     """√(input² + other²), element by element."""
-    array_of("hypot", input), array_of("hypot", other)
-    return (input * input + other * other).sqrt()
+    a, b = _floats("hypot", input, other)
+    return (a * a + b * b).sqrt()
 
 
 @composed
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(eᵃ + eᵇ), element by element, without overflow."""
-    array_of("logaddexp", input), array_of("logaddexp", other)
-    larger = input.maximum(other).detach()
+    a, b = _floats("logaddexp", input, other)
+    larger = a.maximum(b).detach()
     shift = where(larger.isfinite(), larger, 0.0)
-    return log(exp(input - shift) + exp(other - shift)) + shift
+    return log(exp(a - shift) + exp(b - shift)) + shift
 
 
 @composed
 def xlogy(input: Tensor, other: Tensor) -> Tensor:
     """input · log(other), element by element, and 0 where `input` is 0."""
-    array_of("xlogy", input), array_of("xlogy", other)
-    is_zero = (input == 0) & ~other.isnan()
-    return where(is_zero, 0.0, input * log(where(is_zero, 1.0, as_float(other))))
+    a, b = _floats("xlogy", input, other)
+    is_zero = (a == 0) & ~b.isnan()
+    return where(is_zero, 0.0, a * log(where(is_zero, 1.0, b)))
 
 
 @composed
@@ -284,8 +284,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 @composed
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 / tensor2, element by element."""
-    for x in (input, tensor1, tensor2):
-        array_of("addcdiv", x)
+    if "f" not in [array_of("addcdiv", x).dtype.kind for x in (input, tensor1, tensor2)][1:]:
+        raise TypeError("addcdiv: expected tensor1 or tensor2 of floating point; use addcmul or convert them")
     return input + tensor1 / tensor2 * check_number("addcdiv", "value", value)
 
 

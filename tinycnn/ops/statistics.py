@@ -10,7 +10,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
-from tinycnn.ops.arithmetic import widened
+from tinycnn.ops.arithmetic import as_float, widened
 from tinycnn.ops.index import ValuesAndIndices, gather
 from tinycnn.ops.rearrange import narrow, ravel
 from tinycnn.ops.reduce import check_floating, mean, std, var
@@ -388,11 +388,11 @@ def diff(
 
 def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     """The covariances (n, n) of n variables, the rows of `input`, by the number of columns − correction."""
-    check_floating("cov", input)
+    array_of("cov", input)
     check_int("cov", "correction", correction)
     if ndim_of(input, "cov") > 2:
         raise ValueError(f"cov: expected at most 2 dimensions, got shape {input.shape}")
-    x = reshape(input, 1, -1) if input._array.ndim < 2 else input
+    x = as_float(reshape(input, 1, -1) if input._array.ndim < 2 else input)
     centred = x - mean(x, 1, True)
     found = centred @ centred.t() / max(x._array.shape[1] - correction, 0)
     return found if input._array.ndim == 2 else reshape(found, shape=())
@@ -400,7 +400,6 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
 
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations (n, n) of n variables, the rows of `input`."""
-    check_floating("corrcoef", input)
     if ndim_of(input, "corrcoef") > 2:
         raise ValueError(f"corrcoef: expected at most 2 dimensions, got shape {input.shape}")
     found = cov(input)
