@@ -114,7 +114,7 @@ call("randperm", 5)
 call("logspace", 0.0, 2.0, 3, 10.0, dtype=DType("float64"))
 for name in ("tril_indices", "triu_indices"):
     call(name, 3, 4, 1)
-call("as_tensor", [1.0, 2.0], DType("float32"), "cpu")
+call("as_tensor", [1.0, 2.0], dtype=DType("float32"), device="cpu")
 call("scalar_tensor", 1.5, dtype=DType("float64"))
 call("normal", 1.0, 0.5, (2, 3))
 call("normal", real(2, 3), real(3))
@@ -201,7 +201,7 @@ for prefix in ("", "Tensor."):
         call(f"{prefix}{name}", real(2, 3))
     for name in ("atan2", "arctan2", "hypot", "logaddexp", "xlogy", "logical_and", "logical_or", "logical_xor", "fmod",
                  "divide", "multiply", "subtract", "true_divide", "greater", "greater_equal", "less", "less_equal",
-                 "not_equal", "equal", "isin", "clamp_min", "clamp_max", "dist"):  # fmt: skip
+                 "not_equal", "equal", "clamp_min", "clamp_max", "dist"):  # fmt: skip
         call(f"{prefix}{name}", real(2, 3), real(2, 3))
     call(f"{prefix}logit", real(2, 3), 0.1)
     call(f"{prefix}nan_to_num", real(2, 3), 0.5, 2.0, -2.0)
@@ -308,6 +308,7 @@ for name in ("vstack", "hstack", "dstack", "column_stack", "row_stack"):
 for name in ("concat", "concatenate"):
     call(name, [real(2, 3), real(4, 3)], 0)
 call("broadcast_tensors", real(3, 1), real(4))
+call("isin", real(2, 3), real(2))
 call("broadcast_shapes", (3, 1), (4,))
 call("meshgrid", real(2), real(3), indexing="xy")
 call("einsum", "ij,jk->ik", real(2, 3), real(3, 4))

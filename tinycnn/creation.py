@@ -17,7 +17,7 @@ from tinycnn import backend, dtypes
 from tinycnn._decorator import composed
 from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_number, is_int
+from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_not_negative, check_number, is_int
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.arithmetic import pow
 from tinycnn.ops.copy import new_array
@@ -252,7 +252,8 @@ def rand_like(
 ) -> Tensor:
     """Draws as those of `rand` in the shape of `input`, with its dtype and device unless others are given."""
     array = array_of("rand_like", input)
-    return drawn("rand_like", "random", array.shape, dtype or array.dtype, device or input.device, requires_grad)
+    found, target = array.dtype if dtype is None else dtype, input.device if device is None else device
+    return drawn("rand_like", "random", array.shape, found, target, requires_grad)
 
 
 def randn_like(
@@ -260,8 +261,8 @@ def randn_like(
 ) -> Tensor:
     """Draws as those of `randn` in the shape of `input`, with its dtype and device unless others are given."""
     array = array_of("randn_like", input)
-    draw = "standard_normal"
-    return drawn("randn_like", draw, array.shape, dtype or array.dtype, device or input.device, requires_grad)
+    found, target = array.dtype if dtype is None else dtype, input.device if device is None else device
+    return drawn("randn_like", "standard_normal", array.shape, found, target, requires_grad)
 
 
 @composed
@@ -275,7 +276,8 @@ def randint_like(
     low, high = check_int("randint_like", "low", low), check_int("randint_like", "high", high)
     if low >= high:
         raise ValueError(f"randint_like: expected low < high, got {low} and {high}")
-    numbers = randint(low, high, array.shape, dtype=dtype or array.dtype, device=device or input.device)
+    found, target = array.dtype if dtype is None else dtype, input.device if device is None else device
+    numbers = randint(low, high, array.shape, dtype=found, device=target)
     return numbers.requires_grad_(check_flag("randint_like", "requires_grad", requires_grad))
 
 
@@ -289,20 +291,23 @@ def normal(
     for name, value in (("mean", mean), ("std", std)):
         if isinstance(value, Tensor):
             check_floating("normal", value)
-        elif check_number("normal", name, value) < 0 and name == "std":
-            raise ValueError(f"normal: expected std of at least 0, got {value}")
+        else:
+            (check_not_negative if name == "std" else check_number)("normal", name, value)
     if size is None and not given:
         raise TypeError("normal: expected a size, or mean or std as a Tensor")
     shape = shape_of("normal", (size,)) if size is not None else broadcast_shapes(*[x.shape for x in given])
-    found, target = (given[0].dtype, given[0].device) if given else (None, None)
-    draws = drawn("normal", "standard_normal", shape, dtype or found, device or target, False)
+    if given and dtype is None:
+        dtype = given[0].dtype
+    if given and device is None:
+        device = given[0].device
+    draws = drawn("normal", "standard_normal", shape, dtype, device, False)
     return (draws * std + mean).detach().requires_grad_(check_flag("normal", "requires_grad", requires_grad))
 
 
 # --- from what there is ---------------------------------------------------------------------------------------
 
 
-def as_tensor(data: ArrayLike | Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+def as_tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """A Tensor of `data`: itself, or a Tensor that shares the memory of an array, where dtype and device are right."""
     if isinstance(data, np.ndarray) and data.dtype.kind in "buif" and data.dtype.itemsize <= 8 and data.dtype.isnative:
         data = from_numpy(data)
@@ -352,6 +357,8 @@ class TensorType:
         self.__name__ = name
 
     def __call__(self, *data: Any) -> Tensor:
+        if len(data) == 1 and isinstance(data[0], (float, complex, bool)):
+            raise TypeError(f"{self.__name__}: expected sizes or data, a sequence or an array, got {data[0]}")
         if len(data) == 1 and not is_int(data[0]) and not isinstance(data[0], Size):
             return wrap(new_array(self.__name__, data[0], self.dtype, self.device))
         sizes = shape_of(self.__name__, data or (0,))

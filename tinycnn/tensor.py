@@ -813,7 +813,6 @@ class Tensor:
     nonzero = places.nonzero
     argwhere = places.argwhere
     count_nonzero = places.count_nonzero
-    isin = places.isin
 
     new_zeros = new.new_zeros
     new_ones = new.new_ones

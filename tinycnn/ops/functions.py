@@ -14,6 +14,7 @@ from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_number
 from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
+from tinycnn.ops.rearrange import check_one_dtype
 from tinycnn.ops.select import clamp, where
 from tinycnn.ops.unary import cos, exp, log, rsqrt
 
@@ -175,7 +176,7 @@ def nan_to_num(
         return input.clone()
     least, largest = dtypes.limits(array.dtype)
     given = [check_number("nan_to_num", name, value) for name, value in (
-        ("nan", nan or 0.0), ("posinf", largest if posinf is None else posinf),
+        ("nan", 0.0 if nan is None else nan), ("posinf", largest if posinf is None else posinf),
         ("neginf", least if neginf is None else neginf))]  # fmt: skip
     result = where(input != input, given[0], input)
     return where(input == math.inf, given[1], where(input == -math.inf, given[2], result))
@@ -267,9 +268,9 @@ def xlogy(input: Tensor, other: Tensor) -> Tensor:
 @composed
 def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     """input + weight · (end − input), element by element. TypeError unless all have one floating-point dtype."""
-    for x in (input, end):
-        if array_of("lerp", x).dtype.kind != "f" or x._array.dtype != input._array.dtype:
-            raise TypeError(f"lerp: expected two floating-point Tensors of one dtype, got {input.dtype} and {x.dtype}")
+    check_one_dtype("lerp", input, end)
+    if input._array.dtype.kind != "f":
+        raise TypeError(f"lerp: expected floating-point Tensors, got {input.dtype}")
     return input + _factor("lerp", "weight", weight) * (end - input)
 
 

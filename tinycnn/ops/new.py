@@ -116,4 +116,5 @@ def new_tensor(
     like = array_of("new_tensor", input)
     check_flag("new_tensor", "requires_grad", requires_grad)
     where = backend.device_of(like) if device is None else device
-    return wrap(new_array("new_tensor", data, dtype or like.dtype, where)).requires_grad_(requires_grad)
+    found = like.dtype if dtype is None else dtype
+    return wrap(new_array("new_tensor", data, found, where)).requires_grad_(requires_grad)

@@ -11,7 +11,7 @@ from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of
 from tinycnn.checks import check_count, check_number, shortened
 from tinycnn.ops.matmul import matmul
-from tinycnn.ops.rearrange import diagonal, roll
+from tinycnn.ops.rearrange import check_one_dtype, diagonal, roll
 from tinycnn.ops.reduce import norm
 from tinycnn.ops.shape import dim_of, normalize_dim, permute, reshape
 
@@ -82,7 +82,7 @@ def _added(name: str, input: Tensor, product: Tensor, beta: float, alpha: float)
     """beta · input + alpha · product, where `input` broadcasts; with a beta of 0, whatever it holds."""
     check_number(name, "beta", beta)
     check_number(name, "alpha", alpha)
-    array_of(name, input)
+    check_one_dtype(name, input, product)
     scaled = product if alpha == 1 else product * alpha
     added = input.expand(product._array.shape)
     if beta == 0:
@@ -167,6 +167,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     dim = normalize_dim(dim, input, "cross")
     if shape[dim : dim + 1] != (3,) or array_of("cross", other).shape[dim : dim + 1] != (3,):
         raise ValueError(f"cross: expected size 3 along dim {dim}, got shapes {input.shape} and {other.shape}")
+    check_one_dtype("cross", input, other)
     return roll(input, -1, dim) * roll(other, -2, dim) - roll(input, -2, dim) * roll(other, -1, dim)
 
 
@@ -183,6 +184,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     shapes = array_of("cdist", x1).shape, array_of("cdist", x2).shape
     if min(map(len, shapes)) < 2 or shapes[0][-1] != shapes[1][-1]:
         raise ValueError(f"cdist: expected (..., n, k) and (..., m, k), got shapes {shapes[0]} and {shapes[1]}")
+    check_one_dtype("cdist", x1, x2)
     return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), check_number("cdist", "p", p), -1)
 
 

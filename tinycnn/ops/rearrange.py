@@ -41,6 +41,13 @@ __all__ = [
     "select", "tensor_split", "tile", "trace", "unbind", "vstack",
 ]  # fmt: skip
 
+def check_one_dtype(name: str, *tensors: Any) -> None:
+    """TypeError unless all are Tensors of one dtype."""
+    found = [array_of(name, x).dtype for x in tensors]
+    if any(dtype != found[0] for dtype in found):
+        raise TypeError(f"{name}: expected Tensors of one dtype, got {' and '.join(map(str, found))}")
+
+
 # --- views ------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +236,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     if not given or max(ndim_of(x, "meshgrid") for x in given) > 1:
         shapes = [x.shape for x in given]
         raise ValueError(f"meshgrid: expected vectors, got shapes {shapes}")
+    check_one_dtype("meshgrid", *given)
     shape = [x.numel() for x in given]
     grids = [
         expand(reshape(x, [size if i == d else 1 for i, size in enumerate(shape)]), shape) for d, x in enumerate(given)
@@ -243,7 +251,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 def roll(input: Tensor, shifts: Sizes, dims: Dims = None) -> Tensor:
     """Elements moved on by `shifts` along `dims`, and round from the end to the start; of all in one row without
     dims."""
-    distances = sizes_of((shifts,), "roll")
+    distances = [check_int("roll", "shifts", shift) for shift in sizes_of((shifts,), "roll")]
     if dims is None or dims == ():
         if ndim_of(input, "roll") != 1:
             return reshape(roll(ravel(input), distances, 0), shape=input._array.shape)

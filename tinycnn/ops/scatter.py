@@ -31,9 +31,9 @@ __all__ = [
 
 def _places(name: str, index: Any, size: int, ndim: int | None = None) -> Array:
     """The array of an index, of integers, after a check that they are from 0 to size − 1 where the host can tell."""
-    if not isinstance(index, autograd.Tensor) or index._array.dtype.kind not in "iu":
+    if not isinstance(index, autograd.Tensor) or index._array.dtype not in (np.int32, np.int64):
         got = index.dtype if isinstance(index, autograd.Tensor) else type(index).__name__
-        raise TypeError(f"{name}: expected a Tensor of integers as index, got {got}")
+        raise TypeError(f"{name}: expected a Tensor of integers, int32 or int64, as index, got {got}")
     places = index._array
     if ndim is not None and places.ndim > ndim:
         raise ValueError(f"{name}: expected an index of {ndim} dimension(s), got shape {index.shape}")

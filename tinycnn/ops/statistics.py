@@ -378,6 +378,8 @@ def diff(
     if input._array.ndim == 0:
         raise ValueError("diff: expected a tensor of at least 1 dimension, got one without dimensions")
     joined = [each for each in (prepend, input, append) if each is not None]
+    if any(array_of("diff", each).ndim != input._array.ndim for each in joined):
+        raise ValueError(f"diff: expected prepend and append of as many dimensions as shape {input.shape} has")
     x = cat(joined, dim) if len(joined) > 1 else input
     for _ in range(min(check_count("diff", "n", n), x._array.shape[dim])):
         rest = max(x._array.shape[dim] - 1, 0)
@@ -388,7 +390,8 @@ def diff(
 
 def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     """The covariances (n, n) of n variables, the rows of `input`, by the number of columns − correction."""
-    array_of("cov", input)
+    if array_of("cov", input).dtype.kind == "b":
+        raise TypeError("cov: not defined for booleans; convert them to numbers")
     check_int("cov", "correction", correction)
     if ndim_of(input, "cov") > 2:
         raise ValueError(f"cov: expected at most 2 dimensions, got shape {input.shape}")
@@ -398,10 +401,9 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     return found if input._array.ndim == 2 else reshape(found, shape=())
 
 
+@composed
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations (n, n) of n variables, the rows of `input`."""
-    if ndim_of(input, "corrcoef") > 2:
-        raise ValueError(f"corrcoef: expected at most 2 dimensions, got shape {input.shape}")
     found = cov(input)
     if found._array.ndim == 0:
         return found / found
