@@ -346,24 +346,13 @@ class Tensor:
         """Sets every element to 0, in place."""
         return in_place.assign("zero_", self, 0)
 
-    add_ = __iadd__ = in_place.add_
-    sub_ = __isub__ = in_place.sub_
-    mul_ = __imul__ = in_place.mul_
-    div_ = __itruediv__ = in_place.div_
-    floor_divide_ = __ifloordiv__ = in_place.floor_divide_
-    remainder_ = __imod__ = in_place.remainder_
-    pow_ = __ipow__ = in_place.pow_
-    neg_ = in_place.neg_
-    bitwise_not_ = in_place.bitwise_not_
-    bitwise_and_ = __iand__ = in_place.bitwise_and_
-    bitwise_or_ = __ior__ = in_place.bitwise_or_
-    bitwise_xor_ = __ixor__ = in_place.bitwise_xor_
-    eq_ = in_place.eq_
-    ne_ = in_place.ne_
-    lt_ = in_place.lt_
-    le_ = in_place.le_
-    gt_ = in_place.gt_
-    ge_ = in_place.ge_
+    def fill_diagonal_(self, fill_value: float) -> Tensor:
+        """Overwrites the elements whose indices are all equal. ValueError for less than 2 dimensions."""
+        if self.ndim < 2:
+            raise ValueError(f"fill_diagonal_: expected at least 2 dimensions, got shape {self.shape}")
+        places = backend.to_device(np.arange(min(self.shape)), self.device)
+        return in_place.assign("fill_diagonal_", self, fill_value, (places,) * self.ndim)
+
     abs_ = in_place.abs_
     exp_ = in_place.exp_
     expm1_ = in_place.expm1_
@@ -376,24 +365,89 @@ class Tensor:
     sigmoid_ = in_place.sigmoid_
     relu_ = in_place.relu_
     erf_ = in_place.erf_
-    sign_ = in_place.sign_
     floor_ = in_place.floor_
     ceil_ = in_place.ceil_
     round_ = in_place.round_
+    neg_ = in_place.neg_
     clamp_ = in_place.clamp_
-    masked_fill_ = in_place.masked_fill_
-    cumsum_ = in_place.cumsum_
-    tril_ = in_place.tril_
-    triu_ = in_place.triu_
+    add_ = __iadd__ = in_place.in_place(arithmetic.add)
+    sub_ = __isub__ = in_place.in_place(arithmetic.sub)
+    mul_ = __imul__ = in_place.in_place(arithmetic.mul)
+    div_ = __itruediv__ = in_place.in_place(arithmetic.div)
+    floor_divide_ = __ifloordiv__ = in_place.in_place(arithmetic.floor_divide)
+    remainder_ = __imod__ = in_place.in_place(arithmetic.remainder)
+    pow_ = __ipow__ = in_place.in_place(arithmetic.pow)
+    bitwise_not_ = in_place.in_place(arithmetic.bitwise_not)
+    bitwise_and_ = __iand__ = in_place.in_place(arithmetic.bitwise_and)
+    bitwise_or_ = __ior__ = in_place.in_place(arithmetic.bitwise_or)
+    bitwise_xor_ = __ixor__ = in_place.in_place(arithmetic.bitwise_xor)
+    eq_ = in_place.in_place(arithmetic.eq)
+    ne_ = in_place.in_place(arithmetic.ne)
+    lt_ = in_place.in_place(arithmetic.lt)
+    le_ = in_place.in_place(arithmetic.le)
+    gt_ = in_place.in_place(arithmetic.gt)
+    ge_ = in_place.in_place(arithmetic.ge)
+    rsqrt_ = in_place.in_place(unary.rsqrt)
+    sign_ = in_place.in_place(unary.sign)
+    tan_ = in_place.in_place(functions.tan)
+    asin_ = in_place.in_place(functions.asin)
+    acos_ = in_place.in_place(functions.acos)
+    atan_ = in_place.in_place(functions.atan)
+    sinh_ = in_place.in_place(functions.sinh)
+    cosh_ = in_place.in_place(functions.cosh)
+    asinh_ = in_place.in_place(functions.asinh)
+    acosh_ = in_place.in_place(functions.acosh)
+    atanh_ = in_place.in_place(functions.atanh)
+    exp2_ = in_place.in_place(functions.exp2)
+    log2_ = in_place.in_place(functions.log2)
+    log10_ = in_place.in_place(functions.log10)
+    reciprocal_ = in_place.in_place(functions.reciprocal)
+    square_ = in_place.in_place(functions.square)
+    deg2rad_ = in_place.in_place(functions.deg2rad)
+    rad2deg_ = in_place.in_place(functions.rad2deg)
+    logit_ = in_place.in_place(functions.logit)
+    trunc_ = in_place.in_place(functions.trunc)
+    frac_ = in_place.in_place(functions.frac)
+    nan_to_num_ = in_place.in_place(functions.nan_to_num)
+    atan2_ = in_place.in_place(functions.atan2)
+    fmod_ = in_place.in_place(functions.fmod)
+    hypot_ = in_place.in_place(functions.hypot)
+    xlogy_ = in_place.in_place(functions.xlogy)
+    lerp_ = in_place.in_place(functions.lerp)
+    addcmul_ = in_place.in_place(functions.addcmul)
+    addcdiv_ = in_place.in_place(functions.addcdiv)
+    clamp_min_ = in_place.in_place(functions.clamp_min)
+    clamp_max_ = in_place.in_place(functions.clamp_max)
+    logical_and_ = in_place.in_place(functions.logical_and)
+    logical_or_ = in_place.in_place(functions.logical_or)
+    logical_xor_ = in_place.in_place(functions.logical_xor)
+    logical_not_ = in_place.in_place(functions.logical_not)
+    masked_fill_ = in_place.in_place(select.masked_fill)
+    cumsum_ = in_place.in_place(order.cumsum)
+    tril_ = in_place.in_place(shapes.tril)
+    triu_ = in_place.in_place(shapes.triu)
+    scatter_ = in_place.in_place(places.scatter)
+    scatter_add_ = in_place.in_place(places.scatter_add)
+    index_add_ = in_place.in_place(places.index_add)
+    index_copy_ = in_place.in_place(places.index_copy)
+    index_fill_ = in_place.in_place(places.index_fill)
+    masked_scatter_ = in_place.in_place(places.masked_scatter)
+    subtract_ = sub_
+    multiply_ = mul_
+    divide_ = div_
+    negative_ = neg_
+    absolute_ = abs_
+    clip_ = clamp_
+
     normal_ = in_place.normal_
     uniform_ = in_place.uniform_
     exponential_ = in_place.exponential_
     bernoulli_ = in_place.bernoulli_
     random_ = in_place.random_
-    squeeze_ = in_place.squeeze_
-    unsqueeze_ = in_place.unsqueeze_
-    transpose_ = in_place.transpose_
-    t_ = in_place.t_
+    squeeze_ = in_place.another_shape(shapes.squeeze)
+    unsqueeze_ = in_place.another_shape(shapes.unsqueeze)
+    transpose_ = in_place.another_shape(shapes.transpose)
+    t_ = in_place.another_shape(shapes.t)
 
     # --- copies and conversions ---------------------------------------------------------------------------
 

@@ -11,21 +11,40 @@ from tinycnn import Tensor, gradcheck, nn, no_grad, tensor
 from tinycnn.nn import functional as F
 from tinycnn.ops import in_place
 
+OTHER_SHAPES = ("squeeze_", "unsqueeze_", "transpose_", "t_")
+SECOND_NAMES = ("subtract_", "multiply_", "divide_", "negative_", "absolute_", "clip_")
+FORMS = sorted(
+    name for name, form in vars(Tensor).items()
+    if name.endswith("_") and hasattr(form, "__wrapped__") and name not in (*OTHER_SHAPES, *SECOND_NAMES)
+    and not name.startswith("__")
+)  # fmt: skip
+OF_INTEGERS = [name for name in FORMS if name.startswith("bitwise")]
+OF_TRUTH = [name for name in FORMS if name.startswith("logical")]
+PLACES = tensor([[0, 1, 1], [1, 0, 0]])
 # Arguments besides the tensor itself, where there are any.
 ARGUMENTS = {
     "add_": (0.5,), "sub_": (0.5,), "mul_": (3.0,), "div_": (2.0,), "floor_divide_": (0.5,), "remainder_": (0.7,),
     "pow_": (3,), "clamp_": (0.5, 1.5), "masked_fill_": (tensor([[True, False, True], [False, True, False]]), 7.0),
-    "cumsum_": (1,), **dict.fromkeys(("eq_", "ne_", "lt_", "le_", "gt_", "ge_"), (1.0,)),
+    "cumsum_": (1,), **dict.fromkeys(("eq_", "ne_", "lt_", "le_", "gt_", "ge_"), (1.0,)), "clamp_min_": (0.9,),
+    "clamp_max_": (0.9,), "fmod_": (0.7,), **dict.fromkeys(("atan2_", "hypot_", "xlogy_"), (np.full((2, 3), 0.5),)),
+    "lerp_": (np.full((2, 3), 0.5), 0.3), **dict.fromkeys(("addcmul_", "addcdiv_"), (np.full((2, 3), 0.5), np.ones(3))),
+    "scatter_": (0, PLACES, np.full((2, 3), 0.5)), "scatter_add_": (0, PLACES, np.full((2, 3), 0.5)),
+    "index_add_": (1, tensor([0, 2]), np.full((2, 2), 0.5)), "index_copy_": (1, tensor([0, 2]), np.full((2, 2), 0.5)),
+    "index_fill_": (1, tensor([0, 2]), 0.5), "masked_scatter_": (tensor([[True, False, True]] * 2), np.full(4, 0.5)),
+    "logit_": (0.1,),
+    "bitwise_not_": (), **dict.fromkeys(("bitwise_and_", "bitwise_or_", "bitwise_xor_"), (np.array([4, 1, 1]),)),
+    "logical_not_": (), **dict.fromkeys(("logical_and_", "logical_or_", "logical_xor_"), (np.array([0.0, 1.0, 1.0]),)),
 }  # fmt: skip
-OTHER_SHAPES = ("squeeze_", "unsqueeze_", "transpose_", "t_")
-FORMS = sorted(
-    name for name, form in vars(in_place).items() if hasattr(form, "__wrapped__") and name not in OTHER_SHAPES
-)
-OF_INTEGERS = [name for name in FORMS if name.startswith("bitwise")]
+# Where the function itself is defined, and is not constant.
+INSIDE = {"asin_": (0.1, 0.9), "acos_": (0.1, 0.9), "atanh_": (0.1, 0.9), "acosh_": (1.1, 2.0), "logit_": (0.2, 0.8)}
 
 
-def sample(seed=0, shape=(2, 3)):
-    return tensor(np.random.default_rng(seed).uniform(0.3, 2.0, shape), requires_grad=True)
+def arguments_of(name):
+    return tuple(tensor(x) if isinstance(x, np.ndarray) else x for x in ARGUMENTS.get(name, ()))
+
+
+def sample(seed=0, shape=(2, 3), between=(0.3, 2.0)):
+    return tensor(np.random.default_rng(seed).uniform(*between, shape), requires_grad=True)
 
 
 def gradient(y, x):
@@ -35,16 +54,15 @@ def gradient(y, x):
 
 
 def test_there_are_many_forms():
-    assert len(FORMS) > 30
-    assert all(getattr(Tensor, name) is getattr(in_place, name) for name in FORMS)
+    assert len(FORMS) > 70
+    assert all(getattr(Tensor, name) is getattr(in_place, name) for name in in_place.__all__)
+    assert [getattr(Tensor, name).__name__ for name in FORMS] == FORMS
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_the_result_overwrites_the_memory(name):
-    x = tensor([5, 3, 0]) if name in OF_INTEGERS else sample().detach()
-    arguments = (tensor([4, 1, 1]),) if name in OF_INTEGERS[:-3] + OF_INTEGERS[-2:] else ARGUMENTS.get(name, ())
-    if name == "bitwise_not_":
-        arguments = ()
+    x = tensor([5, 3, 0]) if name in OF_INTEGERS else sample(between=INSIDE.get(name, (0.3, 2.0))).detach()
+    arguments = arguments_of(name)
     held, address, view = x.numpy(), x.data_ptr(), x[0]
     expected = getattr(x, name[:-1])(*arguments)
     assert getattr(x, name)(*arguments) is x
@@ -54,12 +72,12 @@ def test_the_result_overwrites_the_memory(name):
     np.testing.assert_array_equal(view.numpy(), held[0])
 
 
-@pytest.mark.parametrize("name", sorted(set(FORMS) - set(OF_INTEGERS)))
+@pytest.mark.parametrize("name", sorted(set(FORMS) - {*OF_INTEGERS, *OF_TRUTH}))
 @pytest.mark.parametrize("known", ["alone", "known", "view"])
 def test_gradients_are_those_of_the_function(name, known):
     """Whether nobody else knows the memory, somebody does, or it is a part of another tensor's."""
-    arguments = ARGUMENTS.get(name, ())
-    x = sample()
+    arguments = arguments_of(name)
+    x = sample(between=INSIDE.get(name, (0.3, 2.0)))
     y = x * 1.0
     expected = getattr(y.clone(), name[:-1])(*arguments).to(y.dtype)
     base = tinycnn.cat([y, y]) if known == "view" else y
@@ -83,6 +101,8 @@ def test_gradients_are_those_of_the_function(name, known):
     "function, options",
     [
         (F.relu, {}), (F.leaky_relu, {"negative_slope": 0.2}), (F.elu, {"alpha": 0.5}), (F.silu, {}), (F.hardswish, {}),
+        (F.hardtanh, {"min_val": -0.5}), (F.relu6, {}), (F.hardsigmoid, {}),
+        (F.threshold, {"threshold": 0.2, "value": 3.0}), (F.mish, {}), (F.celu, {"alpha": 0.5}), (F.selu, {}),
         (F.dropout, {"p": 0.5}), (F.dropout2d, {"p": 0.5}),
     ],
 )  # fmt: skip

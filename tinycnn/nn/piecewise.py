@@ -11,6 +11,7 @@ from tinycnn.nn import init
 from tinycnn.nn.activation import _Activation
 from tinycnn.nn.arguments import refuse_others, size
 from tinycnn.nn.module import Module, Parameter
+from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import Masked, where
 from tinycnn.tensor import Tensor
@@ -40,17 +41,23 @@ class Clip(Function):
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val]. ValueError unless min_val <= max_val."""
+    if inplace:
+        return overwrite("hardtanh_", input, hardtanh, min_val, max_val)
     return _clipped("hardtanh", input, min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x limited to [0, 6]. Source: Howard et al., "MobileNets", 2017."""
+    if inplace:
+        return overwrite("relu6_", input, relu6)
     return _clipped("relu6", input, 0.0, 6.0)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """x + 3 limited to [0, 6], divided by 6. Source: Howard et al., "Searching for MobileNetV3", 2019."""
     check_floating("hardsigmoid", input)
+    if inplace:
+        return overwrite("hardsigmoid_", input, hardsigmoid)
     return _clipped("hardsigmoid", input + 3, 0.0, 6.0) / 6
 
 
@@ -66,7 +73,10 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     """x where it is above `threshold`, `value` elsewhere."""
     check_floating("threshold", input)
     check_number("threshold", "threshold", threshold)
-    return where(input <= threshold, float(check_number("threshold", "value", value)), input)
+    value = float(check_number("threshold", "value", value))
+    if inplace:
+        return overwrite("threshold_", input, lambda x: where(x <= threshold, value, x))
+    return where(input <= threshold, value, input)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -107,7 +117,7 @@ class Hardtanh(_Activation):
         self.min_val, self.max_val = min_val, max_val
 
     def forward(self, input: Tensor) -> Tensor:
-        return hardtanh(input, self.min_val, self.max_val)
+        return hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
@@ -120,7 +130,7 @@ class ReLU6(Hardtanh):
         super().__init__(0.0, 6.0, inplace)
 
     def forward(self, input: Tensor) -> Tensor:
-        return relu6(input)
+        return relu6(input, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -130,7 +140,7 @@ class Hardsigmoid(_Activation):
     """x + 3 limited to [0, 6], divided by 6; see `F.hardsigmoid`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return hardsigmoid(input)
+        return hardsigmoid(input, self.inplace)
 
     def extra_repr(self) -> str:
         return ""
@@ -145,7 +155,7 @@ class Threshold(_Activation):
         self.value = check_number("Threshold", "value", value)
 
     def forward(self, input: Tensor) -> Tensor:
-        return threshold(input, self.threshold, self.value)
+        return threshold(input, self.threshold, self.value, self.inplace)
 
     def extra_repr(self) -> str:
         return f"threshold={self.threshold}, value={self.value}" + (", inplace=True" if self.inplace else "")

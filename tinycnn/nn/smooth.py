@@ -8,6 +8,7 @@ from tinycnn.checks import check_number
 from tinycnn.nn.activation import _Activation, elu, softmax
 from tinycnn.nn.module import Module
 from tinycnn.ops.arithmetic import widened
+from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import clamp, where
 from tinycnn.ops.shape import normalize_dim
@@ -25,6 +26,8 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · tanh(softplus(x)). Source: Misra, 2019."""
     check_floating("mish", input)
+    if inplace:
+        return overwrite("mish_", input, mish)
     x = widened(input)
     return (x * tanh(Softplus(1.0, math.inf)(x))).to(input.dtype)
 
@@ -34,6 +37,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     check_floating("celu", input)
     if check_number("celu", "alpha", alpha) == 0:
         raise ValueError("celu: expected alpha other than 0")
+    if inplace:
+        return overwrite("celu_", input, celu, alpha)
     x = widened(input)
     below = clamp(x, max=0.0) / alpha  # the clamp: e^x of a large x overflows
     return where(x <= 0, expm1(below) * alpha, x).to(input.dtype)
@@ -42,6 +47,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale · elu(x, alpha), with the constants that keep mean 0 and variance 1. Source: Klambauer et al., 2017."""
     check_floating("selu", input)
+    if inplace:
+        return overwrite("selu_", input, selu)
     return (elu(widened(input), SELU_ALPHA) * SELU_SCALE).to(input.dtype)
 
 
@@ -80,7 +87,7 @@ class Mish(_Activation):
     """x · tanh(softplus(x))."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return mish(input)
+        return mish(input, self.inplace)
 
 
 class CELU(_Activation):
@@ -91,7 +98,7 @@ class CELU(_Activation):
         self.alpha = alpha
 
     def forward(self, input: Tensor) -> Tensor:
-        return celu(input, self.alpha)
+        return celu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
@@ -101,7 +108,7 @@ class SELU(_Activation):
     """An ELU whose outputs keep mean 0 and variance 1; see `F.selu`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return selu(input)
+        return selu(input, self.inplace)
 
 
 class Softsign(Module):

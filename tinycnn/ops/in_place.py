@@ -20,8 +20,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import NOT_RECORDED, UNCHANGED, Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import Number, check_int, check_not_negative, check_number, check_share, shortened
-from tinycnn.ops import arithmetic, select, sort, unary
-from tinycnn.ops import shape as shapes
+from tinycnn.ops import arithmetic, select, unary
 from tinycnn.ops.index import GetItem, own
 from tinycnn.ops.select import Masked
 
@@ -267,25 +266,6 @@ def in_place(
     return method
 
 
-add_ = in_place(arithmetic.add)
-sub_ = in_place(arithmetic.sub)
-mul_ = in_place(arithmetic.mul)
-div_ = in_place(arithmetic.div)
-floor_divide_ = in_place(arithmetic.floor_divide)
-remainder_ = in_place(arithmetic.remainder)
-pow_ = in_place(arithmetic.pow)
-neg_ = in_place(arithmetic.neg)
-bitwise_not_ = in_place(arithmetic.bitwise_not)
-bitwise_and_ = in_place(arithmetic.bitwise_and)
-bitwise_or_ = in_place(arithmetic.bitwise_or)
-bitwise_xor_ = in_place(arithmetic.bitwise_xor)
-eq_ = in_place(arithmetic.eq)
-ne_ = in_place(arithmetic.ne)
-lt_ = in_place(arithmetic.lt)
-le_ = in_place(arithmetic.le)
-gt_ = in_place(arithmetic.gt)
-ge_ = in_place(arithmetic.ge)
-
 abs_ = in_place(unary.abs)
 exp_ = in_place(unary.exp)
 expm1_ = in_place(unary.expm1)
@@ -298,16 +278,12 @@ tanh_ = in_place(unary.tanh)
 sigmoid_ = in_place(unary.sigmoid)
 relu_ = in_place(unary.relu)
 erf_ = in_place(unary.erf)
-sign_ = in_place(unary.sign)
 floor_ = in_place(unary.floor)
 ceil_ = in_place(unary.ceil)
 round_ = in_place(unary.round)
-
+neg_ = in_place(arithmetic.neg)
 clamp_ = in_place(select.clamp)
-masked_fill_ = in_place(select.masked_fill)
-cumsum_ = in_place(sort.cumsum)
-tril_ = in_place(shapes.tril)
-triu_ = in_place(shapes.triu)
+
 
 # --- random values ----------------------------------------------------------------------------------------
 
@@ -393,9 +369,3 @@ def another_shape(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{function.__name__}`, in place: the tensor, which is returned, gets this shape."
     return method
-
-
-squeeze_ = another_shape(shapes.squeeze)
-unsqueeze_ = another_shape(shapes.unsqueeze)
-transpose_ = another_shape(shapes.transpose)
-t_ = another_shape(shapes.t)
