@@ -129,14 +129,14 @@ class CIFAR100(CIFAR10):
 
 
 class _Array:
-    """Stands for an array that a pickle describes: of bytes, in C order."""
+    """Stands for an array of bytes that a pickle describes."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, by_columns, content = state
-        if kind != "u1" or by_columns:
+        if kind != "u1":
             raise pickle.UnpicklingError(f"an array of {kind}, where one of bytes was expected")
         content = content.encode("latin1") if isinstance(content, str) else content
-        self.array = np.frombuffer(content, np.uint8).reshape(shape)
+        self.array = np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_columns else "C")
 
 
 class _Kind(str):

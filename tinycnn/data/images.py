@@ -88,12 +88,13 @@ def save_image(tensor: Tensor | Sequence[Tensor], fp: StrPath | Any, format: str
         raise TypeError(f"save_image: expected format as a str or None, got {shortened(format)}")
     grid = make_grid(tensor, **kwargs)
     pixels = (grid * 255 + 0.5).clamp(0, 255).permute(1, 2, 0).to("cpu").to("uint8")
+    name = fp if isinstance(fp, str) else shortened(fp)
     try:
         pillow("save_image").fromarray(pixels.numpy()).save(fp, format=format)
     except (KeyError, ValueError) as error:  # of Pillow, for a format
-        raise ValueError(f"save_image: cannot write {shortened(fp)} in format {format!r}: {error}") from None
+        raise ValueError(f"save_image: cannot write {name} in format {format!r}: {error}") from None
     except OSError as error:
-        raise OSError(f"save_image: cannot write {shortened(fp)}: {error.strerror or error}") from None
+        raise OSError(f"save_image: cannot write {name}: {error.strerror or error}") from None
 
 
 def read_image(path: StrPath) -> Tensor:
