@@ -158,13 +158,12 @@ class DataLoader:
         is_single = self.batch_sampler is None and self.batch_size is None
         try:
             if isinstance(self.dataset, IterableDataset):
-                items, indices = found, None
+                items = found
             elif is_single:
-                items, indices = self.dataset[found], None
+                items = self.dataset[found]
+            elif self.collate_fn is not None:
+                items = [self.dataset[i] for i in _listed(found)]
             else:
-                indices = found if isinstance(found, list) else found.tolist()
-                if self.collate_fn is not None:
-                    return self.collate_fn([self.dataset[i] for i in indices])
                 items = get_items(self.dataset, found)
             if self.collate_fn is not None:
                 return self.collate_fn(items)
@@ -172,7 +171,13 @@ class DataLoader:
             raise RuntimeError("DataLoader: the dataset or collate_fn raised StopIteration") from error
         if is_single:
             return default_convert(items)
-        return default_collate(items, indices) if isinstance(items, list) else [*items]
+        if not isinstance(items, list):
+            return [*items]
+        return default_collate(items, None if isinstance(self.dataset, IterableDataset) else _listed(found))
+
+
+def _listed(indices: Any) -> list[Any]:
+    return indices if isinstance(indices, list) else indices.tolist()
 
 
 def get_worker_info() -> None:

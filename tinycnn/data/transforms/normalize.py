@@ -78,7 +78,7 @@ class Normalize(Transform):
 
     def _normalized(self, images: Tensor) -> Tensor:
         self._check(images)
-        mean, std = (wrap(s) for s in self._beside(images._array))
+        mean, std = (wrap(s) if s.ndim else s.item() for s in self._beside(images._array))
         normalized = (images - mean) / std
         return images.copy_(normalized) if self.inplace else normalized
 
