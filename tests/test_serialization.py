@@ -294,7 +294,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
             tinycnn.load(path)
 
 
-@pytest.mark.parametrize("device", ["tpu", 3, ["cpu"]])
+@pytest.mark.parametrize("device", ["tpu", 3.5, ["cpu"]])
 def test_a_device_that_there_is_not(tmp_path, device):
     tinycnn.save(state(), tmp_path / "a.safetensors")
     with pytest.raises((ValueError, TypeError), match="^device: expected "):

@@ -23,7 +23,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.checks import shortened
 from tinycnn.interop.source import Unreadable, item_size
-from tinycnn.nn.module import Parameter
+from tinycnn.nn.parameter import Parameter
 from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 
