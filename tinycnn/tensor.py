@@ -451,8 +451,11 @@ class Tensor:
 
     # --- copies and conversions ---------------------------------------------------------------------------
 
-    def numpy(self) -> np.ndarray:
-        """The array, sharing memory. A tensor on a GPU or one that requires grad refuses: see `cpu`, `detach`."""
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The array, sharing memory. A tensor on a GPU or one that requires grad refuses; `force=True` is for
+        `detach().cpu().numpy()`."""
+        if force:
+            return self.detach().cpu().numpy()
         if self._requires_grad:
             raise RuntimeError("numpy(): this tensor requires grad; use tensor.detach().numpy()")
         if not isinstance(self._array, np.ndarray):

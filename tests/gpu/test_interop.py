@@ -83,3 +83,4 @@ def test_dlpack_from_one_device_to_another():
 def test_a_tensor_on_a_gpu_is_no_array_of_numpy():
     with pytest.raises(TypeError, match=r"this tensor is on cuda:0; use tensor.cpu\(\).numpy\(\)"):
         np.asarray(sample(2).gpu())
+    assert sample(2).gpu().requires_grad_().numpy(force=True).tolist() == [0, 1]

@@ -57,6 +57,13 @@ def test_a_tensor_that_requires_a_gradient_refuses():
         np.asarray(sample(2).requires_grad_())
 
 
+def test_force():
+    x = sample(2, 3).requires_grad_()
+    assert np.shares_memory(x.numpy(force=True), x.detach().numpy())
+    with pytest.raises(RuntimeError):
+        x.numpy(force=False)
+
+
 def test_read_only_memory_stays_so():
     assert not np.asarray(sample(1, 3).expand(2, 3)).flags.writeable
 

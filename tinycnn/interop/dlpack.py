@@ -8,6 +8,7 @@ Source: https://data-apis.org/array-api/latest/design_topics/data_interchange.ht
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,24 @@ from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag
 from tinycnn.tensor import Tensor
 
-_CPU, _CUDA = 1, 2  # DLPack's numbers of the devices; memory of these kinds can be used as that of a CPU or a GPU:
-_ON_CPU, _ON_GPU = (_CPU, 3), (_CUDA, 13)  # pinned, managed
+
+class DLDeviceType(IntEnum):
+    """DLPack's names and numbers of the kinds of memory that can be used here."""
+
+    kDLCPU = 1
+    kDLCUDA = 2
+    kDLCUDAHost = 3  # pinned: the host can use it
+    kDLCUDAManaged = 13  # a GPU can use it
+
+
+_ON_CPU = DLDeviceType.kDLCPU, DLDeviceType.kDLCUDAHost
+_ON_GPU = DLDeviceType.kDLCUDA, DLDeviceType.kDLCUDAManaged
 _VERSION = (1, 0)  # since which a capsule tells whether memory is read-only
 
 
-def device_of(x: Tensor) -> tuple[int, int]:
+def device_of(x: Tensor) -> tuple[DLDeviceType, int]:
     """DLPack's kind and index of the device on which a tensor lies."""
-    return (_CPU, 0) if x.device == backend.CPU else (_CUDA, x.device.index)
+    return (DLDeviceType.kDLCPU, 0) if x.device == backend.CPU else (DLDeviceType.kDLCUDA, x.device.index)
 
 
 def capsule_of(x: Tensor, stream: Any, max_version: Any, dl_device: Any, copy: bool | None) -> Any:
@@ -33,7 +44,7 @@ def capsule_of(x: Tensor, stream: Any, max_version: Any, dl_device: Any, copy: b
     if x.requires_grad:
         raise BufferError("__dlpack__: this tensor requires grad; use tensor.detach()")
     if dl_device not in (None, device_of(x)):
-        if copy is False or tuple(dl_device) != (_CPU, 0):
+        if copy is False or tuple(dl_device) != (DLDeviceType.kDLCPU, 0):
             what = "without a copy" if copy is False else "by DLPack; use tensor.to()"
             raise BufferError(f"__dlpack__: a tensor on {x.device} cannot be given to the device {dl_device} {what}")
         x, stream = x.cpu(), None
@@ -58,7 +69,7 @@ class _Capsule:
         return self.capsule
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return _CPU, 0
+        return DLDeviceType.kDLCPU, 0
 
 
 def from_dlpack(x: object, *, device: DeviceLike = None, copy: bool | None = None) -> Tensor:
