@@ -192,6 +192,10 @@ IDIOMS = {
     "in place on the input": lambda x: x.mul_(2).clamp_(-1, 1),
     "parts in place": parts_in_place,
     "a view in place": lambda x: F.relu(F.conv2d(x, tinycnn.ones(2, 3, 1, 1)).view(len(x), -1) * 1, inplace=True),
+    "more functions": lambda x: (
+        x.tan(), x.atan(), x.sinh(), x.exp2(), (x.abs() + 1).log2(), (x * 9).fmod(2), (x * 3).trunc(),
+        x.square().rsqrt(), tinycnn.isfinite(x / 0), x.unfold(3, 3, 2), x.sum() / x.shape[0], x / (3 * len(x)),
+    ),
     "indices of pooling": lambda x: F.max_pool2d(x, 2, 1, return_indices=True),
 }  # fmt: skip
 
@@ -346,3 +350,12 @@ def test_statistics_are_unchanged():
     recorded(net, [tinycnn.randn(4, 3)], ["x"])
     assert net.training
     assert all((value.numpy() == before[name]).all() for name, value in net.state_dict().items())
+
+
+@pytest.mark.onnx
+def test_files_that_would_be_too_large_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinycnn.interop.onnx_export._LARGEST", 100)
+    path = tmp_path / "net.onnx"
+    with pytest.raises(ValueError, match="export: the weights take 104 bytes, more than the 100 of an ONNX file"):
+        export(nn.Linear(12, 2), tinycnn.randn(2, 12), path)
+    assert not path.exists()

@@ -45,6 +45,9 @@ for name in [
     "IsNaN", "GlobalAveragePool", "GlobalMaxPool", "Shape", "Size", "Flatten", "Transpose",
 ]:  # fmt: skip
     row(name, x)
+for name in ("Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Atanh"):
+    row(name, unit)
+row("Acosh", positive + 1)
 for name in ("Log", "Sqrt", "Reciprocal"):
     row(name, positive)
 row("Gelu", x, opset=20)
@@ -127,7 +130,8 @@ row("DepthToSpace", x, blocksize=2, mode="CRD")
 row("SpaceToDepth", normal(2, 3, 4, 6), blocksize=2)
 row("Shape", x, start=1, end=-1)
 row("ConstantOfShape", ints(2, 3))
-for name in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"):
+for name in ("Mean", "Max", "Min", "Prod", "L1", "L2", "LogSumExp", "SumSquare"):
+    name = f"Reduce{name}"
     row(name, x, [ints(1, -1)])
     row(name, x, keepdims=0)
     row(name, x, opset=11, axes=[2], keepdims=0)

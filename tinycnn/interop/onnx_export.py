@@ -26,6 +26,7 @@ from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
 
 OPSET = 18
+_LARGEST = 2**31 - 2**24  # bytes of a message of protobuf, less some for the nodes
 _IR_VERSION = 8  # the version of the file format that came with this opset
 
 
@@ -62,6 +63,10 @@ class Merged:
         x, y = np.asarray(a), np.asarray(b)
         if x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes():
             return self.constant(x)
+        times = int(x) // self._batch if not x.ndim and self._batch else 0
+        if times and (x, y) == (times * self._batch, times * _other_batch(self._batch)):  # as in x.sum() / len(x)
+            size = self._add("Squeeze", node, self._times_batch(node, times))
+            return self._add("Cast", node, size, to=x.dtype)
         if x.size and x.ndim == y.ndim and (x == x.flat[0]).all() and (y == x.flat[0]).all():
             return self._add("Expand", node, self.constant(x.reshape(-1)[0]), self._sizes(node, x.shape, y.shape))
         raise Unexportable(
@@ -81,12 +86,15 @@ class Merged:
             if m == n:
                 parts.append(self.constant(np.array([m], np.int64)))
             elif (m, n) == (times * self._batch, times * _other_batch(self._batch)):
-                self.has_batch = True
-                size = "batch_size"
-                parts.append(size if times == 1 else self._add("Mul", node, size, self.constant(np.array([times]))))
+                parts.append(self._times_batch(node, times))
             else:
                 raise Unexportable(f"export: {node.layer}: the size {m} is no multiple of the batch size")
         return self._add("Concat", node, *parts, axis=0)
+
+    def _times_batch(self, node: Recorded, times: int) -> str:
+        """A size that is a multiple of the batch's."""
+        self.has_batch = True
+        return "batch_size" if times == 1 else self._add("Mul", node, "batch_size", self.constant(np.array([times])))
 
     def _add(self, type: str, node: Recorded, *operands: str, **attributes: Any) -> str:
         name = f"{node.outputs[0]}/{type}_{len(self.nodes)}"
@@ -159,6 +167,9 @@ def export(
         file.inputs, file.outputs, nodes=file.nodes, initializers=file.initializers, name=type(model).__name__,
         opset_imports={"": max(opset_version, OPSET)},
     )  # fmt: skip
+    size = sum(value.const_value.nbytes for value in file.initializers)
+    if size > _LARGEST:
+        raise ValueError(f"export: the weights take {size:,} bytes, more than the {_LARGEST:,} of an ONNX file")
     proto = ir.to_proto(ir.Model(graph, ir_version=_IR_VERSION, producer_name="tinycnn"))
     write_whole(path, proto.SerializeToString())
 

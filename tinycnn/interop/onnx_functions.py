@@ -273,6 +273,12 @@ def _reduce(function: Callable) -> Callable:
     return reduced
 
 
+def _product(x: Tensor, dims: Sequence[int], keepdim: bool) -> Tensor:
+    for dim in sorted([dim % x.ndim for dim in dims], reverse=True):
+        x = x.prod(dim, keepdim)
+    return x
+
+
 def _arg(method: str) -> Callable:
     def found(node: Node, x: Tensor) -> Tensor:
         if node.get("select_last_index", 0):
@@ -527,6 +533,9 @@ FUNCTIONS: dict[str, Callable] = {
     "Relu": lambda node, x: x.relu(), "Sigmoid": lambda node, x: x.sigmoid(), "Tanh": lambda node, x: x.tanh(),
     "Exp": lambda node, x: x.exp(), "Log": lambda node, x: x.log(), "Sqrt": lambda node, x: x.sqrt(),
     "Sin": lambda node, x: x.sin(), "Cos": lambda node, x: x.cos(), "Erf": lambda node, x: x.erf(),
+    "Tan": lambda node, x: x.tan(), "Asin": lambda node, x: x.asin(), "Acos": lambda node, x: x.acos(),
+    "Atan": lambda node, x: x.atan(), "Sinh": lambda node, x: x.sinh(), "Cosh": lambda node, x: x.cosh(),
+    "Asinh": lambda node, x: x.asinh(), "Acosh": lambda node, x: x.acosh(), "Atanh": lambda node, x: x.atanh(),
     "Floor": lambda node, x: x.floor(), "Ceil": lambda node, x: x.ceil(), "Round": lambda node, x: x.round(),
     "Sign": lambda node, x: x.sign(), "Reciprocal": lambda node, x: 1 / x, "BitwiseNot": lambda node, x: ~x,
     "IsNaN": lambda node, x: x.isnan(), "IsInf": lambda node, x: x.isinf(),
@@ -562,6 +571,7 @@ FUNCTIONS: dict[str, Callable] = {
     "ReduceSum": _reduce(tc.sum), "ReduceMean": _reduce(tc.mean), "ReduceMax": _reduce(tc.amax),
     "ReduceMin": _reduce(tc.amin), "ReduceL1": _reduce(lambda x, *how: tc.norm(x, 1, *how)),
     "ReduceL2": _reduce(lambda x, *how: tc.norm(x, 2, *how)), "ReduceLogSumExp": _reduce(tc.logsumexp),
+    "ReduceProd": _reduce(_product),
     "ReduceSumSquare": _reduce(lambda x, *how: tc.sum(x * x, *how)), "ArgMax": _arg("argmax"), "ArgMin": _arg("argmin"),
     "Softmax": _softmax("softmax"), "LogSoftmax": _softmax("log_softmax"), "TopK": _top_k, "CumSum": _cumsum,
     # Products, windows, normalisation.

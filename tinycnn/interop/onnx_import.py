@@ -12,7 +12,8 @@ from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.autograd import wrap
 from tinycnn.interop.onnx_export import onnx_ir
 from tinycnn.interop.onnx_functions import FUNCTIONS, Node, computed
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.tensor import Tensor
 
 _STATISTICS = {"BatchNormalization": slice(3, 5)}  # inputs that are no parameters

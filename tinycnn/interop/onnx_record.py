@@ -8,6 +8,7 @@ calls.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
 import weakref
@@ -212,7 +213,7 @@ def row_of(function: Callable, when: Callable[[dict], bool] = lambda _: True) ->
     """Makes what it decorates the row of `function`, where `when` is true of the arguments."""
 
     def add(row: Callable) -> Callable:
-        _ROWS[function.__code__] = row, when
+        _ROWS[inspect.unwrap(function).__code__] = row, when
         return row
 
     return add
@@ -222,7 +223,7 @@ def change_of(function: Callable) -> Callable:
     """Makes what it decorates the row of a function that changes a Tensor."""
 
     def add(row: Callable) -> Callable:
-        _CHANGES[function.__code__] = row
+        _CHANGES[inspect.unwrap(function).__code__] = row
         return row
 
     return add

@@ -14,17 +14,19 @@ import numpy as np
 
 from tinycnn.autograd import Function, is_view
 from tinycnn.interop.onnx_record import Run, Sizes, Unexportable, row_of
-from tinycnn.nn import activation, linear, loss, norm, resize
+from tinycnn.nn import activation, linear, loss, norm, piecewise, resize
 from tinycnn.nn import conv as nn_conv
 from tinycnn.ops import (
     adaptive_pool,
     arithmetic,
     conv,
     copy,
+    functions,
     index,
     matmul,
     pad,
     pool,
+    rearrange,
     reduce,
     select,
     shape,
@@ -73,6 +75,17 @@ def _softplus(run: Run, y: Tensor, f: Any, x: Tensor) -> Any:
     if f.threshold >= 20:  # both agree to the last digit
         return soft
     return run.op("Where", run.op("Greater", z, run.cast(f.threshold, y.dtype)), x, soft)
+
+
+_LOGARITHMS = {"log2": math.log(2), "log10": math.log(10)}
+
+
+def _one_variable(run: Run, y: Tensor, f: Any, x: Tensor) -> Any:
+    if f.name == "exp2":
+        return run.op("Pow", run.cast(2, y.dtype), x)
+    if f.name in _LOGARITHMS:
+        return run.op("Div", run.op("Log", x), run.cast(_LOGARITHMS[f.name], y.dtype))
+    return run.op(f.name.capitalize(), x)
 
 
 def _clamp(run: Run, y: Tensor, f: Function, x: Tensor, low: Any, high: Any) -> Any:
@@ -125,6 +138,12 @@ def _bounds(part: int | slice) -> tuple[int, int, int]:
     step = part.step or 1
     start = (0 if step > 0 else _FAR) if part.start is None else part.start
     return start, (_FAR if step > 0 else -_FAR) if part.stop is None else part.stop, step
+
+
+def _sliding_windows(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
+    places = np.arange(y.shape[f.dim])[:, None] * f.step + np.arange(f.size)
+    axes = [axis for axis in range(y.ndim) if axis != f.dim + 1]
+    return run.op("Transpose", run.op("Gather", x, places, axis=f.dim), perm=[*axes, f.dim + 1])
 
 
 def _var(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
@@ -250,11 +269,14 @@ _OPERATORS: dict[type[Function], str | Callable] = {
     matmul.MatMul: "MatMul",
     unary.Expm1: lambda run, y, f, x: run.op("Sub", run.op("Exp", x), run.cast(1, y.dtype)),
     unary.Log1p: lambda run, y, f, x: run.op("Log", run.op("Add", x, run.cast(1, y.dtype))),
-    unary.Softplus: _softplus,
+    unary.Rsqrt: lambda run, y, f, x: run.op("Reciprocal", run.op("Sqrt", x)),
+    unary.Softplus: _softplus, functions.OneVariable: _one_variable,
+    piecewise.Clip: lambda run, y, f, x: run.op("Clip", x, run.cast(f.low, y.dtype), run.cast(f.high, y.dtype)),
     # Two operands.
     arithmetic.Add: _binary("Add"), arithmetic.Sub: _binary("Sub"), arithmetic.Mul: _binary("Mul"),
     arithmetic.Div: _binary("Div"), arithmetic.Pow: _binary("Pow"), select.Maximum: _binary("Max"),
     select.Minimum: _binary("Min"), arithmetic.FloorDivide: _whole_division, arithmetic.Remainder: _whole_division,
+    functions.Fmod: lambda run, y, f, a, b: run.op("Mod", run.cast(a, y.dtype), run.cast(b, y.dtype), fmod=1),
     select.Clamp: _clamp,
     select.Where: lambda run, y, f, mask, a, b: run.op("Where", mask, run.cast(a, y.dtype), run.cast(b, y.dtype)),
     # Copies and shapes.
@@ -270,7 +292,7 @@ _OPERATORS: dict[type[Function], str | Callable] = {
     pad.Pad: lambda run, y, f, x: run.op("Pad", x, _flat(f.pads), run.cast(f.value, y.dtype)),
     pad.IndexSelect: lambda run, y, f, x: run.op("Gather", x, f.index, axis=f.dim),
     index.Gather: lambda run, y, f, x, places: run.op("GatherElements", x, places, axis=f.dim),
-    index.GetItem: _getitem,
+    index.GetItem: _getitem, rearrange.SlidingWindows: _sliding_windows,
     # Reductions.
     reduce.Sum: _reduction("ReduceSum"), reduce.Mean: _reduction("ReduceMean"),
     reduce.LogSumExp: _reduction("ReduceLogSumExp"), reduce.Var: _var,
@@ -309,6 +331,12 @@ def _logical(run: Run, y: Tensor, name: str, given: tuple, **_: Any) -> str:
 
 row_of(arithmetic.isnan)(lambda run, y, input, **_: run.op("IsNaN", input))
 row_of(arithmetic.isinf)(lambda run, y, input, **_: run.op("IsInf", input))
+row_of(arithmetic.isfinite)(
+    lambda run, y, input, **_: run.op("Not", run.op("Or", run.op("IsNaN", input), run.op("IsInf", input)))
+)
+row_of(functions.trunc)(
+    lambda run, y, input, **_: run.op("Mul", run.op("Sign", input), run.op("Floor", run.op("Abs", input)))
+)
 row_of(unary.sign)(lambda run, y, input, **_: run.op("Sign", input))
 row_of(unary._rounded)(lambda run, y, function, x, **_: run.op(function.capitalize(), x))
 row_of(activation.elu)(lambda run, y, input, alpha, **_: run.op("Elu", input, alpha=float(alpha)))
