@@ -203,6 +203,31 @@ def run_anomaly(lib):
         lib.autograd.set_detect_anomaly(False)
 
 
+def run_anomaly_modes(lib):
+    """Which parts find a nan in the backward pass; each part leaves the mode as it was."""
+
+    def finds():
+        x = leaf(lib, 3) * 0
+        try:
+            with np.errstate(all="ignore"):
+                (x.sqrt() * 0).sum().backward()
+        except RuntimeError:
+            return True
+        return False
+
+    found = [finds()]
+    for make in (lambda: lib.autograd.detect_anomaly(), lambda: lib.autograd.detect_anomaly(check_nan=False),
+                 lambda: lib.autograd.set_detect_anomaly(True), lambda: lib.autograd.set_detect_anomaly(False),
+                 lambda: lib.autograd.set_detect_anomaly(True, check_nan=False)):  # fmt: skip
+        with make():
+            found.append(finds())
+        found.append(finds())
+    lib.autograd.set_detect_anomaly(True)
+    found.append(finds())
+    lib.autograd.set_detect_anomaly(False)
+    return [*found, finds()]
+
+
 PROGRAMS = {name.removeprefix("run_"): program for name, program in list(globals().items()) if name.startswith("run_")}
 
 
@@ -249,6 +274,9 @@ def test_what_the_programs_give_without_torch():
     weights, _, gradient = outcome(run_step_in_the_backward_pass, tinycnn)
     assert gradient is None
     assert (weights[0] != x).all()
+    assert outcome(run_anomaly_modes, tinycnn) == [
+        False, True, False, False, False, True, False, False, False, False, False, True, False
+    ]  # fmt: skip
     assert outcome(run_modules, tinycnn) == [[True] * 4, [True] * 3]
 
 

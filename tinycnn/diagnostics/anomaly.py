@@ -25,20 +25,36 @@ class detect_anomaly(ContextDecorator):
 
     In the forward pass the error names the operator, the layer and the line that called it; in the backward pass the
     same for the operator whose gradient is the first nan. Every result is searched for nan, which is slow.
+
+    Args:
+        check_nan: False lets the block do nothing. Default True.
     """
+
+    def __init__(self, check_nan: bool = True):
+        self.is_on = check_flag("detect_anomaly", "check_nan", check_nan)
 
     def __enter__(self) -> detect_anomaly:
         thread_mode.outer_anomalies.append(thread_mode.anomaly)
-        thread_mode.anomaly = AnomalyWatch()
+        thread_mode.anomaly = AnomalyWatch() if self.is_on else None
         return self
 
     def __exit__(self, *exc: object) -> None:
         thread_mode.anomaly = thread_mode.outer_anomalies.pop()
 
 
-def set_detect_anomaly(mode: bool) -> None:
-    """Switches anomaly mode on or off in this thread, from now on: see `detect_anomaly`."""
-    thread_mode.anomaly = AnomalyWatch() if check_flag("set_detect_anomaly", "mode", mode) else None
+class set_detect_anomaly:
+    """Switches anomaly mode on or off, in this thread: at once when called, and back after the block as a context
+    manager. See `detect_anomaly`."""
+
+    def __init__(self, mode: bool, check_nan: bool = True):
+        for name, flag in (("mode", mode), ("check_nan", check_nan)):
+            check_flag("set_detect_anomaly", name, flag)
+        self.previous, thread_mode.anomaly = thread_mode.anomaly, AnomalyWatch() if mode and check_nan else None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exc: object) -> None:
+        thread_mode.anomaly = self.previous
 
 
 class AnomalyWatch:
