@@ -27,10 +27,9 @@ def checked_function(argument: str, value: Any) -> Any:
 
 def checked_iterable(argument: str, value: Any) -> Any:
     """`value`. TypeError, naming `argument`, for what cannot be iterated over."""
-    try:
-        iter(value)
-    except TypeError:
-        raise TypeError(f"{argument}: expected a sequence, got {shortened(value)}") from None
+    # Not iter(value): a sampler would draw its order.
+    if not (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
+        raise TypeError(f"{argument}: expected a sequence, got {shortened(value)}")
     return value
 
 
