@@ -47,18 +47,26 @@ from tests.public_calls import CALLS, Call, DType, Made, MadeFunction
 SECONDS = 5.0
 MEMORY = 4 * 2**30  # bytes that a child may ask for
 OWN = str(Path(tinycnn.__file__).parent)
-EXPECTED = (ValueError, TypeError, RuntimeError, IndexError, ZeroDivisionError, ImportError)
+EXPECTED = (ValueError, TypeError, RuntimeError, IndexError, ZeroDivisionError, ImportError, AttributeError)
 
 # Methods of these are not called on Tensors: `self` is no argument that is spoilt, and errors may name its class.
 OWNERS = {
-    "Module": ["Sequential"], "Sequential": ["Sequential"], "Optimizer": ["SGD"], "SGD": ["SGD"],
+    "Module": ["Sequential", "Linear", "BatchNorm1d"], "Sequential": ["Sequential"], "Optimizer": ["SGD"], "SGD": ["SGD"],
     "ReduceLROnPlateau": ["ReduceLROnPlateau"],
 }  # fmt: skip
 # Where the error may begin with another name.
 ALIASES = {
     "__getitem__": ["indexing"], "__setitem__": ["indexing", "assignment"], "Tensor": ["tensor"],
     "Parameter": ["tensor", "requires_grad"], "view": ["reshape"], "requires_grad_": ["requires_grad"],
-    "Sequential": ["Linear"], "summary": ["Linear"],
+    "Sequential": ["Linear"], "summary": ["Linear"], "Buffer": ["tensor"],
+    "register_backward_hook": ["register_full_backward_hook"],
+    # What is made of others, or becomes another.
+    "upsample": ["interpolate"], "UpsamplingNearest2d": ["Upsample"], "normalize": ["norm"], "bilinear": ["linear"],
+    "pairwise_distance": ["norm", "sub"], "triplet_margin_loss": ["pairwise_distance", "norm"], "softmin": ["softmax"],
+    "cosine_similarity": ["normalize", "norm", "add"], "multilabel_soft_margin_loss": ["logsigmoid", "sub"],
+    "multi_margin_loss": ["gather"], "margin_ranking_loss": ["neg"],
+    **{f"Lazy{name}": [name] for name in ["Linear", *(f"{kind}{d}d" for d in (1, 2, 3) for kind in (
+        "Conv", "ConvTranspose", "BatchNorm", "InstanceNorm"))]},
 }  # fmt: skip
 
 # --- spoiling an argument -----------------------------------------------------------------------------------

@@ -636,7 +636,7 @@ case("prelu", lambda lib, x, w, v: [lib.nn.functional.prelu(x, w), lib.nn.functi
      off_zero(2, 3, 2), off_zero(3), off_zero(1))  # fmt: skip
 case("prelu/one_dimension", lambda lib, x, v: lib.nn.functional.prelu(x, v), off_zero(5), off_zero(1))
 case("softmax/dtype", lambda lib, x: [
-    lib.nn.functional.softmax(x, 1, dtype=lib.float64), lib.nn.functional.log_softmax(x, 0, dtype=lib.float64)],
+    lib.nn.functional.softmax(x, 1, dtype=x.dtype), lib.nn.functional.log_softmax(x, 0, dtype=x.dtype)],
     normal(2, 3))  # fmt: skip
 case("normalize", lambda lib, x: [
     lib.nn.functional.normalize(x), lib.nn.functional.normalize(x, 1.0, 0), lib.nn.functional.normalize(x, dim=-1),

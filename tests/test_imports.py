@@ -40,6 +40,7 @@ EXCEPTIONS = {
     ("tinycnn.nn.utils", "optim"): "torch's second name for the gradient clipping of optim",
     ("tinycnn.tensor", "interop"): "DLPack, loaded when another library asks for it",
     ("tinycnn.serialization", "interop"): "formats of files, loaded when a file is read or written",
+    ("tinycnn.nn.utils.vector", "optim"): "the check of a list of parameters, which is that of clipping",
 }
 
 # Names that type checkers see as imports and that another module sets at run time: the reason.

@@ -219,8 +219,9 @@ RULES = {
             },
         ),
         bad_options=[
-            *bad(lr=-1, weight_decay=-1),
-            *[({name: "x"}, TypeError, f"{name} as a number, got 'x' (str)") for name in ("lambd", "alpha", "t0")],
+            *bad(lr=-1, weight_decay=-1, lambd=-1),
+            ({"alpha": 2}, ValueError, "alpha of at least 0 and of at most 1, got 2"),
+            ({"t0": "x"}, TypeError, "t0 as a number, got 'x' (str)"),
             *MAXIMIZE,
             *WAYS,
         ],

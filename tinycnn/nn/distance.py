@@ -7,10 +7,10 @@ from typing import Any
 
 from tinycnn import creation
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import check_flag, check_not_negative
+from tinycnn.checks import check_flag, check_int, check_not_negative
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
-from tinycnn.nn.arguments import refuse_others, size
+from tinycnn.nn.arguments import check_alike, refuse_others, size
 from tinycnn.nn.linear import linear
 from tinycnn.nn.module import Module, Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
@@ -36,6 +36,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     broadcast."""
     check_floating("cosine_similarity", x1)
     check_floating("cosine_similarity", x2)
+    check_int("cosine_similarity", "dim", dim)
     x1, x2 = (x1 + x2 * 0.0, x2 + x1 * 0.0) if x1.shape != x2.shape else (x1, x2)
     return (normalize(x1, 2.0, dim, eps) * normalize(x2, 2.0, dim, eps)).sum(dim)
 
@@ -60,6 +61,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             f"bilinear: expected inputs (*, I) and (*, J) for a weight (O, I, J), got {given[0]}, {given[1]} and "
             f"{weight.shape}"
         )
+    check_alike("bilinear", (input1.dtype, weight.dtype, None))
+    check_alike("bilinear", (input2.dtype, weight.dtype, None))
     products = (input1.unsqueeze(-1) * input2.unsqueeze(-2)).flatten(-2)  # (*, I·J)
     return linear(products, weight.flatten(1), bias)
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from tinycnn import creation
-from tinycnn.checks import check_choice, check_flag
+from tinycnn.checks import check_choice, check_flag, shortened
 from tinycnn.nn.arguments import refuse_others, sizes
 from tinycnn.ops import unary
 from tinycnn.ops.arithmetic import narrowed, widened
@@ -31,7 +31,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     check_floating("affine_grid", theta)
     batch, _, height, width = sizes(size, 4, "affine_grid", "size")
     if theta.shape != (batch, 2, 3):
-        raise ValueError(f"affine_grid: expected theta ({batch}, 2, 3) for size {tuple(size)}, got {theta.shape}")
+        raise ValueError(f"affine_grid: expected theta ({batch}, 2, 3) for size {shortened(size)}, got {theta.shape}")
     align_corners = _aligned("affine_grid", align_corners)
     options = {"dtype": theta.dtype, "device": theta.device}
     x, y = (

@@ -6,8 +6,9 @@ import math
 import warnings
 
 from tinycnn.checks import Number, check_choice, check_flag, check_not_negative
-from tinycnn.nn.loss import REDUCTIONS, _Loss, difference, legacy_reduction, reduced
+from tinycnn.nn.loss import REDUCTIONS, _Loss, difference, difference_of_floats, legacy_reduction, reduced
 from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import clamp, where
 from tinycnn.tensor import Tensor
 
@@ -32,7 +33,7 @@ def kl_div(
     check_flag("kl_div", "log_target", log_target)
     if reduction == "mean":
         warnings.warn("kl_div: 'mean' divides by the batch and the classes; 'batchmean' by the batch", stacklevel=2)
-    difference("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    difference_of_floats("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     x, t = widened(input), widened(target)
     if log_target:
         loss = t.exp() * (t - x)
@@ -44,12 +45,10 @@ def kl_div(
     return narrowed(reduced(loss, reduction), input, target)
 
 
-def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
-) -> Tensor:
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d² / 2 where d = |input − target| is at most delta, delta · (d − delta / 2) elsewhere. Source: Huber, 1964."""
     Number(above=0)("huber_loss", "delta", delta)
-    distance = difference("huber_loss", input, target, reduction).abs()
+    distance = difference_of_floats("huber_loss", input, target, reduction).abs()
     is_far = distance > delta
     near = where(is_far, delta, distance)  # the slope of the square is not to meet infinity
     loss = where(is_far, (distance - 0.5 * delta) * delta, near * near * 0.5)
@@ -88,7 +87,9 @@ def gaussian_nll_loss(
     name = "gaussian_nll_loss"
     check_flag(name, "full", full)
     Number(above=0)(name, "eps", eps)
-    distance = difference(name, input, target, reduction)
+    distance = difference_of_floats(name, input, target, reduction)
+    if isinstance(var, Tensor):
+        check_floating(name, var)
     var = distance.detach() * 0 + check_not_negative(name, "var", var) if not isinstance(var, Tensor) else var
     if var.shape == input.shape[:-1] != input.shape:
         var = var.unsqueeze(-1)
@@ -140,9 +141,8 @@ class PoissonNLLLoss(_Loss):
         self.log_input, self.full, self.eps = log_input, full, eps
 
     def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
-        return poisson_nll_loss(
-            log_input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction
-        )
+        options = (self.log_input, self.full)
+        return poisson_nll_loss(log_input, target, *options, eps=self.eps, reduction=self.reduction)
 
 
 class GaussianNLLLoss(_Loss):

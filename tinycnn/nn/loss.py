@@ -18,6 +18,7 @@ from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
 from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import where
 from tinycnn.tensor import Tensor
 
@@ -327,6 +328,13 @@ def difference(name: str, input: Any, target: Any, reduction: str) -> Tensor:
         raise ValueError(f"{name}: expected a target of the input's shape {input.shape}, got {target.shape}")
     dtype = promote(input.dtype, target.dtype)
     return widened(input.to(dtype)) - widened(target.to(dtype))
+
+
+def difference_of_floats(name: str, input: Any, target: Any, reduction: str) -> Tensor:
+    """`difference`, of floating-point tensors alone."""
+    check_floating(name, input)
+    check_floating(name, target)
+    return difference(name, input, target, reduction)
 
 
 def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least_dims: int = 1) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import creation
-from tinycnn.checks import check_choice, check_flag, check_int, check_number
+from tinycnn.checks import Number, check_choice, check_flag, check_int, check_number
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.distance import pairwise_distance
@@ -19,7 +19,7 @@ from tinycnn.nn.loss import (
     legacy_reduction,
     reduced,
 )
-from tinycnn.nn.loss import difference as checked
+from tinycnn.nn.loss import difference_of_floats as checked
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import clamp, minimum, where
@@ -90,7 +90,7 @@ def triplet_margin_loss(
     """
     name = "triplet_margin_loss"
     reduction = _reduction(name, size_average, reduce, reduction)
-    check_number(name, "margin", margin)
+    Number(above=0)(name, "margin", margin)
     check_flag(name, "swap", swap)
     checked(name, anchor, positive, reduction)
     checked(name, anchor, negative, reduction)
@@ -106,7 +106,8 @@ def soft_margin_loss(
 ) -> Tensor:  # fmt: skip
     """log(1 + exp(−target · input)), the target −1 or 1."""
     reduction = _reduction("soft_margin_loss", size_average, reduce, reduction)
-    checked("soft_margin_loss", input, target, reduction)
+    check_floating("soft_margin_loss", input)
+    _same_shape("soft_margin_loss", input, target=target)
     loss = -logsigmoid(widened(input) * target)
     return narrowed(reduced(loss, reduction), input, target)
 
@@ -210,7 +211,7 @@ class TripletMarginLoss(_MarginLoss):
         self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
         size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
     ):  # fmt: skip
-        super().__init__(margin, size_average, reduce, reduction)
+        super().__init__(Number(above=0)("TripletMarginLoss", "margin", margin), size_average, reduce, reduction)
         self.p, self.eps, self.swap = p, eps, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -218,19 +218,24 @@ class Module(Stateful):
     def get_submodule(self, target: str) -> Module:
         """The module of a dotted name; this one of "". AttributeError if there is none."""
         module = self
-        for name in target.split(".") if target else []:
+        for name in self._path(target) if target != "" else []:
             module = module._get("_modules", name)
         return module
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of a dotted name. AttributeError if there is none."""
-        path, _, name = target.rpartition(".")
-        return self.get_submodule(path)._get("_parameters", name)
+        *path, name = self._path(target)
+        return self.get_submodule(".".join(path))._get("_parameters", name)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer of a dotted name. AttributeError if there is none."""
-        path, _, name = target.rpartition(".")
-        return self.get_submodule(path)._get("_buffers", name)
+        *path, name = self._path(target)
+        return self.get_submodule(".".join(path))._get("_buffers", name)
+
+    def _path(self, target: str) -> list[str]:
+        if not isinstance(target, str):
+            raise TypeError(f"{type(self).__name__}: expected a dotted name as target, got {type(target).__name__}")
+        return target.split(".")
 
     def _get(self, kind: str, name: str) -> Any:
         found = getattr(self, kind).get(name)

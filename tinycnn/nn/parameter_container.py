@@ -52,7 +52,7 @@ class ParameterList(_Holder):
         super().__init__()
         self.extend([] if values is None else values)
 
-    def append(self, value: Any) -> Self:
+    def append(self, value: Tensor | Any) -> Self:
         """Adds a value at the end, a Tensor as a Parameter; returns the list."""
         self._set(str(len(self)), value)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn.backend import Array
-from tinycnn.optim._checks import AnyNumber, Flag, Never, NotNegative, Way, checks_of
+from tinycnn.optim._checks import AnyNumber, Flag, Never, NotNegative, Share, Way, checks_of
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, workspace
 
 
@@ -16,9 +16,9 @@ class ASGD(Optimizer):
     Args:
         params: the parameters, or groups of them: see `Optimizer`.
         lr: learning rate, at least 0. Default 1e-2.
-        lambd: how much the parameters shrink in a step, in proportion to the rate; and how fast that falls. Default
-            1e-4.
-        alpha: step t uses lr / (1 + lambd · lr · t)^alpha. Default 0.75.
+        lambd: how much the parameters shrink in a step, in proportion to the rate, and how fast that falls; at least 0.
+            Default 1e-4.
+        alpha: step t uses lr / (1 + lambd · lr · t)^alpha; from 0 to 1. Default 0.75.
         t0: the step after which the mean begins. Default 1e6.
         weight_decay: times the parameter, added to its gradient; at least 0. Default 0.
         maximize: ascend instead of descend. Default False.
@@ -30,7 +30,7 @@ class ASGD(Optimizer):
     """
 
     def __init__(
-        self, params: Params, lr: NotNegative = 1e-2, lambd: AnyNumber = 1e-4, alpha: AnyNumber = 0.75,
+        self, params: Params, lr: NotNegative = 1e-2, lambd: NotNegative = 1e-4, alpha: Share = 0.75,
         t0: AnyNumber = 1e6, weight_decay: NotNegative = 0, foreach: Way = None, maximize: Flag = False,
         differentiable: Never = False, capturable: Flag = False,
     ):  # fmt: skip

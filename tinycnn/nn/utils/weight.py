@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from tinycnn import creation
 from tinycnn.autograd import no_grad
-from tinycnn.checks import check_not_negative, check_positive
+from tinycnn.checks import check_not_negative, check_positive, is_int
 from tinycnn.nn.conv import _ConvTransposeNd
 from tinycnn.nn.distance import normalize
 from tinycnn.nn.module import Module
@@ -25,9 +25,8 @@ class _Reparametrized:
     kept: tuple[str, ...]  # endings of the names under which the module holds what the weight is computed of
 
     def __init__(self, module: Module, name: str):
+        _check(self.function, module, name)
         of_module = f"{self.function}: expected {type(module).__name__}"
-        if not isinstance(module, Module):
-            raise TypeError(f"{self.function}: expected a Module, got {type(module).__name__}")
         if any(type(hook) is type(self) and hook.name == name for hook in module._forward_pre_hooks.values()):
             raise RuntimeError(f"{of_module}.{name} without {self.function}, which it has")
         weight = module._parameters.get(name)
@@ -43,6 +42,13 @@ class _Reparametrized:
         setattr(module, self.name, self.compute(module))
 
 
+def _check(function: str, module: Module, name: str) -> None:
+    if not isinstance(module, Module):
+        raise TypeError(f"{function}: expected a Module, got {type(module).__name__}")
+    if not isinstance(name, str):
+        raise TypeError(f"{function}: expected name as a str, got {type(name).__name__}")
+
+
 def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     """Trains the length and the direction of a weight apart: weight = g · v / ‖v‖, for each index of `dim` or, if it is
     None (or −1, as in torch), as a whole. The parameters are then `name`_g and `name`_v. Returns the module.
@@ -51,7 +57,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     """
     hook = _WeightNorm(module, name)
     weight = module._parameters.pop(name)
-    own = None if dim is None or dim == -1 else dim_of(dim, weight.ndim, "weight_norm")
+    own = None if dim is None or (is_int(dim) and dim == -1) else dim_of(dim, weight.ndim, "weight_norm")
     hook.dims = None if own is None else tuple(i for i in range(weight.ndim) if i != own)
     module.register_parameter(f"{name}_g", Parameter(hook.length(weight.detach())))
     module.register_parameter(f"{name}_v", Parameter(weight.detach()))
@@ -132,6 +138,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
 
 @no_grad()
 def _removed(kind: type[_Reparametrized], module: M, name: str) -> M:
+    _check(f"remove_{kind.function}", module, name)
     for key, hook in module._forward_pre_hooks.items():
         if type(hook) is kind and hook.name == name:
             training = module.training
