@@ -51,8 +51,8 @@ EXPECTED = (ValueError, TypeError, RuntimeError, IndexError, ZeroDivisionError, 
 
 # Methods of these are not called on Tensors: `self` is no argument that is spoilt, and errors may name its class.
 OWNERS = {
-    "Module": ["Sequential", "Linear", "BatchNorm1d"], "Sequential": ["Sequential"], "Optimizer": ["SGD"], "SGD": ["SGD"],
-    "ReduceLROnPlateau": ["ReduceLROnPlateau"],
+    "Module": ["Sequential", "Linear", "BatchNorm1d"], "Sequential": ["Sequential"], "Optimizer": ["SGD"],
+    "SGD": ["SGD"], "ReduceLROnPlateau": ["ReduceLROnPlateau"],
 }  # fmt: skip
 # Where the error may begin with another name.
 ALIASES = {

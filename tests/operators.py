@@ -664,7 +664,8 @@ case("channel_shuffle", lambda lib, x: lib.nn.functional.channel_shuffle(x, 2), 
 for mode in ("bilinear", "nearest"):
     for aligned in (False, True):
         case(f"grid_sample/{mode}_{aligned}", lambda lib, x, g, m=mode, c=aligned: [
-            lib.nn.functional.grid_sample(x, g.detach() if m == "nearest" else g, m, p, c) for p in ("zeros", "border", "reflection")],
+            lib.nn.functional.grid_sample(x, g.detach() if m == "nearest" else g, m, p, c)
+            for p in ("zeros", "border", "reflection")],
             normal(2, 3, 4, 5), lambda rng: rng.uniform(-2.3, 2.4, (2, 3, 2, 2)), twice=False)  # fmt: skip
 case("grid_sample/one_pixel", lambda lib, x, g: [
     lib.nn.functional.grid_sample(x, g, padding_mode=p, align_corners=c)

@@ -689,7 +689,8 @@ call(vector + "parameters_to_vector", params)
 call(vector + "vector_to_parameters", real(9), params)
 for name in ("weight_norm", "spectral_norm"):
     call(vector + name, linear, "weight", dim=0)
-    call(f"{vector}remove_{name}", Made(lambda lib, name=name: getattr(lib.nn.utils, name)(lib.nn.Linear(3, 4))), "weight")
+    normed = Made(lambda lib, name=name: getattr(lib.nn.utils, name)(lib.nn.Linear(3, 4)))
+    call(f"{vector}remove_{name}", normed, "weight")
 S = "optim.lr_scheduler."
 call(S + "MultiplicativeLR", sgd, MadeFunction(lambda lib: lambda epoch: 0.5), then=step)
 call(S + "ConstantLR", sgd, 0.5, 4, then=step)

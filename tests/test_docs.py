@@ -132,12 +132,12 @@ def test_the_worked_operator(worked_examples):
 def test_the_worked_layer(worked_examples):
     x = tinycnn.tensor([-1.0, 0.0, 2.0], dtype="float64")
     expected = x * tinycnn.tanh(tinycnn.log(1 + tinycnn.exp(x)))
-    assert tinycnn.allclose(worked_examples["tinycnn.nn.activation"]["Mish"]()(x), expected)
+    assert tinycnn.allclose(worked_examples["tinycnn.nn.smooth"]["Mish"]()(x), expected)
 
 
 def test_the_worked_optimizer(worked_examples):
-    optimizer_class = worked_examples["tinycnn.optim.adadelta"]["Adadelta"]
-    rule = worked_examples["tests.optim.rules"]["rows"]["Adadelta"]
+    optimizer_class = worked_examples["tinycnn.optim.adamax"]["Adamax"]
+    rule = worked_examples["tests.optim.rules"]["rows"]["Adamax"]
     assert type(rule) is type(RULES["SGD"])
     x = tinycnn.tensor([3.0, -2.0], requires_grad=True)
     optimizer = optimizer_class([x], lr=rule.lr)

@@ -28,9 +28,10 @@ def run(lib, layer, function, options):
     build, shape = LAYERS[layer]
     draw = np.random.default_rng(5)
     module = build(lib.nn).double()
-    module.load_state_dict({k: lib.tensor(draw.standard_normal(tuple(v.shape))) for k, v in module.state_dict().items()})
+    for parameter in module.parameters():
+        parameter.detach().copy_(lib.tensor(draw.standard_normal(tuple(parameter.shape))))
     assert getattr(lib.nn.utils, function)(module, **options) is module
-    for name, buffer in sorted(module.named_buffers()):  # drawn by each library for itself
+    for _, buffer in sorted(module.named_buffers()):  # drawn by each library for itself
         value = draw.standard_normal(tuple(buffer.shape))
         buffer.copy_(lib.tensor(value / np.linalg.norm(value)))
     x = lib.tensor(draw.standard_normal(shape), requires_grad=True)

@@ -548,7 +548,12 @@ BAD = [
     ("CyclicLR", {"base_lr": 1, "max_lr": [1]}, ValueError, "2 max_lr, one a group, got 1"),
     ("CyclicLR", {**TRIANGLE, "step_size_up": 0}, ValueError, "step_size_up of at least 1, got 0"),
     ("CyclicLR", {**TRIANGLE, "step_size_down": 0}, ValueError, "step_size_down of at least 1, got 0"),
-    ("CyclicLR", {**TRIANGLE, "mode": "up"}, ValueError, "mode as 'triangular', 'triangular2' or 'exp_range', got 'up'"),
+    (
+        "CyclicLR",
+        {**TRIANGLE, "mode": "up"},
+        ValueError,
+        "mode as 'triangular', 'triangular2' or 'exp_range', got 'up'",
+    ),
     ("CyclicLR", {**TRIANGLE, "gamma": "x"}, TypeError, "gamma as a number, got 'x' (str)"),
     ("CyclicLR", {**TRIANGLE, "scale_fn": 3}, TypeError, "scale_fn as a function, got 3"),
     ("CyclicLR", {**TRIANGLE, "scale_mode": "x"}, ValueError, "scale_mode as 'cycle' or 'iterations', got 'x'"),

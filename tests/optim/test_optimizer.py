@@ -77,7 +77,10 @@ def test_bad_options(name, options, error, message):
         assert str(caught.value) == f"{name}: expected {message}"
 
 
-@pytest.mark.parametrize("name, options, error, message", [case for case in BAD_OPTIONS if not {"nesterov", "etas"} & {*case[1]}])
+ONE_NUMBER = [case for case in BAD_OPTIONS if not {"nesterov", "etas"} & {*case[1]}]
+
+
+@pytest.mark.parametrize("name, options, error, message", ONE_NUMBER)
 def test_options_at_their_limits(name, options, error, message):
     """What a message calls "at least" and "at most" is accepted; what it calls "above" and "below" is not."""
     ((option, _),) = options.items()

@@ -25,7 +25,8 @@ from tinycnn.nn.arguments import (
     size,
     sizes,
 )
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.nn.resize import pad
 from tinycnn.ops import conv as ops
 from tinycnn.ops import windows

@@ -12,7 +12,8 @@ from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import check_alike, refuse_others, size
 from tinycnn.nn.linear import linear
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.reduce import check_floating, norm
 from tinycnn.ops.select import clamp
@@ -55,11 +56,10 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     Shapes: input1 (*, I), input2 (*, J), weight (O, I, J), bias (O), y (*, O).
     """
     refuse_others("bilinear", input1=input1, input2=input2, weight=weight)
-    given = (input1.shape, input2.shape)
-    if weight.ndim != 3 or given[0][:-1] != given[1][:-1] or (input1.shape[-1:] + input2.shape[-1:]) != weight.shape[1:]:
+    a, b = input1.shape, input2.shape
+    if weight.ndim != 3 or a[:-1] != b[:-1] or a[-1:] + b[-1:] != weight.shape[1:]:
         raise ValueError(
-            f"bilinear: expected inputs (*, I) and (*, J) for a weight (O, I, J), got {given[0]}, {given[1]} and "
-            f"{weight.shape}"
+            f"bilinear: expected inputs (*, I) and (*, J) for a weight (O, I, J), got {a}, {b} and {weight.shape}"
         )
     check_alike("bilinear", (input1.dtype, weight.dtype, None))
     check_alike("bilinear", (input2.dtype, weight.dtype, None))

@@ -31,8 +31,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Each channel of each sample (N, C, H, W) is 0 with probability `p`, else divided by 1 − p. Other dimensions than 4,
-    from 2 on, are (N, C, *), with torch's warning. Source: Tompson et al., 2015."""
+    """Each channel of each sample (N, C, H, W) is 0 with probability `p`, else divided by 1 − p. As in torch, with a
+    warning, other inputs of at least 2 dimensions are (N, C, *). Source: Tompson et al., 2015."""
     return _channel_dropout(2, "dropout2d", input, p, training, inplace)
 
 

@@ -10,7 +10,8 @@ from tinycnn.checks import check_flag, check_int
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import refuse_others, size
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.select import where
 from tinycnn.tensor import Tensor
 
@@ -99,9 +100,9 @@ class Embedding(Module):
         if embeddings.ndim != 2:
             raise ValueError(f"Embedding.from_pretrained: expected embeddings (M, D), got {embeddings.shape}")
         check_flag("Embedding.from_pretrained", "freeze", freeze)
-        return cls(
-            *embeddings.shape, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze
-        )
+        rows, columns = embeddings.shape
+        options = (padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+        return cls(rows, columns, *options, embeddings, freeze)
 
     def reset_parameters(self) -> None:
         """Draws the table anew; the row `padding_idx` becomes 0."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from tinycnn import creation
 from tinycnn.checks import check_choice, check_flag, shortened
@@ -33,11 +34,9 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     if theta.shape != (batch, 2, 3):
         raise ValueError(f"affine_grid: expected theta ({batch}, 2, 3) for size {shortened(size)}, got {theta.shape}")
     align_corners = _aligned("affine_grid", align_corners)
-    options = {"dtype": theta.dtype, "device": theta.device}
-    x, y = (
-        creation.linspace(-1, 1, n, **options) * (1.0 if align_corners else (n - 1) / n) if n > 1 else creation.zeros(1, **options)
-        for n in (width, height)
-    )
+    options: dict[str, Any] = {"dtype": theta.dtype, "device": theta.device}
+    ends = ((n - 1) / n if not align_corners else min(n - 1, 1) for n in (width, height))
+    x, y = (creation.linspace(-end, end, n, **options) for end, n in zip(ends, (width, height), strict=True))
     x, y = x.expand(height, width), y.unsqueeze(1).expand(height, width)
     base = stack([x, y, creation.ones(height, width, **options)], -1)
     return (base.reshape(height * width, 3) @ theta.transpose(1, 2)).reshape(batch, height, width, 2)

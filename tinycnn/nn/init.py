@@ -272,9 +272,7 @@ def _old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return renamed
 
 
-constant, dirac, eye, normal, orthogonal, sparse, uniform = map(
-    _old_name, (constant_, dirac_, eye_, normal_, orthogonal_, sparse_, uniform_)
-)
-kaiming_normal, kaiming_uniform, xavier_normal, xavier_uniform = map(
-    _old_name, (kaiming_normal_, kaiming_uniform_, xavier_normal_, xavier_uniform_)
-)
+constant, dirac, eye, normal = _old_name(constant_), _old_name(dirac_), _old_name(eye_), _old_name(normal_)
+orthogonal, sparse, uniform = _old_name(orthogonal_), _old_name(sparse_), _old_name(uniform_)
+kaiming_normal, kaiming_uniform = _old_name(kaiming_normal_), _old_name(kaiming_uniform_)
+xavier_normal, xavier_uniform = _old_name(xavier_normal_), _old_name(xavier_uniform_)

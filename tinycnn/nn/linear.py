@@ -15,7 +15,8 @@ from tinycnn.checks import check_flag, check_int
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import Shape, check_alike, refuse_others, size
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.ops import matmul as ops
 from tinycnn.tensor import Tensor
 

@@ -13,8 +13,9 @@ from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import check_shapes
 from tinycnn.nn.arguments import size as size_of
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
 from tinycnn.nn.norm import _normalized_shape
+from tinycnn.nn.parameter import Parameter
 from tinycnn.nn.pool import avg_pool2d
 from tinycnn.nn.resize import pad
 from tinycnn.ops.arithmetic import narrowed, widened

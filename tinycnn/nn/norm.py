@@ -13,7 +13,8 @@ from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import check_shapes, size, sizes
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.in_place import assign
 from tinycnn.ops.reduce import check_floating

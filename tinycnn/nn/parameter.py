@@ -72,7 +72,7 @@ class Uninitialized(Tensor):
         """Gives this tensor a shape and elements, which hold anything."""
         device, dtype = device or self.device, dtype or self.dtype
         self.__class__ = self.cls_to_become  # type: ignore[assignment]
-        self._array = creation.empty(tuple(shape), device=device, dtype=dtype)._array  # type: ignore[misc]
+        self._array = creation.empty(tuple(shape), device=device, dtype=dtype)._array  # type: ignore[misc, assignment]
 
     def to(self, *targets: Any, dtype: DTypeLike = None, device: DeviceLike = None, **options: Any) -> Tensor:
         """Sets dtype and device; there is nothing to copy."""

@@ -130,7 +130,7 @@ class ParameterDict(_Holder):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, `default` if there is none."""
-        return self[key] if key in self else default
+        return getattr(self, key) if key in self else default
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value of a key, which becomes `default` if there is none."""

@@ -10,7 +10,8 @@ from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.activation import _Activation
 from tinycnn.nn.arguments import refuse_others, size
-from tinycnn.nn.module import Module, Parameter
+from tinycnn.nn.module import Module
+from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import Masked, where

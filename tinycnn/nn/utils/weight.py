@@ -21,6 +21,7 @@ M = TypeVar("M", bound=Module)
 class _Reparametrized:
     """A hook before each forward, which sets the attribute `name`, no parameter any more, to a computed weight."""
 
+    name: str
     function: str
     kept: tuple[str, ...]  # endings of the names under which the module holds what the weight is computed of
 
