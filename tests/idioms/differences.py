@@ -21,7 +21,8 @@ names.differs(
 )  # fmt: skip
 names.differs(
     "what a dtype can tell", "f = torch.zeros(1).dtype.is_floating_point",
-    "A dtype has not torch's attributes, such as `is_floating_point`.", instead="f = torch.zeros(1).is_floating_point()",
+    "A dtype has not torch's attributes, such as `is_floating_point`.",
+    instead="f = torch.zeros(1).is_floating_point()",
     remedy="Ask the tensor: `x.is_floating_point()`.",
 )  # fmt: skip
 names.differs(
@@ -116,16 +117,16 @@ graph.differs(
     remedy="A loss made of them alone has no `backward`; beside other terms nothing changes.",
 )  # fmt: skip
 graph.differs(
-    "an operator that keeps its output", """
+    "an operator that keeps its input", """
     x = torch.ones(2, requires_grad=True) * 0.7
-    y = F.layer_norm(x, (2,))
+    y = F.leaky_relu(x)
     with torch.no_grad():
-        y.mul_(2)
+        x.mul_(2)
     y.sum().backward()
 """,
     "An operator may keep another of its tensors for the backward pass than torch's. So after a change in place, "
     "and in a second backward pass, one of the two may refuse where the other does not.",
-    remedy="The error names the tensor; change a `clone()` of it.",
+    remedy="The error names the tensor; change a `clone()` of it.", raises="RuntimeError",
 )  # fmt: skip
 graph.differs(
     "part of a split is changed in place", """
@@ -156,6 +157,17 @@ graph.differs(
 """,
     "`scatter` sends the gradient of elements put at one place to the one that stays. `scatter_add`, `index_add` and "
     "`index_copy` refuse a source of another shape where torch's gradient is wrong or it reads on.",
+)  # fmt: skip
+
+graph.differs(
+    "a gradient of a constant gradient", """
+    x = torch.ones(2, requires_grad=True)
+    g, = torch.autograd.grad(F.leaky_relu(x).sum(), x, create_graph=True)
+    (g * x.sum()).sum().backward()
+    h = torch.autograd.grad(F.relu(x).sum(), x, create_graph=True)[0].requires_grad
+""",
+    "A gradient that does not depend on its input, such as that of `relu`, is a constant (`requires_grad` is False), "
+    "and where nothing depends on a leaf its `.grad` stays None; torch has a gradient of zeros.",
 )  # fmt: skip
 
 mixed = Subject("Mixed precision")

@@ -46,7 +46,7 @@ program.same("a gradient penalty between real and fake", """
         only_inputs=True,
     )[0]
     gp = ((grads.view(grads.size(0), -1).norm(2, dim=1) - 1) ** 2).mean() * 10
-    gp.backward(); w = D[0].weight.grad
+    gp.backward(); w = D[0].weight.grad; del inter
 """)
 program.same("a least-squares GAN with Variables", """
     Tensor = torch.cuda.FloatTensor if torch.cuda.is_available() else torch.FloatTensor

@@ -1,6 +1,8 @@
-"""The table of idioms, in the order of the page."""
+"""The table of idioms."""
 
-from tests.idioms import tensors, arithmetic, gradients, modules, layers, training, files, arrays, programs  # noqa: F401, I001
+# ruff: noqa: F401, I001, the order of the rows
+from tests.idioms import tensors, arithmetic, gradients, modules, layers, training, files, arrays, programs
+from tests.idioms import more_tensors, more_training, more_files
 from tests.idioms import differences
 from tests.idioms.idiom import IDIOMS, Idiom
 
