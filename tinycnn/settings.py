@@ -16,7 +16,11 @@ __all__ = [
     "use_deterministic_algorithms",
 ]  # fmt: skip
 
-_FLOATING = {"FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16}
+_FLOATING: dict[str, dtypes.DTypeLike] = {
+    "FloatTensor": dtypes.float32,
+    "DoubleTensor": dtypes.float64,
+    "HalfTensor": dtypes.float16,
+}
 _deterministic = False
 
 

@@ -267,7 +267,8 @@ def test_values_on_the_host():
     assert f"{x[0, 0]:.2f}" == "1.50"
     assert 2.0 in x
     assert repr(x) == "tensor([[1.5000, 2.0000]], device='cuda:0')"
-    assert repr(nn.Parameter(x)) == "Parameter containing:\ntensor([[1.5000, 2.0000]], device='cuda:0', requires_grad=True)"
+    text = "Parameter containing:\ntensor([[1.5000, 2.0000]], device='cuda:0', requires_grad=True)"
+    assert repr(nn.Parameter(x)) == text
     assert [row.shape for row in x] == [(2,)]
     assert x.data.shape == (1, 2)
     with pytest.raises(TypeError, match=r"numpy\(\): this tensor is on cuda:0; use tensor.cpu\(\).numpy\(\)"):

@@ -78,20 +78,22 @@ def run(idiom: Idiom, lib: Any, code: str = "") -> dict[str, Any]:
     {"raises": [the classes of the error], "message": text}."""
     names = namespace(lib, idiom.vision)
     before = dict(names)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  # programs draw from that state
     random.seed(0)
     lib.manual_seed(0)
     printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                exec(compile(code or idiom.code, idiom.name, "exec"), names)
-                found = {
-                    name: described(value, lib, name in idiom.draws)
-                    for name, value in names.items()
-                    if not name.startswith("_") and not (name in before and value is before[name])
-                }
+        with (
+            contextlib.redirect_stdout(printed), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder),
+            warnings.catch_warnings(),
+        ):  # fmt: skip
+            warnings.simplefilter("ignore")
+            exec(compile(code or idiom.code, idiom.name, "exec"), names)
+            found = {
+                name: described(value, lib, name in idiom.draws)
+                for name, value in names.items()
+                if not name.startswith("_") and not (name in before and value is before[name])
+            }
     except Exception as error:
         classes = [c.__name__ for c in type(error).__mro__ if getattr(builtins, c.__name__, None) is c]
         return {"raises": classes[:-2], "message": str(error).split("\n")[0][:300]}
@@ -137,7 +139,7 @@ def described(value: Any, lib: Any, is_drawn: bool = False) -> Any:
         return {"device": str(value)}
     if isinstance(value, dict):
         return {"dict": {str(key): again(part) for key, part in value.items()}}
-    if isinstance(value, (tuple, list, set, range)) or isinstance(value, (map, types.GeneratorType)):
+    if isinstance(value, (tuple, list, set, range, map, types.GeneratorType)):
         kind = "tuple" if isinstance(value, tuple) else type(value).__name__
         return {kind: [again(part) for part in value]}
     return None

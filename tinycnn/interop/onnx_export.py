@@ -64,7 +64,7 @@ class Merged:
         if x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes():
             return self.constant(x)
         times = int(x) // self._batch if not x.ndim and self._batch else 0
-        if times and (x, y) == (times * self._batch, times * _other_batch(self._batch)):  # as in x.sum() / len(x)
+        if times and x == times * self._batch and y == times * _other_batch(self._batch):  # as in x.sum() / len(x)
             size = self._add("Squeeze", node, self._times_batch(node, times))
             return self._add("Cast", node, size, to=x.dtype)
         if x.size and x.ndim == y.ndim and (x == x.flat[0]).all() and (y == x.flat[0]).all():
