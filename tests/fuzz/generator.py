@@ -234,18 +234,19 @@ def change(g: Generator) -> None:
     if x is None:
         return
     value = g.value(x)
-    no_grad = g.chance(0.98 if value.requires_grad else 0.3)
+    no_grad = g.chance(0.3)
     other = g.pick(g.number(), g.broadcasting(x))
     if other[0] == "x":
-        if g.value(other).requires_grad:
-            no_grad = True
         if g.shares_memory(x, other):
             other = f"{other}.clone()"
     code = g.pick(
         f"{x}.add_({other}{g.options(0.3, alpha=g.pick(2, 0.5, -1))})", f"{x}.sub_({other})", f"{x}.mul_({other})",
         f"{x}.div_({other})", f"{x}.zero_()", f"{x}.fill_({g.number()})",
         f"{x}.copy_({other if other[0] == 'x' else g.like(x, requires_grad=False)})", f"{x}[...] = {other}",
-        f"{x} {g.pick('+', '-', '*', '/')}= {other}" if not value.requires_grad else f"{x}.zero_()",
+        f"{x} {g.pick('+', '-', '*', '/')}= {other}", f"{x}.{g.pick('relu_', 'sin_', 'tanh_', 'abs_', 'sqrt_', 'neg_')}()",
+        f"{x}.clamp_({g.pick('-0.5, 0.7', 'min=0.1', 'max=0.3')})", f"F.relu({x}, inplace=True)",
+        f"F.{g.pick('leaky_relu', 'elu', 'silu', 'hardswish', 'hardtanh')}({x}, inplace=True)",
+        f"{x}[{index(g, value.shape, assigned=True)}].{g.pick('sin_()', 'relu_()', 'mul_(1.5)')}",
         f"{x}[{index(g, value.shape, assigned=True)}] = {g.number()}",
         f"{x}[{index(g, value.shape, assigned=True)}].{g.pick('add_(1)', 'mul_(2)', 'fill_(3)', 'zero_()')}",
     )  # fmt: skip

@@ -18,6 +18,7 @@ from tinycnn.nn.arguments import Shape, check_alike, refuse_others, size
 from tinycnn.nn.module import Module
 from tinycnn.nn.parameter import Parameter
 from tinycnn.ops import matmul as ops
+from tinycnn.ops.shape import reshaped
 from tinycnn.tensor import Tensor
 
 __all__ = ["Linear"]
@@ -41,7 +42,7 @@ def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Te
         raise
     dtypes = (x.dtype, w.dtype, None if b is None else b.dtype)
     _check(name, x.shape, w.shape, None if b is None else b.shape, dtypes)
-    rows = input if x.ndim == 2 else input.reshape(math.prod(x.shape[:-1]), w.shape[1])
+    rows = input if x.ndim == 2 else reshaped(input, math.prod(x.shape[:-1]), w.shape[1])
     operator = ops.Linear(chosen.product)
     y = operator(rows, weight) if bias is None else operator(rows, weight, bias)
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(w))

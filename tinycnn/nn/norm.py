@@ -18,6 +18,7 @@ from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
 from tinycnn.ops.in_place import assign
 from tinycnn.ops.reduce import check_floating
+from tinycnn.ops.shape import reshaped
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -149,7 +150,7 @@ def group_norm(
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
     if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
-    grouped = widened(input).reshape(batch, num_groups, channels // num_groups, *spatial)
+    grouped = reshaped(widened(input), batch, num_groups, channels // num_groups, *spatial)
     y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
     return narrowed(_affine(y, weight, bias), input)
 

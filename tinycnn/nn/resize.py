@@ -17,6 +17,7 @@ from tinycnn.ops import pad as pad_ops
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.copy import Clone
 from tinycnn.ops.reduce import check_floating
+from tinycnn.ops.shape import reshaped
 from tinycnn.tensor import Tensor
 
 # --- padding ----------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise ValueError(f"pixel_shuffle: expected input (*, C·{r * r}, H, W), got {input.shape}")
     *batch, channels, height, width = input.shape
     c = channels // (r * r)
-    blocks = input.reshape(math.prod(batch), c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)  # (B, C, H, r, W, r)
+    blocks = reshaped(input, math.prod(batch), c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)  # (B, C, H, r, W, r)
     return Clone("C")(blocks).reshape(*batch, c, height * r, width * r)
 
 
@@ -203,7 +204,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     if input.ndim < 3 or input.shape[-1] % r or input.shape[-2] % r:
         raise ValueError(f"pixel_unshuffle: expected input (*, C, H·{r}, W·{r}), got {input.shape}")
     *batch, c, height, width = input.shape
-    blocks = input.reshape(math.prod(batch), c, height // r, r, width // r, r)
+    blocks = reshaped(input, math.prod(batch), c, height // r, r, width // r, r)
     blocks = blocks.permute(0, 1, 3, 5, 2, 4)  # (B, C, r, r, H, W)
     return Clone("C")(blocks).reshape(*batch, c * r * r, height // r, width // r)
 
@@ -216,7 +217,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     if input.ndim < 3 or input.shape[1] % groups:
         raise ValueError(f"channel_shuffle: expected input (N, C·{groups}, *), got {input.shape}")
     batch, channels, *spatial = input.shape
-    dealt = input.reshape(batch, groups, channels // groups, *spatial).transpose(1, 2)
+    dealt = reshaped(input, batch, groups, channels // groups, *spatial).transpose(1, 2)
     return Clone("C")(dealt).reshape(*input.shape)
 
 

@@ -11,6 +11,7 @@ from tinycnn.autograd import wrap
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.pad import index_select
 from tinycnn.ops.select import where
+from tinycnn.ops.shape import reshaped
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -37,7 +38,7 @@ def _bin_averages(x: Tensor, dim: int, count: int) -> Tensor:
     """The mean of each of `count` bins along `dim`: of its own elements only, lest an infinity reach others."""
     size = x.shape[dim]
     if size % count == 0:
-        return x.unflatten(dim, (count, size // count)).mean(dim + 1)
+        return reshaped(x, *x.shape[:dim], count, size // count, *x.shape[dim + 1 :]).mean(dim + 1)
     places, lengths = _equal_bins(size, count)
     longest = places.shape[1]
     bins = index_select(x, dim, places.reshape(-1)).unflatten(dim, (count, longest))

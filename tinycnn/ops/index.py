@@ -11,7 +11,7 @@ from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.checks import shortened
-from tinycnn.ops.shape import normalize_dim
+from tinycnn.ops.shape import normalize_dim, reshaped
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -221,7 +221,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         got = index.dtype if isinstance(index, autograd.Tensor) else type(index).__name__
         raise TypeError(f"gather: expected a Tensor of integers, int32 or int64, as index, got {got}")
     if input.ndim + index.ndim < 2:  # a single number is a vector of one element
-        return gather(input.reshape(-1), 0, index.reshape(-1)).reshape(index.shape)
+        return gather(reshaped(input, -1), 0, reshaped(index, -1)).reshape(index.shape)
     sizes = zip(index.shape, input.shape)
     if index.ndim != input.ndim or any(i > n for d, (i, n) in enumerate(sizes) if d != dim):
         raise ValueError(f"gather: an index of shape {index.shape} does not fit shape {input.shape} along dim {dim}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.backend.precision import EXACT, chosen
 from tinycnn.ops.reduce import Sum
+from tinycnn.ops.shape import reshaped
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -93,7 +95,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         return matmul(a, b.unsqueeze(1)).squeeze(-1)
     if a.ndim > 2 and b.ndim == 2:
         # One product of many rows, rather than a batch of products whose weight gradients would then be summed.
-        return matmul(a.flatten(0, -2), b).reshape(*a.shape[:-1], b.shape[-1])
+        return matmul(reshaped(a, math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     try:
         return MatMul(chosen.product)(a, b)
     except ValueError:

@@ -17,6 +17,7 @@ from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import along
+from tinycnn.ops.shape import reshaped
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -166,9 +167,9 @@ class Unpool(Function):
 
 def max_unpool(y: Tensor, indices: Tensor, size: tuple[int, ...], name: str) -> Tensor:
     """y, indices (N, C, *S) to (N, C, *size)."""
-    flat_indices, length = indices.flatten(2), prod(size)
+    flat_indices, length = reshaped(indices, *indices.shape[:2], prod(indices.shape[2:])), prod(size)
     flat = flat_indices._array
     with backend.current(flat):
         if flat.size and not (flat.min() >= 0 and flat.max() < length):
             raise ValueError(f"{name}: indices from {flat.min()} to {flat.max()} do not fit output size {size}")
-    return Unpool(length)(y.flatten(2), flat_indices).reshape(*y.shape[:2], *size)
+    return Unpool(length)(reshaped(y, *flat_indices.shape), flat_indices).reshape(*y.shape[:2], *size)

@@ -223,6 +223,11 @@ def _inferred(shape: tuple[int, ...], old: tuple[int, ...], name: str) -> tuple[
     return shape
 
 
+def reshaped(x: Tensor, *shape: int) -> Tensor:
+    """x in another shape, for operators that only read it: a view or a copy."""
+    return Reshape(_inferred(shape, x._array.shape, "reshape"))(x)
+
+
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim merged into one. ValueError if end_dim comes first."""
     ndim_of(input, "flatten")
