@@ -200,24 +200,25 @@ def eye(
 
 
 def rand(
-    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
-    requires_grad: bool = False,
+    *sizes: Sizes, size: Sizes | None = None, generator: backend.Generator | None = None, dtype: DTypeLike = None,
+    device: DeviceLike = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Independent draws from the uniform distribution on [0, 1). TypeError for an integer dtype."""
-    return drawn("rand", "random", shape_of("rand", sizes, size), dtype, device, requires_grad)
+    return drawn("rand", "random", shape_of("rand", sizes, size), dtype, device, requires_grad, generator)
 
 
 def randn(
-    *sizes: Sizes, size: Sizes | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
-    requires_grad: bool = False,
+    *sizes: Sizes, size: Sizes | None = None, generator: backend.Generator | None = None, dtype: DTypeLike = None,
+    device: DeviceLike = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Independent draws from the standard normal distribution. TypeError for an integer dtype."""
-    return drawn("randn", "standard_normal", shape_of("randn", sizes, size), dtype, device, requires_grad)
+    return drawn("randn", "standard_normal", shape_of("randn", sizes, size), dtype, device, requires_grad, generator)
 
 
 def randint(
-    low: int | None = None, high: int | Sequence[int] | None = None, size: Sizes = (), *, dtype: DTypeLike = None,
-    device: DeviceLike = None, requires_grad: bool = False,
+    low: int | None = None, high: int | Sequence[int] | None = None, size: Sizes = (), *,
+    generator: backend.Generator | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform integers in [low, high), int64 by default; `randint(high, size)` starts at 0.
 
@@ -236,14 +237,16 @@ def randint(
     check_flag("randint", "requires_grad", requires_grad)
     shape, target = shape_of("randint", (size,)), backend.device(device)
     with backend.on(target):
-        drawn = wrap(backend.random_generator(target).integers(low, high, shape).astype(found))
+        drawn = wrap(backend.numbers_of("randint", generator, target).integers(low, high, shape).astype(found))
     return drawn.requires_grad_(requires_grad)
 
 
-def randperm(n: int, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+def randperm(
+    n: int, *, generator: backend.Generator | None = None, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
     """A random permutation of 0, …, n − 1, int64 unless `dtype` is given. ValueError for a negative n."""
     check_count("randperm", "n", n)
-    numbers = wrap(backend.random_generator(backend.device(device)).permutation(n))
+    numbers = wrap(backend.numbers_of("randperm", generator, backend.device(device)).permutation(n))
     return numbers if dtype is None else numbers.to(dtypes.as_dtype(dtype))
 
 
@@ -283,8 +286,9 @@ def randint_like(
 
 @composed
 def normal(
-    mean: float | Tensor = 0.0, std: float | Tensor = 1.0, size: Sizes | None = None, *, dtype: DTypeLike = None,
-    device: DeviceLike = None, requires_grad: bool = False,
+    mean: float | Tensor = 0.0, std: float | Tensor = 1.0, size: Sizes | None = None, *,
+    generator: backend.Generator | None = None, dtype: DTypeLike = None, device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Independent draws from normal distributions, whose `mean` and `std` are numbers, with a `size`, or Tensors."""
     given = [x for x in (mean, std) if isinstance(x, Tensor)]
@@ -300,7 +304,7 @@ def normal(
         dtype = given[0].dtype
     if given and device is None:
         device = given[0].device
-    draws = drawn("normal", "standard_normal", shape, dtype, device, False)
+    draws = drawn("normal", "standard_normal", shape, dtype, device, False, generator)
     return (draws * std + mean).detach().requires_grad_(check_flag("normal", "requires_grad", requires_grad))
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import namedtuple
 from operator import itemgetter
 
 import numpy as np
@@ -10,7 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn.data import ArrayDataset, DataLoader, Subset, TensorDataset, default_collate
+from tinycnn.data import (
+    ArrayDataset,
+    BatchSampler,
+    ChainDataset,
+    ConcatDataset,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    StackDataset,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+    default_convert,
+    get_worker_info,
+    random_split,
+)
 
 
 def array_dataset(N, shape=(2, 3, 4)):
@@ -369,3 +388,185 @@ def test_refuses_other_types():
         default_collate([1, "two"])
     with pytest.raises(TypeError, match=r"cannot make a tensor of a NoneType \(item 0\)"):
         default_collate([(1, None)])
+
+
+# --- torch's other arguments ------------------------------------------------------------------------------
+
+
+def items_of(loader):
+    return [batch.tolist() for batch in loader]
+
+
+def test_a_sampler_says_which_items_come():
+    assert items_of(DataLoader(range(10), 2, sampler=[7, 3, 9])) == [[7, 3], [9]]
+    assert items_of(DataLoader(range(10), 2, sampler=[7, 3, 9], drop_last=True)) == [[7, 3]]
+    loader = DataLoader(array_dataset(10), batch_sampler=[[1, 2], [5], [8, 0, 3]])
+    assert [targets.tolist() for _, targets in loader] == [[1, 2], [5], [8, 0, 3]]
+    assert len(loader) == 3
+    assert loader.batch_size is None
+    sampler = RandomSampler(range(10), replacement=True, num_samples=25)
+    loader = DataLoader(range(10), 10, sampler=sampler)
+    assert [len(batch) for batch in loader] == [10, 10, 5]
+    assert (len(loader), loader.sampler) == (3, sampler)
+    assert isinstance(loader.batch_sampler, BatchSampler)
+    assert items_of(DataLoader({"a": 1, "b": 2}, 2, sampler="ba")) == [[2, 1]]
+
+
+def test_a_generator_is_drawn_from():
+    generator = tinycnn.Generator()
+    loader = DataLoader(range(20), 20, shuffle=True, generator=generator.manual_seed(5))
+    first, second = items_of(loader), items_of(loader)
+    before = tinycnn.rand(1)
+    tinycnn.manual_seed(0)
+    generator.manual_seed(5)
+    assert items_of(loader) == first != second
+    assert sorted(first[0]) == list(range(20))
+    tinycnn.manual_seed(0)
+    alone = tinycnn.rand(1)
+    tinycnn.manual_seed(0)
+    items_of(loader)
+    assert tinycnn.rand(1).tolist() == alone.tolist()
+    assert before.shape == (1,)
+
+
+def test_without_batches_items_come_as_they_are():
+    found = list(DataLoader([np.ones(2), "a", (3, np.float32(2))], None))
+    assert isinstance(found[0], tinycnn.Tensor)
+    assert (found[1], found[2][0], found[2][1].item()) == ("a", 3, 2)
+    assert len(DataLoader(range(7), None)) == 7
+
+
+class Counting(IterableDataset):
+    def __init__(self, end):
+        self.end = end
+
+    def __iter__(self):
+        return iter(range(self.end))
+
+
+def test_iterable_datasets():
+    assert items_of(DataLoader(Counting(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert items_of(DataLoader(Counting(5), 2, drop_last=True)) == [[0, 1], [2, 3]]
+    assert items_of(DataLoader(Counting(2) + Counting(3), 4)) == [[0, 1, 0, 1], [2]]
+    assert list(DataLoader(Counting(3), None)) == [0, 1, 2]
+    with pytest.raises(NotImplementedError, match="^IterableDataset must define __iter__$"):
+        next(iter(DataLoader(IterableDataset())))
+
+
+def test_what_workers_do_changes_nothing():
+    options = {"num_workers": 4, "pin_memory": True, "persistent_workers": True, "prefetch_factor": 3, "timeout": 5}
+    loader = DataLoader(range(5), 2, worker_init_fn=print, **options)
+    assert items_of(loader) == [[0, 1], [2, 3], [4]]
+    assert {name: getattr(loader, name) for name in options} == options
+    assert get_worker_info() is None
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"sampler": [1], "shuffle": True}, "no shuffle beside sampler"),
+    ({"batch_sampler": [[1]], "shuffle": True}, "no shuffle beside batch_sampler"),
+    ({"batch_sampler": [[1]], "batch_size": 2}, "no batch_size beside batch_sampler"),
+    ({"batch_sampler": [[1]], "sampler": [1]}, "no sampler beside batch_sampler"),
+    ({"batch_sampler": [[1]], "drop_last": True}, "no drop_last beside batch_sampler"),
+    ({"batch_size": None, "drop_last": True}, "no drop_last without batches"),
+    ({"dataset": Counting(3), "shuffle": True}, "no shuffle for an IterableDataset"),
+    ({"dataset": Counting(3), "sampler": [1]}, "no sampler for an IterableDataset"),
+])  # fmt: skip
+def test_arguments_that_exclude_each_other(options, message):
+    with pytest.raises(ValueError, match=f"^DataLoader: expected {message}$"):
+        DataLoader(**{"dataset": range(5), **options})
+
+
+def test_refuses_another_generator():
+    with pytest.raises(TypeError, match="^DataLoader: expected generator as a tinycnn.Generator or None, got 3$"):
+        DataLoader(range(5), shuffle=True, generator=3)
+
+
+# --- collating as torch does ------------------------------------------------------------------------------
+
+
+Point = namedtuple("Point", "x y")
+STRUCTURES = [
+    [1, 2], [1.5, 2.5], [True, False], [1, 2.5], [np.float32(1), np.float32(2)], ["a", "b"], [b"a", b"b"],
+    [(1, "a"), (2, "b")], [[1, 2], [3, 4]], [{"a": 1, "b": (2.0, "c")}, {"a": 3, "b": (4.0, "d")}],
+    [Point(1, 2.0), Point(3, 4.0)], [np.arange(3), np.arange(3)], [(np.ones((2, 2), np.float32), 3)] * 2,
+]  # fmt: skip
+
+
+def plain(batch):
+    """Types, dtypes and values of a batch of either library."""
+    if isinstance(batch, dict):
+        return {key: plain(value) for key, value in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        return type(batch).__name__, [plain(each) for each in batch]
+    return (str(batch.numpy().dtype), batch.tolist()) if hasattr(batch, "numpy") else batch
+
+
+def test_tuples_become_lists_and_named_ones_stay():
+    assert type(default_collate([(1, 2)])) is list
+    assert default_collate([Point(1, 2.0), Point(3, 4.0)])._fields == ("x", "y")
+    assert default_collate([(1, "a"), (2, "b")])[1] == ("a", "b")
+    assert plain(default_collate([1.5, 2.5])) == ("float64", [1.5, 2.5])
+    assert isinstance(next(iter(DataLoader(array_dataset(3), 2))), list)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("samples", STRUCTURES, ids=str)
+def test_collate_and_convert_as_torch_do(samples):
+    from torch.utils import data
+
+    assert plain(default_collate(samples)) == plain(data.default_collate(samples))
+    assert plain(default_convert(samples)) == plain(data.default_convert(samples))
+
+
+# --- samplers and sets of sets ----------------------------------------------------------------------------
+
+
+def test_samplers():
+    tinycnn.manual_seed(0)
+    assert list(SequentialSampler("abc")) == [0, 1, 2]
+    assert sorted(RandomSampler("abcd")) == [0, 1, 2, 3]
+    assert len(list(RandomSampler("abcd", num_samples=2))) == 2
+    twice = list(RandomSampler("abcd", num_samples=8))
+    assert sorted(twice[:4]) == sorted(twice[4:]) == [0, 1, 2, 3]
+    with_replacement = list(RandomSampler("abcd", True, 4000))
+    assert abs(np.bincount(with_replacement) - 1000).max() < 150
+    assert sorted(SubsetRandomSampler([7, 3, 5])) == [3, 5, 7]
+    counts = np.bincount(list(WeightedRandomSampler([1, 0, 3], 4000)), minlength=3)
+    assert counts[1] == 0
+    assert abs(counts[0] - 1000) < 150
+    assert sorted(WeightedRandomSampler([1, 0, 3], 2, replacement=False)) == [0, 2]
+    assert list(BatchSampler(SequentialSampler("abcde"), 2, False)) == [[0, 1], [2, 3], [4]]
+    assert list(BatchSampler(range(5), 2, True)) == [[0, 1], [2, 3]]
+    assert (len(BatchSampler(range(5), 2, True)), len(BatchSampler(range(5), 2, False))) == (2, 3)
+    for make in (RandomSampler, lambda _, generator: SubsetRandomSampler(range(30), generator)):
+        orders = [list(make(range(30), generator=tinycnn.Generator().manual_seed(seed))) for seed in (1, 1, 2)]
+        assert orders[0] == orders[1] != orders[2]
+    with pytest.raises(ValueError, match="^WeightedRandomSampler: expected num_samples of at most 2 without"):
+        WeightedRandomSampler([1, 0, 3], 3, replacement=False)
+    with pytest.raises(ValueError, match=r"^RandomSampler\(num_samples\): expected an int of at least 1, got 0$"):
+        RandomSampler([])
+
+
+def test_random_split_draws_from_a_generator():
+    generators = (tinycnn.Generator().manual_seed(seed) for seed in (1, 1, 2))
+    first, same, other = (random_split(range(20), [0.5, 0.5], g)[0].indices.tolist() for g in generators)
+    assert first == same != other
+
+
+def test_sets_of_sets():
+    both = array_dataset(3) + array_dataset(2)
+    assert isinstance(both, ConcatDataset)
+    assert (len(both), both.cumulative_sizes) == (5, [3, 5])
+    assert [both[i][1] for i in (0, 2, 3, 4, -1, -5)] == [0, 2, 0, 1, 1, 0]
+    assert order_of(DataLoader(both, 2)) == [0, 1, 2, 0, 1]
+    with pytest.raises(IndexError, match=r"^ConcatDataset: expected indices within 0..4, got 5$"):
+        both[5]
+    with pytest.raises(ValueError, match="^ConcatDataset: expected at least one dataset, got none$"):
+        ConcatDataset([])
+    assert StackDataset("abc", range(3))[1] == ("b", 1)
+    assert StackDataset(letter="abc", number=range(3))[-1] == {"letter": "c", "number": 2}
+    assert len(ChainDataset([both, both])) == 10
+    with pytest.raises(ValueError, match=r"^StackDataset: expected datasets of one length, got \[2, 3\]$"):
+        StackDataset("abc", range(2))
+    with pytest.raises(ValueError, match="^StackDataset: expected datasets, either all by name or none$"):
+        StackDataset()

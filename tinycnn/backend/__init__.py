@@ -12,6 +12,7 @@ from tinycnn.backend.random import (
     Generator,
     default_generator,
     manual_seed,
+    numbers_of,
     random_generator,
     random_states,
     set_random_states,
@@ -21,8 +22,7 @@ from tinycnn.backend.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
     "cpu", "devices", "memory", "precision", "random", "threads", "Generator", "default_generator", "manual_seed",
-    "random_generator", "random_states",
-    "set_random_states", "on_replay", "recording", "get_num_threads",
-    "in_threads", "set_num_threads", "shares",
+    "numbers_of", "random_generator", "random_states", "set_random_states", "on_replay", "recording",
+    "get_num_threads", "in_threads", "set_num_threads", "shares",
 ]  # fmt: skip
 __all__ += devices.__all__

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycnn.backend.devices import CPU, Device, DeviceLike, gpu_kernels, on
 from tinycnn.backend.devices import device as _device
-from tinycnn.checks import check_count
+from tinycnn.checks import check_count, shortened
 
 NEW = 67280421310721  # the seed of a generator that nobody has seeded: torch's
 
@@ -89,6 +89,18 @@ def random_generator(target: Device = CPU) -> Any:
             made = _made(target, _seed)
         generator = _generators.setdefault(target, made)  # one for all threads, whichever comes first
     return generator
+
+
+def numbers_of(owner: str, generator: Generator | None, target: Device = CPU) -> Any:
+    """What draws on a device: of `generator`, or the device's own. TypeError, naming `owner`, unless it is a Generator
+    or None, ValueError for one of another device."""
+    if generator is None:
+        return random_generator(target)
+    if not isinstance(generator, Generator):
+        raise TypeError(f"{owner}: expected generator as a tinycnn.Generator or None, got {shortened(generator)}")
+    if generator.device != target:
+        raise ValueError(f"{owner}: expected a generator on {target}, got one on {generator.device}")
+    return generator.numbers
 
 
 def _made(target: Device, seed: int | None) -> Any:

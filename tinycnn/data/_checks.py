@@ -27,8 +27,8 @@ def checked_function(argument: str, value: Any) -> Any:
 
 def checked_iterable(argument: str, value: Any) -> Any:
     """`value`. TypeError, naming `argument`, for what cannot be iterated over."""
-    # Not iter(value): a sampler would draw its order.
-    if not (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
+    # Not by iter(), which for a sampler draws an order.
+    if not any(hasattr(type(value), name) for name in ("__iter__", "__getitem__")) or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{argument}: expected a sequence, got {shortened(value)}")
     return value
 

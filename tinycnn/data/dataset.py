@@ -24,7 +24,6 @@ from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import shortened
 from tinycnn.data._checks import as_numbers, checked_function, checked_int
-from tinycnn.data.sampler import numbers_of
 from tinycnn.data.transforms.normalize import Normalize, PerChannel
 from tinycnn.tensor import Tensor
 
@@ -65,6 +64,8 @@ class Dataset:
 
 class IterableDataset(Dataset):
     """Base class of those that only can be iterated over: a subclass defines `__iter__`, and `__len__` if it knows."""
+
+    __len__: Any = None  # unknown: what asks is told so by a TypeError, as Python does
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__")
@@ -385,7 +386,7 @@ class Subset(Dataset):
 
 
 def random_split(
-    dataset: Indexable, lengths: Sequence[float], generator: Any = None, *, seed: int | None = None
+    dataset: Indexable, lengths: Sequence[float], generator: backend.Generator | None = None, *, seed: int | None = None
 ) -> list[Subset]:
     """Splits `dataset` at random into disjoint subsets.
 
@@ -407,7 +408,7 @@ def random_split(
         raise ValueError(f"random_split: expected {wanted}, got {shortened(lengths)}")
     if seed is not None:
         seed = checked_int("random_split(seed)", seed, minimum=0)
-    numbers = numbers_of("random_split", generator) if seed is None else np.random.default_rng(seed)
+    numbers = backend.numbers_of("random_split", generator) if seed is None else np.random.default_rng(seed)
     ends = np.cumsum(sizes)[:-1].astype(int)
     return [Subset(dataset, part) for part in np.split(numbers.permutation(N), ends)]
 

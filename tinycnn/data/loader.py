@@ -13,7 +13,7 @@ from tinycnn.backend import Array
 from tinycnn.checks import check_flag, check_not_negative, shortened
 from tinycnn.data._checks import checked_function, checked_int, checked_iterable
 from tinycnn.data.dataset import Indexable, IterableDataset, checked_dataset, device_of_batches, get_items
-from tinycnn.data.sampler import BatchSampler, RandomSampler, SequentialSampler, in_batches, numbers_of
+from tinycnn.data.sampler import BatchSampler, RandomSampler, SequentialSampler, in_batches
 from tinycnn.data.transforms.convert import to_tensor
 from tinycnn.data.transforms.pictures import is_pil
 from tinycnn.ops.shape import stack
@@ -56,8 +56,8 @@ class DataLoader:
         sampler: Iterable | None = None, batch_sampler: Iterable | None = None, num_workers: int = 0,
         collate_fn: Callable[[list], Any] | None = None, pin_memory: bool = False, drop_last: bool = False,
         timeout: float = 0, worker_init_fn: Callable[[int], None] | None = None, multiprocessing_context: Any = None,
-        generator: Any = None, *, prefetch_factor: int | None = None, persistent_workers: bool = False,
-        pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
+        generator: backend.Generator | None = None, *, prefetch_factor: int | None = None,
+        persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
     ):  # fmt: skip
         name = "DataLoader"
         self.dataset: Any = dataset
@@ -74,7 +74,7 @@ class DataLoader:
         no_batches = batch_size is None or batch_sampler is not None
         self.batch_size = None if no_batches else checked_int(f"{name}(batch_size)", batch_size, minimum=1)
         self.generator, self.seed = generator, None if seed is None else checked_int(f"{name}(seed)", seed, minimum=0)
-        numbers_of(name, generator)
+        backend.numbers_of(name, generator)
         self.collate_fn = checked_function(f"{name}(collate_fn)", collate_fn)
         self.num_workers = checked_int(f"{name}(num_workers)", num_workers, minimum=0)
         self.pin_memory, self.pin_memory_device = check_flag(name, "pin_memory", pin_memory), pin_memory_device
@@ -195,11 +195,11 @@ def default_convert(data: object) -> Any:
     return [default_convert(each) for each in data] if isinstance(data, (tuple, list)) else data
 
 
-def default_collate(samples: list, indices: list[int] | None = None) -> Any:
+def default_collate(samples: list | tuple, indices: list[int] | None = None) -> Any:
     """Stacks samples along a new first dimension N, in the structure of the samples; tuples become lists, as in torch.
 
     A sample is a Tensor, an array, a torch tensor, a number (ints become int64, floats float64), a PIL image (as by
-    `ToTensor`), a str or bytes, which stay in a list, or a tuple, namedtuple, list or dict of these.
+    `ToTensor`), a str or bytes, which stay as they are, or a tuple, namedtuple, list or dict of these.
 
     Args:
         indices: the samples' indices in the data set, for error messages. Default 0, 1, 2, …
@@ -220,11 +220,11 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
     if isinstance(first, (tuple, list)):
         _require_alike("types", samples, (tuple, list), indices)
         _require_equal("lengths", [len(sample) for sample in samples], indices)
-        fields = [default_collate(list(field), indices) for field in zip(*samples, strict=True)]
+        fields = [default_collate(field, indices) for field in zip(*samples, strict=True)]
         return type(first)(*fields) if hasattr(first, "_fields") else fields
     if isinstance(first, (str, bytes)):
         _require_alike("types", samples, (str, bytes), indices)
-        return list(samples)
+        return samples
     if all(isinstance(sample, (int, float)) for sample in samples):
         return creation.tensor(samples, dtype=np.float64 if isinstance(first, float) else None)
     arrays = [_as_array(sample, i) for sample, i in zip(samples, indices, strict=True)]
@@ -237,7 +237,7 @@ def default_collate(samples: list, indices: list[int] | None = None) -> Any:
         return wrap(xp.stack(arrays))
 
 
-def _require_alike(what: str, samples: list, kinds: type | tuple[type, ...], indices: list[int]) -> None:
+def _require_alike(what: str, samples: list | tuple, kinds: type | tuple[type, ...], indices: list[int]) -> None:
     """ValueError unless all samples are of these kinds, as the first one is."""
     first = type(samples[0]).__name__
     _require_equal(what, [first if isinstance(s, kinds) else type(s).__name__ for s in samples], indices)

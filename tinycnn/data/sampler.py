@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.backend import Array
+from tinycnn.backend import Array, Generator
 from tinycnn.checks import LARGEST, check_flag, shortened
 from tinycnn.data._checks import as_numbers, checked_int, checked_iterable, checked_list
-
-
-def numbers_of(owner: str, generator: Any) -> Any:
-    """What draws: a numpy.random.Generator. TypeError, naming `owner`, unless `generator` is a `tinycnn.Generator` or
-    None, for the library's random state."""
-    if generator is None:
-        return backend.random_generator()
-    if not hasattr(generator, "numbers"):
-        raise TypeError(f"{owner}: expected generator as a tinycnn.Generator or None, got {shortened(generator)}")
-    return generator.numbers
 
 
 def _length(owner: str, source: Any) -> int:
@@ -72,8 +62,9 @@ class RandomSampler(Sampler):
     """
 
     def __init__(
-        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any = None
-    ):
+        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
+        generator: Generator | None = None,
+    ):  # fmt: skip
         super().__init__(data_source)
         self.replacement = check_flag("RandomSampler", "replacement", replacement)
         N = _length("RandomSampler", data_source)
@@ -89,7 +80,8 @@ class RandomSampler(Sampler):
 
     def order(self) -> Array:
         """All indices at once."""
-        N, count, numbers = len(self.data_source), self.num_samples, numbers_of("RandomSampler", self.generator)  # type: ignore[arg-type]
+        N, count = _length("RandomSampler", self.data_source), self.num_samples
+        numbers = backend.numbers_of("RandomSampler", self.generator)
         if self.replacement:
             return numbers.integers(0, N, count)
         rounds = [numbers.permutation(N) for _ in range(-(-count // N))]
@@ -105,12 +97,12 @@ class RandomSampler(Sampler):
 class SubsetRandomSampler(Sampler):
     """These indices in random order. `generator`: a `tinycnn.Generator`, by default the library's random state."""
 
-    def __init__(self, indices: Sequence[int], generator: Any = None):
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None):
         super().__init__()
         self.indices, self.generator = checked_list("SubsetRandomSampler(indices)", indices), generator
 
     def __iter__(self) -> Iterator[int]:
-        order = numbers_of("SubsetRandomSampler", self.generator).permutation(len(self.indices))
+        order = backend.numbers_of("SubsetRandomSampler", self.generator).permutation(len(self.indices))
         return iter([self.indices[i] for i in order.tolist()])
 
     def __len__(self) -> int:
@@ -129,7 +121,9 @@ class WeightedRandomSampler(Sampler):
     number of weights that are not 0.
     """
 
-    def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None):
+    def __init__(
+        self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Generator | None = None
+    ):
         super().__init__()
         name = "WeightedRandomSampler"
         self.weights = as_numbers(f"{name}(weights)", weights).astype(np.float64)
@@ -142,7 +136,7 @@ class WeightedRandomSampler(Sampler):
                              f"replacement, got {num_samples}")  # fmt: skip
 
     def __iter__(self) -> Iterator[int]:
-        shares, numbers = self.weights / self.weights.sum(), numbers_of("WeightedRandomSampler", self.generator)
+        shares, numbers = self.weights / self.weights.sum(), backend.numbers_of("WeightedRandomSampler", self.generator)
         return iter(numbers.choice(len(shares), self.num_samples, self.replacement, shares).tolist())
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["bernoulli", "multinomial"]
 
 
-def bernoulli(input: Tensor, p: float | None = None) -> Tensor:
+def bernoulli(input: Tensor, p: float | None = None, *, generator: backend.Generator | None = None) -> Tensor:
     """1 with the probability that each element holds, or `p`, else 0. ValueError outside of [0, 1]."""
     array = array_of("bernoulli", input)
     if p is None:
@@ -26,10 +26,13 @@ def bernoulli(input: Tensor, p: float | None = None) -> Tensor:
             raise ValueError(f"bernoulli: expected probabilities from 0 to 1, got {array.min()} to {array.max()}")
     chance = input.detach() if p is None else check_share("bernoulli", "p", p)
     dtype = dtypes.float64 if array.dtype == dtypes.float64 else dtypes.float32
-    return (drawn("bernoulli", "random", array.shape, dtype, input.device, False) < chance).to(array.dtype)
+    share = drawn("bernoulli", "random", array.shape, dtype, input.device, False, generator)
+    return (share < chance).to(array.dtype)
 
 
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: backend.Generator | None = None
+) -> Tensor:
     """`num_samples` indices for each row of weights (..., n), drawn with the probabilities weight / sum of the row.
 
     Without `replacement` no index comes twice. ValueError for negative weights, for rows of zeros, and, without
@@ -45,7 +48,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> T
     if not (weights.isfinite() & (weights >= 0)).all() or (possible < (1 if replacement else count)).any():
         raise ValueError("multinomial: expected weights of at least 0, as many above 0 as there are samples to draw")
     shape = (*input._array.shape[:-1], count if replacement else input._array.shape[-1])
-    share = drawn("multinomial", "random", shape, dtypes.float64, input.device, False)
+    share = drawn("multinomial", "random", shape, dtypes.float64, input.device, False, generator)
     if replacement:
         ends = weights.cumsum(-1)
         total = ends[..., -1:]

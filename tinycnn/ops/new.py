@@ -44,9 +44,10 @@ def number(function: str, argument: str, value: Any) -> Any:
 
 
 def drawn(
-    function: str, draw: str, shape: tuple[int, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool
-) -> Tensor:
-    """Floating-point draws by the method `draw` of the device's random generator."""
+    function: str, draw: str, shape: tuple[int, ...], dtype: DTypeLike, device: DeviceLike, requires_grad: bool,
+    generator: backend.Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Floating-point draws by the method `draw` of `generator`, by default the device's."""
     found = dtypes.as_dtype(dtype)
     check_flag(function, "requires_grad", requires_grad)
     if found.kind != "f":
@@ -54,7 +55,7 @@ def drawn(
     target = backend.device(device)
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
     with backend.on(target):
-        array = getattr(backend.random_generator(target), draw)(shape, dtype=drawn_as)
+        array = getattr(backend.numbers_of(function, generator, target), draw)(shape, dtype=drawn_as)
         if draw == "random" and found == dtypes.float16:
             array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
         array = array.astype(found, copy=False)

@@ -16,8 +16,8 @@ from tinycnn.data.transforms.options import (
     InterpolationMode,
     Range,
     fill_of,
+    listed,
     mode_of,
-    numbers_of,
     range_of,
 )
 from tinycnn.data.transforms.pictures import (
@@ -59,7 +59,7 @@ def affine(
     """The picture turned clockwise by `angle` degrees, sheared by `shear` degrees, (x, y) or x alone, enlarged by
     `scale` about `center`, and moved by `translate`, (x, y) in pixels."""
     mode = mode_of("affine", interpolation)
-    shear = [shear, 0.0] if np.ndim(shear) == 0 else (numbers_of(shear) * 2)[:2]  # type: ignore[list-item]
+    shear = [shear, 0.0] if np.ndim(shear) == 0 else (listed(shear) * 2)[:2]  # type: ignore[list-item]
     if scale <= 0:
         raise ValueError(f"affine: expected scale above 0, got {scale}")
     H, W = size_of(checked_picture("affine", img))

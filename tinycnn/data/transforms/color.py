@@ -14,7 +14,7 @@ from tinycnn.autograd import wrap
 from tinycnn.checks import check_flag, check_not_negative, check_number, check_share, shortened
 from tinycnn.data.transforms import sampling
 from tinycnn.data.transforms.convert import convert_image_dtype, pil_to_tensor, to_pil_image
-from tinycnn.data.transforms.options import numbers_of, pair_of, range_of
+from tinycnn.data.transforms.options import listed, pair_of, range_of
 from tinycnn.data.transforms.pictures import (
     Picture,
     RandomTransform,
@@ -177,7 +177,7 @@ def gaussian_blur(
         return to_pil_image(gaussian_blur(pil_to_tensor(img), kernel_size, sigma), img.mode)
     width, height = pair_of("gaussian_blur", "kernel_size", kernel_size)
     sigmas = [0.3 * ((k - 1) * 0.5 - 1) + 0.8 for k in (width, height)] if sigma is None else sigma
-    x_sigma, y_sigma = (numbers_of(sigmas) * 2)[:2]
+    x_sigma, y_sigma = (listed(sigmas) * 2)[:2]
     for k, s in ((width, x_sigma), (height, y_sigma)):
         if k % 2 == 0 or s <= 0:
             raise ValueError(f"gaussian_blur: expected kernel_size odd and sigma above 0, got {k} and {s:g}")
@@ -279,7 +279,7 @@ class GaussianBlur(RandomTransform):
 
     def __init__(self, kernel_size: int | Sequence[int], sigma: float | Sequence[float] = (0.1, 2.0)):
         self.kernel_size = pair_of("GaussianBlur", "kernel_size", kernel_size)
-        low, high = (numbers_of(sigma) * 2)[:2]
+        low, high = (listed(sigma) * 2)[:2]
         self.sigma = range_of("GaussianBlur", "sigma", (low, high), symmetric=False)
 
     @staticmethod

@@ -17,9 +17,9 @@ from tinycnn.data.transforms.options import (
     InterpolationMode,
     Size,
     fill_of,
+    listed,
     ltrb_of,
     mode_of,
-    numbers_of,
     pair_of,
     range_of,
 )
@@ -144,7 +144,7 @@ def _padded(owner: str, img: Picture, edges: Sequence[int], fill: Fill, mode: st
     if mode != "constant":
         rows, columns = _border_indices(owner, size_of(img), edges, mode)
         return on_tensor(owner, img, lambda x: index_select(index_select(x, x.ndim - 2, rows), x.ndim - 1, columns))
-    value, *more = numbers_of(0 if fill is None else fill)
+    value, *more = listed(0 if fill is None else fill)
     if more:
         raise ValueError(f"{owner}: expected fill as one number for a Tensor, got {shortened(fill)}")
     border = (top, bottom), (left, right)

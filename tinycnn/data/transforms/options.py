@@ -33,7 +33,7 @@ PILLOW_MODES = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "
 _OF_NUMBERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 
-def numbers_of(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
     """A number, or a sequence of them, as a list."""
     return [value] if np.ndim(value) == 0 else list(value)
 
@@ -49,7 +49,7 @@ def mode_of(owner: str, interpolation: InterpolationMode | int) -> str:
 
 def pair_of(owner: str, name: str, value: Any) -> tuple[int, int]:
     """(height, width) of a size: an int for a square, or a sequence of one or two. ValueError for anything else."""
-    sizes = numbers_of(value)
+    sizes = listed(value)
     if len(sizes) not in (1, 2):
         raise ValueError(f"{owner}: expected {name} as an int or (height, width), got {shortened(value)}")
     return check_positive(owner, name, sizes[0]), check_positive(owner, name, sizes[-1])
@@ -57,7 +57,7 @@ def pair_of(owner: str, name: str, value: Any) -> tuple[int, int]:
 
 def ltrb_of(owner: str, padding: Any) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of a border. ValueError, naming `owner`, for anything else."""
-    edges = numbers_of(padding)
+    edges = listed(padding)
     if len(edges) not in (1, 2, 4):
         raise ValueError(f"{owner}: expected padding as an int, 2 or 4 of them, got {shortened(padding)}")
     left, top, right, bottom = [check_int(owner, "padding", edge) for edge in edges] * (4 // len(edges))
@@ -68,7 +68,7 @@ def fill_of(owner: str, fill: Fill, img: Any) -> Any:
     """`fill` as Pillow takes it: a number, or a tuple of one per channel. ValueError for another number of them."""
     if fill is None:
         return None
-    channels, values = len(img.getbands()), numbers_of(fill)
+    channels, values = len(img.getbands()), listed(fill)
     values = values * channels if len(values) == 1 else values
     if len(values) != channels:
         raise ValueError(f"{owner}: expected fill as a number or {channels}, one per channel, got {shortened(fill)}")
