@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
-from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.arrays import ArrayDataset
 from tinycnn.data.pictures import PictureDataset
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"

@@ -30,7 +30,7 @@ from tinycnn._extras import how_to_install
 from tinycnn._files import kind_of, remove, write_whole
 from tinycnn.amp import GradScaler
 from tinycnn.data import MNIST, Compose, DataLoader, Digits, DownloadError, FashionMNIST, RandomShift
-from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.arrays import ArrayDataset
 from tinycnn.data.pictures import PictureDataset
 from tinycnn.models import LeNet5
 from tinycnn.nn import Module

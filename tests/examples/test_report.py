@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from report import draw_report, worst_mistakes
 
-from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.arrays import ArrayDataset
 
 
 def a_run(N=60, epochs=3, classes="0123456789", right=False):

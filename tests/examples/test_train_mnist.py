@@ -25,7 +25,7 @@ from tinycnn import backend, nn
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.data import MNIST
-from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.arrays import ArrayDataset
 from tinycnn.models import LeNet5
 
 PROGRAM = REPOSITORY / "examples" / "train_mnist.py"

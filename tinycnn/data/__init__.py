@@ -1,14 +1,23 @@
 """Data sets, transforms, and the loader that makes batches of them."""
 
 from tinycnn.data import transforms
+from tinycnn.data.arrays import ArrayDataset
 from tinycnn.data.cifar import CIFAR10, CIFAR100
-from tinycnn.data.combine import ChainDataset, ConcatDataset, StackDataset
-from tinycnn.data.dataset import ArrayDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from tinycnn.data.dataloader import DataLoader, default_collate, default_convert, get_worker_info
+from tinycnn.data.dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from tinycnn.data.digits import Digits
 from tinycnn.data.download import DownloadError
 from tinycnn.data.folder import DatasetFolder, FakeData, ImageFolder
 from tinycnn.data.images import make_grid, read_image, save_image
-from tinycnn.data.loader import DataLoader, default_collate, default_convert, get_worker_info
 from tinycnn.data.mnist import MNIST, FashionMNIST, read_idx
 from tinycnn.data.sampler import (
     BatchSampler,

@@ -9,7 +9,7 @@ import numpy as np
 from tinycnn._extras import how_to_install
 from tinycnn.checks import check_flag
 from tinycnn.data._checks import checked_int
-from tinycnn.data.dataset import ArrayDataset
+from tinycnn.data.arrays import ArrayDataset
 
 
 class Digits(ArrayDataset):

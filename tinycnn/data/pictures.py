@@ -11,7 +11,8 @@ from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.data._checks import checked_function
-from tinycnn.data.dataset import ArrayDataset, Dataset, checked_index, indices_beside
+from tinycnn.data.arrays import ArrayDataset
+from tinycnn.data.dataset import Dataset, checked_index, indices_beside
 from tinycnn.data.transforms.compose import Compose, Split, run_on_batch, split_steps, steps_of
 from tinycnn.data.transforms.normalize import Normalize
 from tinycnn.data.transforms.pictures import RandomTransform, is_pil, pillow
