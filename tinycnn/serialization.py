@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ def save(obj: object, f: StrPath | IO[bytes], metadata: Mapping[str, str] | None
             raise ValueError(f"save: only a .safetensors file has metadata, got {path or type(f).__name__}")
         parts = torch_file.parts(obj)
     if is_open:
+        if isinstance(f, io.TextIOBase):
+            raise TypeError(f"save: expected a file opened in binary mode, {getattr(f, 'name', f)} takes text")
         for part in parts:
             f.write(part)  # type: ignore[union-attr]
         return

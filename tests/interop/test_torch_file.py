@@ -4,6 +4,7 @@ import argparse
 import io
 import pickle
 import sys
+import tracemalloc
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
@@ -290,6 +291,24 @@ def test_of_a_view_no_more_is_written_than_it_spans():
     assert file.tell() < 6000
 
 
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_memory_is_what_the_tensors_need(tmp_path, suffix):
+    """Nothing is copied to be written, and what is read is read once, or when it is used."""
+    path, saved = tmp_path / f"a.{suffix}", {"w": tinycnn.zeros(1_000_000), "v": tinycnn.zeros(500_000)}
+    tinycnn.save(saved, path)
+    for call, most in (
+        (lambda: tinycnn.save(saved, path), 300_000),
+        (lambda: tinycnn.load(path), 6_300_000),
+        (lambda: tinycnn.load(path, mmap=True), 300_000),
+    ):
+        tracemalloc.start()
+        try:
+            call()
+            assert tracemalloc.get_traced_memory()[1] < most
+        finally:
+            tracemalloc.stop()
+
+
 def test_objects_that_contain_themselves():
     saved = {"a": [1]}
     saved["self"] = saved["a"]
@@ -335,6 +354,12 @@ def test_what_cannot_be_saved_is_named(tmp_path, value, named):
     with pytest.raises(TypeError, match=f"^save: expected tensors, numbers, strings and containers of them, {named}$"):
         tinycnn.save({"deep": [value]}, tmp_path / "a.pt")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [{tinycnn.ones(1): 1}, {tinycnn.ones(1)}, {((1, 2), 3): 1}, {OfTheProgram: 1}])
+def test_keys_are_numbers_and_strings(value):
+    with pytest.raises(TypeError, match="^save: expected numbers and strings as keys, got "):
+        tinycnn.save([value], io.BytesIO())
 
 
 def test_what_is_nested_too_deeply_is_refused(tmp_path):
@@ -448,6 +473,8 @@ def test_open_files(tmp_path):
 
 
 def test_files_that_cannot_be_read_so(tmp_path):
+    with (tmp_path / "a").open("w") as file, pytest.raises(TypeError, match="^save: expected a file opened in bin"):
+        tinycnn.save({}, file)
     with pytest.raises(TypeError, match="^load: expected a file opened in binary mode, <StringIO> gives text$"):
         tinycnn.load(io.StringIO("PK"))
     with pytest.raises(ValueError, match="^load: mmap=True needs the path of a file, got BytesIO$"):

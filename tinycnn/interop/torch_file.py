@@ -7,6 +7,7 @@ takes more memory than it has bytes (twice as much for bfloat16).
 from __future__ import annotations
 
 import io
+import math
 import struct
 import sys
 import zipfile
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.backend import Array
 from tinycnn.interop import torch_pickle
 from tinycnn.interop.source import ByteOrder, MapLocation, Source, Unreadable, item_size, placed, typed
 from tinycnn.interop.torch_pickle import Memory, Storage
@@ -93,16 +95,24 @@ def _fill(storage: Storage, raw: np.ndarray, order: ByteOrder, map_location: Map
     if raw.size != storage.count * item_size(dtype):
         raise Unreadable(f"the storage {storage.key!r:.20} of {storage.count:,} {dtype} has {raw.size:,} bytes")
     memory = placed(typed(raw, dtype, order), storage.location, map_location, name)
-    stride_tricks = backend.array_module(memory).lib.stride_tricks
-    version = None
+    first = storage.views[0][0]
     for tensor, offset, size, stride in storage.views:
-        strides = tuple(step * memory.itemsize for step in stride)
         with backend.current(memory):
-            tensor._array = stride_tricks.as_strided(memory[offset:], size, strides)
-        if 0 in stride and isinstance(memory, np.ndarray):
-            tensor._array.flags.writeable = not any(n > 1 and step == 0 for n, step in zip(size, stride))
-        if len(storage.views) > 1:
-            tensor._version = version = version or tensor._shared_version()
+            tensor._array = _view(memory, offset, size, stride)
+        if tensor is not first:
+            first._share_memory(tensor)
+
+
+def _view(memory: Array, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> Array:
+    """An array in flat memory, which is as large as it must be."""
+    strides = tuple(step * memory.itemsize for step in stride)
+    rows = memory[offset : offset + math.prod(size)]
+    if rows.size == math.prod(size) and rows.reshape(size).strides == strides:
+        return rows.reshape(size)  # the usual case, and an array that NumPy knows more about
+    array = backend.array_module(memory).lib.stride_tricks.as_strided(memory[offset:], size, strides)
+    if isinstance(array, np.ndarray) and any(n > 1 and not step for n, step in zip(size, stride)):
+        array.flags.writeable = False  # as `expand` gives it
+    return array
 
 
 class _Archive:

@@ -172,11 +172,15 @@ class _Machine(_Unpickler):
     dispatch[pickle.ADDITEMS[0]] = _add_items
 
 
-def _plain(key: Any) -> Any:
-    """The key of a dict, or the element of a set, which is no more than a number, a string or a tuple of those: of
-    tuples in tuples a hash can take for ever."""
+def _is_plain(key: Any) -> bool:
+    """Whether the key of a dict, or the element of a set, is a number, a string or a tuple of those: of tuples in
+    tuples a hash can take for ever."""
     parts = key if type(key) is tuple else (key,)
-    if not all(isinstance(part, (str, bytes, int, float, np.generic, type(None))) for part in parts):
+    return all(isinstance(part, (str, bytes, int, float, np.generic, type(None))) for part in parts)
+
+
+def _plain(key: Any) -> Any:
+    if not _is_plain(key):
         raise Unreadable(f"expected numbers and strings as keys, got {_shown(key)}")
     return key
 
@@ -413,12 +417,14 @@ def tensors_in(obj: Any) -> list[Tensor]:
         if id(each) in found:
             continue
         found[id(each)] = each
+        if isinstance(each, (Mapping, set)) and (wrong := [key for key in each if not _is_plain(key)]):
+            raise TypeError(f"save: expected numbers and strings as keys, got {type(wrong[0]).__name__}")
         if isinstance(each, Mapping):
             left += reversed(list(each.values()))
         elif isinstance(each, (list, tuple)):
             left += reversed(each)
         elif isinstance(each, argparse.Namespace):
-            left += vars(each).values()
+            left += reversed(list(vars(each).values()))
     return [each for each in found.values() if isinstance(each, Tensor)]
 
 
