@@ -75,7 +75,9 @@ def _read_legacy(source: Source, map_location: MapLocation) -> Any:
     system, _ = torch_pickle.read(rest)
     obj, storages = torch_pickle.read(rest)
     keys, _ = torch_pickle.read(rest)
-    if version != 1001 or not isinstance(system, dict) or not isinstance(keys, list) or set(keys) != set(storages):
+    if not isinstance(keys, list) or not all(type(key) is str for key in keys) or sorted(keys) != sorted(storages):
+        raise Unreadable("it does not list its storages")
+    if version != 1001 or not isinstance(system, dict):
         raise Unreadable("it is not of the version 1001 of torch's former format")
     order: ByteOrder = "little" if system.get("little_endian", True) else "big"
     for key in keys:

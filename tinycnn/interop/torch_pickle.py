@@ -137,8 +137,8 @@ class _Machine(_Unpickler):
 
     def _set_state(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        if type(target) is argparse.Namespace:
-            vars(target).update({str(key): value for key, value in state.items()})
+        if type(target) is argparse.Namespace and type(state) is dict and all(type(key) is str for key in state):
+            vars(target).update(state)
         elif isinstance(target, np.dtype):
             if state[1] not in "<|=":
                 raise Unreadable(f"its pickle holds a number of NumPy in the byte order {_shown(state[1])}")
@@ -276,7 +276,9 @@ def _ordered(machine: _Machine, pairs: Any = ()) -> OrderedDict:
 
 
 def _counter(machine: _Machine, counts: Any = ()) -> Counter:
-    return Counter({_plain(key): value for key, value in dict(counts).items()})
+    if type(counts) not in (dict, tuple):
+        raise Unreadable(f"expected a Counter of a dict, got {_shown(counts)}")
+    return Counter(counts)
 
 
 def _set(machine: _Machine, items: Any = ()) -> set:
@@ -284,7 +286,9 @@ def _set(machine: _Machine, items: Any = ()) -> set:
 
 
 def _device(machine: _Machine, kind: str, index: int = 0) -> backend.Device:
-    return backend.Device(str(kind), int(index))
+    if type(kind) is not str or type(index) is not int:
+        raise Unreadable(f"expected a device, got {_shown((kind, index))}")
+    return backend.Device(kind, index)
 
 
 def _bytes(machine: _Machine, text: str, encoding: str) -> bytes:
