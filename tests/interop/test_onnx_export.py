@@ -196,6 +196,7 @@ IDIOMS = {
         x.tan(), x.atan(), x.sinh(), x.exp2(), (x.abs() + 1).log2(), (x * 9).fmod(2), (x * 3).trunc(),
         x.square().rsqrt(), tinycnn.isfinite(x / 0), x.unfold(3, 3, 2), x.sum() / x.shape[0], x / (3 * len(x)),
     ),
+    "means without padding": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
     "indices of pooling": lambda x: F.max_pool2d(x, 2, 1, return_indices=True),
 }  # fmt: skip
 
@@ -342,6 +343,24 @@ def test_the_extra_is_named(monkeypatch, tmp_path):
         tinycnn.onnx.export(nn.Linear(3, 2), tinycnn.randn(2, 3), tmp_path / "net.onnx")
     with pytest.raises(ImportError, match=r'load: needs onnx-ir, .*pip install "tinycnn\[onnx\]"'):
         tinycnn.onnx.load(tmp_path / "net.onnx")
+
+
+def test_a_number_of_python_is_noticed_in_an_example_of_zeros():
+    net, x = Calling(lambda x: x + x.mean().item()), tinycnn.zeros(2, 3)
+    with pytest.raises(ValueError, match="Add takes a value that changes with the input"):
+        Merged(recorded(net, [x], ["x"]), _recorded_again(net, [x], ["x"], 2), 2)
+
+
+@pytest.mark.onnx
+def test_a_part_that_is_changed_is_written_once(tmp_path):
+    def changed(x):
+        y = x * 2
+        y[:, 1] += 1
+        return y
+
+    export(Calling(changed), tinycnn.randn(2, 3), tmp_path / "net.onnx")
+    parts = ["Slice", "Squeeze", "Add", "Unsqueeze", "Slice", "Slice", "Concat"]
+    assert sorted(nodes_of(tmp_path / "net.onnx")) == sorted(["Mul", *parts])
 
 
 def test_statistics_are_unchanged():

@@ -336,6 +336,16 @@ def test_a_net_that_was_read_can_be_trained(tmp_path):
     assert not tinycnn.allclose(mean, back.state_dict()["1.running_mean"])
 
 
+def test_dropout_drops_in_training(tmp_path):
+    content, _ = model_of("Dropout", [normal(50, 4)], {"ratio": 0.25}, 10, 1)
+    (tmp_path / "node.onnx").write_bytes(content)
+    net, x = load(tmp_path / "node.onnx"), np.ones((50, 4), np.float32)
+    assert (results(net, [x])[0] == 1).all()
+    (y,) = results(net.train(), [x])
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert 0.6 < (y != 0).mean() < 0.9
+
+
 def test_state_goes_from_one_net_to_another(tmp_path):
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
     tinycnn.onnx.export(net, tinycnn.randn(1, 1, 4, 4), tmp_path / "net.onnx")
