@@ -78,7 +78,10 @@ def _with_part(run: Run, x: Any, value: Any, index: Sequence[Any]) -> str:
     if taken := [dim for dim, part in enumerate(parts) if not isinstance(part, slice)]:
         new = run.op("Unsqueeze", new, taken)
     limited = [(dim, places) for dim, places in enumerate(ranges) if parts[dim] != slice(None)]
-    return _pieced(run, run.name_of(x), new, limited) if limited else run.op("Identity", new)
+    if limited:
+        return _pieced(run, run.name_of(x), new, limited)
+    name = new if isinstance(new, str) else run.name_of(new)
+    return name if isinstance(name, str) else run.op("Identity", name)
 
 
 def _pieced(run: Run, whole: Any, new: Any, limited: Sequence[tuple[int, range]]) -> Any:
