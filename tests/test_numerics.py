@@ -1,5 +1,6 @@
 """Sums, statistics and losses keep their digits: errors in float16 and float32 against torch's."""
 
+import importlib
 import json
 import math
 from pathlib import Path
@@ -123,15 +124,18 @@ def test_gradients_of_any_order_are_of_the_dtype_of_their_input():
 
 # Those that only move elements, choose among them, change a sign or a dtype: they round nothing.
 EXACT = {
-    "Abs", "Cast", "Cat", "Clamp", "Clone", "Contiguous", "Diagonal", "Expand", "Extremum", "Flip", "Gather",
-    "GatherTaps", "GetItem", "Im2col", "IndexSelect", "Masked", "MaxPool", "Maximum", "Minimum", "Neg", "Pad",
-    "Permute", "Relu", "Reshape", "SlidingWindows", "ToDevice", "Unpool", "Where", "_Gate", "_Passage",
+    "Abs", "Cast", "Cat", "Clamp", "Clip", "Clone", "Contiguous", "Diagonal", "Expand", "Extremum", "Flip", "Gather",
+    "GatherTaps", "GetItem", "Im2col", "IndexSelect", "Masked", "MaxPool", "Maximum", "Minimum", "Neg", "Overwrite",
+    "Pad", "Permute", "Relu", "Reshape", "SlidingWindows", "ToDevice", "Unpool", "Where",
 }  # fmt: skip
+# Nodes that call functions of others, or hand gradients on.
+NODES = {"JointNode", "_Application", "_Checkpoint", "_End", "_Gate", "_Once", "_Output"}
 
 
 def test_every_operator_computes_in_float32_or_is_exact():
     def below(kind):
         return {kind, *(lower for child in kind.__subclasses__() for lower in below(child))}
 
+    importlib.import_module("tinycnn.utils.checkpoint")  # is loaded when it is used
     operators = {kind for kind in below(autograd.Function) if kind.__module__.startswith("tinycnn.")}
-    assert {kind.__name__ for kind in operators - {autograd.Function} if not kind.in_float32} == EXACT
+    assert {kind.__name__ for kind in operators - {autograd.Function} if not kind.in_float32} == EXACT | NODES

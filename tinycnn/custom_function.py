@@ -42,18 +42,20 @@ class JointNode(Function):
     """A node with several outputs, which a Function, having one, cannot be alone.
 
     Between it and each output lies an `_Output`. The walk visits newer nodes first, so these come before the node: each
-    hands its gradient on as `_Gradients`, a Tensor that puts another one beside itself when it is added to it. The
+    hands its gradient on as `JointGradient`, a Tensor that puts another one beside itself when it is added to it. The
     node is given all together, and nothing of a walk is kept outside of it. A single output needs nothing between.
     """
 
+    straight = True  # whether a single output comes from the node itself
+
     def __init__(self, name: str, edges: list[Any]):
         self.name = self._called = name
-        _record(self, edges, _Gradients._array)
+        _record(self, edges, JointGradient._array)
         self.only: int | None = None  # the output that the node itself made
 
     def lead_out(self, tensors: dict[int, Tensor]) -> None:
         """Makes the node that of `tensors`, by the number of the output."""
-        if len(tensors) == 1:
+        if len(tensors) == 1 and self.straight:
             ((self.only, tensor),) = tensors.items()
             self._output_type = tensor.shape, tensor.dtype
         for i, tensor in tensors.items():
@@ -65,7 +67,7 @@ class JointNode(Function):
 
     def gradients(self, grad_output: Tensor) -> dict[int, Tensor]:
         """What `backward` was given, by the number of the output."""
-        return grad_output.parts if isinstance(grad_output, _Gradients) else {self._the_only: grad_output}
+        return grad_output.parts if isinstance(grad_output, JointGradient) else {self._the_only: grad_output}
 
     @property
     def _the_only(self) -> int:
@@ -79,10 +81,10 @@ class _Output(Function):
         _record(self, [node], tensor._array)
 
     def backward(self, grad_output: Tensor) -> Tensor:
-        return _Gradients({self.index: grad_output})
+        return JointGradient({self.index: grad_output})
 
 
-class _Gradients(Tensor):
+class JointGradient(Tensor):
     """Gradients of several outputs, by their number, as the gradient of something that has no dimensions."""
 
     _array = np.zeros((), np.float32)
@@ -94,7 +96,7 @@ class _Gradients(Tensor):
         summed = dict(self.parts)
         for i, part in other.parts.items():
             summed[i] = summed[i] + part if i in summed else part
-        return _Gradients(summed)
+        return JointGradient(summed)
 
 
 def _record(node: Function, edges: list[Any], output: Any) -> None:

@@ -463,6 +463,25 @@ def test_backward_hooks_pass_on_gradients_of_higher_order():
     np.testing.assert_allclose(second.numpy(), 9 * (6 * y * w.sum(1)) @ w, rtol=1e-10)
 
 
+def test_a_backward_pass_that_fails_leaves_nothing_for_the_backward_hooks_of_the_next():
+    class Two(nn.Module):
+        def forward(self, x):
+            return x * 2, x * 3
+
+    def fail(gradient):
+        raise KeyError("planted")
+
+    net, seen = Two(), []
+    net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_output))
+    y, z = net(tinycnn.ones(2, requires_grad=True))
+    handle = y.register_hook(fail)
+    with pytest.raises(KeyError):
+        (y + z).sum().backward(retain_graph=True)
+    handle.remove()
+    y.sum().backward()
+    assert [each is None for each in seen[0]] == [False, True]
+
+
 def test_changes_in_place_are_noticed_through_backward_hooks():
     layer, x = layer_and_input()
     layer.register_full_backward_hook(lambda module, gi, go: None)

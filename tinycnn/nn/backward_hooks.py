@@ -6,72 +6,52 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinycnn import backend, creation
-from tinycnn.autograd import NOT_RECORDED, Function
+from tinycnn import creation
+from tinycnn.custom_function import JointGradient, JointNode, alias
+from tinycnn.grad_mode import thread_mode
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinycnn.nn.module import Module
 
 
-class _Gate(Function):
-    """Hands over the gradients of several tensors together, which a Function, having one output, cannot do alone.
+class _Gate(JointNode):
+    """Hands over the gradients of several tensors together."""
 
-    Its output is a dummy, of which `_Passage` makes each tensor anew. The graph walk visits newer nodes first: when it
-    comes to the gate, all passages have left their gradients here, and what `on_gradients` makes of them goes on.
-    """
+    straight = False
 
-    def __init__(self, on_gradients: Callable[[list], list]):
-        self.on_gradients = on_gradients
+    def __init__(self, tensors: list[Tensor], behind: list[_Gate], on_gradients: Callable[[list], list]):
+        """Before `tensors`, and behind other gates."""
+        super().__init__("_Gate", [(x._node or x) if x._requires_grad else None for x in tensors] + behind)
+        self.tensors, self.count, self.on_gradients = tensors, len(tensors), on_gradients
 
-    def forward(self, *arrays: Any) -> Any:
-        self.count = len(arrays)
-        self.gradients: dict[int, list[Tensor | None]] = {}  # by the thread whose walk brings them
-        return backend.array_module(arrays[0]).zeros((), arrays[0].dtype)
-
-    def backward(self, grad_output: Any) -> Any:
-        return tuple(self.on_gradients(self.gradients.pop(threading.get_ident(), [None] * self.count)))
-
-    def lead_through(self, tensors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """The dummy, and the tensors with this gate before them."""
-        dummy, passed = self(*tensors), []
-        for i, x in enumerate(tensors):
-            y = _Passage(self, i)(dummy, x._array) if x.requires_grad else x
-            if y is not x:
-                x._share_memory(y, NOT_RECORDED)
-            passed.append(y)
-        return dummy, passed
-
-
-class _Passage(Function):
-    def __init__(self, gate: _Gate, index: int):
-        self.gate, self.index = gate, index
-
-    def forward(self, dummy: Any, array: Any) -> Any:
-        return array.view()
+    def passed(self) -> list[Tensor]:
+        """The tensors with this gate before them."""
+        found = {i: alias(x) for i, x in enumerate(self.tensors) if x.requires_grad}
+        self.lead_out(found)
+        tensors, self.tensors = self.tensors, []  # nothing may hold them longer than the graph does
+        return [found.get(i, x) for i, x in enumerate(tensors)]
 
     def backward(self, grad_output: Any) -> Any:
-        self.gate.gradients.setdefault(threading.get_ident(), [None] * self.gate.count)[self.index] = grad_output
-        shape, dtype = self.input_types[0]
-        return creation.zeros(shape, dtype=dtype, device=grad_output.device), None
+        parts = self.gradients(grad_output)
+        return tuple(self.on_gradients([parts.get(i) for i in range(self.count)]))
 
 
 class BackwardReport:
     """One call of a module with backward hooks: a gate before its inputs and one behind its outputs.
 
-    The gate behind passes the dummy gradient straight to the one before, so that this is reached although no
-    gradient may reach the inputs.
+    The gate behind leads to the one before, too, so that this is reached although no gradient may reach the inputs.
     """
 
     def __init__(self, module: Module, inputs: tuple):
         self.module, self.inputs = module, inputs
         self.grad_output: dict[int, tuple] = {}  # by thread
-        self.dummy: Tensor | None = None
+        self.front: _Gate | None = None
         self.tensors = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
-        if any(inputs[i].requires_grad for i in self.tensors):
+        if thread_mode.recording and any(inputs[i].requires_grad for i in self.tensors):
             self.like = [(inputs[i].shape, inputs[i].dtype, inputs[i].device) for i in self.tensors]
-            self.dummy, passed = _Gate(self.leave_inputs).lead_through([inputs[i] for i in self.tensors])
-            entered = dict(zip(self.tensors, passed))
+            self.front = _Gate([inputs[i] for i in self.tensors], [], self.leave_inputs)
+            entered = dict(zip(self.tensors, self.front.passed()))
             self.inputs = tuple(entered.get(i, x) for i, x in enumerate(inputs))
         self.count = len(inputs)
 
@@ -79,21 +59,23 @@ class BackwardReport:
         outputs = output if isinstance(output, tuple) else (output,)
         found = [i for i, y in enumerate(outputs) if isinstance(y, Tensor) and y.requires_grad]
         self.inputs = ()  # nothing may hold them longer than the graph does
-        if not found:
+        if not (thread_mode.recording and found):
             return output
-        gate = _Gate(lambda gradients: self.leave_outputs(gradients, found, len(outputs)))
-        _, passed = gate.lead_through([outputs[i] for i in found] + ([] if self.dummy is None else [self.dummy]))
-        left = dict(zip(found, passed))
+        gate = _Gate(
+            [outputs[i] for i in found], [] if self.front is None else [self.front],
+            lambda gradients: self.leave_outputs(gradients, found, len(outputs)),
+        )  # fmt: skip
+        left = dict(zip(found, gate.passed()))
         result = tuple(left.get(i, y) for i, y in enumerate(outputs))
         return result if isinstance(output, tuple) else result[0]
 
     def leave_outputs(self, gradients: list, found: list[int], count: int) -> list:
         given = dict(zip(found, gradients))
         self.grad_output[threading.get_ident()] = tuple(given.get(i) for i in range(count))
-        if self.dummy is None:
+        if self.front is None:
             self.run_hooks([None] * self.count)
             return gradients
-        return [*gradients[:-1], creation.zeros((), dtype=self.dummy.dtype, device=self.dummy.device)]
+        return [*gradients, JointGradient({})]
 
     def leave_inputs(self, gradients: list) -> list:
         grad_input: list[Tensor | None] = [None] * self.count
