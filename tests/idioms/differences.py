@@ -117,6 +117,52 @@ graph.differs(
     remedy="A loss made of them alone has no `backward`; beside other terms nothing changes.",
 )  # fmt: skip
 graph.differs(
+    "a Function without @staticmethod", """
+    class Double(torch.autograd.Function):
+        def forward(ctx, x):
+            return x * 2
+        def backward(ctx, grad_output):
+            return grad_output * 2
+    x = torch.ones(2, requires_grad=True)
+    Double.apply(x).sum().backward()
+    g = x.grad
+""",
+    "`Function.apply` needs `@staticmethod` before `forward` and `backward`, which torch lets one forget.",
+    remedy="Write it: methods of `self` and arrays are how operators are written here.", instead="""
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+        @staticmethod
+        def backward(ctx, grad_output):
+            return grad_output * 2
+    x = torch.ones(2, requires_grad=True)
+    Double.apply(x).sum().backward()
+    g = x.grad
+""",
+)  # fmt: skip
+graph.differs(
+    "the node of several outputs", """
+    class Both(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+        @staticmethod
+        def backward(ctx, a, b):
+            return a * 2 + b * 3
+    a, b = Both.apply(torch.ones(2, requires_grad=True)); same = a.grad_fn is b.grad_fn
+""",
+    "Each of several outputs of a `Function` has a node of its own, which leads to that of the `Function`.",
+)  # fmt: skip
+graph.differs(
+    "inference tensors", """
+    with torch.inference_mode():
+        x = torch.ones(2)
+    i = x.is_inference(); y = (x.requires_grad_() * 2).requires_grad
+""",
+    "Tensors made in `inference_mode` are like any others: they may be recorded later.", raises="RuntimeError",
+)  # fmt: skip
+graph.differs(
     "an operator that keeps its input", """
     x = torch.ones(2, requires_grad=True) * 0.7
     y = F.leaky_relu(x)
