@@ -166,6 +166,24 @@ def run_twice(lib):
     return None
 
 
+def run_twice_with_nothing_saved(lib):
+    x = leaf(lib, 3)
+    y = returning(lib, lib.ones(3, dtype=lib.float64), None).apply(x, 2.0).sum()
+    y.backward()
+    y.backward()
+
+    class Nothing(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return grad_output * (2 + len(ctx.saved_tensors))
+
+    return x.grad, lib.autograd.grad(Nothing.apply(x).sum(), x)
+
+
 def run_modes(lib):
     x = leaf(lib, 3)
     with lib.no_grad():
@@ -533,6 +551,7 @@ def test_what_the_programs_give_without_torch():
         "changed_output", "save_a_number", "not_static", "without_backward",
     ]  # fmt: skip
     assert outcome(run_twice, tinycnn) is not None
+    assert outcome(run_twice_with_nothing_saved, tinycnn)[0][0].tolist() == [2, 2, 2]
     assert outcome(run_once, tinycnn)[-1] == [False, False]
     assert outcome(run_returned_and_saved, tinycnn)[4:6] == [False, False]
     np.testing.assert_array_equal(outcome(run_returned_twice, tinycnn)[0][0], 40)

@@ -51,7 +51,7 @@ class JointNode(Function):
     def __init__(self, name: str, edges: list[Any]):
         self.name = self._called = name
         _record(self, edges, JointGradient._array)
-        self.only: int | None = None  # the output that the node itself made
+        self.only = -1  # the output that the node itself made
 
     def lead_out(self, tensors: dict[int, Tensor]) -> None:
         """Makes the node that of `tensors`, by the number of the output."""
@@ -67,12 +67,7 @@ class JointNode(Function):
 
     def gradients(self, grad_output: Tensor) -> dict[int, Tensor]:
         """What `backward` was given, by the number of the output."""
-        return grad_output.parts if isinstance(grad_output, JointGradient) else {self._the_only: grad_output}
-
-    @property
-    def _the_only(self) -> int:
-        assert self.only is not None
-        return self.only
+        return dict(grad_output.parts) if isinstance(grad_output, JointGradient) else {self.only: grad_output}
 
 
 class _Output(Function):
@@ -156,7 +151,7 @@ class FunctionCtx:
     def saved_tensors(self) -> tuple:
         """What `save_for_backward` was given. RuntimeError if one was changed in place since, or if they are freed."""
         node = self._node()
-        if node is None or node.saved is None:
+        if node is None or node.freed:
             raise RuntimeError(
                 f"{self._name}: ctx.saved_tensors are there in backward, until the graph is freed; "
                 "pass retain_graph=True to the first backward() to go through it again"
@@ -198,21 +193,21 @@ class _Application(JointNode):
         """Notes what the outputs look like, and takes over what `ctx` is to save."""
         self.like = [(y.shape, y.dtype, y.device) if isinstance(y, Tensor) else None for y in outputs]
         numbers = {id(y): i for i, y in enumerate(originals) if y is outputs[i] and isinstance(y, Tensor)}
-        self.saved = []
+        saved: list[tuple] = []
         for x in self.ctx._to_save:
             i = numbers.get(id(x))
             if i is not None and outputs[i]._requires_grad:
                 # A node that held its output, which holds the node, would be a cycle that only the garbage collector
                 # frees: it holds another Tensor of that memory.
-                self.saved.append((x := x.detach(), keep(x), i))
+                saved.append((x := x.detach(), keep(x), i))
             else:
-                self.saved.append((x, None if x is None else keep(x), None))
-        self.ctx._to_save = ()
+                saved.append((x, None if x is None else keep(x), None))
+        self.ctx._to_save, self.saved = (), saved or None
 
     def unpacked(self) -> tuple:
         """The saved tensors, connected to the graph. RuntimeError if one has changed."""
         tensors = []
-        for i, (x, mark, output) in enumerate(self.saved):
+        for i, (x, mark, output) in enumerate(self.saved or ()):
             if x is not None and has_changed(x, mark):
                 raise self._changed_in_place(f"saved tensor {i} of shape {tuple(x.shape)}")
             if output is not None:
