@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "tinycnn"
 LAYERS = [
     {"_absent", "_extras", "_command", "_decorator", "_files", "checks", "size"},
     {"backend", "_printing"},
-    {"dtypes"},
+    {"memory_format", "dtypes"},
     {"grad_mode"},
     {"autograd"},
     {"ops"},

@@ -23,6 +23,7 @@ from tinycnn import (
     random,
     settings,
 )
+from tinycnn import memory_format as _formats
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
 from tinycnn.autograd import (
@@ -62,6 +63,7 @@ from tinycnn.dtypes import int16 as short
 from tinycnn.dtypes import int32 as int
 from tinycnn.dtypes import int64 as long
 from tinycnn.grad_mode import is_inference_mode_enabled
+from tinycnn.memory_format import *
 from tinycnn.ops import (
     aliases,
     arithmetic,
@@ -190,6 +192,7 @@ __all__ += ops.scatter.__all__
 __all__ += ops.select.__all__
 __all__ += shape.__all__
 __all__ += ops.sort.__all__
+__all__ += _formats.__all__
 __all__ += random.__all__
 __all__ += settings.__all__
 __all__ += statistics.__all__
@@ -201,7 +204,7 @@ _layers = ModuleType("tinycnn.nn.modules", nn.__doc__)
 vars(_layers).update({name: value for name, value in vars(nn).items() if not name.startswith("_")})
 _ELSEWHERE: dict[ModuleType, dict[str, ModuleType]] = {
     cuda: {"amp": amp},
-    nn: {"modules": _layers, "parameter": nn.module},
+    nn: {"modules": _layers},
     _layers: {
         **{name: value for name, value in vars(nn).items() if isinstance(value, ModuleType)},
         "batchnorm": nn.norm, "instancenorm": nn.norm, "normalization": nn.norm, "pooling": nn.pool,

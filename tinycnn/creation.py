@@ -110,22 +110,25 @@ def _like(
 
 
 def zeros_like(
-    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Zeros in the shape and memory order of `input`, with its dtype and device unless others are given."""
     return _like("zeros_like", input, dtype, device, requires_grad)
 
 
 def ones_like(
-    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Ones in the shape and memory order of `input`, with its dtype and device unless others are given."""
     return _like("ones_like", input, dtype, device, requires_grad)
 
 
 def empty_like(
-    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Arbitrary values in the shape and memory order of `input`, with its dtype and device unless others are given."""
     return _like("empty_like", input, dtype, device, requires_grad)
 

@@ -14,6 +14,7 @@ from tinycnn import _printing, autograd, backend, dtypes
 from tinycnn._absent import no_attribute
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, shortened
+from tinycnn.memory_format import memory_format as MemoryFormat
 from tinycnn.ops import (
     aliases,
     arithmetic,
@@ -202,9 +203,12 @@ class Tensor:
         """The bytes of one element."""
         return self._array.dtype.itemsize
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order in memory, without gaps."""
-        return self._array.flags.c_contiguous
+    def is_contiguous(self, memory_format: MemoryFormat = MemoryFormat.contiguous_format) -> bool:
+        """Whether the elements lie in memory without gaps, row-major or with the channels last."""
+        order = {MemoryFormat.channels_last: (0, 2, 3, 1), MemoryFormat.channels_last_3d: (0, 2, 3, 4, 1)}
+        axes = order.get(memory_format, ())
+        array = self._array.transpose(axes) if len(axes) == self.ndim else self._array
+        return array.flags.c_contiguous and len(axes) in (0, self.ndim)
 
     # --- autograd -----------------------------------------------------------------------------------------
 
@@ -487,24 +491,24 @@ class Tensor:
         """The elements as nested lists of Python numbers."""
         return self._array.tolist()
 
-    def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Tensor:
-        """This tensor with another dtype, on another device, or both; itself if nothing changes.
+    def to(
+        self, *targets: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
+        memory_format: MemoryFormat | None = None,
+    ) -> Tensor:  # fmt: skip
+        """This tensor with another dtype, on another device, or both; itself if nothing changes, unless `copy` is set.
 
-        `to("cuda:0")`, `to(float64)`, `to("cpu", float64)`, `to(other_tensor)`.
+        `to("cuda:0")`, `to(float64)`, `to("cpu", float64)`, `to(other_tensor)`. `non_blocking` and `memory_format`
+        change nothing: they are torch's.
         """
         for target in targets:
             if isinstance(target, Tensor):
                 dtype, device = target.dtype, target.device
             elif isinstance(target, backend.Device) or _names_device(target):
                 device = target
-            elif target is not None:
+            elif target is not None and not isinstance(target, bool):  # one more place for non_blocking
                 dtype = dtypes.as_dtype(target)
-        result = self
-        if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.dtype:
-            result = copy.Cast(dtype)(result)
-        if device is not None and (device := backend.device(device)) != self.device:
-            result = copy.ToDevice(device)(result)
-        return result
+        result = _converted(self, dtype, device)
+        return self.clone() if copy and result is self else result
 
     def type_as(self, other: Tensor) -> Tensor:
         """This tensor with the dtype of `other`, on its device."""
@@ -522,7 +526,7 @@ class Tensor:
         found, device = dtypes.of_type(dtype)
         return self.to(dtype=found, device=self.device if device == self.device.type else device)
 
-    def cpu(self) -> Tensor:
+    def cpu(self, memory_format: MemoryFormat | None = None) -> Tensor:
         """This tensor on the CPU: itself, if it is there."""
         return self.to(device="cpu")
 
@@ -530,9 +534,11 @@ class Tensor:
         """This tensor on the first GPU: itself, if it is there."""
         return self.to(device="gpu")
 
-    def cuda(self, index: int = 0) -> Tensor:
-        """This tensor on the GPU of that index: itself, if it is there."""
-        return self.to(device=f"cuda:{index}")
+    def cuda(
+        self, device: DeviceLike | int = None, non_blocking: bool = False, memory_format: MemoryFormat | None = None
+    ) -> Tensor:
+        """This tensor on a GPU, by default the current one: itself, if it is there."""
+        return self.to(device=backend.device("cuda" if device is None else device))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -942,6 +948,15 @@ class Tensor:
     def bool(self) -> Tensor:
         """This tensor with dtype bool: itself, if it has it."""
         return self.to(dtypes.bool_)
+
+
+def _converted(x: Tensor, dtype: Any, device: Any) -> Tensor:
+    result = x
+    if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != x.dtype:
+        result = copy.Cast(dtype)(result)
+    if device is not None and (device := backend.device(device)) != x.device:
+        result = copy.ToDevice(device)(result)
+    return result
 
 
 def _names_device(target: Any) -> bool:

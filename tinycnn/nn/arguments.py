@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -128,3 +128,11 @@ def check_alike(name: str, dtypes: Sequence[np.dtype | None]) -> None:
     for argument, dtype in zip(("weight", "bias"), dtypes[1:], strict=True):
         if dtype is not None and dtype != dtypes[0]:
             raise TypeError(f"{name}: input is {dtypes[0]}, {argument} is {dtype}: convert one with .to()")
+
+
+def _ntuple(count: int) -> Callable[[Any], tuple]:
+    """What torch.nn.modules.utils has for layers of one's own: a function that makes `count` numbers of one."""
+    return lambda x: tuple(x) if isinstance(x, Iterable) else (x,) * count
+
+
+_single, _pair, _triple, _quadruple = (_ntuple(count) for count in (1, 2, 3, 4))

@@ -11,6 +11,7 @@ from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import shortened
 from tinycnn.dtypes import DTypeLike
+from tinycnn.memory_format import memory_format as MemoryFormat
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -33,9 +34,11 @@ class Clone(Function):
         return grad_output
 
 
-def clone(input: Tensor) -> Tensor:
-    """A copy in memory of its own; gradients flow through."""
-    return Clone()(input)
+def clone(input: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor:
+    """A copy in memory of its own; gradients flow through. `memory_format` changes nothing, unless it is
+    `contiguous_format`."""
+    result = Clone()(input)
+    return contiguous(result) if memory_format is MemoryFormat.contiguous_format else result
 
 
 class Contiguous(Function):
@@ -46,9 +49,12 @@ class Contiguous(Function):
         return grad_output
 
 
-def contiguous(input: Tensor) -> Tensor:
-    """The tensor with its elements in row-major order in memory: itself, if they are."""
-    return input if input._array.flags.c_contiguous else Contiguous()(input)
+def contiguous(input: Tensor, memory_format: MemoryFormat = MemoryFormat.contiguous_format) -> Tensor:
+    """The tensor with its elements in row-major order in memory: itself, if they are, or for another
+    `memory_format`."""
+    if input._array.flags.c_contiguous or memory_format is not MemoryFormat.contiguous_format:
+        return input
+    return Contiguous()(input)
 
 
 class Cast(Function):
