@@ -8,7 +8,8 @@ from typing import Any
 from tinycnn.autograd import RemovableHandle
 from tinycnn.checks import check_flag
 from tinycnn.nn.backward_hooks import BackwardReport
-from tinycnn.nn.parameter import Buffer, Parameter
+from tinycnn.nn.parameter import Buffer
+from tinycnn.nn.parameter import Parameter as Parameter
 from tinycnn.nn.state import Stateful
 from tinycnn.tensor import Tensor
 
