@@ -222,6 +222,10 @@ CASES = [
     case("CircularPad1d", lambda nn: nn.CircularPad1d((1, 2)), 1, 2, 3),
     case("CircularPad2d", lambda nn: nn.CircularPad2d((1, 2, 0, 1)), 1, 2, 2, 3),
     case("CircularPad3d", lambda nn: nn.CircularPad3d(1), 1, 1, 2, 1, 2),
+    # The p-norm of windows.
+    case("LPPool1d", lambda nn: nn.Sequential(nn.Softplus(), nn.LPPool1d(3, 2, 1)), 1, 2, 5),
+    case("LPPool2d", lambda nn: nn.LPPool2d(2.0, (2, 3), ceil_mode=True), 1, 2, 5, 4),
+    case("LPPool3d", lambda nn: nn.Sequential(nn.Softplus(), nn.LPPool3d(1.5, 2, 1)), 1, 1, 2, 3, 2),
     # Shapes.
     case("ChannelShuffle", lambda nn: nn.ChannelShuffle(3), 2, 6, 2, 1),
     case("UpsamplingNearest2d", lambda nn: nn.UpsamplingNearest2d(scale_factor=2), 1, 2, 2, 3),

@@ -660,6 +660,9 @@ case("rms_norm", lambda lib, x, w: [
 case("local_response_norm", lambda lib, x: [
     lib.nn.functional.local_response_norm(x, 3, 0.7), lib.nn.functional.local_response_norm(x, 4, 0.2, 0.5, 0.3)],
     normal(2, 5, 2, 2))  # fmt: skip
+case("lp_pool", lambda lib, x, y: [
+    lib.nn.functional.lp_pool1d(x, 2, 3, 2, True), lib.nn.functional.lp_pool2d(y, 1.5, (2, 1)),
+    lib.nn.functional.lp_pool3d(y.unsqueeze(0), 3.0, 2, 1)], positive(1, 2, 6), positive(2, 2, 3, 4))  # fmt: skip
 case("channel_shuffle", lambda lib, x: lib.nn.functional.channel_shuffle(x, 2), normal(2, 6, 3))
 for mode in ("bilinear", "nearest"):
     for aligned in (False, True):

@@ -590,6 +590,9 @@ for d in (1, 2, 3):
     call(f"nn.LazyConvTranspose{d}d", 6, kernel, 2, 1, 1, 2, True, 1, inputs=(x,))
     call(f"nn.LazyBatchNorm{d}d", 1e-5, 0.1, True, True, inputs=(x,))
     call(f"nn.LazyInstanceNorm{d}d", 1e-5, 0.1, True, True, inputs=(x,))
+for d in (1, 2, 3):
+    call(f"{F}lp_pool{d}d", real(2, 4, *SPATIAL[:d]), 2.0, (2,) * d, 1, True)
+    call(f"nn.LPPool{d}d", 2.0, (2,) * d, 1, True, inputs=(real(2, 4, *SPATIAL[:d]),))
 call("nn.LazyLinear", 4, True, dtype=DType("float32"), inputs=(real(2, 3),))
 call("nn.HuberLoss", reduction="mean", delta=0.5, inputs=(real(4, 3), real(4, 3)))
 call("nn.KLDivLoss", reduction="batchmean", log_target=False, inputs=(real(4, 3), real(4, 3)))

@@ -17,6 +17,7 @@ from tinycnn.nn import (
     linear,
     local_norm,
     loss,
+    lp_pool,
     margin,
     module,
     norm,
@@ -41,6 +42,7 @@ from tinycnn.nn.likelihood import *
 from tinycnn.nn.linear import *
 from tinycnn.nn.local_norm import *
 from tinycnn.nn.loss import *
+from tinycnn.nn.lp_pool import *
 from tinycnn.nn.margin import *
 from tinycnn.nn.module import *
 from tinycnn.nn.norm import *
@@ -65,6 +67,7 @@ __all__ += likelihood.__all__
 __all__ += linear.__all__
 __all__ += local_norm.__all__
 __all__ += loss.__all__
+__all__ += lp_pool.__all__
 __all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__

@@ -35,6 +35,7 @@ from tinycnn.nn.loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, cross_entropy as cross_entropy,
     l1_loss as l1_loss, mse_loss as mse_loss, nll_loss as nll_loss, smooth_l1_loss as smooth_l1_loss,
 )  # fmt: skip
+from tinycnn.nn.lp_pool import lp_pool1d as lp_pool1d, lp_pool2d as lp_pool2d, lp_pool3d as lp_pool3d
 from tinycnn.nn.margin import (
     cosine_embedding_loss as cosine_embedding_loss, hinge_embedding_loss as hinge_embedding_loss,
     margin_ranking_loss as margin_ranking_loss, multi_margin_loss as multi_margin_loss,
