@@ -159,6 +159,11 @@ case("mul/with_itself", lambda lib, x: x * x * x, normal(2, 3))
 case("add/python", lambda lib, x: 2 + x + 0.5, normal(2, 3))
 case("sub/python", lambda lib, x: (2 - x) - 0.5, normal(2, 3))
 case("mul/python", lambda lib, x: 3 * x * 0.5, normal(2, 3))
+for rounding in ("trunc", "floor"):
+    case(f"div/{rounding}", lambda lib, a, b, r=rounding: lib.div(a, b, rounding_mode=r).detach(), normal(3, 4),
+         off_zero(4), differentiable=False)  # fmt: skip
+    case(f"div/{rounding}_int", lambda lib, a, r=rounding: [a.div(3, rounding_mode=r), a.div(-2, rounding_mode=r)],
+         whole(-9, 9, 7))  # fmt: skip
 case("div/python", lambda lib, x: 2 / x + x / 3, off_zero(2, 3))
 for exponent in (0, 1, 2, 3, -1, 0.5, -1.5):
     case(f"pow/python_{exponent}", lambda lib, x, p=exponent: x**p, positive(2, 3))
@@ -183,6 +188,7 @@ case("sigmoid/far_out", lambda lib, x: lib.sigmoid(x), exactly([-800.0, -40.0, 4
 case("relu", lambda lib, x: x.relu(), off_zero(2, 3))
 case("relu/at_0", lambda lib, x: lib.relu(x), ties(5), kinks=True)
 case("relu/empty", lambda lib, x: lib.relu(x), normal(0, 3))
+case("where/alone", lambda lib, n: lib.where(n), whole(0, 2, 3, 4))
 case("clamp/both", lambda lib, x: x.clamp(-1.0, 0.95), off_zero(3, 4))
 case("clamp/min", lambda lib, x: x.clamp(min=0.1), off_zero(3, 4))
 case("clamp/max", lambda lib, x: lib.clamp(x, max=1), off_zero(3, 4))
@@ -986,6 +992,9 @@ case("prod/number", lambda lib, x: [x.prod(), x.prod(0), x.cumprod(0)], normal()
 case("prod/int", lambda lib, n, m: [n.prod(), n.prod(0), m.prod(), n.cumprod(0), n.prod(dtype=lib.float64)],
      whole(-3, 4, 3, 2, dtype="int32"), mask(3))  # fmt: skip
 case("cumsum/dtype", lambda lib, n: n.cumsum(0, dtype=lib.float64), whole(0, 9, 4))
+for dim in (-1, 0, 1):
+    case(f"mode/{dim}", lambda lib, x, d=dim: x.mode(d, keepdim=d == 0), ties(4, 3, 5), kinks=True)
+case("mode/number", lambda lib, n: [*lib.mode(n), *lib.mode(n[0], 0, True)], whole(-2, 2, 9))
 case("median/whole", lambda lib, x: [x.median(), lib.median(x[0])], distinct(2, 3))
 case("median/nan", lambda lib, x: [x.median(), *x.median(1)], exactly([[1.0, float("nan"), 0.5], [3.0, 1.0, 2.0]]),
      kinks=True)  # fmt: skip

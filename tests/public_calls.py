@@ -196,7 +196,7 @@ for prefix in ("", "Tensor."):
     for name in ("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "exp2", "log2", "log10",
                  "rsqrt", "reciprocal", "square", "deg2rad", "rad2deg", "trunc", "frac", "signbit", "logical_not",
                  "absolute", "arccos", "arcsin", "arctan", "fix", "negative", "sgn", "ravel", "fliplr", "flipud",
-                 "trace", "argwhere", "nonzero", "median", "nanmean", "nansum", "aminmax", "cov", "corrcoef",
+                 "trace", "argwhere", "nonzero", "median", "mode", "nanmean", "nansum", "aminmax", "cov", "corrcoef",
                  "is_complex", "is_floating_point", "numel", "unique", "unique_consecutive"):  # fmt: skip
         call(f"{prefix}{name}", real(2, 3))
     for name in ("atan2", "arctan2", "hypot", "logaddexp", "xlogy", "logical_and", "logical_or", "logical_xor", "fmod",

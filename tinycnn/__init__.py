@@ -36,7 +36,7 @@ from tinycnn.autograd import (
     set_grad_enabled,
 )
 from tinycnn.backend import device, get_num_threads, set_num_threads
-from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
+from tinycnn.backend.precision import autocast, bfloat16, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
 from tinycnn.dtypes import (
     bool_,
@@ -165,7 +165,7 @@ __all__ = [
     "inference_mode", "is_inference", "is_inference_mode_enabled",
     "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
     "device", "get_num_threads", "set_num_threads",
-    "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
+    "bfloat16", "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "from_dlpack", "load", "save",

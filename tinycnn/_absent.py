@@ -13,7 +13,7 @@ _COMPLEX = "complex numbers"
 _NAMES: dict[str, dict[str, str]] = {
     "tinycnn": {
         "jit": "compilation of Python", "sparse": _SPARSE, "fft": _COMPLEX, "distributions": "distributions",
-        "bfloat16": "bfloat16 tensors; see autocast", "BFloat16Tensor": "bfloat16 tensors",
+        "BFloat16Tensor": "bfloat16 tensors",
         **dict.fromkeys(["complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf", "complex", "polar",
                          "view_as_complex", "view_as_real", "stft", "istft"], _COMPLEX),
         **dict.fromkeys(["quantization", "ao", "qint8", "quint8", "qint32", "quint4x2", "quint2x4",

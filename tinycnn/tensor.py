@@ -801,6 +801,7 @@ class Tensor:
     cummax = statistics.cummax
     cummin = statistics.cummin
     median = statistics.median
+    mode = statistics.mode
     kthvalue = statistics.kthvalue
     quantile = statistics.quantile
     nansum = statistics.nansum

@@ -13,7 +13,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_flag, check_not_negative, check_number
+from tinycnn.checks import check_choice, check_flag, check_not_negative, check_number
 from tinycnn.ops.copy import new_array
 
 if TYPE_CHECKING:
@@ -200,6 +200,17 @@ class FloorDivide(Function):
         return a // b
 
 
+class TruncDivide(Function):
+    elementwise = True
+    in_float32 = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        floor = a // b
+        if floor.dtype.kind == "f":
+            return self.xp.trunc(a / b)
+        return floor + ((floor < 0) & (floor * b != a)).astype(floor.dtype)
+
+
 class Neg(Function):
     elementwise = True
     works_on_arrays = True
@@ -248,8 +259,15 @@ def mul(input: Operand, other: Operand) -> Tensor:
     return Mul()(*operands("mul", input, other))
 
 
-def div(input: Operand, other: Operand) -> Tensor:
-    """input / other, element by element; integers become floating point first."""
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, element by element; integers become floating point first.
+
+    With `rounding_mode` "trunc" (towards 0) or "floor" the result is whole and a constant, and integers stay integers:
+    see `floor_divide`.
+    """
+    if rounding_mode is not None:
+        check_choice("div", "rounding_mode", rounding_mode, ("trunc", "floor"))
+        return floor_divide(input, other) if rounding_mode == "floor" else _trunc_divide(input, other)
     a: Any = input
     b: Any = other
     if not any(isinstance(x, autograd.Tensor) and x._array.dtype.kind == "f" for x in (a, b)):
@@ -265,6 +283,12 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     a, b = _whole_division("floor_divide", input, other)
     with autograd.no_grad():
         return FloorDivide()(a, b)
+
+
+def _trunc_divide(input: Operand, other: Operand) -> Tensor:
+    a, b = _whole_division("div", input, other)
+    with autograd.no_grad():
+        return TruncDivide()(a, b)
 
 
 def remainder(input: Operand, other: Operand) -> Tensor:

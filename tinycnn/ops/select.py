@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tinycnn import autograd, dtypes
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
@@ -133,8 +133,22 @@ class Where(Function):
         )
 
 
-def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
-    """Elements of `input` where the boolean `condition` is true, of `other` elsewhere; all three broadcast."""
+@overload
+def where(condition: Tensor, input: Operand, other: Operand) -> Tensor: ...
+
+
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Tensor | tuple[Tensor, ...]:
+    """Elements of `input` where the boolean `condition` is true, of `other` elsewhere; all three broadcast.
+
+    Of `condition` alone: the indices of its elements that are not 0, a vector for each dimension; see `nonzero`.
+    """
+    if input is None and other is None:
+        array_of("where", condition)
+        return condition.nonzero(as_tuple=True)
     _check_mask("where", "condition", condition)
     return _where("where", condition, input, other)
 

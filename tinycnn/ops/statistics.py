@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "aminmax", "bincount", "bucketize", "corrcoef", "cov", "cummax", "cummin", "cumprod", "diff", "histc", "kthvalue",
-    "median", "nanmean", "nansum", "prod", "quantile", "searchsorted", "std_mean", "unique", "unique_consecutive",
-    "var_mean",
+    "median", "mode", "nanmean", "nansum", "prod", "quantile", "searchsorted", "std_mean", "unique",
+    "unique_consecutive", "var_mean",
 ]  # fmt: skip
 
 # --- products and running products: in pairs, so that gradients are right where elements are 0 ------------------
@@ -124,6 +124,27 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     """(values, indices) of the k-th smallest element along `dim`, counted from 1. ValueError if there is none."""
     check_flag("kthvalue", "keepdim", keepdim)
     return _in_order("kthvalue", input, dim, keepdim, check_int("kthvalue", "k", k))
+
+
+@numpy_names
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
+    """(values, indices) of the most frequent elements along `dim`: the smallest of several, and where it is last."""
+    check_flag("mode", "keepdim", keepdim)
+    dim = normalize_dim(dim, input, "mode")
+    if not input._array.ndim or not input._array.shape[dim]:
+        return _in_order("mode", input, dim, keepdim, 1)
+    values, order = sort(input, dim, stable=True)
+    shape = input._array.shape
+    size = shape[dim]
+    with backend.current(input._array):
+        xp = backend.array_module(input._array)
+        place = wrap(xp.zeros(shape, np.int64) + xp.arange(size).reshape(-1, *[1] * (len(shape) - dim - 1)))
+    # Equal elements lie side by side: how far each is from the first of its kind says how many there are.
+    after, before = narrow(values, dim, 1, size - 1), narrow(values, dim, 0, size - 1)
+    new = cat([narrow(place, dim, 0, 1) == 0, after != before], dim)
+    end = (place - cummax(where(new, place, 0), dim).values).argmax(dim, keepdim=True)
+    found = gather(values, dim, end), gather(order, dim, end)
+    return ValuesAndIndices(*(x if keepdim else x.squeeze(dim) for x in found))
 
 
 def _in_order(name: str, x: Tensor, dim: int, keepdim: bool, k: int | None) -> ValuesAndIndices:
