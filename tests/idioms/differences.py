@@ -14,7 +14,9 @@ names.differs(
     remedy="Compare dtypes, not their names: `x.dtype == tinycnn.float32`.",
 )  # fmt: skip
 names.differs(
-    "a shape is printed", "x = torch.zeros(2, 3); print(x.shape); text = str(x.size())",
+    "a shape is printed", """
+    x = torch.zeros(2, 3); print(x.shape); text = str(x.size())
+""",
     "A shape is a tuple and prints as one: `(2, 3)`, not `torch.Size([2, 3])`.",
     remedy="`tuple(x.shape)` prints the same in both.",
     instead="x = torch.zeros(2, 3); print('torch.Size(%s)' % list(x.shape)); text = 'torch.Size(%s)' % list(x.size())",
@@ -49,12 +51,10 @@ names.differs(
 
 views = Subject("Views")
 views.differs(
-    "view of memory that leaves no view", """
-    x = torch.arange(6).view(2, 3).t(); y = x.view(-1)
-""",
-    "`view` copies where torch refuses, because activations lie batch-innermost and many shapes that torch can view"
-    " would not be views here.",
-    raises="RuntimeError",
+    "view of memory that leaves no view", "x = torch.arange(6).view(2, 3).t(); y = x.view(-1)",
+    "`view` copies where torch refuses, because activations lie batch-innermost and many shapes that torch can view "
+    "would not be views here. A change in place of such a copy is refused.",
+    raises="RuntimeError", remedy="`reshape` says the same in both libraries.",
 )  # fmt: skip
 
 lacking = Subject("Functions and arguments")
@@ -64,7 +64,9 @@ lacking.differs(
     remedy="Assign what it returns, or `a.copy_(...)`.",
 )  # fmt: skip
 lacking.differs(
-    "inverse", "x = torch.linalg.inv(numbers(3, 3) + 3 * torch.eye(3))",
+    "inverse", """
+    x = torch.linalg.inv(numbers(3, 3) + 3 * torch.eye(3))
+""",
     "Inverses, decompositions and solvers (`torch.linalg.inv`, `det`, `solve`, `svd`, `qr`, `eigh`) are not here.",
     instead="x = torch.from_numpy(np.linalg.inv((numbers(3, 3) + 3 * torch.eye(3)).numpy()))",
     remedy="Use NumPy's where no gradient is needed: `tinycnn.from_numpy(np.linalg.inv(x.numpy()))`.",
@@ -109,9 +111,56 @@ lacking.differs(
     "`torch.autograd.graph` is not here.", remedy="`utils.checkpoint` saves memory, too.",
 )  # fmt: skip
 
+RARE = {
+    "fmax": "x = torch.fmax(torch.ones(2), torch.zeros(2))",
+    "shifts of bits": "x = torch.tensor([1, 2]) << 1",
+    "atleast_2d": "x = torch.atleast_2d(torch.ones(2))",
+    "cartesian_prod": "x = torch.cartesian_prod(torch.arange(2), torch.arange(2))",
+    "poisson": "x = torch.poisson(torch.zeros(2))",
+    "the old new": "x = torch.ones(1).new(2, 3).zero_()",
+    "share_memory_": "x = torch.ones(2).share_memory_()",
+    "storage_offset": "x = torch.ones(4)[2:].storage_offset()",
+}
+for title, code in RARE.items():
+    lacking.differs(
+        title, code, "Not here, as no program among those that were tried needs them: `fmax`, `fmin`, shifts of bits, "
+        "`atleast_1d` to `atleast_3d`, `cartesian_prod`, `poisson`, `x.new(...)`, `share_memory_`, `storage_offset`.",
+        remedy="`new_zeros` and `new_tensor` do what `new` did.",
+    )  # fmt: skip
+RARE_IN_NETS = {
+    "gumbel_softmax": "s = F.gumbel_softmax(numbers(2, 3), hard=True).sum()",
+    "lp_pool2d": "y = F.lp_pool2d(torch.ones(1, 1, 4, 4), 2, 2)",
+    "AlphaDropout": "y = nn.AlphaDropout(0.2).eval()(torch.ones(3))",
+    "register_full_backward_pre_hook": "h = nn.Linear(1, 1).register_full_backward_pre_hook(print) is None",
+    "get_total_norm": "n = nn.utils.get_total_norm([torch.ones(4)])",
+    "AveragedModel": "n = torch.optim.swa_utils.AveragedModel(nn.Linear(1, 1)).n_averaged",
+    "named parameters for an optimizer": "n = len(optim.SGD(nn.Linear(1, 1).named_parameters(), lr=0.1).param_groups)",
+    "distributed": "d = torch.distributed.is_available()",
+}
+for title, code in RARE_IN_NETS.items():
+    lacking.differs(
+        title, code, "Of nets and training these are not here: `gumbel_softmax`, `lp_pool`, `AlphaDropout`, "
+        "`register_full_backward_pre_hook`, `utils.get_total_norm`, `optim.swa_utils`, optimizers of "
+        "`named_parameters()`, `torch.distributed`.",
+        remedy="An average of weights is three lines: `e.mul_(0.9).add_(p, alpha=0.1)` for each pair of parameters.",
+    )  # fmt: skip
+lacking.differs(
+    "options of pickle", """
+    torch.save({'a': torch.ones(1)}, 'a.pt', pickle_protocol=2); n = os.path.exists('a.pt')
+""",
+    "`save` has no options of pickle; `load` executes nothing, whatever `weights_only` is.",
+    instead="torch.save({'a': torch.ones(1)}, 'a.pt'); n = os.path.exists('a.pt')", remedy="Leave them out.",
+)  # fmt: skip
+lacking.differs(
+    "a device equals its name", "same = torch.device('cpu') == 'cpu'",
+    "A device equals its name: `x.device == 'cpu'` is True.",
+)  # fmt: skip
+
 graph = Subject("Autograd")
 graph.differs(
-    "step functions", "x = numbers(3).requires_grad_(); y = torch.round(x); r = y.requires_grad",
+    "step functions", """
+    x = numbers(3).requires_grad_(); y = torch.round(x); r = y.requires_grad
+""",
     "Step functions (`sign`, `floor`, `ceil`, `round`, `trunc`, `//`) give constants. torch gives them a gradient of "
     "zeros, or none.",
     remedy="A loss made of them alone has no `backward`; beside other terms nothing changes.",
@@ -216,6 +265,17 @@ graph.differs(
     "and where nothing depends on a leaf its `.grad` stays None; torch has a gradient of zeros.",
 )  # fmt: skip
 
+graph.differs(
+    "a change through .data of what is saved", """
+    w = torch.ones(2, requires_grad=True)
+    y = (w * 1).exp()
+    y.data.mul_(2)
+    y.sum().backward()
+""",
+    "A change through `.data` is counted like any other: a backward pass that needs the former values is refused. "
+    "torch computes with the new ones.", remedy="Change it after `backward()`.",
+)  # fmt: skip
+
 mixed = Subject("Mixed precision")
 mixed.differs(
     "autocast", """
@@ -227,7 +287,29 @@ mixed.differs(
     remedy="Code that asks for the dtype of activations should ask for float32.",
 )  # fmt: skip
 
+mixed.differs(
+    "bfloat16 tensors", """
+    x = torch.ones(2, dtype=torch.bfloat16).sum().item()
+""",
+    "There are no bfloat16 tensors, as NumPy has none; `tinycnn.bfloat16` is a name for `autocast`, and what a file "
+    "holds in bfloat16 is read as float32.", instead="x = torch.ones(2).sum().item()", remedy="Use float32.",
+)  # fmt: skip
+
 loader = Subject("Data")
+loader.differs(
+    "other data under MNIST's names", """
+    import struct
+    os.makedirs('MNIST/raw')
+    for part in ('train', 't10k'):
+        with open(f'MNIST/raw/{part}-images-idx3-ubyte', 'wb') as f:
+            f.write(struct.pack('>IIII', 2051, 2, 28, 28) + bytes(2 * 784))
+        with open(f'MNIST/raw/{part}-labels-idx1-ubyte', 'wb') as f:
+            f.write(struct.pack('>II', 2049, 2) + bytes([3, 1]))
+    n = len(datasets.MNIST('.', train=True))
+""",
+    "`MNIST` and its kin check the files' checksums: other data under their names is refused.",
+    remedy="`tinycnn.data.read_idx` reads IDX files of your own, for a `TensorDataset`.", vision=True,
+)  # fmt: skip
 loader.differs(
     "a flag given as a number", "n = len(list(DataLoader([1, 2], shuffle=0)))",
     "`DataLoader`, data sets and layers take True and False as flags, nothing else.",
@@ -269,7 +351,9 @@ state.differs(
 
 edge = Subject("Losses and layers")
 edge.differs(
-    "a loss of another shape", "loss = F.mse_loss(torch.ones(2, 1), torch.zeros(2))",
+    "a loss of another shape", """
+    loss = F.mse_loss(torch.ones(2, 1), torch.zeros(2))
+""",
     "Losses refuse a target of another shape than the input's; torch broadcasts some, with a warning.",
     instead="loss = F.mse_loss(torch.ones(2, 1).expand(2, 2), torch.zeros(2).expand(2, 2))",
     remedy="Give both one shape: `target.view_as(output)`; the broadcast that torch warns of is hardly ever meant.",
@@ -288,32 +372,42 @@ edge.differs(
     "scores are infinite or nan.",
 )  # fmt: skip
 edge.differs(
-    "classes as short integers", "loss = F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1], dtype=torch.int16))",
+    "classes as short integers", """
+    loss = F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1], dtype=torch.int16))
+""",
     "Class indices may have any integer dtype, and masks of an assignment be of uint8.", raises="RuntimeError",
 )  # fmt: skip
 edge.differs(
-    "an average of integers", "y = F.avg_pool2d(torch.arange(4).view(1, 1, 2, 2), 2)",
+    "an average of integers", """
+    y = F.avg_pool2d(torch.arange(4).view(1, 1, 2, 2), 2)
+""",
     "`avg_pool1d` to `avg_pool3d`, `interpolate` other than \"nearest\", `max_unpool`, `fold`, `unfold` and losses "
     "of two such tensors refuse integers and booleans; torch takes some, and cuts averages to integers.",
     instead="y = F.avg_pool2d(torch.arange(4).view(1, 1, 2, 2).float(), 2).long()", remedy="`x.float()` first.",
 )  # fmt: skip
 edge.differs(
-    "dropout of volumes without volumes", "shape = F.dropout3d(torch.ones(2, 3)).shape",
-    "`dropout1d`, `dropout3d` and `instance_norm` refuse other shapes; torch lets some pass, with a warning.",
-    instead="shape = F.dropout(torch.ones(2, 3)).shape", remedy="Use `dropout`.",
+    "normalisation over no pixels", "shape = nn.InstanceNorm1d(2)(torch.ones(4, 2)).shape",
+    "`InstanceNorm1d` to `InstanceNorm3d` and `dropout3d` refuse other shapes; torch lets some pass, with a warning.",
+    remedy="The error names the shape that is expected.",
 )  # fmt: skip
 edge.differs(
-    "a window that hangs over", "y = F.avg_pool3d(torch.ones(1, 1, 1, 1, 1), 2, padding=1)",
+    "a window that hangs over", """
+    y = F.avg_pool3d(torch.ones(1, 1, 1, 1, 1), 2, padding=1)
+""",
     "`avg_pool3d` takes a window that is larger than the input, but not than the padded one.", raises="RuntimeError",
 )  # fmt: skip
 edge.differs(
-    "eps below 0", "n = nn.BatchNorm1d(2, eps=-1e-3).num_features",
+    "eps below 0", """
+    n = nn.BatchNorm1d(2, eps=-1e-3).num_features
+""",
     "Refused where torch takes it: `avg_pool` of integers; ints and Tensors for True and False; a window of max "
     "pooling that lies wholly in the padding, where its index is asked for; `eps` below 0; a weight or target of "
     "another dtype than the input's in losses and normalisations (float16 takes parameters of float32).",
 )  # fmt: skip
 edge.differs(
-    "arrays, lists and numbers", "p = nn.Parameter([1.0, 2.0]); y = torch.maximum(p, 1.5)",
+    "arrays, lists and numbers", """
+    p = nn.Parameter([1.0, 2.0]); y = torch.maximum(p, 1.5)
+""",
     "Taken where torch refuses it: arrays and scalars of NumPy as operands, as numbers and in assignments; lists in"
     " assignments and in `Parameter`; numbers in `maximum`, `minimum` and, beside a Tensor, in `clamp`; `None` for "
     "an argument that is None by default; one size in a tuple, such as `(2,)`, for all dimensions; arrays whose "
@@ -322,7 +416,9 @@ edge.differs(
     raises="AttributeError",
 )  # fmt: skip
 edge.differs(
-    "a slice backwards", "x = torch.arange(4)[::-1]",
+    "a slice backwards", """
+    x = torch.arange(4)[::-1]
+""",
     "A slice may have a negative step. An index holds one `...`; torch takes more where nothing comes after them.",
     raises="ValueError",
 )  # fmt: skip

@@ -186,35 +186,6 @@ vision("FakeData and a loader", """
             return transforms.ToTensor()(gray), i
     x, y = next(iter(DataLoader(Pics(), batch_size=3)))
 """)
-vision("MNIST with transforms", """
-    import gzip, struct
-    os.makedirs('MNIST/raw')
-    for part in ('train', 't10k'):
-        with open(f'MNIST/raw/{part}-images-idx3-ubyte', 'wb') as f:
-            f.write(struct.pack('>IIII', 2051, 4, 28, 28) + (np.arange(4 * 784) % 251).astype(np.uint8).tobytes())
-        with open(f'MNIST/raw/{part}-labels-idx1-ubyte', 'wb') as f:
-            f.write(struct.pack('>II', 2049, 4) + bytes([3, 1, 4, 1]))
-    ds = datasets.MNIST(
-        '.',
-        train=True,
-        download=False,
-        transform=transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]),
-    )
-    x, y = ds[0]
-    n = len(ds); b, l = next(iter(DataLoader(ds, batch_size=2)))
-    d = ds.data.shape; t = ds.targets; c = ds.classes
-""")
-vision("MNIST with Normalize alone after ToTensor", """
-    import struct
-    os.makedirs('MNIST/raw')
-    for part in ('train', 't10k'):
-        with open(f'MNIST/raw/{part}-images-idx3-ubyte', 'wb') as f:
-            f.write(struct.pack('>IIII', 2051, 2, 28, 28) + (np.arange(2 * 784) % 251).astype(np.uint8).tobytes())
-        with open(f'MNIST/raw/{part}-labels-idx1-ubyte', 'wb') as f:
-            f.write(struct.pack('>II', 2049, 2) + bytes([3, 1]))
-    ds = datasets.MNIST('.', train=False, transform=transforms.ToTensor(), target_transform=lambda t: t + 1)
-    x, y = ds[1]; lo, hi = x.min(), x.max()
-""")
 
 file = Subject("Saving and loading")
 file.same("a state_dict in a file", """

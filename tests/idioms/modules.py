@@ -181,10 +181,6 @@ module.same("full backward hooks", """
     net.register_full_backward_hook(lambda m, gi, go: seen.append((gi[0].clone(), go[0].clone())))
     x = torch.ones(3, 2, requires_grad=True); net(x).sum().backward()
 """)
-module.same("full backward pre-hooks", """
-    net = fixed(nn.Linear(2, 1)); net.register_full_backward_pre_hook(lambda m, go: (go[0] * 2,))
-    x = torch.ones(3, 2, requires_grad=True); net(x).sum().backward(); g = x.grad
-""")
 module.same("to, double, half, float", """
     net = nn.Linear(2, 1); net.double(); a = net.weight.dtype; net.half(); b = net.weight.dtype; net.float()
     c = net.weight.dtype; net.to(torch.float64); d = net.bias.dtype; e = net.to('cpu') is net

@@ -60,9 +60,6 @@ files.same("minibatches by permutation", """
     X = torch.arange(10).view(5, 2); perm = torch.randperm(5)
     batches = [X[perm[i:i + 2]] for i in range(0, 5, 2)]; s = torch.cat(batches).sum()
 """, draws="perm batches")
-files.same("saving with a pickle protocol", """
-    torch.save({'a': torch.ones(2)}, 'a.pt', _use_new_zipfile_serialization=True); x = torch.load('a.pt')['a']
-""")
 files.same("a state saved on cpu", """
     net = fixed(nn.Linear(2, 1)); torch.save({k: v.cpu() for k, v in net.state_dict().items()}, 'm.pth')
     state = torch.load('m.pth', map_location=lambda storage, loc: storage); w = state['weight']; del state

@@ -118,7 +118,7 @@ graph.same("set lr in all groups at once", """
 graph.same("lr of a scheduler before its first step", """
     w = torch.ones(1, requires_grad=True); opt = optim.SGD([w], lr=0.1)
     s = lr_scheduler.LambdaLR(opt, lambda e: (e + 1) / 10); a = s.get_last_lr(); b = s.last_epoch
-    c = s.base_lrs; t = isinstance(s, lr_scheduler.LRScheduler); u = isinstance(s, lr_scheduler._LRScheduler)
+    c = s.base_lrs; t = isinstance(s, lr_scheduler.LRScheduler)
 """)
 graph.same("scheduler by iterations", """
     w = torch.ones(1, requires_grad=True); opt = optim.Adam([w], lr=0.01)
@@ -184,9 +184,6 @@ graph.same("autocast and GradScaler as a whole, on a CPU", """
 graph.same("cuda's memory counters without a GPU", """
     a = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
     b = torch.cuda.is_available() and torch.cuda.get_device_name(0)
-""")
-graph.same("distributed is not initialised", """
-    d = torch.distributed.is_available() and torch.distributed.is_initialized()
 """)
 graph.same("no_grad around parameters' update with copy_", """
     a, b = fixed(nn.Linear(2, 1)), nn.Linear(2, 1)

@@ -11,7 +11,6 @@ import math
 import os
 import random
 import tempfile
-import types
 import warnings
 import zlib
 from typing import Any
@@ -139,7 +138,7 @@ def described(value: Any, lib: Any, is_drawn: bool = False) -> Any:
         return {"device": str(value)}
     if isinstance(value, dict):
         return {"dict": {str(key): again(part) for key, part in value.items()}}
-    if isinstance(value, (tuple, list, set, range, map, types.GeneratorType)):
+    if isinstance(value, (tuple, list, set, range)):
         kind = "tuple" if isinstance(value, tuple) else type(value).__name__
         return {kind: [again(part) for part in value]}
     return None
