@@ -120,7 +120,7 @@ KNOWN: list[tuple[str, Condition]] = [
     ("`view` copies where torch refuses",
      torch_raises("view size is not compatible with input tensor's size and stride")),
     ("A change in place of an expanded tensor, or of a view of one, is an error; torch lets some pass.",
-     lambda d: "repeats" in d.facts and ours_raises("an expanded tensor repeats its elements|its memory is read-only")(d)),
+     lambda d: "repeats" in d.facts and ours_raises("an expanded tensor repeats its|its memory is read-only")(d)),
     ("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history",
      torch_raises("This view is the output of a function that returns multiple views")),
     ("A part that `split` or `chunk` gave can be changed in place, and a view keeps its history", _forgotten_view),

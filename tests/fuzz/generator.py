@@ -236,14 +236,14 @@ def change(g: Generator) -> None:
     value = g.value(x)
     no_grad = g.chance(0.3)
     other = g.pick(g.number(), g.broadcasting(x))
-    if other[0] == "x":
-        if g.shares_memory(x, other):
-            other = f"{other}.clone()"
+    if other[0] == "x" and g.shares_memory(x, other):
+        other = f"{other}.clone()"
     code = g.pick(
         f"{x}.add_({other}{g.options(0.3, alpha=g.pick(2, 0.5, -1))})", f"{x}.sub_({other})", f"{x}.mul_({other})",
         f"{x}.div_({other})", f"{x}.zero_()", f"{x}.fill_({g.number()})",
         f"{x}.copy_({other if other[0] == 'x' else g.like(x, requires_grad=False)})", f"{x}[...] = {other}",
-        f"{x} {g.pick('+', '-', '*', '/')}= {other}", f"{x}.{g.pick('relu_', 'sin_', 'tanh_', 'abs_', 'sqrt_', 'neg_')}()",
+        f"{x} {g.pick('+', '-', '*', '/')}= {other}",
+        f"{x}.{g.pick('relu_', 'sin_', 'tanh_', 'abs_', 'sqrt_', 'neg_')}()",
         f"{x}.clamp_({g.pick('-0.5, 0.7', 'min=0.1', 'max=0.3')})", f"F.relu({x}, inplace=True)",
         f"F.{g.pick('leaky_relu', 'elu', 'silu', 'hardswish', 'hardtanh')}({x}, inplace=True)",
         f"{x}[{index(g, value.shape, assigned=True)}].{g.pick('sin_()', 'relu_()', 'mul_(1.5)')}",
