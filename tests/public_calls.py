@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+import tinycnn
 
 
 @dataclass(frozen=True)
@@ -740,3 +742,30 @@ call("graph", Made(summed), torch="")
 call("record", net, torch="")
 call("summary", net, (2, 3), show=False, torch="")
 call("detect_anomaly", torch="autograd.detect_anomaly")
+
+# --- settings -------------------------------------------------------------------------------------------------
+
+call("Generator", "cpu")
+call("seed", torch="")
+call("initial_seed")
+call("get_rng_state")
+call("set_rng_state", Made(lambda lib: lib.get_rng_state()))
+call("set_flush_denormal", False)
+call("set_num_interop_threads", 1, torch="")
+call("set_default_device", None)
+call("set_default_tensor_type", "torch.FloatTensor")
+call("use_deterministic_algorithms", False, warn_only=True)
+for name in ("are_deterministic_algorithms_enabled", "get_default_device", "get_num_interop_threads"):
+    call(name)
+call("compile", net, torch="")
+call("nn.DataParallel", net, inputs=(real(2, 3),))
+
+# --- in place ---------------------------------------------------------------------------------------------------
+
+call("Tensor.fill_diagonal_", real(2, 3), 0.5)
+# The other forms take what the functions take.
+for row in [*CALLS]:
+    form = f"{row.name}_"
+    known = {other.name for other in CALLS}
+    if row.name.startswith("Tensor.") and hasattr(tinycnn.Tensor, form[7:]) and form not in known:
+        CALLS.append(replace(row, name=form, torch=row.torch and f"{row.torch}_"))

@@ -30,6 +30,8 @@ EXEMPT = {
         "old names of the functions with an underscore",
     ),
     **dict.fromkeys(["nn.Module.bfloat16"], "always refuses"),
+    **dict.fromkeys(["layout", "memory_format"], "kinds of names: they are not called"),
+    **dict.fromkeys(["fork_rng"], "a context without arguments on a CPU"),
     **dict.fromkeys(["nn.Module.forward"], "belongs to the subclass"),
     **dict.fromkeys(["nn.Module.load_state_dict"], "state: tests/nn/test_module.py"),
     **dict.fromkeys(["Tensor.cuda", "Tensor.gpu", "nn.Module.cuda", "nn.Module.gpu"], "need a GPU: tests/gpu"),
