@@ -75,6 +75,7 @@ OWN = {
     "data.MNIST": {"train": True, "download": False, "normalize": True},
     "data.ImageFolder": {"allow_empty": False},
     "data.Normalize": {"inplace": False},
+    "data.KMNIST": {"train": True, "download": False, "normalize": True},
     "data.make_grid": {
         "nrow": 8, "padding": 2, "normalize": False, "scale_each": False, "pad_value": 0.0,
     },

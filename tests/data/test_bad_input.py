@@ -60,6 +60,8 @@ CALLS = {
               "normalize": True},
     "FashionMNIST": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False,
                      "normalize": True},
+    "KMNIST": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False,
+               "normalize": True},
     "CIFAR10": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False},
     "CIFAR100": {"root": "none", "train": True, "transform": None, "target_transform": None, "download": False},
     "ImageFolder": {"root": "none", "transform": None, "target_transform": None, "loader": len, "is_valid_file": None,

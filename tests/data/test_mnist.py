@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.crash import watch
 from tinycnn._extras import how_to_install
-from tinycnn.data import MNIST, Compose, DownloadError, FashionMNIST, read_idx
+from tinycnn.data import KMNIST, MNIST, Compose, DownloadError, FashionMNIST, Normalize, read_idx
 from tinycnn.data.transforms import ToTensor
 
 NAMES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -268,6 +268,31 @@ def test_images_and_targets(tmp_path, arrays, contents, dataset_class, train):
     np.testing.assert_array_equal(dataset.targets, labels)
     assert len(dataset.classes) == 10
     assert repr(dataset).startswith(f"{dataset_class.__name__}({len(labels)} images of 1×5×6, 10 classes, ")
+
+
+def test_kmnist_is_checked_as_it_is_downloaded(tmp_path, arrays, contents):
+    folder = tmp_path / "KMNIST" / "raw"
+    folder.mkdir(parents=True)
+    write_all(folder, contents)
+    dataset = KMNIST(tmp_path, train=False)
+    np.testing.assert_array_equal(dataset.data.numpy(), arrays[NAMES[2]])
+    assert dataset.classes[4] == "na"
+
+
+def test_what_torchvision_calls_them(tmp_path, raw, arrays, contents):
+    write_all(raw, contents)
+    dataset = MNIST(tmp_path, True, None, lambda target: -target)
+    assert (dataset.data.dtype, dataset.targets.dtype, dataset.train) == (np.uint8, np.int64, True)
+    np.testing.assert_array_equal(dataset.train_data.numpy(), arrays[NAMES[0]])
+    np.testing.assert_array_equal(dataset.train_labels.numpy(), arrays[NAMES[1]])
+    assert dataset.class_to_idx["7"] == 7
+    assert dataset[3][1] == -int(arrays[NAMES[1]][3])
+
+
+def test_the_usual_pipeline_is_the_default(tmp_path, raw, contents):
+    write_all(raw, contents)
+    usual = Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])
+    np.testing.assert_array_equal(MNIST(tmp_path, transform=usual).images, MNIST(tmp_path).images)
 
 
 def test_other_normalisations_and_a_transform(tmp_path, raw, arrays, contents):
@@ -559,4 +584,4 @@ def test_real_mnist_equals_torchvisions_arithmetic(mnist_root):
     dataset = MNIST(mnist_root, train=False)
     raw = read_idx(mnist_root / "MNIST" / "raw" / f"{NAMES[2]}.gz")
     expected = torch.from_numpy(raw.copy())[:, None].float().div(255).sub(0.1307).div(0.3081)
-    np.testing.assert_allclose(dataset.images, expected.numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(dataset.images, expected.numpy())

@@ -18,7 +18,7 @@ from tinycnn.data.digits import Digits
 from tinycnn.data.download import DownloadError
 from tinycnn.data.folder import DatasetFolder, FakeData, ImageFolder
 from tinycnn.data.images import make_grid, read_image, save_image
-from tinycnn.data.mnist import MNIST, FashionMNIST, read_idx
+from tinycnn.data.mnist import KMNIST, MNIST, FashionMNIST, read_idx
 from tinycnn.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -33,6 +33,6 @@ __all__ = [
     "transforms", "CIFAR10", "CIFAR100", "DatasetFolder", "FakeData", "ImageFolder", "ChainDataset", "ConcatDataset",
     "StackDataset", "ArrayDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split", "Digits",
     "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
-    "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
+    "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
     "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
 ]  # fmt: skip
