@@ -9,7 +9,14 @@ import pytest
 
 import tinycnn
 from tests.interop.nets import NETS
-from tests.interop.test_onnx_export import as_float32, each_net, larger, results, with_random_state
+from tests.interop.test_onnx_export import (
+    as_float32,
+    assert_same_in_onnxruntime,
+    each_net,
+    larger,
+    results,
+    with_random_state,
+)
 from tests.layers import state_of
 from tinycnn import nn
 from tinycnn.interop.onnx_functions import FUNCTIONS
@@ -267,6 +274,17 @@ def test_exported_nets_come_back(name, tmp_path):
     assert set(state) - set(other) == {key for key in state if key.endswith("tracked")}
     assert set(other) <= set(state)
     assert [key for key, _ in back.named_parameters()] == [key for key, _ in net.named_parameters()]
+
+
+@each_net
+def test_nets_that_were_read_can_be_written(name, tmp_path):
+    build, shape = NETS[name]
+    x, first, second = normal(*shape), tmp_path / "first.onnx", tmp_path / "second.onnx"
+    tinycnn.onnx.export(build(tinycnn), tinycnn.tensor(x), first)
+    back = load(first)
+    tinycnn.onnx.export(back, tinycnn.tensor(x), second)
+    assert_same_in_onnxruntime(second, back, [x])
+    assert_same_in_onnxruntime(second, back, [larger(x)])
 
 
 def export_by_torch(net, x, path, dynamo):

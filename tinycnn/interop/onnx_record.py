@@ -133,12 +133,12 @@ class Run:
         for y, name in zip(results, names):
             self.name(y, name, of_inputs)
 
-    def knows(self, x: Any) -> bool:
+    def knows(self, x: object) -> bool:
         """Whether a Tensor or an array has a name."""
         array = getattr(x, "_array", x)
         return id(array) in self._known and self._known[id(array)][0]() is array
 
-    def varies(self, x: Any) -> bool:
+    def varies(self, x: object) -> bool:
         """Whether x, or what a sequence holds, depends on the inputs."""
         if isinstance(x, (tuple, list)):
             return any(map(self.varies, x))
@@ -153,7 +153,7 @@ class Run:
         """Notes that y lies in the memory of x."""
         self._views[id(y._array)] = weakref.ref(y._array), weakref.ref(x._array), operator
 
-    def viewed(self, array: Any) -> tuple[Any, Any] | None:
+    def viewed(self, array: object) -> tuple[Any, Any] | None:
         """The array that this one is a view of, if it is one and that is still known, and the operator."""
         view, base, operator = self._views.get(id(array), (lambda: None, lambda: None, None))
         return None if view() is not array or base() is None else (base(), operator)
@@ -189,7 +189,7 @@ class Run:
         self.nodes.append(Recorded(type, taken, names, attributes, self.where()))
         return names[0] if outputs == 1 else tuple(names)
 
-    def cast(self, x: Any, dtype: Any) -> Any:
+    def cast(self, x: Tensor | np.ndarray | float, dtype: Any) -> Any:
         """An operand of `dtype`: ONNX promotes nothing."""
         if not isinstance(x, (Tensor, np.ndarray)):
             return np.asarray(x, dtype)
