@@ -1,5 +1,6 @@
 """ONNX export: layers, nets and idioms give in onnxruntime what they give here; what cannot be exported is named."""
 
+import math
 import re
 import sys
 import zlib
@@ -164,6 +165,13 @@ def parts_in_place(x):
     return y, z
 
 
+def a_view_that_had_to_be_a_copy(x):
+    y = F.conv2d(x, tinycnn.ones(2, 3, 1, 1))
+    z = y.view(len(x), -1)
+    F.relu(z, inplace=True)
+    return y * 2, z
+
+
 IDIOMS = {
     "sizes of the batch": lambda x: x.view(x.size(0), -1) @ x.reshape(len(x), -1).t(),
     "reshape to several sizes": lambda x: x.reshape(len(x) * 3, 2, 2, 5).permute(0, 2, 1, 3).contiguous().flatten(1),
@@ -191,10 +199,11 @@ IDIOMS = {
     "in place": lambda x: (x.mul(2).relu_().add_(x), F.leaky_relu(x * 1, 0.2, inplace=True), x.clone().zero_() + x),
     "in place on the input": lambda x: x.mul_(2).clamp_(-1, 1),
     "parts in place": parts_in_place,
+    "a view in place that had to be a copy": a_view_that_had_to_be_a_copy,
     "a view in place": lambda x: F.relu(F.conv2d(x, tinycnn.ones(2, 3, 1, 1)).view(len(x), -1) * 1, inplace=True),
     "more functions": lambda x: (
         x.tan(), x.atan(), x.sinh(), x.exp2(), (x.abs() + 1).log2(), (x * 9).fmod(2), (x * 3).trunc(),
-        x.square().rsqrt(), tinycnn.isfinite(x / 0), x.unfold(3, 3, 2), x.sum() / x.shape[0], x / (3 * len(x)),
+        x.square().rsqrt(), tinycnn.isfinite(x * math.inf), x.unfold(3, 3, 2), x.sum() / x.shape[0], x / (3 * len(x)),
     ),
     "means without padding": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
     "indices of pooling": lambda x: F.max_pool2d(x, 2, 1, return_indices=True),
@@ -369,6 +378,12 @@ def test_statistics_are_unchanged():
     recorded(net, [tinycnn.randn(4, 3)], ["x"])
     assert net.training
     assert all((value.numpy() == before[name]).all() for name, value in net.state_dict().items())
+
+
+@pytest.mark.onnx
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(OSError, match="export: cannot write .*No such file or directory"):
+        export(nn.Linear(3, 2), tinycnn.randn(2, 3), tmp_path / "folder" / "net.onnx")
 
 
 @pytest.mark.onnx

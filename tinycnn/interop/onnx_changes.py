@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autograd import is_view
 from tinycnn.interop.onnx_record import Run, Sizes, Unexportable, change_of
 from tinycnn.ops import in_place, index, shape
 from tinycnn.tensor import Tensor
@@ -97,8 +98,14 @@ def _pieced(run: Run, whole: Any, new: Any, limited: Sequence[tuple[int, range]]
 
 @change_of(Tensor._share_copy)
 def _share_copy(run: Run, self: Tensor, copy: Tensor, function: Any) -> Callable | None:
-    """A tensor may move to other memory."""
+    """A tensor may move to other memory, of which the copy is then a view."""
     if not run.knows(self):
         return None
     name, of_inputs = run.name_of(self), run.varies(self)
-    return lambda result: run.name(self, name, of_inputs)
+
+    def finish(result: Any) -> None:
+        run.name(self, name, of_inputs)
+        if is_view(copy._array, self._array):
+            run.note_view(copy, self, function)
+
+    return finish

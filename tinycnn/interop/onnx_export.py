@@ -171,7 +171,10 @@ def export(
     if size > _LARGEST:
         raise ValueError(f"export: the weights take {size:,} bytes, more than the {_LARGEST:,} of an ONNX file")
     proto = ir.to_proto(ir.Model(graph, ir_version=_IR_VERSION, producer_name="tinycnn"))
-    write_whole(path, proto.SerializeToString())
+    try:
+        write_whole(path, proto.SerializeToString())
+    except OSError as error:
+        raise OSError(f"export: {error}") from None
 
 
 def onnx_ir(called: str) -> Any:
