@@ -550,6 +550,7 @@ def test_what_the_programs_give_without_torch():
         "dirty_view_of_a_leaf", "alias_changed_in_place", "dirty_leaf", "dirty_not_returned", "changed_input",
         "changed_output", "save_a_number", "not_static", "without_backward",
     ]  # fmt: skip
+    x, w = array(3), array(3, seed=1)
     assert outcome(run_twice, tinycnn) is not None
     assert outcome(run_twice_with_nothing_saved, tinycnn)[0][0].tolist() == [2, 2, 2]
     assert outcome(run_once, tinycnn)[-1] == [False, False]
@@ -568,8 +569,9 @@ def test_what_the_programs_give_without_torch():
         np.testing.assert_array_equal(gradient[0], factor)
     assert [pair[0] for pair in outcome(run_materialize, tinycnn)[2:3]] == [None]
     assert outcome(run_dirty, tinycnn)[0] is True
-
-
+    y = x * x * w
+    found = outcome(run_dirty_with_views, tinycnn)[2][0]
+    np.testing.assert_allclose(found, 2 * x * w * (3 + 2 * y * [0, 1, 1]))
 
 
 @pytest.mark.parametrize(
