@@ -12,6 +12,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike, Generator, default_generator, manual_seed
+from tinycnn.checks import check_flag
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -45,12 +46,19 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def fork_rng(devices: Iterable[DeviceLike] = (), enabled: bool = True) -> Iterator[None]:
-    """Draws inside the block leave the CPU's random state outside of it as it was; `devices` are GPUs, whose states go
-    on."""
-    state = get_rng_state()
+def fork_rng(devices: Iterable[DeviceLike] | None = None, enabled: bool = True) -> Iterator[None]:
+    """Draws inside the block leave the random states outside of it as they were.
+
+    Args:
+        devices: the GPUs whose states are kept beside the CPU's. Default: all that have been drawn from.
+        enabled: False lets the draws count. Default True.
+    """
+    if not check_flag("fork_rng", "enabled", enabled):
+        yield
+        return
+    wanted = None if devices is None else {backend.CPU, *map(backend.device, devices)}
+    states = backend.random_states(*(wanted or ()))
     try:
         yield
     finally:
-        if enabled:
-            set_rng_state(state)
+        backend.set_random_states({d: state for d, state in states.items() if wanted is None or d in wanted})

@@ -2,7 +2,10 @@
 
 import threading
 
+import pytest
+
 import tinycnn
+from tinycnn import backend
 
 
 def in_threads(work, count=4):
@@ -27,3 +30,34 @@ def test_the_first_draws_after_a_seed_are_each_drawn_once():
         drawn = in_threads(lambda: tuple(tinycnn.rand(4).tolist()))
         tinycnn.manual_seed(trial)
         assert sorted(drawn) == sorted(tuple(tinycnn.rand(4).tolist()) for _ in range(4))
+
+
+def drawn(device):
+    return tinycnn.rand(3, device=device).cpu().tolist()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_draws_of_a_fork_do_not_count(device):
+    tinycnn.manual_seed(1)
+    first, second = drawn(device), drawn(device)
+    for options in ({}, {"devices": [] if device == "cpu" else [device]}, {"enabled": True}):
+        tinycnn.manual_seed(1)
+        assert drawn(device) == first
+        with tinycnn.random.fork_rng(**options):
+            tinycnn.manual_seed(5)
+            assert drawn(device) not in (first, second)
+        assert drawn(device) == second
+    tinycnn.manual_seed(1)
+    with tinycnn.random.fork_rng(enabled=False):
+        assert drawn(device) == first
+    assert drawn(device) == second
+
+
+def test_states_are_kept_and_restored():
+    tinycnn.manual_seed(1)
+    drawn("cpu")
+    states, state = backend.random_states(), tinycnn.random.get_rng_state()
+    expected = drawn("cpu")
+    for restore in (lambda: backend.set_random_states(states), lambda: tinycnn.random.set_rng_state(state)):
+        restore()
+        assert drawn("cpu") == expected
