@@ -135,7 +135,7 @@ _MODULES = {
     "hub": "tinycnn.hub",
     "mps": "tinycnn.backends.mps",
     "teaching": "tinycnn.teaching",
-    "transforms": "tinycnn.data.transforms",
+    "transforms": "tinycnn.transforms",
     "utils": "tinycnn.utils",
     "version": "tinycnn.version",
     "xpu": "tinycnn.backends.mps",
