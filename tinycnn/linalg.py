@@ -32,8 +32,6 @@ def vector_norm(
     x = x if dtype is None else x.to(dtype)
     if order == 0:
         return (x != 0).sum(dim, keepdim).to(x.dtype)
-    if order == -math.inf:
-        return reduce.amin(abs(x), () if dim is None else dim, keepdim)
     return reduce.norm(x, order, dim, keepdim)
 
 

@@ -16,7 +16,7 @@ from tinycnn.checks import check_number
 from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
 from tinycnn.ops.rearrange import check_one_dtype
 from tinycnn.ops.select import clamp, where
-from tinycnn.ops.unary import cos, exp, log, rsqrt
+from tinycnn.ops.unary import cos, log, log1p, rsqrt, sigmoid
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -142,7 +142,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     x = as_float(input)
     if eps is not None:
         x = clamp(x, check_number("logit", "eps", eps), 1 - eps)
-    return log(x / (1 - x))
+    return log(x) - log1p(-x)
 
 
 def trunc(input: Tensor) -> Tensor:
@@ -248,13 +248,22 @@ def hypot(input: Tensor, other: Tensor) -> Tensor:
     return (a * a + b * b).sqrt()
 
 
-@composed
+class LogAddExp(Function):
+    saves_inputs = True
+    elementwise = True
+    in_float32 = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return self.xp.logaddexp(a, b)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        a, b = self.inputs
+        return grad_output * sigmoid(a - b), grad_output * sigmoid(b - a)
+
+
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(eᵃ + eᵇ), element by element, without overflow."""
-    a, b = _floats("logaddexp", input, other)
-    larger = a.maximum(b).detach()
-    shift = where(larger.isfinite(), larger, 0.0)
-    return log(exp(a - shift) + exp(b - shift)) + shift
+    return LogAddExp()(*_floats("logaddexp", input, other))
 
 
 @composed
@@ -265,13 +274,31 @@ def xlogy(input: Tensor, other: Tensor) -> Tensor:
     return where(is_zero, 0.0, a * log(where(is_zero, 1.0, b)))
 
 
+class Lerp(Function):
+    """a + weight · (b − a), counted from the nearer end: exact at both."""
+
+    saves_inputs = True
+    elementwise = True
+    in_float32 = True
+
+    def forward(self, a: Array, b: Array, weight: Any) -> Array:
+        return self.xp.where(abs(weight) < 0.5, a + weight * (b - a), b - (b - a) * (1 - weight)).astype(a.dtype)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        a, b, weight = self.inputs
+        *_, need = self.needs_input_grad
+        return grad_output * (1 - weight), grad_output * weight, grad_output * (b - a) if need else None
+
+
 @composed
 def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     """input + weight · (end − input), element by element. TypeError unless all have one floating-point dtype."""
     check_one_dtype("lerp", input, end)
     if input._array.dtype.kind != "f":
         raise TypeError(f"lerp: expected floating-point Tensors, got {input.dtype}")
-    return input + _factor("lerp", "weight", weight) * (end - input)
+    if isinstance(weight, autograd.Tensor):
+        check_one_dtype("lerp", input, weight)
+    return Lerp()(input, end, _factor("lerp", "weight", weight))
 
 
 @composed

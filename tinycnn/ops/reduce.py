@@ -156,15 +156,15 @@ def std(
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim`, (Σ |x|^p)^(1/p): "fro" is p = 2, inf gives the largest absolute value.
 
-    ValueError unless p > 0; TypeError for integers.
+    −inf the smallest. ValueError for any other p unless p > 0; TypeError for integers.
     """
     dims = normalize_dims(dim, input, "norm", True, keepdim)
     check_floating("norm", input)
     p = 2 if isinstance(p, str) and p == "fro" else p
-    if isinstance(p, str) or not (p := check_number("norm", "p", p)) > 0:
+    if isinstance(p, str) or not ((p := check_number("norm", "p", p)) > 0 or p == -math.inf):
         raise ValueError(f"norm: expected p > 0 or 'fro', which is 2, got {shortened(p)}")
-    if p == math.inf:
-        return _extremum("max", "norm", absolute(input), dims, keepdim, nan_is_equal=True)
+    if p in (math.inf, -math.inf):
+        return _extremum("max" if p > 0 else "min", "norm", absolute(input), dims, keepdim, nan_is_equal=True)
     if p == 1:
         return sum(absolute(input), dims, keepdim)
     x = widened(input)

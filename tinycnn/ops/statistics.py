@@ -11,6 +11,7 @@ from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
 from tinycnn.ops.arithmetic import as_float, widened
+from tinycnn.ops.functions import lerp
 from tinycnn.ops.index import ValuesAndIndices, gather
 from tinycnn.ops.rearrange import narrow, ravel
 from tinycnn.ops.reduce import check_floating, mean, std, var
@@ -198,7 +199,7 @@ def quantile(
         weight = {"linear": place - lower, "lower": 0.0, "higher": float(higher > lower), "midpoint": 0.5,
                   "nearest": float(np.rint(place) - lower)}[interpolation]  # fmt: skip
         below, above = narrow(ordered, along, lower, 1), narrow(ordered, along, higher, 1)
-        value = below + (above - below) * weight if higher > lower else below
+        value = lerp(below, above, weight) if higher > lower else below
         if dim is None and keepdim:
             value = reshape(value, shape=(1,) * ndim)
         found.append(value if keepdim else value.squeeze(along))
