@@ -515,6 +515,18 @@ for scale in (0.3, 0.7, 0.9, 1.4, 2.3):
             x, scale_factor=s, recompute_scale_factor=r), normal(1, 1, 7, 4))  # fmt: skip
         case(f"interpolate/bilinear_by_{scale}_{again}", lambda lib, x, s=scale, r=again: lib.nn.functional.interpolate(
             x, scale_factor=s, mode="bilinear", recompute_scale_factor=r), normal(1, 1, 7, 4))  # fmt: skip
+for options in ({}, {"align_corners": True}):
+    case(f"interpolate/bicubic_{len(options)}", lambda lib, x, o=options: [
+        lib.nn.functional.interpolate(x, size, mode="bicubic", **o) for size in ((7, 3), (2, 8), (4, 6), (1, 1))] + [
+        lib.nn.functional.interpolate(x, scale_factor=(1.2, 0.7), mode="bicubic", **o)],
+        normal(1, 2, 4, 5))  # fmt: skip
+case("interpolate/area", lambda lib, x: [
+    lib.nn.functional.interpolate(x, (3, 2), mode="area"),
+    lib.nn.functional.interpolate(x, scale_factor=1.5, mode="area")], normal(1, 2, 4, 5))  # fmt: skip
+case("interpolate/nearest-exact", lambda lib, x: [
+    lib.nn.functional.interpolate(x, size, mode="nearest-exact") for size in (2, 3, 7, 12)] + [
+    lib.nn.functional.interpolate(x, scale_factor=s, mode="nearest-exact") for s in (0.6, 1.4, 2)],
+    normal(1, 2, 5))  # fmt: skip
 case("interpolate/two_scales", lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=(2.5, 0.5)),
      normal(1, 1, 3, 4))  # fmt: skip
 case("interpolate/trilinear", lambda lib, x: lib.nn.functional.interpolate(x, (3, 2, 5), mode="trilinear"),

@@ -62,7 +62,7 @@ def test_same_arguments_as_torch(name):
     assert positional == [k for k in theirs if k in positional]
     assert ours.keys() <= theirs.keys()
     # Left out: what few use.
-    rare = {"_stacklevel", "antialias", "out"}
+    rare = {"_stacklevel", "out"}
     rare |= {"weight"} if name in ("mse_loss", "l1_loss", "huber_loss") else set()
     rare |= {"dtype"} if name == "softmin" else set()
     assert theirs.keys() - ours.keys() <= rare

@@ -14,6 +14,7 @@ from tinycnn.checks import LARGEST, Number, check_choice, check_flag, check_numb
 from tinycnn.nn.arguments import Size, refuse_others, sizes
 from tinycnn.nn.arguments import size as size_of
 from tinycnn.ops import pad as pad_ops
+from tinycnn.ops.adaptive_pool import adaptive_avg_pool
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.copy import Clone
 from tinycnn.ops.reduce import check_floating
@@ -90,49 +91,62 @@ def _padding_index(size: int, before: int, after: int, mode: str, shape: tuple) 
 
 # --- interpolation ----------------------------------------------------------------------------------------
 
-_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # the spatial dimensions that they are for
+_STEPS = ("nearest", "nearest-exact", "area")
 
 
 def interpolate(
     input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:  # fmt: skip
     """Another resolution: (N, C, *spatial) to (N, C, *size).
 
     Args:
         size: the output's spatial size, an int or one for each dimension; or
         scale_factor: what to multiply the input's by (rounded down), a number or one for each dimension.
-        mode: "nearest", "linear" (N, C, L), "bilinear" (N, C, H, W), "trilinear" (N, C, D, H, W).
-        align_corners: for the linear modes: True maps corner elements onto each other, False (the default) maps
-            the image's edges onto each other, so that output i samples input (i + ½) · scale − ½.
+        mode: "nearest", "nearest-exact" (of the middles of pixels), "area" (the mean of what falls together), "linear"
+            (N, C, L), "bilinear" or "bicubic" (N, C, H, W), "trilinear" (N, C, D, H, W).
+        align_corners: for the linear modes and "bicubic": True maps corner elements onto each other, False (the
+            default) maps the image's edges onto each other, so that output i samples input (i + ½) · scale − ½.
         recompute_scale_factor: compute the scale anew from the rounded size instead of using `scale_factor`.
+        antialias: as in torch; True is not supported.
     """
     if not isinstance(input, Tensor) or input.ndim not in (3, 4, 5):
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"interpolate: expected input (N, C, L), (N, C, H, W) or (N, C, D, H, W), got {got}")
     dims = input.ndim - 2
-    check_choice("interpolate", "mode", mode, ("nearest", *_LINEAR))
+    check_choice("interpolate", "mode", mode, (*_STEPS, *_LINEAR))
+    if check_flag("interpolate", "antialias", antialias):
+        raise ValueError("interpolate: antialias=True is not supported")
     for flag, given in (("align_corners", align_corners), ("recompute_scale_factor", recompute_scale_factor)):
         if given is not None:
             check_flag("interpolate", flag, given)
     if 0 in input.shape[1:]:
         raise ValueError(f"interpolate: expected an input with no empty dimension but N, got {input.shape}")
-    if mode != "nearest":
+    if not mode.startswith("nearest"):
         check_floating("interpolate", input)
-    if mode != "nearest" and _LINEAR.get(mode) != dims:
-        known = ["nearest", *_LINEAR]
+    if mode not in _STEPS and _LINEAR[mode] != dims:
+        known = [*_STEPS, *_LINEAR]
         raise ValueError(f"interpolate: mode {mode!r} does not fit input {input.shape}; modes are {known}")
-    if mode == "nearest" and align_corners is not None:
-        raise ValueError("interpolate: align_corners belongs to the linear modes, not to 'nearest'")
+    if mode in _STEPS and align_corners is not None:
+        raise ValueError(f"interpolate: align_corners belongs to the linear modes, not to {mode!r}")
     out, scales = _output_size(input.shape[2:], size, scale_factor)
     if recompute_scale_factor:
         if size is not None:
             raise ValueError("interpolate: recompute_scale_factor belongs to scale_factor, not to size")
         scales = (None,) * dims
-    y = input if mode == "nearest" else widened(input)
+    if mode == "area":
+        return adaptive_avg_pool(input, out)
+    y = input if mode.startswith("nearest") else widened(input)
+    if mode == "bicubic" and out == input.shape[2:]:  # as in torch, whatever the scale
+        return Clone()(input)
     for i in range(dims):
-        if mode == "nearest":
-            y = pad_ops.index_select(y, 2 + i, _nearest(input.shape[2 + i], out[i], scales[i]))
+        if mode.startswith("nearest"):
+            offset = 0.5 if mode == "nearest-exact" else 0.0
+            y = pad_ops.index_select(y, 2 + i, _nearest(input.shape[2 + i], out[i], scales[i], offset))
+        elif mode == "bicubic":
+            y = _cubic(y, 2 + i, out[i], scales[i], bool(align_corners))
         else:
             y = _linear(y, 2 + i, out[i], scales[i], bool(align_corners))
     return Clone()(input) if y is input else y.to(input.dtype)
@@ -158,10 +172,10 @@ def _output_size(input_size: tuple, size: Any, scale_factor: Any) -> tuple[tuple
     return out, scales
 
 
-def _nearest(size: int, out: int, scale: float | None) -> np.ndarray:
+def _nearest(size: int, out: int, scale: float | None, offset: float) -> np.ndarray:
     # In float32, as torch: products must round the same way to give the same index.
     step = np.float32(size / out if scale is None else 1 / scale)
-    return np.minimum((np.arange(out, dtype=np.float32) * step).astype(np.int64), size - 1)
+    return np.minimum(((np.arange(out, dtype=np.float32) + np.float32(offset)) * step).astype(np.int64), size - 1)
 
 
 def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: bool) -> Tensor:
@@ -170,16 +184,38 @@ def _linear(x: Tensor, dim: int, out: int, scale: float | None, align_corners: b
     size = x.shape[dim]
     if out == size:
         return x
-    if align_corners:
-        position = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
-    else:
-        position = np.maximum((np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5, 0)
+    position = np.maximum(_positions(size, out, scale, align_corners), 0)
     left = np.minimum(position.astype(np.int64), size - 1)
     right = np.minimum(left + 1, size - 1)
     shape = [1] * x.ndim
     shape[dim] = out
     nearness = wrap(backend.constant((position - left).reshape(shape).astype(x.dtype), x.device))
     return pad_ops.index_select(x, dim, left) * (1 - nearness) + pad_ops.index_select(x, dim, right) * nearness
+
+
+def _cubic(x: Tensor, dim: int, out: int, scale: float | None, align_corners: bool) -> Tensor:
+    """Cubic convolution along one dimension of the four nearest inputs, those at the edges repeated outside. Source:
+    Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = −3/4 as in torch."""
+    size, a = x.shape[dim], -0.75
+    position = _positions(size, out, scale, align_corners)
+    first = np.floor(position).astype(np.int64)
+    shape = [1] * x.ndim
+    shape[dim] = out
+    y: Any = None
+    for tap in range(-1, 3):
+        d = np.abs(position - first - tap)
+        near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((d - 5) * d + 8) * d * a - 4 * a
+        weight = np.where(d <= 1, near, far).reshape(shape).astype(x.dtype)
+        part = pad_ops.index_select(x, dim, (first + tap).clip(0, size - 1)) * wrap(backend.constant(weight, x.device))
+        y = part if y is None else y + part
+    return y
+
+
+def _positions(size: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
+    """Where each of `out` elements lies among `size` inputs."""
+    if align_corners:
+        return np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
+    return (np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5
 
 
 # --- channels for resolution ------------------------------------------------------------------------------
