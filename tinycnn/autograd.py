@@ -25,7 +25,7 @@ from numpy import ndarray
 
 from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.checks import check_flag
+from tinycnn.checks import ShapeError, check_flag
 from tinycnn.grad_mode import enable_grad as enable_grad
 from tinycnn.grad_mode import inference_mode as inference_mode
 from tinycnn.grad_mode import no_grad as no_grad
@@ -485,13 +485,13 @@ def is_view(array: Array, of: Array) -> bool:
 
 
 def check_broadcast(name: str, operands: Sequence[Any]) -> None:
-    """ValueError if the shapes of the arrays (or Tensors) among the operands do not broadcast."""
+    """ShapeError if the shapes of the arrays (or Tensors) among the operands do not broadcast."""
     shapes = [x.shape for x in operands if hasattr(x, "shape")]
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
         listed = " and ".join(map(str, shapes))
-        raise ValueError(
+        raise ShapeError(
             f"{name}: shapes {listed} do not broadcast: from the right, sizes must be equal or 1"
         ) from None
 

@@ -19,6 +19,10 @@ COMPARISONS = (ge, "of at least"), (gt, "above"), (le, "of at most"), (lt, "belo
 LARGEST = 2**63 - 1  # of a size or an index
 
 
+class ShapeError(ValueError, RuntimeError):
+    """What has another shape than it should: a ValueError, and for programs that catch torch's a RuntimeError."""
+
+
 def shortened(value: Any) -> str:
     """`repr(value)` in one line of at most 60 characters."""
     if isinstance(value, int) and abs(value) > LARGEST:

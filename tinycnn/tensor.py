@@ -13,7 +13,7 @@ import numpy as np
 from tinycnn import _printing, autograd, backend, dtypes
 from tinycnn._absent import no_attribute
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import check_flag, shortened
+from tinycnn.checks import ShapeError, check_flag, shortened
 from tinycnn.memory_format import memory_format as MemoryFormat
 from tinycnn.ops import (
     aliases,
@@ -484,7 +484,7 @@ class Tensor:
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self.numel() != 1:
-            raise ValueError(f"item(): expected a tensor of one element, got shape {self.shape}")
+            raise ShapeError(f"item(): expected a tensor of one element, got shape {self.shape}")
         return self._array.item()
 
     def tolist(self) -> Any:
@@ -553,7 +553,7 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self.numel() != 1:
-            raise ValueError(f"the truth value of a tensor of shape {self.shape} is ambiguous: use any() or all()")
+            raise ShapeError(f"the truth value of a tensor of shape {self.shape} is ambiguous: use any() or all()")
         return bool(self._array.item())
 
     def __len__(self) -> int:

@@ -28,17 +28,17 @@ names.differs(
     remedy="Ask the tensor: `x.is_floating_point()`.",
 )  # fmt: skip
 names.differs(
-    "a wrong shape is caught as a RuntimeError", """
+    "integers that cannot have a gradient", """
     try:
-        torch.ones(2, 3) @ torch.ones(2, 3)
+        torch.tensor([1, 2]).requires_grad_()
     except RuntimeError:
         caught = True
 """,
-    "What a call gets wrong is a ValueError or a TypeError, often where torch raises a RuntimeError or an "
-    "IndexError.",
+    "What a call gets wrong is a ValueError or a TypeError, also where torch raises a RuntimeError or an IndexError. A "
+    "wrong shape is both, a ValueError and a RuntimeError.",
     remedy="Catch both: `except (RuntimeError, ValueError, TypeError)`.", instead="""
     try:
-        torch.ones(2, 3) @ torch.ones(2, 3)
+        torch.tensor([1, 2]).requires_grad_()
     except (RuntimeError, ValueError, TypeError):
         caught = True
 """,
@@ -51,7 +51,9 @@ names.differs(
 
 views = Subject("Views")
 views.differs(
-    "view of memory that leaves no view", "x = torch.arange(6).view(2, 3).t(); y = x.view(-1)",
+    "view of memory that leaves no view", """
+    x = torch.arange(6).view(2, 3).t(); y = x.view(-1)
+""",
     "`view` copies where torch refuses, because activations lie batch-innermost and many shapes that torch can view "
     "would not be views here. A change in place of such a copy is refused.",
     raises="RuntimeError", remedy="`reshape` says the same in both libraries.",
@@ -119,12 +121,14 @@ RARE = {
     "poisson": "x = torch.poisson(torch.zeros(2))",
     "the old new": "x = torch.ones(1).new(2, 3).zero_()",
     "share_memory_": "x = torch.ones(2).share_memory_()",
+    "index_put_": "x = torch.zeros(4).index_put_((torch.tensor([1, 1]),), torch.ones(2), accumulate=True)",
     "storage_offset": "x = torch.ones(4)[2:].storage_offset()",
 }
 for title, code in RARE.items():
     lacking.differs(
         title, code, "Not here, as no program among those that were tried needs them: `fmax`, `fmin`, shifts of bits, "
-        "`atleast_1d` to `atleast_3d`, `cartesian_prod`, `poisson`, `x.new(...)`, `share_memory_`, `storage_offset`.",
+        "`atleast_1d` to `atleast_3d`, `cartesian_prod`, `poisson`, `x.new(...)`, `share_memory_`, `storage_offset`, "
+        "`index_put_`.",
         remedy="`new_zeros` and `new_tensor` do what `new` did.",
     )  # fmt: skip
 RARE_IN_NETS = {
@@ -297,6 +301,11 @@ mixed.differs(
 
 loader = Subject("Data")
 loader.differs(
+    "the indices of a Subset", "i = Subset(range(5), [4, 0]).indices",
+    "`Subset.indices` is an array of NumPy.", instead="i = Subset(range(5), [4, 0]).indices.tolist()",
+    remedy="`indices.tolist()`.",
+)  # fmt: skip
+loader.differs(
     "other data under MNIST's names", """
     import struct
     os.makedirs('MNIST/raw')
@@ -386,7 +395,9 @@ edge.differs(
     instead="y = F.avg_pool2d(torch.arange(4).view(1, 1, 2, 2).float(), 2).long()", remedy="`x.float()` first.",
 )  # fmt: skip
 edge.differs(
-    "normalisation over no pixels", "shape = nn.InstanceNorm1d(2)(torch.ones(4, 2)).shape",
+    "normalisation over no pixels", """
+    shape = nn.InstanceNorm1d(2)(torch.ones(4, 2)).shape
+""",
     "`InstanceNorm1d` to `InstanceNorm3d` and `dropout3d` refuse other shapes; torch lets some pass, with a warning.",
     remedy="The error names the shape that is expected.",
 )  # fmt: skip

@@ -71,11 +71,11 @@ data.same("torch.utils.data spelled out", """
 """)
 data.same("random_split", """
     a, b = random_split(TensorDataset(torch.arange(10)), [7, 3], generator=torch.Generator().manual_seed(42))
-    n, m = len(a), len(b); all_ = sorted(list(a.indices) + list(b.indices))
+    n, m = len(a), len(b); all_ = sorted(int(i) for i in [*a.indices, *b.indices])
     fractions = [len(p) for p in random_split(range(10), [0.8, 0.2])]
 """)
 data.same("Subset", """
-    s = Subset(TensorDataset(torch.arange(5)), [4, 0]); n = len(s); a = s[0]; i = s.indices
+    s = Subset(TensorDataset(torch.arange(5)), [4, 0]); n = len(s); a = s[0]; i = [int(i) for i in s.indices]
     b = next(iter(DataLoader(s, batch_size=2)))
 """)
 data.same("ConcatDataset", """
@@ -143,7 +143,6 @@ vision("Compose, Normalize", """
     t = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
     x = t(img)
     y = transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])(torch.ones(3, 2, 2))
-    text = repr(transforms.Normalize((0.1307,), (0.3081,)))
 """)
 vision("Resize, CenterCrop", """
     x = transforms.ToTensor()(transforms.Resize((8, 8))(gray))

@@ -34,9 +34,6 @@ tensors.same("a row and a column by indices", """
     e = x[torch.tensor([0, 1]).unsqueeze(1), torch.tensor([0, 2])]
 """)
 tensors.same("+= at indices", "x = torch.zeros(3, 3); x[[0, 1], [1, 2]] += 1; x[0] *= 2; x[:, 2] -= 1; x[x == 0] = 9")
-tensors.same("index_put_, put_along", """
-    x = torch.zeros(4); x.index_put_((torch.tensor([1, 1, 3]),), torch.ones(3), accumulate=True)
-""")
 tensors.same("functions with dims in tuples", """
     x = numbers(2, 3, 4); a = torch.sum(x, (1, 2)); b = torch.mean(x, dim=(0, 1)); c = x.mean((1, 2))
     d = x.sum((-1,))

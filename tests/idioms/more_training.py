@@ -185,6 +185,20 @@ graph.same("cuda's memory counters without a GPU", """
     a = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
     b = torch.cuda.is_available() and torch.cuda.get_device_name(0)
 """)
+for what, code in {
+    "a product": "torch.ones(2, 3) @ torch.ones(2, 3)", "a sum": "torch.ones(2) + torch.ones(3)",
+    "a view": "torch.ones(6).view(4, 2)", "a reshape": "torch.ones(6).reshape(4, 2)",
+    "cat": "torch.cat([torch.ones(2, 2), torch.ones(2, 3)], 0)", "stack": "torch.stack([torch.ones(2), torch.ones(3)])",
+    "Linear": "nn.Linear(2, 3)(torch.ones(1, 5))", "Conv2d": "nn.Conv2d(3, 6, 3)(torch.ones(1, 1, 8, 8))",
+    "a truth": "bool(torch.ones(2))", "an item": "torch.ones(2).item()",
+    "a small image": "nn.Conv2d(1, 1, 5)(torch.ones(1, 1, 3, 3))",
+}.items():
+    graph.same(f"a RuntimeError of a wrong shape: {what}", f"""
+        try:
+            {code}
+        except RuntimeError:
+            caught = True
+    """)
 graph.same("no_grad around parameters' update with copy_", """
     a, b = fixed(nn.Linear(2, 1)), nn.Linear(2, 1)
     with torch.no_grad():

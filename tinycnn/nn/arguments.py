@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinycnn.checks import Integer, is_int, shortened
+from tinycnn.checks import Integer, ShapeError, is_int, shortened
 from tinycnn.ops.windows import Window
 from tinycnn.tensor import Tensor
 
@@ -62,11 +62,11 @@ def is_batch(shape: Shape, dims: int, name: str, channels: int | None = None) ->
     """Whether an input of this shape is (N, C, *spatial); False if it is one sample, (C, *spatial)."""
     expected = _form(dims, channels)
     if len(shape) not in (dims + 1, dims + 2):
-        raise ValueError(f"{name}: expected input {expected} or one sample without N, got shape {shape}")
+        raise ShapeError(f"{name}: expected input {expected} or one sample without N, got shape {shape}")
     if channels is not None and shape[-dims - 1] != channels:
-        raise ValueError(f"{name}: expected input {expected}, got {shape}")
+        raise ShapeError(f"{name}: expected input {expected}, got {shape}")
     if 0 in shape[-dims:]:
-        raise ValueError(f"{name}: expected input {expected} with no empty dimension but N, got {shape}")
+        raise ShapeError(f"{name}: expected input {expected} with no empty dimension but N, got {shape}")
     return len(shape) == dims + 2
 
 
@@ -100,7 +100,7 @@ def check_fits(window: Window, name: str) -> None:
     if any(k < 1 for k in window.kernel_size):
         raise ValueError(f"{name}: expected a kernel of at least one element, got kernel size {window.kernel_size}")
     if any(extent > padded for extent, padded in zip(window.extent, window.padded_size, strict=True)):
-        raise ValueError(
+        raise ShapeError(
             f"{name}: kernel {window.kernel_size} with dilation {window.dilation} spans {window.extent}, more than "
             f"the padded input {window.padded_size}"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinycnn import creation
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import check_choice, check_flag, is_int, shortened
+from tinycnn.checks import ShapeError, check_choice, check_flag, is_int, shortened
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import (
@@ -192,7 +192,7 @@ def _transposed_geometry(
     smallest = _smallest_transposed_size(x[-dims:], w[2:], stride, padding, dilation)
     result = tuple(n + e for n, e in zip(smallest, extra, strict=True))
     if any(n < 1 for n in result):
-        raise ValueError(f"{name}: input {x[-dims:]}, kernel {w[2:]} and padding {padding} give an output of {result}")
+        raise ShapeError(f"{name}: input {x[-dims:]}, kernel {w[2:]} and padding {padding} give an output of {result}")
     # Padding less after the end by output_padding makes the convolution of `result` give exactly the input's size.
     pads = tuple((p, p - e) for p, e in zip(padding, extra, strict=True))
     return ops.ConvSpec(result, w[2:], stride, pads, dilation, False, groups), batched

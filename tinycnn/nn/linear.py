@@ -11,7 +11,7 @@ from tinycnn import backend, creation, dtypes
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import chosen
-from tinycnn.checks import check_flag, check_int
+from tinycnn.checks import ShapeError, check_flag, check_int
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.arguments import Shape, check_alike, refuse_others, size
@@ -55,7 +55,7 @@ def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple) -> Non
     if len(w) != 2:
         raise ValueError(f"{name}: expected a weight Tensor (out_features, in_features), got {w}")
     if not x or x[-1] != w[1]:
-        raise ValueError(f"{name}: expected input (*, {w[1]}), got {x}")
+        raise ShapeError(f"{name}: expected input (*, {w[1]}), got {x}")
     if b is not None and b != w[:1]:
         raise ValueError(f"{name}: expected a bias of shape {w[:1]}, got {b}")
     check_alike(name, dtypes)

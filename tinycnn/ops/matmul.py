@@ -10,6 +10,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.backend.precision import EXACT, chosen
+from tinycnn.checks import ShapeError
 from tinycnn.ops.reduce import Sum
 from tinycnn.ops.shape import reshaped
 
@@ -87,7 +88,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: expected at least one dimension each, got shapes {a.shape} and {b.shape}")
     if a.shape[-1] != b.shape[0 if b.ndim == 1 else -2]:
-        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not match: {a.shape[-1]} columns meet "
+        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape} do not match: {a.shape[-1]} columns meet "
                          f"{b.shape[0 if b.ndim == 1 else -2]} rows")  # fmt: skip
     if a.ndim == 1:
         return matmul(a.unsqueeze(0), b).squeeze(0 if b.ndim == 1 else -2)
@@ -100,4 +101,4 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         return MatMul(chosen.product)(a, b)
     except ValueError:
         backend.one_device("matmul", [a._array, b._array])
-        raise ValueError(f"matmul: the batch dimensions of {a.shape} and {b.shape} do not broadcast") from None
+        raise ShapeError(f"matmul: the batch dimensions of {a.shape} and {b.shape} do not broadcast") from None

@@ -18,7 +18,7 @@ from tinycnn import autograd, backend, dtypes
 from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import LARGEST, check_flag, check_int, check_positive, shortened
+from tinycnn.checks import LARGEST, ShapeError, check_flag, check_int, check_positive, shortened
 from tinycnn.ops.copy import Clone
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _inferred(shape: tuple[int, ...], old: tuple[int, ...], name: str) -> tuple[
             raise ValueError(f"{name}: cannot infer the -1 in {shape} for {count} elements of shape {old}")
         shape = tuple(count // known if size == -1 else size for size in shape)
     if math.prod(shape) != count or (shape and min(shape) < 0):
-        raise ValueError(f"{name}: a tensor of shape {old} ({count} elements) does not fit shape {shape}")
+        raise ShapeError(f"{name}: a tensor of shape {old} ({count} elements) does not fit shape {shape}")
     return shape
 
 
@@ -481,7 +481,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         if x.ndim == 0:
             raise ValueError(f"cat: tensor {i} has no dimension to join along; use stack")
         if x.shape != expected or x.ndim != like.ndim:
-            raise ValueError(
+            raise ShapeError(
                 f"cat: sizes other than along dim {dim} must be equal: "
                 f"tensor 0 has shape {tensors[0].shape}, tensor {i} {x.shape}"
             )
@@ -494,7 +494,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     tensors = _common_type("stack", tensors)
     for i, x in enumerate(tensors):
         if x.shape != tensors[0].shape:
-            raise ValueError(f"stack: expected equal shapes, tensor 0 has {tensors[0].shape}, tensor {i} {x.shape}")
+            raise ShapeError(f"stack: expected equal shapes, tensor 0 has {tensors[0].shape}, tensor {i} {x.shape}")
     dim = dim_of(dim, tensors[0].ndim + 1, "stack")
     return cat([unsqueeze(x, dim) for x in tensors], dim)
 
