@@ -18,9 +18,9 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn.backend import Array
-from tinycnn.interop import torch_pickle
+from tinycnn.interop import torch_pickle, torch_pickle_writer
 from tinycnn.interop.source import ByteOrder, MapLocation, Source, Unreadable, item_size, placed, typed
-from tinycnn.interop.torch_pickle import Memory, Storage
+from tinycnn.interop.torch_pickle import Storage
 
 ZIP = b"PK"
 # A pickle of this number begins the files of torch before version 1.6.
@@ -169,8 +169,9 @@ class _Parts(list):
 
 def parts(obj: Any) -> list[bytes | memoryview]:
     """The bytes of a file that holds an object: see `tinycnn.save`."""
-    memory = Memory(torch_pickle.tensors_in(obj))
-    contents: dict[str, Any] = {"data.pkl": torch_pickle.written(obj, memory), "byteorder": sys.byteorder.encode()}
+    memory = torch_pickle_writer.Memory(torch_pickle_writer.tensors_in(obj))
+    data = torch_pickle_writer.written(obj, memory)
+    contents: dict[str, Any] = {"data.pkl": data, "byteorder": sys.byteorder.encode()}
     contents |= {f"data/{number}": content for number, content in enumerate(memory.bytes())}
     contents["version"] = b"3\n"
     file = _Parts()
