@@ -214,6 +214,7 @@ def test_what_cannot_be_run(tmp_path, arguments):
         "from tinycnn.nn.modules import Conv2d; from tinycnn import nn; assert Conv2d is nn.Conv2d",
         "from tinycnn.optim.lr_scheduler import StepLR; StepLR",
         "from tinycnn.optim import Optimizer; Optimizer",
+        "from tinycnn.optim.optimizer import Optimizer, required; assert repr(required) == '<required parameter>'",
         "from tinycnn.cuda.amp import GradScaler, autocast; GradScaler",
         "import tinycnn; tinycnn.cuda.amp.autocast, tinycnn.nn.parallel.DataParallel",
     ],

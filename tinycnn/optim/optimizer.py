@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]  # parameters, or groups of them
 
 
+class _Required:
+    """What torch's older optimizers give as the default of an option that has none."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
+
+
 class Optimizer:
     """Base class: `step()` hands each parameter that has a gradient to the subclass's `_update`.
 
