@@ -248,7 +248,7 @@ def hypot(input: Tensor, other: Tensor) -> Tensor:
     return (a * a + b * b).sqrt()
 
 
-class LogAddExp(Function):
+class Logaddexp(Function):
     saves_inputs = True
     elementwise = True
     in_float32 = True
@@ -263,7 +263,7 @@ class LogAddExp(Function):
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(eᵃ + eᵇ), element by element, without overflow."""
-    return LogAddExp()(*_floats("logaddexp", input, other))
+    return Logaddexp()(*_floats("logaddexp", input, other))
 
 
 @composed
