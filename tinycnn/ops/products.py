@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of
-from tinycnn.checks import check_count, check_number, shortened
+from tinycnn.checks import ShapeError, check_count, check_number, shortened
 from tinycnn.ops.matmul import matmul
 from tinycnn.ops.rearrange import check_one_dtype, diagonal, roll
 from tinycnn.ops.reduce import norm
@@ -31,9 +31,9 @@ def _product(name: str, a: Tensor, b: Tensor, *ndims: int) -> Tensor:
     shapes = array_of(name, a).shape, array_of(name, b).shape
     if tuple(map(len, shapes)) != ndims:
         kinds = " and ".join({1: "a vector", 2: "a matrix", 3: "a batch of matrices"}[n] for n in ndims)
-        raise ValueError(f"{name}: expected {kinds}, got shapes {shapes[0]} and {shapes[1]}")
+        raise ShapeError(f"{name}: expected {kinds}, got shapes {shapes[0]} and {shapes[1]}")
     if ndims == (3, 3) and shapes[0][0] != shapes[1][0]:
-        raise ValueError(f"{name}: expected batches of one size, got shapes {shapes[0]} and {shapes[1]}")
+        raise ShapeError(f"{name}: expected batches of one size, got shapes {shapes[0]} and {shapes[1]}")
     return matmul(a, b)
 
 
@@ -66,7 +66,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The products of each element of a vector (n) and each of another (m): (n, m)."""
     for x in (input, vec2):
         if array_of("outer", x).ndim != 1:
-            raise ValueError(f"outer: expected two vectors, got shapes {input.shape} and {vec2.shape}")
+            raise ShapeError(f"outer: expected two vectors, got shapes {input.shape} and {vec2.shape}")
     return input.unsqueeze(1) * vec2
 
 
@@ -106,7 +106,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · the outer product of two vectors."""
     if array_of("addr", vec1).ndim != 1 or array_of("addr", vec2).ndim != 1:
-        raise ValueError(f"addr: expected two vectors, got shapes {vec1.shape} and {vec2.shape}")
+        raise ShapeError(f"addr: expected two vectors, got shapes {vec1.shape} and {vec2.shape}")
     return _added("addr", input, outer(vec1, vec2), beta, alpha)
 
 
@@ -134,11 +134,11 @@ def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> 
     else:
         count = check_count("tensordot", "dims", dims)
         if count > min(ndims):
-            raise ValueError(f"tensordot: {count} dims are more than shapes {a.shape} and {b.shape} have")
+            raise ShapeError(f"tensordot: {count} dims are more than shapes {a.shape} and {b.shape} have")
         over = [list(range(ndims[0] - count, ndims[0])), list(range(count))]
     sizes = [[x._array.shape[d] for d in each] for x, each in zip((a, b), over)]
     if sizes[0] != sizes[1] or any(len(set(each)) != len(each) for each in over):
-        raise ValueError(f"tensordot: dims {over[0]} of {a.shape} and {over[1]} of {b.shape} do not match")
+        raise ShapeError(f"tensordot: dims {over[0]} of {a.shape} and {over[1]} of {b.shape} do not match")
     kept = [[d for d in range(x._array.ndim) if d not in each] for x, each in zip((a, b), over)]
     rows, columns = [[x._array.shape[d] for d in each] for x, each in zip((a, b), kept)]
     inner_size = math.prod(sizes[0])
@@ -166,7 +166,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         dim = next((d for d, size in enumerate(shape) if size == 3), 0)
     dim = normalize_dim(dim, input, "cross")
     if shape[dim : dim + 1] != (3,) or array_of("cross", other).shape[dim : dim + 1] != (3,):
-        raise ValueError(f"cross: expected size 3 along dim {dim}, got shapes {input.shape} and {other.shape}")
+        raise ShapeError(f"cross: expected size 3 along dim {dim}, got shapes {input.shape} and {other.shape}")
     check_one_dtype("cross", input, other)
     return roll(input, -1, dim) * roll(other, -2, dim) - roll(input, -2, dim) * roll(other, -1, dim)
 
@@ -183,7 +183,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of each row of x1 (..., n, k) and each of x2 (..., m, k): (..., n, m)."""
     shapes = array_of("cdist", x1).shape, array_of("cdist", x2).shape
     if min(map(len, shapes)) < 2 or shapes[0][-1] != shapes[1][-1]:
-        raise ValueError(f"cdist: expected (..., n, k) and (..., m, k), got shapes {shapes[0]} and {shapes[1]}")
+        raise ShapeError(f"cdist: expected (..., n, k) and (..., m, k), got shapes {shapes[0]} and {shapes[1]}")
     check_one_dtype("cdist", x1, x2)
     return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), check_number("cdist", "p", p), -1)
 
@@ -225,7 +225,7 @@ def _parsed(equation: str, tensors: list[Any]) -> tuple[list[str], str]:
     full = []
     for term, x, count in zip(terms, tensors, spare):
         if count < 0 or (count and "..." not in term):
-            raise ValueError(f"einsum: {term!r} does not name the dimensions of an operand of shape {x.shape}")
+            raise ShapeError(f"einsum: {term!r} does not name the dimensions of an operand of shape {x.shape}")
         full.append(term.replace("...", dots[most - count :]))
     if not arrow:
         letters = "".join(full)

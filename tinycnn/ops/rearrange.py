@@ -11,7 +11,7 @@ from tinycnn import backend
 from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import Function, Gradients, array_of
 from tinycnn.backend import Array
-from tinycnn.checks import check_choice, check_count, check_int, check_positive, shortened
+from tinycnn.checks import ShapeError, check_choice, check_count, check_int, check_positive, shortened
 from tinycnn.ops.index import Scatter
 from tinycnn.ops.shape import (
     Dims,
@@ -86,7 +86,7 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     size = (*input._array.shape, 0)[dim]
     first += size if first < 0 else 0
     if input._array.ndim == 0 or not 0 <= first <= first + count <= size:
-        raise ValueError(f"narrow: {count} elements from {start} are not in dim {dim} of shape {input.shape}")
+        raise ShapeError(f"narrow: {count} elements from {start} are not in dim {dim} of shape {input.shape}")
     return input[(slice(None),) * dim + (slice(first, first + count),)]
 
 
@@ -139,7 +139,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     """The diagonal of dimensions dim1 and dim2, as the last dimension: a view. `offset` counts to the right."""
     first, second = normalize_dims((dim1, dim2), input, "diagonal") or (0, 0)
     if first == second:
-        raise ValueError(f"diagonal: expected two dimensions, got shape {input.shape}")
+        raise ShapeError(f"diagonal: expected two dimensions, got shape {input.shape}")
     return Diagonal(check_int("diagonal", "offset", offset))(movedim(input, (first, second), (-2, -1)))
 
 
@@ -160,7 +160,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """Of a vector, the matrix with it on a diagonal; of a matrix, that diagonal, copied. ValueError for others."""
     if ndim_of(input, "diag") not in (1, 2):
-        raise ValueError(f"diag: expected a vector or a matrix, got shape {input.shape}")
+        raise ShapeError(f"diag: expected a vector or a matrix, got shape {input.shape}")
     offset = check_int("diag", "diagonal", diagonal)
     return diag_embed(input, offset) if input._array.ndim == 1 else Diagonal(offset)(input).clone()
 
@@ -168,7 +168,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix. ValueError for others."""
     if ndim_of(input, "trace") != 2:
-        raise ValueError(f"trace: expected a matrix, got shape {input.shape}")
+        raise ShapeError(f"trace: expected a matrix, got shape {input.shape}")
     return Diagonal(0)(input).sum()
 
 
@@ -196,7 +196,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     dim = normalize_dim(dimension, input, "unfold")
     size, step = check_positive("unfold", "size", size), check_positive("unfold", "step", step)
     if input._array.ndim == 0 or size > input._array.shape[dim]:
-        raise ValueError(f"unfold: runs of {size} elements are not in dim {dim} of shape {input.shape}")
+        raise ShapeError(f"unfold: runs of {size} elements are not in dim {dim} of shape {input.shape}")
     return SlidingWindows(dim, size, step)(input)
 
 
@@ -209,7 +209,7 @@ def broadcast_shapes(*shapes: Sizes) -> Size:
     try:
         return Size(np.broadcast_shapes(*given))
     except ValueError:
-        raise ValueError(f"broadcast_shapes: shapes {shortened(given)} do not broadcast") from None
+        raise ShapeError(f"broadcast_shapes: shapes {shortened(given)} do not broadcast") from None
 
 
 @composed
@@ -235,7 +235,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     if not given or max(ndim_of(x, "meshgrid") for x in given) > 1:
         shapes = [x.shape for x in given]
-        raise ValueError(f"meshgrid: expected vectors, got shapes {shapes}")
+        raise ShapeError(f"meshgrid: expected vectors, got shapes {shapes}")
     check_one_dtype("meshgrid", *given)
     shape = [x.numel() for x in given]
     grids = [
@@ -288,7 +288,7 @@ def repeat_interleave(
     if hasattr(repeats, "_array"):
         times = backend.to_device(array_of("repeat_interleave", repeats), backend.CPU)
         if times.dtype.kind not in "iu" or times.ndim > 1 or times.size not in (1, size) or (times < 0).any():
-            raise ValueError(f"repeat_interleave: expected repeats as {size} ints of at least 0, got {times.shape}")
+            raise ShapeError(f"repeat_interleave: expected repeats as {size} ints of at least 0, got {times.shape}")
     else:
         times = check_count("repeat_interleave", "repeats", repeats)
     index = np.repeat(np.arange(size), times)
@@ -325,7 +325,7 @@ def flipud(input: Tensor) -> Tensor:
 
 def _check_ndim(name: str, x: Tensor, least: int) -> None:
     if ndim_of(x, name) < least:
-        raise ValueError(f"{name}: expected a tensor of at least {least} dimension(s), got shape {x.shape}")
+        raise ShapeError(f"{name}: expected a tensor of at least {least} dimension(s), got shape {x.shape}")
 
 
 @numpy_names

@@ -11,7 +11,7 @@ from tinycnn import autograd, backend
 from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_choice, check_flag, check_number
+from tinycnn.checks import ShapeError, check_choice, check_flag, check_number
 from tinycnn.ops.index import Scatter, along, gather
 from tinycnn.ops.rearrange import broadcast_shapes
 from tinycnn.ops.select import masked_fill, where
@@ -36,7 +36,7 @@ def _places(name: str, index: Any, size: int, ndim: int | None = None) -> Array:
         raise TypeError(f"{name}: expected a Tensor of integers, int32 or int64, as index, got {got}")
     places = index._array
     if ndim is not None and places.ndim > ndim:
-        raise ValueError(f"{name}: expected an index of {ndim} dimension(s), got shape {index.shape}")
+        raise ShapeError(f"{name}: expected an index of {ndim} dimension(s), got shape {index.shape}")
     if places.size and backend.host_reads(places) and (places.min() < 0 or places.max() >= size):
         got = f"{places.min()} to {places.max()}"
         raise IndexError(f"{name}: indices from {got} are out of range for size {size}")
@@ -67,13 +67,13 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return gather(reshape(input, -1), 0, reshape(indices, -1))
     dim = normalize_dim(dim, input, "take_along_dim")
     if input._array.ndim != indices._array.ndim:
-        raise ValueError(f"take_along_dim: expected as many dimensions, got {input.shape} and {indices.shape}")
+        raise ShapeError(f"take_along_dim: expected as many dimensions, got {input.shape} and {indices.shape}")
     own, picked = list(input._array.shape), list(indices._array.shape)
     own[dim] = picked[dim] = 1
     try:
         common = list(np.broadcast_shapes(tuple(own), tuple(picked)))
     except ValueError:
-        raise ValueError(f"take_along_dim: shapes {input.shape} and {indices.shape} do not broadcast") from None
+        raise ShapeError(f"take_along_dim: shapes {input.shape} and {indices.shape} do not broadcast") from None
     sizes = [[*common[:dim], x._array.shape[dim], *common[dim + 1 :]] for x in (input, indices)]
     return gather(expand(input, sizes[0]), dim, expand(indices, sizes[1]))
 
@@ -122,7 +122,7 @@ def _placed(name: str, input: Tensor, dim: int, index: Any, source: Any) -> tupl
     ndims = {x._array.ndim for x in (input, index, source)}
     if len(ndims) > 1 or any(i > s or (i > n and d != dim) for d, (i, n, s) in enumerate(sizes)):
         shapes = f"{index.shape} and src of shape {source.shape} do not fit {input.shape} along dim {dim}"
-        raise ValueError(f"{name}: an index of shape {shapes}")
+        raise ShapeError(f"{name}: an index of shape {shapes}")
     return dim, input, index, source[tuple([slice(n) for n in index._array.shape])]
 
 
@@ -209,7 +209,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Any, source: Any) -> tupl
     source = _as_vector(source)
     if source._array.shape != (*shape[:dim], places.size, *shape[dim + 1 :]):
         got = f"source of shape {source.shape} and {places.size} indices"
-        raise ValueError(f"{name}: {got} do not fit shape {input.shape} along dim {dim}")
+        raise ShapeError(f"{name}: {got} do not fit shape {input.shape} along dim {dim}")
     return dim, (slice(None),) * dim + (places.copy(),), source
 
 
