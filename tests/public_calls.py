@@ -470,6 +470,7 @@ for name in ("celu", "hardshrink", "softshrink"):
     call(F + name, real(2, 3), 0.5)
 call(F + "glu", real(2, 4), 1)
 call(F + "softmin", real(2, 4), 1)
+call(F + "gumbel_softmax", real(2, 4), 0.5, True, 1e-10, 1)
 call(F + "hardtanh", real(2, 3), -0.5, 0.5)
 call(F + "threshold", real(2, 3), 0.5, 2.0)
 call(F + "prelu", real(2, 3), real(3))
@@ -691,6 +692,7 @@ for prefix in ("optim.", "nn.utils."):
     call(prefix + "clip_grad_value_", params, 0.5, torch="nn.utils.clip_grad_value_")
 vector = "nn.utils."
 call(vector + "parameters_to_vector", params)
+call(vector + "get_total_norm", params, 2.0, False)
 call(vector + "vector_to_parameters", real(9), params)
 for name in ("weight_norm", "spectral_norm"):
     call(vector + name, linear, "weight", dim=0)

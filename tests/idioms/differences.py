@@ -87,9 +87,8 @@ lacking.differs(
     remedy="`tinycnn.from_numpy(x.numpy().view(np.int32))`.",
 )  # fmt: skip
 lacking.differs(
-    "bicubic", "y = F.interpolate(numbers(1, 1, 3, 3), scale_factor=2, mode='bicubic')",
-    '`interpolate` has no "bicubic" and no "area", and no antialiasing.',
-    remedy='Use "bilinear", or `adaptive_avg_pool2d` for "area".',
+    "antialiasing", "y = F.interpolate(numbers(1, 1, 4, 4), (2, 2), mode='bilinear', antialias=True)",
+    "`interpolate` has no antialiasing.", remedy='Use "area", or `transforms.Resize`.',
 )  # fmt: skip
 lacking.differs(
     "a GPU that is not there", "d = torch.device('cuda:0').index",
@@ -132,20 +131,15 @@ for title, code in RARE.items():
         remedy="`new_zeros` and `new_tensor` do what `new` did.",
     )  # fmt: skip
 RARE_IN_NETS = {
-    "gumbel_softmax": "s = F.gumbel_softmax(numbers(2, 3), hard=True).sum()",
-    "lp_pool2d": "y = F.lp_pool2d(torch.ones(1, 1, 4, 4), 2, 2)",
     "AlphaDropout": "y = nn.AlphaDropout(0.2).eval()(torch.ones(3))",
     "register_full_backward_pre_hook": "h = nn.Linear(1, 1).register_full_backward_pre_hook(print) is None",
-    "get_total_norm": "n = nn.utils.get_total_norm([torch.ones(4)])",
     "AveragedModel": "n = torch.optim.swa_utils.AveragedModel(nn.Linear(1, 1)).n_averaged",
-    "named parameters for an optimizer": "n = len(optim.SGD(nn.Linear(1, 1).named_parameters(), lr=0.1).param_groups)",
     "distributed": "d = torch.distributed.is_available()",
 }
 for title, code in RARE_IN_NETS.items():
     lacking.differs(
-        title, code, "Of nets and training these are not here: `gumbel_softmax`, `lp_pool`, `AlphaDropout`, "
-        "`register_full_backward_pre_hook`, `utils.get_total_norm`, `optim.swa_utils`, optimizers of "
-        "`named_parameters()`, `torch.distributed`.",
+        title, code, "Of nets and training these are not here: `AlphaDropout`, "
+        "`register_full_backward_pre_hook`, `optim.swa_utils`, `torch.distributed`.",
         remedy="An average of weights is three lines: `e.mul_(0.9).add_(p, alpha=0.1)` for each pair of parameters.",
     )  # fmt: skip
 lacking.differs(

@@ -251,6 +251,19 @@ def test_dropout_keeps_the_memory_order_and_dtype():
         F.dropout(tinycnn.tensor([1, 2]), 0.5)
 
 
+def test_a_sample_of_classes_that_has_a_gradient():
+    tinycnn.manual_seed(0)
+    logits = tinycnn.tensor(np.log([[0.1, 0.2, 0.7]] * 4000), requires_grad=True)
+    for tau in (0.1, 1.0):
+        hard = F.gumbel_softmax(logits, tau, hard=True)
+        np.testing.assert_allclose(hard.detach().numpy().mean(0), [0.1, 0.2, 0.7], atol=0.03)
+        np.testing.assert_allclose(np.sort(hard.detach().numpy(), 1), [[0.0, 0.0, 1.0]] * 4000, atol=1e-12)
+    soft = F.gumbel_softmax(logits, 1.0)
+    np.testing.assert_allclose(soft.sum(1).detach().numpy(), 1.0)
+    (hard[:, 0].sum() + soft[:, 1].sum()).backward()
+    assert np.abs(logits.grad.numpy()).max() > 0.01
+
+
 # --- errors -----------------------------------------------------------------------------------------------
 
 ones = tinycnn.ones

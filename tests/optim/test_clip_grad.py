@@ -7,6 +7,7 @@ import pytest
 
 from tinycnn import optim, tensor
 from tinycnn.autograd import wrap
+from tinycnn.nn import utils
 
 
 def with_gradients(*gradients):
@@ -128,3 +129,13 @@ def test_norm_equals_torchs(torch, norm_type, max_norm):
     assert got.item() == pytest.approx(expected.item(), rel=1e-12)
     for our, their in zip(ours, theirs, strict=False):
         np.testing.assert_allclose(our.grad.tolist(), their.grad.tolist(), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0, float("inf")])
+def test_the_norm_alone(p):
+    tensors = [tensor([3.0, -4.0]), tensor([[1.0], [2.0]])]
+    expected = np.linalg.norm([3.0, -4.0, 1.0, 2.0], p)
+    np.testing.assert_allclose(utils.get_total_norm(tensors, p).item(), expected, rtol=1e-6)
+    assert utils.get_total_norm([]).item() == 0
+    with pytest.raises(RuntimeError, match="get_total_norm: expected a finite norm of the gradients, got nan"):
+        utils.get_total_norm([tensor([float("nan")])], p, True)

@@ -58,6 +58,14 @@ def test_parameters_from_a_generator_and_frozen_ones():
     assert [a.item(), frozen.item()] == [0.5, 1.0]
 
 
+def test_names_of_parameters_are_kept():
+    optimizer = optim.SGD([("weight", leaf(1)), ("bias", leaf(2))], lr=0.5)
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    optimizer.add_param_group({"params": [("scale", leaf(3))], "lr": 1})
+    assert [group["params"][0].tolist() for group in optimizer.param_groups] == [[1.0], [3.0]]
+    assert optimizer.state_dict()["param_groups"][1]["param_names"] == ["scale"]
+
+
 def test_repr_lists_the_groups():
     text = repr(optim.SGD([{"params": [leaf(1)]}, {"params": [leaf(2)], "lr": 0.1}], lr=0.5)).splitlines()
     assert text[:3] == ["SGD (", "Parameter Group 0", "    dampening: 0"]
@@ -122,7 +130,8 @@ BAD_PARAMETERS = [
     ([], ValueError, "SGD: expected at least one parameter, got an empty list"),
     ((p for p in []), ValueError, "SGD: expected at least one parameter, got an empty list"),
     ([A, np.ones(3)], TypeError, "SGD: expected parameter 1 as a Tensor, got ndarray"),
-    ([("weight", A)], TypeError, "SGD: expected parameter 0 as a Tensor, got tuple"),
+    ([("weight", 3)], TypeError, "SGD: expected parameter 0 as a Tensor, got int"),
+    ([A, ("weight", leaf(2))], TypeError, "SGD: expected parameter 1 as a Tensor, got tuple"),
     ([{"params": [A]}, A], TypeError, "SGD: expected a parameter group as a dict, got Tensor"),
     ([{"params": {A}}], TypeError, "SGD: expected parameters as a list of Tensors, got set"),
     ([{"lr": 0.1}], ValueError, "SGD: expected a parameter group with the key 'params', got ['lr']"),

@@ -62,7 +62,8 @@ from tinycnn.nn.resize import (
     pixel_unshuffle as pixel_unshuffle, upsample as upsample,
 )  # fmt: skip
 from tinycnn.nn.smooth import (
-    celu as celu, glu as glu, mish as mish, selu as selu, softmin as softmin, softsign as softsign,
+    celu as celu, glu as glu, gumbel_softmax as gumbel_softmax,
+    mish as mish, selu as selu, softmin as softmin, softsign as softsign,
     tanhshrink as tanhshrink,
 )  # fmt: skip
 

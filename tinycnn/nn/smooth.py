@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tinycnn.checks import check_number
+from tinycnn import creation
+from tinycnn.checks import Number, check_flag, check_number
 from tinycnn.nn.activation import _Activation, elu, softmax
 from tinycnn.nn.module import Module
 from tinycnn.ops.arithmetic import widened
@@ -78,6 +79,22 @@ def softmin(input: Tensor, dim: int | None = None) -> Tensor:
     """softmax(−x) along `dim`; see `softmax`."""
     check_floating("softmin", input)
     return softmax(-input, dim)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """softmax((logits + Gumbel noise) / tau) along `dim`: a sample of the classes that has a gradient.
+
+    `hard` makes it one-hot, with the gradient of the soft one. `eps` does nothing, as in torch. Source: Jang et al.,
+    2016.
+    """
+    check_floating("gumbel_softmax", logits)
+    check_flag("gumbel_softmax", "hard", hard)
+    noise = -(-creation.rand(*logits.shape, dtype=logits.dtype, device=logits.device).log()).log()
+    soft = softmax((logits + noise) / Number(above=0)("gumbel_softmax", "tau", tau), dim)
+    if not hard:
+        return soft
+    chosen = soft == soft.amax(dim, keepdim=True)
+    return where(chosen, 1.0, 0.0).to(soft.dtype) - soft.detach() + soft
 
 
 # --- layers -----------------------------------------------------------------------------------------------

@@ -45,9 +45,40 @@ def clip_grad_norm_(
     grads = [param.grad for param in params if param.grad is not None]
     if not grads:
         return creation.zeros(())
-    on: dict[Device, list[Array]] = {}
+    total = _total_norm(name, grads, norm_type, error_if_nonfinite)
+    xp = backend.array_module(total)
+    factor = xp.asarray(xp.minimum(float(max_norm) / (total + 1e-6), 1.0))
+    on = _by_device(grads)
+    for place, arrays in on.items():
+        backend.kernels(arrays[0]).scale_all(arrays, backend.to_device(factor, place))
     for grad in grads:
-        on.setdefault(grad.device, []).append(grad._array)
+        grad._changed_in_place()
+    return wrap(total)
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """The norm of all elements of the tensors, as of one long vector; arguments as in `clip_grad_norm_`."""
+    name = "get_total_norm"
+    grads = check_parameters(name, tensors)
+    check_number(name, "norm_type", norm_type)
+    check_flag(name, "error_if_nonfinite", error_if_nonfinite)
+    check_optional_flag(name, "foreach", foreach)
+    return wrap(_total_norm(name, grads, norm_type, error_if_nonfinite)) if grads else creation.tensor(0.0)
+
+
+def _by_device(tensors: list[Tensor]) -> dict[Device, list[Array]]:
+    on: dict[Device, list[Array]] = {}
+    for tensor in tensors:
+        on.setdefault(tensor.device, []).append(tensor._array)
+    return on
+
+
+def _total_norm(name: str, grads: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> Array:
+    """The norm, on the device of the first of them."""
+    on = _by_device(grads)
     device, *others = on
     total = backend.kernels(on[device][0]).total_norm(on[device], float(norm_type))
     xp = backend.array_module(total)
@@ -60,12 +91,7 @@ def clip_grad_norm_(
             f"{name}: expected a finite norm of the gradients, got {float(total)}: look for a loss or input "
             "that is not finite, or pass error_if_nonfinite=False"
         )
-    factor = xp.asarray(xp.minimum(float(max_norm) / (total + 1e-6), 1.0))
-    for place, arrays in on.items():
-        backend.kernels(arrays[0]).scale_all(arrays, backend.to_device(factor, place))
-    for grad in grads:
-        grad._changed_in_place()
-    return wrap(total)
+    return total
 
 
 def clip_grad_value_(

@@ -40,8 +40,8 @@ class Optimizer:
     whose `__init__` has annotations such as `NotNegative` has its options checked by `_checks = checks_of(__init__)`.
 
     Args:
-        params: an iterable of Tensors, or a list of groups `{"params": iterable, "lr": ..., ...}`, where an
-            option that a group leaves out has its value from `defaults`.
+        params: an iterable of Tensors or of (name, Tensor), or a list of groups `{"params": iterable, "lr": ..., ...}`,
+            where an option that a group leaves out has its value from `defaults`. Names are kept as "param_names".
         defaults: the options of the algorithm, by name.
 
     Attributes:
@@ -199,7 +199,13 @@ class Optimizer:
             raise TypeError(f"{name}: expected a parameter group as a dict, got {type(param_group).__name__}")
         if "params" not in param_group:
             raise ValueError(f"{name}: expected a parameter group with the key 'params', got {[*param_group]}")
-        group = {**self.defaults, **param_group, "params": check_parameters(name, param_group["params"])}
+        params, named = param_group["params"], {}
+        if has_order(params):
+            params = list(params)
+            if params and all(isinstance(pair, tuple) and len(pair) == 2 for pair in params):
+                named = {"param_names": [pair[0] for pair in params]}
+                params = [pair[1] for pair in params]
+        group = {**self.defaults, **param_group, **named, "params": check_parameters(name, params)}
         self._check_options(group)
         known = {param for other in self.param_groups for param in other["params"]}
         for i, param in enumerate(group["params"]):
