@@ -62,7 +62,8 @@ ALIASES = {
     "register_backward_hook": ["register_full_backward_hook"],
     # What is made of others, or becomes another.
     "upsample": ["interpolate"], "UpsamplingNearest2d": ["Upsample"], "normalize": ["norm"], "bilinear": ["linear"],
-    "pairwise_distance": ["norm", "sub"], "triplet_margin_loss": ["pairwise_distance", "norm"], "softmin": ["softmax"], "gumbel_softmax": ["softmax"],
+    "pairwise_distance": ["norm", "sub"], "triplet_margin_loss": ["pairwise_distance", "norm"],
+    "softmin": ["softmax"], "gumbel_softmax": ["softmax"],
     "cosine_similarity": ["normalize", "norm", "add"], "multilabel_soft_margin_loss": ["logsigmoid", "sub"],
     "multi_margin_loss": ["gather"], "margin_ranking_loss": ["neg"],
     **{f"lp_pool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)},
