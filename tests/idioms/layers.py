@@ -134,6 +134,14 @@ layer.same("Upsample, interpolate", """
     c = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True); d = F.interpolate(x, size=6)
     e = nn.UpsamplingBilinear2d(scale_factor=2)(x)
 """)
+layer.same("bicubic, area", """
+    x = numbers(1, 1, 3, 4); a = F.interpolate(x, scale_factor=2, mode='bicubic')
+    b = F.interpolate(x, size=(7, 5), mode='bicubic', align_corners=True)
+    c = F.interpolate(x, size=2, mode='area')
+""")
+layer.same("lp_pool2d", """
+    y = F.lp_pool2d(numbers(1, 2, 6, 6), 2, 2); z = nn.LPPool2d(1, 3, stride=1)(torch.ones(1, 1, 4, 4))
+""")
 layer.same("PixelShuffle", """
     x = numbers(1, 8, 2, 2); a = nn.PixelShuffle(2)(x); b = F.pixel_unshuffle(a, 2); c = nn.ChannelShuffle(2)(x)
 """)
