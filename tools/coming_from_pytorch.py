@@ -43,8 +43,8 @@ Or with other imports:
 |---|---|
 {imports}
 
-`import torch.nn as nn` becomes `import tinycnn.nn as nn`, and so on: below `torch`, paths are the same. A GPU is
-`"cuda"`, as in torch; see [README](../README.md) for what it needs.
+Below `torch`, paths are the same: `torch.utils.data.DataLoader` is `tinycnn.utils.data.DataLoader`. A GPU is `"cuda"`;
+see [README](../README.md) for what it needs.
 """
 
 REST = """\
@@ -68,6 +68,12 @@ Keys and shapes are torch's and torchvision's. A whole net, which `torch.save(ne
 """
 
 
+def short(statement: str) -> str:
+    """An import, with at most two names."""
+    module, _, names = statement.partition(" import ")
+    return f"{module} import …" if names.count(",") > 1 else statement
+
+
 def wrapped(text: str, first: str = "") -> str:
     return textwrap.fill(text, 120, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False,
                          break_on_hyphens=False)  # fmt: skip
@@ -79,7 +85,7 @@ def item(sentence: str, rows: list[Idiom]) -> str:
 
 
 def page() -> str:
-    imports = [f"| `{theirs}` | `{ours}` |" for theirs, ours in IMPORTS + VISION]
+    imports = [f"| `{short(theirs)}` | `{short(ours)}` |" for theirs, ours in IMPORTS + VISION]
     equal = sum(not row.sentence for row in IDIOMS)
     parts = [BEGINNING.format(count=len(IDIOMS), equal=equal, imports="\n".join(imports)), "## What differs\n"]
     different = [row for row in IDIOMS if row.sentence and row.subject != ABSENT]

@@ -19,6 +19,11 @@ import numpy as np
 
 from tests.idioms.idiom import Idiom
 
+FROM_DATA = (
+    "DataLoader, Dataset, Subset, TensorDataset, random_split, ConcatDataset, RandomSampler, SequentialSampler, "
+    "SubsetRandomSampler"
+)
+
 # What scripts write at their top, and what they write with tinycnn. The page shows the two side by side.
 IMPORTS = [
     ("import torch", "import tinycnn as torch"),
@@ -29,11 +34,7 @@ IMPORTS = [
     ("from torch.nn import init", "from tinycnn.nn import init"),
     ("from torch.nn.utils import clip_grad_norm_", "from tinycnn.nn.utils import clip_grad_norm_"),
     ("from torch.autograd import Variable", "from tinycnn.autograd import Variable"),
-    ("from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split",
-     "from tinycnn.data import DataLoader, Dataset, Subset, TensorDataset, random_split"),
-    ("from torch.utils.data import ConcatDataset", "from tinycnn.data import ConcatDataset"),
-    ("from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampler",
-     "from tinycnn.data import RandomSampler, SequentialSampler, SubsetRandomSampler"),
+    ("from torch.utils.data import " + FROM_DATA, "from tinycnn.data import " + FROM_DATA),
     ("from torch.utils.checkpoint import checkpoint", "from tinycnn.utils.checkpoint import checkpoint"),
 ]  # fmt: skip
 VISION = [
