@@ -22,6 +22,7 @@ LAYERS = [
     {"grad_mode"},
     {"autograd"},
     {"ops"},
+    {"methods"},
     {"tensor"},
     {"creation"},
     {"autograd_names", "custom_function", "jacobians", "variable"},

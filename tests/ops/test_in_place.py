@@ -8,13 +8,14 @@ import pytest
 
 import tinycnn
 from tinycnn import Tensor, gradcheck, nn, no_grad, tensor
+from tinycnn.methods import Methods
 from tinycnn.nn import functional as F
 from tinycnn.ops import in_place
 
 OTHER_SHAPES = ("squeeze_", "unsqueeze_", "transpose_", "t_")
 SECOND_NAMES = ("subtract_", "multiply_", "divide_", "negative_", "absolute_", "clip_")
 FORMS = sorted(
-    name for name, form in vars(Tensor).items()
+    name for name, form in vars(Methods).items()
     if name.endswith("_") and hasattr(form, "__wrapped__") and name not in (*OTHER_SHAPES, *SECOND_NAMES)
     and not name.startswith("__")
 )  # fmt: skip
