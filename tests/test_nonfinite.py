@@ -16,6 +16,7 @@ FIXTURE = Path(__file__).parent / "fixtures" / "nonfinite.npz"
 SPOILED = [
     (case, what, where)
     for case in [*operators.CASES, *layers.CASES]
+    if not case.name.startswith("grid_sample/")  # torch's dies of a nan in the grid
     if isinstance(case, layers.LayerCase) or any(x.dtype.kind == "f" and x.size for x in case.inputs())
     for what in VALUES
     for where in PLACES
