@@ -1,4 +1,4 @@
-"""Every layer of tinycnn.nn against torch's of the same name: outputs and gradients, over many random shapes.
+"""The layers of convolutional nets against torch's of the same name: outputs and gradients, over many random shapes.
 
     python examples/check_against_torch.py
     python examples/check_against_torch.py --cases 200 --seed 7 --only Conv2d
@@ -352,7 +352,11 @@ CASES: dict[str, Callable[[Draw], Case]] = {
     "LayerNorm": layer_norm,
     "GroupNorm": group_norm,
     "Linear": linear,
-    **dict.fromkeys(("ReLU", "Tanh", "Sigmoid", "SiLU", "Hardswish", "LogSigmoid"), elementwise),
+    **dict.fromkeys(("ReLU", "Tanh", "Sigmoid", "SiLU", "Hardswish", "LogSigmoid", "ReLU6", "Hardsigmoid", "Mish",
+                     "SELU", "Softsign", "Tanhshrink"), elementwise),
+    "CELU": partial(elementwise, alpha=(1.0, 0.4, 2)),
+    "Hardtanh": partial(elementwise, min_val=(-1.0, -0.3), max_val=(1.0, 2)),
+    **dict.fromkeys(("Hardshrink", "Softshrink"), partial(elementwise, lambd=(0.5, 1.3))),
     "LeakyReLU": partial(elementwise, negative_slope=(0.01, 0.3, 0)),
     "ELU": partial(elementwise, alpha=(1.0, 0.4, 2)),
     "GELU": partial(elementwise, approximate=("none", "tanh")),
@@ -372,6 +376,7 @@ CASES: dict[str, Callable[[Draw], Case]] = {
     "NLLLoss": partial(classification, soft=False),
     "MSELoss": regression,
     "L1Loss": regression,
+    "HuberLoss": partial(regression, delta=(1.0, 0.3)),
     "SmoothL1Loss": partial(regression, beta=(1.0, 0.3, 0)),
     "BCELoss": partial(binary, logits=False),
     "BCEWithLogitsLoss": partial(binary, logits=True),

@@ -43,13 +43,19 @@ BETTER = {
     "logit": "beyond 1 its derivative is that of the formula; what was limited has gradient 0",
     "moments": "the mean of an infinity is one",
     "activations": "hardswish of −∞ is 0",
+    "mode": "no nan equals another",
+    "losses/of_differences": "what is beyond a limit has gradient 0, whatever comes from above",
+    "losses/of_margins": "the loss of an infinite margin is infinite or 0",
+    "losses/multi_margin": "what keeps the margin has gradient 0, whatever comes from above",
+    "MultiMarginLoss": "what keeps the margin has gradient 0, whatever comes from above",
+    "SoftMarginLoss": "the loss of an infinite margin is infinite or 0",
     "interpolate/linear_to_5": "nothing is interpolated where the size stays",
     "interpolate/bilinear_by_1.0": "nothing is interpolated where the size stays",
 }
 # Rows where ∞ − ∞, in another order of the same sum, is nan here and an infinity there, or the reverse.
 ANOTHER_ORDER = (
     "LayerNorm", "GroupNorm", "normalisation/", "losses/", "cross_entropy/", "GELU", "SiLU", "BCEWithLogitsLoss",
-    "BCELoss", "CrossEntropyLoss/all", "Hardswish",
+    "BCELoss", "CrossEntropyLoss/all", "Hardswish", "bilinear", "Mish",
 )  # fmt: skip
 
 

@@ -42,6 +42,13 @@ def test_tensor_of_data(data, dtype, shape):
     assert not x.requires_grad
 
 
+def test_numbers_of_numpy_keep_their_dtype():
+    for data in (np.float64(1.5), [np.float64(1.5), 2.0], [[2.0, np.float64(1.5)]], [np.ones(2)]):
+        assert tensor(data).dtype == np.float64
+    assert tensor([[1.5]]).dtype == np.float32
+    assert tensor([np.float32(1.5)]).dtype == np.float32
+
+
 def test_tensor_copies():
     original = np.ones(3, np.float32)
     x = tensor(original)

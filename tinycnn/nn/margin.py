@@ -143,7 +143,8 @@ def multi_margin_loss(
     _check_target(name, input, target)
     classes = target.unsqueeze(-1).long()
     x = widened(input)
-    short = clamp(x - x.gather(-1, classes) + margin, min=0.0)
+    short = x - x.gather(-1, classes) + margin
+    short = where(short > 0, short, 0.0)  # of nan nothing, as in torch
     short = short if p == 1 else short * short
     if weight is not None:
         _check_weight(name, input, input.shape[-1], weight)

@@ -19,6 +19,8 @@ class DataParallel(Module):
 
     def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0):
         super().__init__()
+        if not isinstance(module, Module):
+            raise TypeError(f"DataParallel: expected module as a Module, got {type(module).__name__}")
         self.module = module
         self.device_ids = device_ids
 

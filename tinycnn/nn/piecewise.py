@@ -12,6 +12,7 @@ from tinycnn.nn.activation import _Activation
 from tinycnn.nn.arguments import refuse_others, size
 from tinycnn.nn.module import Module
 from tinycnn.nn.parameter import Parameter
+from tinycnn.ops.arithmetic import isnan
 from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import Masked, where
@@ -90,7 +91,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by `lambd`, a number of at least 0, and 0 where |x| <= lambd."""
     check_floating("softshrink", input)
     check_not_negative("softshrink", "lambd", lambd)
-    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input * 0.0))
+    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, where(isnan(input), input, 0.0)))
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -104,7 +105,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if weight.dtype != input.dtype:
         raise TypeError(f"prelu: input is {input.dtype}, weight is {weight.dtype}: convert one with .to()")
     slope = weight.reshape(*((1, -1, *[1] * (input.ndim - 2)) if input.ndim > 1 else [1] * input.ndim))
-    return where(input > 0, input, input * slope)
+    above = input > 0
+    return where(above, input, where(above, 0.0, input) * slope)  # an infinity does not reach the slope
 
 
 # --- layers -----------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def new_array(name: str, data: Any, dtype: DTypeLike = None, device: DeviceLike 
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name}: expected numbers, got {shortened(data)} (dtype {array.dtype})")
     # Python floats have no dtype of their own, arrays have.
-    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+    if dtype is None and array.dtype == np.float64 and not _has_dtype(data):
         dtype = dtypes.get_default_dtype()
     if dtype is not None and dtype.kind in "iu" and array.size and not isinstance(data, (np.ndarray, np.generic)):
         for number in (array.min(), array.max()):  # of an array, elements out of range wrap around, as in torch
@@ -116,3 +116,10 @@ def new_array(name: str, data: Any, dtype: DTypeLike = None, device: DeviceLike 
     # Converted here: with a dtype given, NumPy would also accept strings and None as numbers.
     array = array.astype(dtype or dtypes.as_dtype(array.dtype.newbyteorder("=")), order="K", copy=False)
     return backend.to_device(array, backend.device(device))
+
+
+def _has_dtype(data: Any) -> bool:
+    """Whether `data` is, or in its first row holds, an array or a number of NumPy."""
+    while isinstance(data, (list, tuple)) and data and isinstance(data[0], (list, tuple)):
+        data = data[0]
+    return any(isinstance(x, (np.ndarray, np.generic)) for x in (data if isinstance(data, (list, tuple)) else (data,)))
