@@ -28,6 +28,9 @@ ONE = {  # with operators that are made of others in between
     "binary cross-entropy": lambda x: F.binary_cross_entropy(x.sigmoid(), x.tanh(), reduction="none"),
     "along channels": lambda x: [x.softmax(1), x.log_softmax(1)],
     "like": lambda x: [tinycnn.zeros_like(x), tinycnn.ones_like(x)],
+    "of NumPy's names": lambda x: [x.tan(), x.log2(), x.rsqrt(), x.exp2()],
+    "clipped": lambda x: [F.hardtanh(x), F.relu6(x)],
+    "truncated": lambda x: [tinycnn.div(x, 0.7, rounding_mode="trunc"), x.fmod(0.7)],
 }  # fmt: skip
 TWO = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -35,6 +38,7 @@ TWO = {
     "maximum": lambda a, b: a.maximum(b), "minimum": lambda a, b: a.minimum(b), "isclose": lambda a, b: a.isclose(b),
     "compare": lambda a, b: [a == b, a != b, a < b, a <= b, a > b, a >= b],
     "logic": lambda a, b: [(a > 1) & (b > 1), (a > 1) | (b > 1), (a > 1) ^ (b > 1)],
+    "two of NumPy's names": lambda a, b: [a.atan2(b), a.fmod(b), a.logaddexp(b), a.lerp(b, 0.3)],
     "where": lambda a, b: tinycnn.where(a > b, a, b), "masked_fill": lambda a, b: (a + 0 * b).masked_fill(a > 1, 0.0),
 }  # fmt: skip
 SECOND = {

@@ -132,7 +132,7 @@ def _diagonal_index(x: Tensor, offset: int) -> tuple:
     """Where the elements of the last dimension of x lie on a diagonal."""
     with backend.current(x._array):
         along = backend.array_module(x._array).arange(x._array.shape[-1])
-    return ..., along + max(-offset, 0), along + max(offset, 0)
+        return ..., along + max(-offset, 0), along + max(offset, 0)
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
