@@ -82,7 +82,8 @@ def test_layers(case):
     layer(x, *others).sum().backward()
     if case.name.split("/")[0] in WAITING:
         return
-    with without_waiting(but=["argsort"] if case.name.startswith("Embedding") else []):  # see test_indexing_with_tensors
+    # see test_indexing_with_tensors
+    with without_waiting(but=["argsort"] if case.name.startswith("Embedding") else []):
         layer(x, *others).sum().backward()
 
 

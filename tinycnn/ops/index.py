@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -233,3 +235,18 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
             f"dim {dim} of size {input.shape[dim]}"
         )
     return Gather(dim)(input, index)
+
+
+def on_its_gpu(function: Callable) -> Any:
+    """For a function that computes with arrays outside of operators: the GPU of its first argument is then CuPy's
+    current one."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        array = getattr(arguments[0] if arguments else None, "_array", None)
+        if array is None or array.__class__ is np.ndarray:
+            return function(*arguments, **options)
+        with backend.current(array):
+            return function(*arguments, **options)
+
+    return call

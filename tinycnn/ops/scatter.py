@@ -12,7 +12,7 @@ from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import ShapeError, check_choice, check_flag, check_number
-from tinycnn.ops.index import Scatter, along, gather
+from tinycnn.ops.index import Scatter, along, gather, on_its_gpu
 from tinycnn.ops.rearrange import broadcast_shapes
 from tinycnn.ops.select import masked_fill, where
 from tinycnn.ops.shape import expand, normalize_dim, normalize_dims, reshape
@@ -85,8 +85,9 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         got = getattr(index, "dtype", type(index).__name__)
         raise TypeError(f"take: expected a Tensor of int64 as index, got {got}")
     size = input._array.size
-    lowest = wrap(backend.elementwise("where", index._array < 0, index._array + size, index._array))
-    return reshape(reshape(input, -1)[reshape(wrap(_places("take", lowest, size)), -1)], shape=index._array.shape)
+    places = where(index < 0, index + size, index)
+    _places("take", places, size)
+    return reshape(reshape(input, -1)[reshape(places, -1)], shape=index._array.shape)
 
 
 @composed
@@ -126,6 +127,7 @@ def _placed(name: str, input: Tensor, dim: int, index: Any, source: Any) -> tupl
     return dim, input, index, source[tuple([slice(n) for n in index._array.shape])]
 
 
+@on_its_gpu
 @numpy_names
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy in which each src[i][j] is added at [index[i][j]][j], for dim 0 of a matrix: the adjoint of `gather`."""
@@ -137,6 +139,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return reshape(input + added, shape=shape)
 
 
+@on_its_gpu
 @numpy_names
 def scatter(
     input: Tensor, dim: int, index: Tensor, src: Tensor | float | None = None, *, value: float | None = None,
@@ -168,6 +171,7 @@ def _put(input: Tensor, place: tuple, source: Tensor) -> Tensor:
     return where(wrap(chosen >= 0), reshape(source, -1)[wrap(xp.maximum(chosen, 0))], input)
 
 
+@on_its_gpu
 @numpy_names
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """A copy to whose slices along `dim`, that the vector `index` names, alpha · the slices of `source` are added."""
@@ -177,6 +181,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     return input + reshape(added, shape=input._array.shape)
 
 
+@on_its_gpu
 @numpy_names
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy whose slices along `dim`, that the vector `index` names, are those of `source`."""
@@ -184,6 +189,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     return reshape(_put(_as_vector(input), place, source), shape=input._array.shape)
 
 
+@on_its_gpu
 @composed
 @numpy_names
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
@@ -213,6 +219,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Any, source: Any) -> tupl
     return dim, (slice(None),) * dim + (places.copy(),), source
 
 
+@on_its_gpu
 @composed
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the first elements of `source`, one after the other, where the boolean `mask` is true."""

@@ -12,7 +12,7 @@ from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
 from tinycnn.ops.arithmetic import as_float, widened
 from tinycnn.ops.functions import lerp
-from tinycnn.ops.index import ValuesAndIndices, gather
+from tinycnn.ops.index import ValuesAndIndices, gather, on_its_gpu
 from tinycnn.ops.rearrange import narrow, ravel
 from tinycnn.ops.reduce import check_floating, mean, std, var
 from tinycnn.ops.select import where
@@ -252,6 +252,7 @@ def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = Fa
 # --- counts -----------------------------------------------------------------------------------------------
 
 
+@on_its_gpu
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, … occurs in a vector of integers, or the sum of the `weights` of those places."""
     array = array_of("bincount", input)
@@ -293,6 +294,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return bincount(places, minlength=bins).to(input.dtype)
 
 
+@on_its_gpu
 @numpy_names
 def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
@@ -316,6 +318,7 @@ def unique(
     return _asked(values, inverse, counts, return_inverse, return_counts)
 
 
+@on_its_gpu
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False) -> Any:
     """The flattened tensor without those elements that equal the one before; see `unique`."""
     array = array_of("unique_consecutive", input).reshape(-1)
