@@ -236,3 +236,14 @@ def test_data_parallel_wraps():
     model = tinycnn.nn.DataParallel(tinycnn.nn.Linear(2, 3), device_ids=[0])
     assert list(model.state_dict()) == ["module.weight", "module.bias"]
     assert model(tinycnn.ones(4, 2)).shape == (4, 3)
+
+
+def test_a_folder_is_run_by_its_main(tmp_path):
+    text = "import torch, sys\nprint(__file__, sys.argv[1:], torch.ones(1))"
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "__main__.py").write_text(text)
+    for path in ("program", "program/__main__.py"):
+        command = [sys.executable, "-m", "tinycnn.run", path, "x"]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{tmp_path / 'program' / '__main__.py'} ['x'] tensor([1.])\n"

@@ -208,7 +208,10 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _run_script(path: str) -> None:
-    sys.path[0] = os.path.dirname(os.path.realpath(path))
+    path = os.path.abspath(path)
+    sys.path[0] = path if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):  # as Python does: its __main__.py
+        path = os.path.join(path, "__main__.py")
     with open(path, "rb") as file:
         source = file.read()
     main = ModuleType("__main__")
@@ -280,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("usage:", __doc__, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     file = words[needed - 1]
-    if words[0] != "-m" and not os.path.isfile(file):
+    if words[0] != "-m" and not os.path.isfile(os.path.join(file, "__main__.py") if os.path.isdir(file) else file):
         print(f"tinycnn.run: error: no file {file!r}", file=sys.stderr)
         return 2
     if words[0] == "--check":
