@@ -41,6 +41,7 @@ EXCEPTIONS = {
     ("tinycnn.nn.utils", "optim"): "torch's second name for the gradient clipping of optim",
     ("tinycnn.tensor", "interop"): "DLPack, loaded when another library asks for it",
     ("tinycnn.serialization", "interop"): "formats of files, loaded when a file is read or written",
+    ("tinycnn.optim.swa_utils", "nn"): "an average of nets is a net; loaded when first used",
     ("tinycnn.nn.utils.vector", "optim"): "the check of a list of parameters, which is that of clipping",
 }
 
@@ -58,9 +59,9 @@ NOT_CORE = [
 THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
 
 PATHS = [
-    "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "cuda", "amp", "data", "models", "reference",
-    "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx", "accelerator", "backends",
-    "backends.cudnn", "backends.mps", "cuda.amp", "datasets", "hub", "mps", "nn.modules", "nn.modules.batchnorm",
+    "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "optim.swa_utils", "cuda", "amp", "data", "models",
+    "reference", "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx", "accelerator",
+    "backends", "backends.cudnn", "backends.mps", "cuda.amp", "datasets", "hub", "mps", "nn.modules", "nn.modules.batchnorm",
     "nn.modules.conv", "nn.parallel", "nn.parameter", "random", "transforms", "utils", "utils.data", "version", "xpu",
 ]  # fmt: skip
 COMMANDS = ["grade", "explain", "shapes", "run"]

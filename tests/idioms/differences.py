@@ -133,14 +133,12 @@ for title, code in RARE.items():
 RARE_IN_NETS = {
     "AlphaDropout": "y = nn.AlphaDropout(0.2).eval()(torch.ones(3))",
     "register_full_backward_pre_hook": "h = nn.Linear(1, 1).register_full_backward_pre_hook(print) is None",
-    "AveragedModel": "n = torch.optim.swa_utils.AveragedModel(nn.Linear(1, 1)).n_averaged",
     "distributed": "d = torch.distributed.is_available()",
 }
 for title, code in RARE_IN_NETS.items():
     lacking.differs(
         title, code, "Of nets and training these are not here: `AlphaDropout`, "
-        "`register_full_backward_pre_hook`, `optim.swa_utils`, `torch.distributed`.",
-        remedy="An average of weights is three lines: `e.mul_(0.9).add_(p, alpha=0.1)` for each pair of parameters.",
+        "`register_full_backward_pre_hook`, `torch.distributed`.",
     )  # fmt: skip
 lacking.differs(
     "options of pickle", """
