@@ -642,8 +642,12 @@ call(M + "register_buffer", net, "b", real(2), True)
 call(M + "add_module", net, "m", linear)
 call(M + "register_module", net, "m", linear)
 for name in ("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
-             "register_backward_hook"):  # fmt: skip
+             "register_backward_hook", "register_full_backward_pre_hook"):  # fmt: skip
     call(M + name, net, hook)
+for name in ("register_state_dict_pre_hook", "register_state_dict_post_hook", "register_load_state_dict_pre_hook"):
+    call(M + name, net, hook)
+call(M + "compile", net)
+call(M + "share_memory", net)
 call("nn.Sequential.append", net, linear)
 call("nn.Sequential.insert", net, 1, linear)
 call("nn.Sequential.extend", net, [linear])

@@ -61,8 +61,9 @@ THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
 PATHS = [
     "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "optim.swa_utils", "cuda", "amp", "data", "models",
     "reference", "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx", "accelerator",
-    "backends", "backends.cudnn", "backends.mps", "cuda.amp", "datasets", "hub", "mps", "nn.modules", "nn.modules.batchnorm",
-    "nn.modules.conv", "nn.parallel", "nn.parameter", "random", "transforms", "utils", "utils.data", "version", "xpu",
+    "backends", "backends.cudnn", "backends.mps", "cuda.amp", "datasets", "hub", "mps", "nn.modules",
+    "nn.modules.batchnorm", "nn.modules.conv", "nn.modules.upsampling", "nn.parallel", "nn.parameter", "random",
+    "transforms", "utils", "utils.data", "version", "xpu",
 ]  # fmt: skip
 COMMANDS = ["grade", "explain", "shapes", "run"]
 

@@ -208,7 +208,7 @@ _ELSEWHERE: dict[ModuleType, dict[str, ModuleType]] = {
     _layers: {
         **{name: value for name, value in vars(nn).items() if isinstance(value, ModuleType)},
         "batchnorm": nn.norm, "instancenorm": nn.norm, "normalization": nn.norm, "pooling": nn.pool,
-        "utils": nn.arguments,
+        "flatten": nn.shape, "fold": nn.shape, "pixelshuffle": nn.shape, "upsampling": nn.shape, "utils": nn.arguments,
     },
 }  # fmt: skip
 for _package, _paths in _ELSEWHERE.items():

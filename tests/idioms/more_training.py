@@ -300,3 +300,54 @@ graph.same("tensors in dictionaries moved to a device", """
     batch = {'x': torch.ones(2), 'y': torch.tensor([1])}; device = torch.device('cpu')
     batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 """)
+graph.same("averages of weights", """
+    from torch.optim.swa_utils import AveragedModel, SWALR, update_bn, get_ema_multi_avg_fn
+    net = fixed(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    scheduler = SWALR(optimizer, swa_lr=0.05, anneal_epochs=2); rates = []
+    for _ in range(3):
+        optimizer.zero_grad(); net(numbers(4, 2)).sum().backward(); optimizer.step(); ema.update_parameters(net)
+        scheduler.step(); rates.append(scheduler.get_last_lr()[0])
+    update_bn([numbers(4, 2)], ema); y = ema.eval()(numbers(3, 2)); keys = list(ema.state_dict()); n = ema.n_averaged
+""")
+graph.same("attributes before super().__init__()", """
+    class Net(nn.Module):
+        def __init__(self, width):
+            self.width = width
+            super().__init__()
+            self.fc = nn.Linear(width, 1)
+    n = Net(3).width; k = list(Net(2).state_dict())
+""")
+graph.same("a submodule before super().__init__()", """
+    class Net(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(1, 1)
+    Net()
+""", raises="AttributeError")
+graph.same("hooks of old checkpoints", """
+    net = nn.Sequential(nn.Linear(2, 1))
+    def rename(state_dict, prefix, *more):
+        for key in list(state_dict):
+            state_dict[key.replace('module.', '')] = state_dict.pop(key)
+    net._register_load_state_dict_pre_hook(rename)
+    done = str(net.load_state_dict({'module.0.weight': torch.ones(1, 2), 'module.0.bias': torch.ones(1)}))
+    y = net(torch.ones(1, 2))
+""")
+graph.same("a checkpoint without num_batches_tracked", """
+    bn = nn.BatchNorm2d(2); state = {k: v for k, v in bn.state_dict().items() if not k.endswith('tracked')}
+    done = str(bn.load_state_dict(state)); version = bn._version
+""")
+graph.same("hooks with keyword arguments", """
+    net, seen = nn.Identity(), []
+    net.register_forward_hook(lambda m, args, kwargs, out: seen.append(len(kwargs)), with_kwargs=True)
+    net.register_forward_hook(lambda m, args, out: seen.append('first'), prepend=True)
+    net.register_full_backward_pre_hook(lambda m, g: (g[0] * 2,))
+    x = torch.ones(2, requires_grad=True); net(x).sum().backward(); g = x.grad
+""")
+graph.same("paths below nn.modules", """
+    from torch.nn.modules.utils import _pair
+    from torch.nn.modules.loss import _Loss
+    from torch.nn.modules.upsampling import Upsample
+    a = _pair(3); b = issubclass(nn.MSELoss, _Loss); c = Upsample is nn.Upsample; n = nn.ReLU()._get_name()
+""")

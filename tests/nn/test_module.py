@@ -122,7 +122,7 @@ def test_forgetting_to_initialise_the_base_class():
         def __init__(self):
             self.layer = nn.Linear(1, 1)
 
-    with pytest.raises(AttributeError, match=r"Forgetful: call super\(\).__init__\(\) before assigning 'layer'"):
+    with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
         Forgetful()
 
 
@@ -314,7 +314,8 @@ def test_load_state_dict_casts_everything_before_it_writes(monkeypatch):
 def test_load_state_dict_that_is_not_strict():
     block = Block()
     result = block.load_state_dict({"scale": tensor(np.full(4, 2.0)), "else": tensor(1.0)}, strict=False)
-    assert result.missing_keys == [key for key in STATE if key != "scale"]
+    counted = "body.1.num_batches_tracked"  # is taken as it is from a state of which no version is known
+    assert result.missing_keys == [key for key in STATE if key not in ("scale", counted)]
     assert result.unexpected_keys == ["else"]
     assert block.scale.tolist() == [2.0] * 4
 

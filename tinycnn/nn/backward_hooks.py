@@ -71,7 +71,11 @@ class BackwardReport:
 
     def leave_outputs(self, gradients: list, found: list[int], count: int) -> list:
         given = dict(zip(found, gradients))
-        self.grad_output[threading.get_ident()] = tuple(given.get(i) for i in range(count))
+        grad_output = tuple(given.get(i) for i in range(count))
+        for hook in list(self.module._backward_pre_hooks.values()):
+            grad_output = self._replaced("pre-", hook(self.module, grad_output), grad_output)
+        gradients = [grad_output[i] for i in found]
+        self.grad_output[threading.get_ident()] = grad_output
         if self.front is None:
             self.run_hooks([None] * self.count)
             return gradients
@@ -84,18 +88,21 @@ class BackwardReport:
         replaced = self.run_hooks(grad_input)
         return [replaced[i] for i in self.tensors]
 
-    def run_hooks(self, grad_input: list) -> list:
-        grad_output = self.grad_output.pop(threading.get_ident(), ())
+    def run_hooks(self, gradients: list) -> tuple:
+        grad_input, grad_output = tuple(gradients), self.grad_output.pop(threading.get_ident(), ())
         for hook in list(self.module._backward_hooks.values()):
-            replaced = hook(self.module, tuple(grad_input), grad_output)
-            if replaced is None:
-                continue
-            replaced = replaced if isinstance(replaced, tuple) else (replaced,)
-            if len(replaced) != len(grad_input):
-                name = type(self.module).__name__
-                raise RuntimeError(
-                    f"{name}: a backward hook must return None or {len(grad_input)} gradients, one per input, "
-                    f"got {len(replaced)}"
-                )
-            grad_input = list(replaced)
+            grad_input = self._replaced("", hook(self.module, grad_input, grad_output), grad_input)
         return grad_input
+
+    def _replaced(self, kind: str, returned: Any, gradients: tuple) -> tuple:
+        """What a hook returned in the place of gradients, or these."""
+        if returned is None:
+            return gradients
+        returned = returned if isinstance(returned, tuple) else (returned,)
+        if len(returned) != len(gradients):
+            of = "output" if kind else "input"
+            raise RuntimeError(
+                f"{type(self.module).__name__}: a backward {kind}hook must return None or {len(gradients)} gradients, "
+                f"one per {of}, got {len(returned)}"
+            )
+        return returned

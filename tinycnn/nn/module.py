@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tinycnn.autograd import RemovableHandle
 from tinycnn.checks import check_flag
-from tinycnn.nn.backward_hooks import BackwardReport
+from tinycnn.nn.hooks import Hooked
 from tinycnn.nn.parameter import Buffer
 from tinycnn.nn.parameter import Parameter as Parameter
 from tinycnn.nn.state import Stateful
+from tinycnn.nn.state import _IncompatibleKeys as _IncompatibleKeys
 from tinycnn.tensor import Tensor
 
 __all__ = ["Module"]
 
 
-class Module(Stateful):
+_DICTS = (
+    "_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks",
+    "_backward_hooks", "_state_dict_pre_hooks", "_state_dict_hooks", "_load_state_dict_pre_hooks",
+)  # fmt: skip
+
+
+class Module(Hooked, Stateful):
     """A layer or a net: parameters, buffers and submodules, found as attributes, and a `forward`.
 
         class Net(nn.Module):
@@ -43,9 +49,10 @@ class Module(Stateful):
 
     def __init__(self) -> None:
         # Not through our own __setattr__, which looks into these.
-        for name in ("_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_forward_hooks", "_backward_hooks"):
+        for name in _DICTS:
             object.__setattr__(self, name, {})
-        object.__setattr__(self, "_non_persistent", set())
+        for name in ("_non_persistent", "_with_kwargs", "_always_called"):
+            object.__setattr__(self, name, set())
         object.__setattr__(self, "training", True)
 
     def forward(self, *inputs: Any) -> Any:
@@ -53,26 +60,13 @@ class Module(Stateful):
         raise NotImplementedError(f"{type(self).__name__}: a Module defines forward(self, ...)")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        hooked = self._forward_pre_hooks or self._forward_hooks or self._backward_hooks
-        given, report = inputs, None
-        if hooked:
-            for hook in list(self._forward_pre_hooks.values()):  # a hook may remove itself
-                replaced = hook(self, inputs)
-                if replaced is not None:
-                    inputs = replaced if isinstance(replaced, tuple) else (replaced,)
-            report = BackwardReport(self, inputs) if self._backward_hooks else None
-            given = report.inputs if report else inputs
+        if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
+            return self._call_hooked(inputs, options)
         try:
-            output = self.forward(*given, **options)
+            return self.forward(*inputs, **options)
         except (TypeError, ValueError, RuntimeError, IndexError) as error:
             self._name_in(error)
             raise
-        if hooked:
-            for hook in list(self._forward_hooks.values()):
-                replaced = hook(self, inputs, output)
-                if replaced is not None:
-                    output = replaced
-        return report.watch_output(output) if report else output
 
     def _name_in(self, error: Exception) -> None:
         """Lets an error of a function that this layer calls begin with the layer's name."""
@@ -86,7 +80,11 @@ class Module(Stateful):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
+            for needing, words in ((Parameter, "parameters"), (Module, "module"), (Buffer, "buffer")):
+                if isinstance(value, needing):
+                    raise AttributeError(f"cannot assign {words} before Module.__init__() call")
+            object.__setattr__(self, name, value)
+            return
         parameters, buffers, modules = self._parameters, self._buffers, self._modules
         if isinstance(value, (Parameter, Module)):
             own = parameters if isinstance(value, Parameter) else modules
@@ -283,24 +281,17 @@ class Module(Stateful):
         function(self)
         return self
 
-    # --- hooks --------------------------------------------------------------------------------------------
+    def compile(self, *options: Any, **more: Any) -> None:
+        """Nothing: torch's way to make a module faster, where it can."""
 
-    def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls `hook(module, inputs)` before each forward; what it returns, unless None, replaces the inputs."""
-        return RemovableHandle(self._forward_pre_hooks, hook, "register_forward_pre_hook")
-
-    def register_forward_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls `hook(module, inputs, output)` after each forward; what it returns, if not None, is the output then."""
-        return RemovableHandle(self._forward_hooks, hook, "register_forward_hook")
-
-    def register_full_backward_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls `hook(module, grad_input, grad_output)`, two tuples, when the gradients of the module's inputs are
-        complete; what it returns, unless None, replaces them."""
-        return RemovableHandle(self._backward_hooks, hook, "register_full_backward_hook")
-
-    register_backward_hook = register_full_backward_hook  # torch's of old
+    def share_memory(self) -> Module:
+        """The module itself: there are no other processes to share with."""
+        return self
 
     # --- printing -----------------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     def extra_repr(self) -> str:
         """What `repr` shows between the parentheses."""
@@ -310,5 +301,5 @@ class Module(Stateful):
         lines = [self.extra_repr()] if self.extra_repr() else []
         children = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]
         if not children:
-            return f"{type(self).__name__}({', '.join(lines)})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines + children) + "\n)"
+            return f"{self._get_name()}({', '.join(lines)})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines + children) + "\n)"

@@ -232,6 +232,7 @@ class _RunningNorm(Module):
 
     ndims: tuple[int, ...]  # how many dimensions an input may have
     expected: str
+    _version = 2
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
@@ -266,6 +267,13 @@ class _RunningNorm(Module):
         """Sets weight, bias and running statistics to where they start."""
         self.reset_running_stats()
         _reset(self)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *more: Any
+    ) -> None:
+        if self.track_running_stats and local_metadata.get("version", 1) < 2:  # batches were not counted yet
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *more)
 
     def _is_sample(self, input: Tensor) -> bool:
         """Whether the input is one sample, without N."""
@@ -353,6 +361,13 @@ class _InstanceNorm(_RunningNorm):
         track_running_stats: bool = False, device: DeviceLike = None, dtype: DTypeLike = None, *, bias: bool = True,
     ):  # fmt: skip
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *more: Any
+    ) -> None:
+        if self.track_running_stats and local_metadata.get("version", 1) < 2:  # batches were not counted yet
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *more)
 
     def _is_sample(self, input: Tensor) -> bool:
         return isinstance(input, Tensor) and input.ndim == self.ndims[0]

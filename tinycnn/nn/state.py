@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tinycnn import backend, creation, dtypes
-from tinycnn.autograd import Version, no_grad
+from tinycnn.autograd import RemovableHandle, Version, no_grad
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag
 from tinycnn.dtypes import DTypeLike
@@ -44,10 +44,18 @@ class Stateful:
         _buffers: dict[str, Any]
         _modules: dict[str, Any]
         _non_persistent: set[str]
+        _state_dict_pre_hooks: dict[int, Callable]
+        _state_dict_hooks: dict[int, Callable]
+        _load_state_dict_pre_hooks: dict[int, Callable]
 
+        def named_modules(
+            self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+        ) -> Iterator[tuple[str, Module]]: ...
         def parameters(self, recurse: bool = True) -> Iterator[Parameter]: ...
         def buffers(self, recurse: bool = True) -> Iterator[Tensor]: ...
         def get_submodule(self, target: str) -> Module: ...
+
+    _version = 1  # of what is saved: `load_state_dict` may be given the state of an older one
 
     # --- saving and loading -------------------------------------------------------------------------------
 
@@ -58,14 +66,62 @@ class Stateful:
 
         They are added to `destination`, which is returned; default: a new OrderedDict.
         """
-        state = OrderedDict() if destination is None else destination
-        for name, tensor in [*self._parameters.items(), *self._buffers.items()]:
-            if tensor is not None and name not in self._non_persistent:
-                state[prefix + name] = tensor if keep_vars else tensor.detach()
+        state: Any = OrderedDict() if destination is None else destination
+        if destination is None:
+            state._metadata = OrderedDict()
+        metadata = {"version": self._version}
+        if hasattr(state, "_metadata"):
+            state._metadata[prefix[:-1]] = metadata
+        for hook in list(self._state_dict_pre_hooks.values()):
+            hook(self, prefix, keep_vars)
+        self._save_to_state_dict(state, prefix, keep_vars)
         for name, module in self._modules.items():  # a module with two names has its state under both
             if module is not None:
                 module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in list(self._state_dict_hooks.values()):
+            if hook(self, state, prefix, metadata) is not None:
+                raise RuntimeError(f"{type(self).__name__}: a state_dict post-hook must return None")
         return state
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Adds what this module itself holds: a method to override."""
+        destination.update(self._own_state(prefix, keep_vars))
+
+    def _own_state(self, prefix: str, keep_vars: bool = False) -> dict[str, Tensor]:
+        return {
+            prefix + name: tensor if keep_vars else tensor.detach()
+            for name, tensor in [*self._parameters.items(), *self._buffers.items()]
+            if tensor is not None and name not in self._non_persistent
+        }
+
+    def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
+        """Calls `hook(module, prefix, keep_vars)` before `state_dict` collects this module's tensors."""
+        return RemovableHandle(self._state_dict_pre_hooks, hook, "register_state_dict_pre_hook")
+
+    def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
+        """Calls `hook(module, state_dict, prefix, metadata)` when `state_dict` has collected the tensors of this module
+        and of all below it: it may change the dict, and returns None."""
+        return RemovableHandle(self._state_dict_hooks, hook, "register_state_dict_post_hook")
+
+    def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
+        """Calls `hook(module, state_dict, prefix, metadata, strict, missing_keys, unexpected_keys, error_msgs)` before
+        `load_state_dict` looks for this module's tensors: it may change the dict, a copy."""
+        return RemovableHandle(self._load_state_dict_pre_hooks, hook, "register_load_state_dict_pre_hook")
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> RemovableHandle:
+        """torch's of old: the hook is not given the module, unless `with_module`."""
+        given = hook if with_module else lambda module, *arguments: hook(*arguments)
+        return RemovableHandle(self._load_state_dict_pre_hooks, given, "_register_load_state_dict_pre_hook")
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], strict: bool,
+        missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """Calls the hooks, and notes which tensors of this module itself are missing: a method to override, in order to
+        change the dict. The tensors are loaded when all modules have been asked."""
+        for hook in list(self._load_state_dict_pre_hooks.values()):
+            hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        missing_keys += [key for key in self._own_state(prefix) if key not in state_dict]
 
     @no_grad()
     def load_state_dict(
@@ -81,13 +137,22 @@ class Stateful:
         where shapes differ, where memory is read-only or, if `strict`, where keys differ; the message lists all of
         them.
         """
-        name, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
+        name = f"{type(self).__name__}.load_state_dict"
         check_flag(name, "strict", strict)
         check_flag(name, "assign", assign)
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"{name}: expected a mapping of names to tensors, got {type(state_dict).__name__}")
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
+        metadata, state_dict = getattr(state_dict, "_metadata", {}), dict(state_dict)
+        own: dict[str, Tensor] = {}
+        missing: list[str] = []
+        unexpected: list[str] = []
+        errors: list[str] = []
+        for path, module in self.named_modules(remove_duplicate=False):
+            prefix = path and f"{path}."
+            own.update(module._own_state(prefix))
+            of_module = metadata.get(path, {})
+            module._load_from_state_dict(state_dict, prefix, of_module, strict, missing, unexpected, errors)
+        unexpected += [key for key in state_dict if key not in own]
         values = {key: _tensor_of(name, key, state_dict[key]) for key in own if key in state_dict}
         fixed = {key: value for key, value in values.items() if not isinstance(own[key], Uninitialized)}
         mis_shaped = [
@@ -96,7 +161,7 @@ class Stateful:
             if value.shape != own[key].shape
         ]
         read_only = [] if assign else [key for key in fixed if not backend.is_writeable(own[key]._array)]
-        problems = [("wrong shapes", mis_shaped), ("read-only memory", read_only)]
+        problems = [("wrong shapes", mis_shaped), ("read-only memory", read_only), ("errors", errors)]
         if strict:
             problems = [("missing keys", missing), ("unexpected keys", unexpected), *problems]
         if any(listed for _, listed in problems):
