@@ -41,6 +41,10 @@ def signs(*shape: int) -> Callable:
     return lambda rng: rng.choice([-1.0, 1.0], shape)
 
 
+def listed(rng: np.random.Generator) -> np.ndarray:
+    return np.array([[3, 0, -1, 1], [-1, 2, 1, 0], [1, 2, 0, 3]])
+
+
 def state_of(module: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Values for every entry of the module's state: variances positive, counters 3, all else normal."""
     values = {}
@@ -193,6 +197,8 @@ CASES = [
     case("Hardtanh", lambda nn: nn.Hardtanh(-0.5, 0.7), 3, 4),
     case("Hardtanh/inplace", lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Hardtanh(inplace=True)), 3, 4),
     case("Hardsigmoid", lambda nn: nn.Sequential(Scaled(nn, 3.0), nn.Hardsigmoid()), 3, 4),
+    case("RReLU", lambda nn: nn.RReLU().eval(), 3, 4),
+    case("RReLU/training", lambda nn: nn.RReLU(0.3, 0.3), 3, 4),
     case("Threshold", lambda nn: nn.Threshold(0.3, 2.0), 3, 4),
     case("Hardshrink", lambda nn: nn.Hardshrink(0.4), 3, 4),
     case("Softshrink", lambda nn: nn.Softshrink(0.4), 3, 4),
@@ -262,6 +268,8 @@ CASES = [
     case("SoftMarginLoss", lambda nn: nn.SoftMarginLoss(), 3, 4, others=(signs(3, 4),)),
     case("MultiLabelSoftMarginLoss", lambda nn: weighted(nn, "MultiLabelSoftMarginLoss"), 3, 4,
          others=(probabilities(3, 4),)),
+    case("MultiLabelMarginLoss", lambda nn: nn.MultiLabelMarginLoss(), 3, 4, others=(listed,)),
+    case("MultiLabelMarginLoss/sum", lambda nn: nn.MultiLabelMarginLoss(reduction="sum"), 3, 4, others=(listed,)),
     case("MultiMarginLoss", lambda nn: nn.MultiMarginLoss(), 3, 4, others=(classes(4, 3),)),
     case("MultiMarginLoss/square", lambda nn: weighted(nn, "MultiMarginLoss", p=2, margin=0.7), 3, 4,
          others=(classes(4, 3),)),

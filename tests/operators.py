@@ -634,6 +634,13 @@ case("activations/pieces", lambda lib, x: [
     lib.nn.functional.relu6(4 * x), lib.nn.functional.hardtanh(x), lib.nn.functional.hardtanh(x, -0.3, 1.1),
     lib.nn.functional.threshold(x, 0.1, 3.0), lib.nn.functional.hardshrink(x), lib.nn.functional.softshrink(x, 0.3),
     lib.nn.functional.hardshrink(x, 0.9)], off_zero(4, 5))  # fmt: skip
+case("activations/in_place", lambda lib, x: [
+    function(x * 1, *options) for function, options in [
+        (lib.nn.functional.leaky_relu_, (0.2,)), (lib.nn.functional.elu_, (0.5,)), (lib.nn.functional.celu_, (0.5,)),
+        (lib.nn.functional.selu_, ()), (lib.nn.functional.hardtanh_, (-0.3, 1.1)), (lib.nn.functional.rrelu_, ()),
+        (lib.nn.functional.threshold_, (0.1, 3.0))]], off_zero(4, 5))  # fmt: skip
+case("activations/rrelu", lambda lib, x: [
+    lib.nn.functional.rrelu(x), lib.nn.functional.rrelu(x, 0.3, 0.3, True)], off_zero(4, 5))  # fmt: skip
 case("activations/pieces_at_kinks", lambda lib, x: [
     lib.nn.functional.relu6(x), lib.nn.functional.hardtanh(x), lib.nn.functional.threshold(x, 1.0, 3.0),
     lib.nn.functional.hardshrink(x, 1.0), lib.nn.functional.softshrink(x, 1.0), lib.nn.functional.celu(x),
@@ -715,6 +722,10 @@ for reduction in ("mean", "sum", "none"):
         lib.nn.functional.multilabel_soft_margin_loss(x, y.sigmoid(), z[0].exp(), reduction=r)],
         normal(6, 4), normal(6, 4), normal(6, 4),
         lambda rng: rng.choice([-1, 1], (6, 4)))  # fmt: skip
+    case(f"losses/multilabel_margin_{reduction}", lambda lib, x, t, r=reduction: [
+        lib.nn.functional.multilabel_margin_loss(x, t, reduction=r),
+        lib.nn.functional.multilabel_margin_loss(x[0], t[1], reduction=r)],
+        normal(3, 4), lambda rng: np.array([[3, 0, -1, 1], [-1, 2, 1, 0], [1, 1, 0, -1]]), twice=False)  # fmt: skip
     case(f"losses/multi_margin_{reduction}", lambda lib, x, t, r=reduction: [
         lib.nn.functional.multi_margin_loss(x, t, reduction=r),
         lib.nn.functional.multi_margin_loss(x, t, 2, 0.6, weights(lib, x), reduction=r)],

@@ -468,6 +468,12 @@ for name in ("mish", "selu", "softsign", "tanhshrink", "relu6", "hardsigmoid"):
     call(F + name, real(2, 3))
 for name in ("celu", "hardshrink", "softshrink"):
     call(F + name, real(2, 3), 0.5)
+for name, options in {"leaky_relu_": (0.2,), "elu_": (0.5,), "celu_": (0.5,), "selu_": (), "hardtanh_": (-0.5, 0.5),
+                      "threshold_": (0.5, 2.0), "rrelu": (0.2, 0.3, False), "rrelu_": (0.2, 0.3, False)}.items():
+    call(F + name, real(2, 3), *options)
+for name in ("alpha_dropout", "feature_alpha_dropout"):
+    call(F + name, real(2, 3), 0.3, True)
+call(F + "multilabel_margin_loss", real(2, 3), np.array([[1, 0, -1], [-1, 2, 0]]), reduction="sum")
 call(F + "glu", real(2, 4), 1)
 call(F + "softmin", real(2, 4), 1)
 call(F + "gumbel_softmax", real(2, 4), 0.5, True, 1e-10, 1)
@@ -569,6 +575,10 @@ for name in ("ReLU6", "Hardsigmoid", "Mish", "SELU", "Softsign", "Tanhshrink"):
 for name in ("CELU", "Hardshrink", "Softshrink"):
     call(f"nn.{name}", 0.5, inputs=(real(2, 3),))
 call("nn.Hardtanh", -0.5, 0.5, inputs=(real(2, 3),))
+call("nn.RReLU", 0.2, 0.3, inputs=(real(2, 3),))
+for name in ("AlphaDropout", "FeatureAlphaDropout"):
+    call(f"nn.{name}", 0.3, inputs=(real(2, 3),))
+call("nn.MultiLabelMarginLoss", reduction="sum", inputs=(real(2, 3), np.array([[1, 0, -1], [-1, 2, 0]])))
 call("nn.Threshold", 0.5, 2.0, inputs=(real(2, 3),))
 call("nn.PReLU", 3, 0.25, inputs=(real(2, 3),))
 call("nn.GLU", 1, inputs=(real(2, 4),))

@@ -301,15 +301,17 @@ graph.same("tensors in dictionaries moved to a device", """
     batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 """)
 graph.same("averages of weights", """
-    from torch.optim.swa_utils import AveragedModel, SWALR, update_bn, get_ema_multi_avg_fn
+    swa = torch.optim.swa_utils
     net = fixed(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
-    ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    ema = swa.AveragedModel(net, multi_avg_fn=swa.get_ema_multi_avg_fn(0.9))
     optimizer = optim.SGD(net.parameters(), lr=0.1)
-    scheduler = SWALR(optimizer, swa_lr=0.05, anneal_epochs=2); rates = []
+    scheduler = swa.SWALR(optimizer, swa_lr=0.05, anneal_epochs=2); rates = []
     for _ in range(3):
         optimizer.zero_grad(); net(numbers(4, 2)).sum().backward(); optimizer.step(); ema.update_parameters(net)
         scheduler.step(); rates.append(scheduler.get_last_lr()[0])
-    update_bn([numbers(4, 2)], ema); y = ema.eval()(numbers(3, 2)); keys = list(ema.state_dict()); n = ema.n_averaged
+    swa.update_bn([numbers(4, 2)], ema)
+    y = ema.eval()(numbers(3, 2)); keys = list(ema.state_dict()); n = ema.n_averaged
+    del swa
 """)
 graph.same("attributes before super().__init__()", """
     class Net(nn.Module):
@@ -346,8 +348,12 @@ graph.same("hooks with keyword arguments", """
     x = torch.ones(2, requires_grad=True); net(x).sum().backward(); g = x.grad
 """)
 graph.same("paths below nn.modules", """
-    from torch.nn.modules.utils import _pair
-    from torch.nn.modules.loss import _Loss
-    from torch.nn.modules.upsampling import Upsample
-    a = _pair(3); b = issubclass(nn.MSELoss, _Loss); c = Upsample is nn.Upsample; n = nn.ReLU()._get_name()
+    parts = torch.nn.modules; a = parts.utils._pair(3); b = issubclass(nn.MSELoss, parts.loss._Loss)
+    c = parts.upsampling.Upsample is nn.Upsample; n = nn.ReLU()._get_name(); del parts
+""")
+graph.same("AlphaDropout in eval, RReLU, clips of integers", """
+    net = nn.Sequential(nn.AlphaDropout(0.2), nn.RReLU(), nn.FeatureAlphaDropout()).eval(); y = net(numbers(2, 3))
+    a = F.relu6(torch.tensor([-1, 3, 9])); b = F.hardtanh(torch.tensor([-5, 1]), -2, 2); text = repr(net)
+    x = numbers(4); F.leaky_relu_(x, 0.2); z = numbers(3); F.elu_(z); l = nn.MultiLabelMarginLoss()(
+        numbers(2, 3), torch.tensor([[1, -1, 0], [2, 0, -1]]))
 """)

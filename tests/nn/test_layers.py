@@ -68,7 +68,8 @@ def test_every_layer_has_a_row():
     used |= {case.name.split("/")[0] for case in CASES if case.name.startswith("Lazy")}  # they have become others
     without_forward = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"}
     layers.discard("DataParallel")  # which calls another module
-    assert layers - used == without_forward | {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d"}
+    dropouts = {"AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"}
+    assert layers - used == without_forward | dropouts
 
 
 @each_case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from tinycnn import backend
@@ -14,7 +15,9 @@ from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
 from tinycnn.tensor import Tensor
 
-__all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
+
+ALPHA = 1.7580993408473766  # what selu tends to far below 0, less the sign
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -39,6 +42,37 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout2d`, for (N, C, D, H, W) or (C, D, H, W)."""
     return _channel_dropout(3, "dropout3d", input, p, training, inplace)
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Each element is, with probability `p`, what `selu` tends to far below 0; then all are scaled and moved so that
+    mean 0 and variance 1 stay. The identity when not training. Source: Klambauer et al., 2017."""
+    return _alpha_dropout("alpha_dropout", input, p, training, inplace, array_of("alpha_dropout", input).shape)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """As `alpha_dropout`, for whole channels of (N, C, *)."""
+    name = "feature_alpha_dropout"
+    if array_of(name, input).ndim < 2:
+        raise ValueError(f"{name}: expected an input (N, C, *), got {input.shape}")
+    return _alpha_dropout(name, input, p, training, inplace, input.shape[:2] + (1,) * (input.ndim - 2))
+
+
+def _alpha_dropout(
+    name: str, input: Tensor, p: float, training: bool, inplace: bool, shape: tuple[int, ...]
+) -> Tensor:  # fmt: skip
+    p = probability(p, name)
+    check_flag(name, "inplace", inplace)
+    if _is_identity(name, input, p, training):
+        return input
+    check_floating(name, input)
+    if p == 1:
+        return overwrite(f"{name}_", input, mul, 0.0) if inplace else input * 0.0
+    with backend.on(input.device) as xp:
+        kept = wrap(_keep_mask(xp.empty(shape, input.dtype), p)) * (1 - p)  # 1 or 0
+    scale = 1 / math.sqrt((ALPHA * ALPHA * p + 1) * (1 - p))
+    mask, moved = kept * scale, (kept - (1 - p)) * (ALPHA * scale)
+    return overwrite(f"{name}_", input, lambda x: x * mask + moved) if inplace else input * mask + moved
 
 
 def _channel_dropout(dims: int, name: str, input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
@@ -92,6 +126,20 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class AlphaDropout(Dropout):
+    """In training, keeps mean 0 and variance 1 where elements are dropped: for nets of SELUs; see `F.alpha_dropout`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(Dropout):
+    """As `AlphaDropout`, for whole channels of (N, C, *)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return feature_alpha_dropout(input, self.p, self.training)
 
 
 class _ChannelDropout(Dropout):

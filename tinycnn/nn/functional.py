@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn.nn.activation import (
-    elu as elu, gelu as gelu, hardswish as hardswish, leaky_relu as leaky_relu, log_softmax as log_softmax,
-    logsigmoid as logsigmoid, relu as relu, relu_ as relu_, sigmoid as sigmoid, silu as silu, softmax as softmax,
-    softplus as softplus, tanh as tanh,
+    elu as elu, elu_ as elu_, gelu as gelu, hardswish as hardswish, leaky_relu as leaky_relu,
+    leaky_relu_ as leaky_relu_, log_softmax as log_softmax, logsigmoid as logsigmoid, relu as relu, relu_ as relu_,
+    sigmoid as sigmoid, silu as silu, softmax as softmax, softplus as softplus, tanh as tanh,
 )  # fmt: skip
 from tinycnn.nn.conv import (
     conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, conv_transpose1d as conv_transpose1d,
@@ -20,7 +20,8 @@ from tinycnn.nn.distance import (
     pairwise_distance as pairwise_distance,
 )  # fmt: skip
 from tinycnn.nn.dropout import (
-    dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, dropout3d as dropout3d,
+    alpha_dropout as alpha_dropout, dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d,
+    dropout3d as dropout3d, feature_alpha_dropout as feature_alpha_dropout,
 )  # fmt: skip
 from tinycnn.nn.embedding import embedding as embedding
 from tinycnn.nn.grid import affine_grid as affine_grid, grid_sample as grid_sample
@@ -39,6 +40,7 @@ from tinycnn.nn.lp_pool import lp_pool1d as lp_pool1d, lp_pool2d as lp_pool2d, l
 from tinycnn.nn.margin import (
     cosine_embedding_loss as cosine_embedding_loss, hinge_embedding_loss as hinge_embedding_loss,
     margin_ranking_loss as margin_ranking_loss, multi_margin_loss as multi_margin_loss,
+    multilabel_margin_loss as multilabel_margin_loss,
     multilabel_soft_margin_loss as multilabel_soft_margin_loss, soft_margin_loss as soft_margin_loss,
     triplet_margin_loss as triplet_margin_loss,
 )  # fmt: skip
@@ -46,8 +48,9 @@ from tinycnn.nn.norm import (
     batch_norm as batch_norm, group_norm as group_norm, instance_norm as instance_norm, layer_norm as layer_norm,
 )  # fmt: skip
 from tinycnn.nn.piecewise import (
-    hardshrink as hardshrink, hardsigmoid as hardsigmoid, hardtanh as hardtanh, prelu as prelu, relu6 as relu6,
-    softshrink as softshrink, threshold as threshold,
+    hardshrink as hardshrink, hardsigmoid as hardsigmoid, hardtanh as hardtanh, hardtanh_ as hardtanh_, prelu as prelu,
+    relu6 as relu6, rrelu as rrelu, rrelu_ as rrelu_, softshrink as softshrink, threshold as threshold,
+    threshold_ as threshold_,
 )  # fmt: skip
 from tinycnn.nn.pool import (
     adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_avg_pool2d as adaptive_avg_pool2d,
@@ -62,9 +65,8 @@ from tinycnn.nn.resize import (
     pixel_unshuffle as pixel_unshuffle, upsample as upsample,
 )  # fmt: skip
 from tinycnn.nn.smooth import (
-    celu as celu, glu as glu, gumbel_softmax as gumbel_softmax,
-    mish as mish, selu as selu, softmin as softmin, softsign as softsign,
-    tanhshrink as tanhshrink,
+    celu as celu, celu_ as celu_, glu as glu, gumbel_softmax as gumbel_softmax, mish as mish, selu as selu,
+    selu_ as selu_, softmin as softmin, softsign as softsign, tanhshrink as tanhshrink,
 )  # fmt: skip
 
 if not _TYPE_CHECKING:  # to type checkers, what is not defined is not there

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import creation
-from tinycnn.checks import Number, check_choice, check_flag, check_int, check_number
+from tinycnn.checks import Number, check_choice, check_flag, check_int, check_number, shortened
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.distance import pairwise_distance
@@ -26,8 +26,8 @@ from tinycnn.ops.select import clamp, minimum, where
 from tinycnn.tensor import Tensor
 
 __all__ = [
-    "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss",
-    "SoftMarginLoss", "TripletMarginLoss",
+    "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "SoftMarginLoss", "TripletMarginLoss",
 ]  # fmt: skip
 
 # --- functions ----------------------------------------------------------------------------------------------
@@ -123,6 +123,33 @@ def multilabel_soft_margin_loss(
     x = widened(input)
     loss = _weighted(-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x)), weight, "weight", name)
     return narrowed(reduced(loss.mean(-1), reduction), input, target)
+
+
+def multilabel_margin_loss(
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """Σ max(0, 1 − input[j] + input[i]) / C over the right classes j and the wrong ones i, for scores (N, C). The
+    target (N, C) lists the right classes; −1 ends the list."""
+    name = "multilabel_margin_loss"
+    reduction = _reduction(name, size_average, reduce, reduction)
+    check_floating(name, input)
+    _same_shape(name, input, target=target)
+    if input.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected scores (N, C) or (C), got {input.shape}")
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected target as integers, got {target.dtype}")
+    count = input.shape[-1]
+    if target.numel() and not -1 <= target.min().item() <= target.max().item() < count:
+        raise ValueError(f"{name}: expected classes from 0 to {count - 1}, or -1, got {shortened(target.tolist())}")
+    listed = (target < 0).cumsum(-1) == 0
+    classes = where(listed, target, 0).long()
+    right = ((classes.unsqueeze(-1) == creation.arange(count, device=input.device)) & listed.unsqueeze(-1)).any(-2)
+    x = widened(input)
+    short = clamp(1 - x.gather(-1, classes).unsqueeze(-1) + x.unsqueeze(-2), min=0.0)
+    counted = listed.unsqueeze(-1) & ~right.unsqueeze(-2)
+    loss = where(counted, short, 0.0).sum((-2, -1)) / count
+    return narrowed(reduced(loss, reduction), input)
 
 
 def multi_margin_loss(
@@ -232,6 +259,13 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Each right class is to score higher than each wrong one, by 1; see `F.multilabel_margin_loss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiMarginLoss(_WeightedLoss):

@@ -1,11 +1,13 @@
-"""Activations made of straight pieces, functions and layers. TypeError for integers, from all of them."""
+"""Activations made of straight pieces, functions and layers. TypeError for integers, from all but hardtanh, relu6."""
 
 from __future__ import annotations
 
+import math
+
 from tinycnn import backend, creation
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import Function, Gradients, array_of
 from tinycnn.backend import Array, DeviceLike
-from tinycnn.checks import check_not_negative, check_number
+from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn import init
 from tinycnn.nn.activation import _Activation
@@ -15,10 +17,10 @@ from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.arithmetic import isnan
 from tinycnn.ops.in_place import overwrite
 from tinycnn.ops.reduce import check_floating
-from tinycnn.ops.select import Masked, where
+from tinycnn.ops.select import Masked, clamp, where
 from tinycnn.tensor import Tensor
 
-__all__ = ["Hardshrink", "Hardsigmoid", "Hardtanh", "PReLU", "ReLU6", "Softshrink", "Threshold"]
+__all__ = ["Hardshrink", "Hardsigmoid", "Hardtanh", "PReLU", "RReLU", "ReLU6", "Softshrink", "Threshold"]
 
 # --- functions ----------------------------------------------------------------------------------------------
 
@@ -64,11 +66,20 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _clipped(name: str, input: Tensor, low: float, high: float) -> Tensor:
-    check_floating(name, input)
     low, high = float(check_number(name, "min_val", low)), float(check_number(name, "max_val", high))
     if not low <= high:
         raise ValueError(f"{name}: expected min_val of at most max_val, got {low} and {high}")
+    if array_of(name, input).dtype.kind in "iu" and math.isfinite(low) and math.isfinite(high):
+        if input.dtype.kind == "u" and low < 0:
+            raise ValueError(f"{name}: expected min_val of at least 0 for {input.dtype}, got {low}")
+        return clamp(input, int(low), int(high))
+    check_floating(name, input)
     return Clip(low, high)(input)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, inplace=True)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
@@ -79,6 +90,36 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     if inplace:
         return overwrite("threshold_", input, lambda x: where(x <= threshold, value, x))
     return where(input <= threshold, value, input)
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """`threshold` in place."""
+    return _threshold(input, threshold, value, inplace=True)
+
+
+_threshold = threshold  # whose argument has the same name
+
+
+def rrelu(
+    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:  # fmt: skip
+    """x where it is positive, slope · x elsewhere: the slope is drawn anew for each element, between `lower` and
+    `upper`, or is the middle when not training. Source: Xu et al., "Empirical evaluation of rectified activations in
+    convolutional network", 2015."""
+    check_floating("rrelu", input)
+    check_flag("rrelu", "training", training)
+    low, high = check_number("rrelu", "lower", lower), check_number("rrelu", "upper", upper)
+    if not low <= high:
+        raise ValueError(f"rrelu: expected lower of at most upper, got {low} and {high}")
+    slope = creation.empty_like(input).uniform_(low, high) if training else (low + high) / 2
+    if inplace:
+        return overwrite("rrelu_", input, lambda x: where(x > 0, x, x * slope))
+    return where(input > 0, input, input * slope)
+
+
+def rrelu_(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
+    """`rrelu` in place."""
+    return rrelu(input, lower, upper, training, inplace=True)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -183,6 +224,20 @@ class Softshrink(Hardshrink):
 
     def forward(self, input: Tensor) -> Tensor:
         return softshrink(input, self.lambd)
+
+
+class RReLU(_Activation):
+    """x where it is positive, slope · x elsewhere, with slopes that training draws anew: see `F.rrelu`."""
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False):
+        super().__init__(inplace)
+        self.lower, self.upper = lower, upper
+
+    def forward(self, input: Tensor) -> Tensor:
+        return rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
 
 
 class PReLU(Module):

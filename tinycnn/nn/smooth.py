@@ -45,12 +45,22 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return where(x <= 0, expm1(below) * alpha, x).to(input.dtype)
 
 
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """`celu` in place."""
+    return celu(input, alpha, inplace=True)
+
+
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale · elu(x, alpha), with the constants that keep mean 0 and variance 1. Source: Klambauer et al., 2017."""
     check_floating("selu", input)
     if inplace:
         return overwrite("selu_", input, selu)
     return (elu(widened(input), SELU_ALPHA) * SELU_SCALE).to(input.dtype)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """`selu` in place."""
+    return selu(input, inplace=True)
 
 
 def softsign(input: Tensor) -> Tensor:
