@@ -739,23 +739,23 @@ def test_what_was_handed_out_is_watched_as_long_as_somebody_holds_it():
     for _ in range(20):
         _ = x.detach().numpy(), x.data[0].numpy()
         x.data = x.detach().numpy() - 0.1
-    assert len(x._version.outside) <= 1
+    assert len(x._changes.outside) <= 1
     held = x.detach().numpy()[1:]  # a view of what was handed out, which itself is gone
-    assert x._version.mark(x._array)[2] is not None
+    assert x._changes.mark(x._array)[2] is not None
     del held
-    assert x._version.mark(x._array)[2] is None
+    assert x._changes.mark(x._array)[2] is None
 
 
 def test_an_array_that_was_taken_in_is_watched_as_long_as_somebody_holds_it():
     array = np.ones((4, 3))
     x = tinycnn.from_numpy(array)
     rows = x[1:3]
-    assert rows._version.mark(rows._array)[2] is not None
+    assert rows._changes.mark(rows._array)[2] is not None
     view = array[0]
     del array
-    assert rows._version.mark(rows._array)[2] is not None
+    assert rows._changes.mark(rows._array)[2] is not None
     del view
-    assert rows._version.mark(rows._array)[2] is None
+    assert rows._changes.mark(rows._array)[2] is None
 
 
 @pytest.mark.parametrize("is_held", [True, False], ids=["still_held", "let_go"])

@@ -216,10 +216,10 @@ def test_views_share_memory_and_copies_do_not():
         x.detach(),
     ):
         assert np.shares_memory(view._array, x._array)
-        assert view._version is x._version
+        assert view._changes is x._changes
     for copied in (x.clone(), x.T.reshape(6), x[[0, 1]], x[x == 0], x.T.contiguous(), x + 0.0, x.double()):
         assert not np.shares_memory(copied._array, x._array)
-        assert copied._version is not x._version or copied._version is None
+        assert copied._changes is not x._changes or copied._changes is None
 
 
 def test_deepcopy_and_pickle():

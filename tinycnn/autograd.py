@@ -343,7 +343,7 @@ class Function:
                 self._inputs, marks = inputs, None
                 for i, x in enumerate(inputs):
                     if x is not arrays[i] and x is not None:
-                        version = x._version
+                        version = x._changes
                         if version is None:
                             x._is_kept = True
                         else:
@@ -351,12 +351,12 @@ class Function:
                                 marks = self._input_marks = [UNCHANGED] * len(inputs)
                             marks[i] = version.mark(arrays[i])
             if self.saves_output:
-                if output._version is None:
-                    output._version = Version()
-                    output._version.is_kept = True
+                if output._changes is None:
+                    output._changes = Version()
+                    output._changes.is_kept = True
                 else:  # that of the input, of which the output is a view
-                    self._output_mark = output._version.mark(output._array)
-                self._output, self._output_version = output._array, output._version
+                    self._output_mark = output._changes.mark(output._array)
+                self._output, self._output_version = output._array, output._changes
             output._node = self
             output._requires_grad = True
         return output
@@ -406,7 +406,7 @@ class Function:
         inputs = self._inputs
         assert inputs is not None, f"{self.name}: set saves_inputs = True to use self.inputs"
         for i, x in enumerate(inputs):
-            version = getattr(x, "_version", None)
+            version = getattr(x, "_changes", None)
             if version is not None and version.changed(
                 UNCHANGED if self._input_marks is None else self._input_marks[i], x._array
             ):
@@ -430,7 +430,7 @@ class Function:
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
-        output._array, output._node, output._version = self._output, self, version
+        output._array, output._node, output._changes = self._output, self, version
         output._requires_grad = True
         return _in_float32(output) if self._output_type[1] is _FLOAT16 and self.in_float32 else output
 

@@ -55,7 +55,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     dtypes.as_dtype(array.dtype)
     version = Version()
     result = wrap(version.take_in(array))
-    result._version = version
+    result._changes = version
     return result
 
 

@@ -109,15 +109,15 @@ def alias(x: Tensor) -> Tensor:
 
 def keep(x: Tensor) -> Mark:
     """What tells later whether `x`, which a node keeps, has changed."""
-    if x._version is None:
+    if x._changes is None:
         x._is_kept = True
         return UNCHANGED
-    return x._version.mark(x._array)
+    return x._changes.mark(x._array)
 
 
 def has_changed(x: Tensor, mark: Mark) -> bool:
     """Whether `x` was changed in place since `keep` gave its mark."""
-    return x._version is not None and x._version.changed(mark, x._array)
+    return x._changes is not None and x._changes.changed(mark, x._array)
 
 
 # --- what a user's forward and backward are given ---------------------------------------------------------

@@ -38,7 +38,7 @@ class Tensor(Methods):
     """
 
     _node: autograd.Function | None = None
-    _version: autograd.Version | None = None
+    _changes: autograd.Version | None = None
     _view_of: autograd.View | None = None  # what it is a view of, if it is one
     _is_kept = False  # whether a graph has saved it, while it has no version
     _requires_grad = False
@@ -88,7 +88,7 @@ class Tensor(Methods):
         else:
             self._array = version.take_in(array)
         version.count = max(version.count, count) + 1
-        self._version, self._view_of = version, None
+        self._changes, self._view_of = version, None
 
     @property
     def shape(self) -> Size:
@@ -124,6 +124,11 @@ class Tensor(Methods):
     def nbytes(self) -> int:
         """The bytes of all elements."""
         return self._array.nbytes
+
+    @property
+    def _version(self) -> int:
+        """How often this memory was changed in place."""
+        return 0 if self._changes is None else self._changes.count
 
     @property
     def is_leaf(self) -> bool:
@@ -263,10 +268,10 @@ class Tensor(Methods):
         return False
 
     def _shared_version(self) -> autograd.Version:
-        if self._version is None:
-            self._version = autograd.Version()
-            self._version.is_kept = self._is_kept
-        return self._version
+        if self._changes is None:
+            self._changes = autograd.Version()
+            self._changes.is_kept = self._is_kept
+        return self._changes
 
     def _changed_in_place(self) -> None:
         """Counts a change in place, so that a graph that saved this memory refuses to use it."""
@@ -279,7 +284,7 @@ class Tensor(Methods):
 
     def _share_memory(self, other: Tensor, view_of: autograd.View | None = None) -> None:
         """Notes that `other` lies in this memory, and how it is a view of it, if it is one."""
-        version = other._version = self._version or self._shared_version()
+        version = other._changes = self._changes or self._shared_version()
         if version.sharers is None:
             version.sharers = [weakref.ref(self)]
         elif len(version.sharers) >= version.room:
@@ -493,7 +498,7 @@ class Tensor(Methods):
         """For pickle: an array on a GPU is stored as a NumPy array with the name of its device, to which it is
         loaded."""
         state = self.__dict__.copy()
-        for name in ("_version", "_view_of"):  # they tell of this memory
+        for name in ("_changes", "_view_of"):  # they tell of this memory
             state.pop(name, None)
         if self.device != backend.CPU:
             state |= {"_array": backend.to_device(self._array, backend.CPU), "device": str(self.device)}

@@ -141,3 +141,7 @@ tensors.same("int division of Python's /", """
 tensors.same("float precision of long sums", """
     x = torch.full((1000,), 0.1); s = x.sum(); m = x.double().sum(); c = x.mean()
 """)
+tensors.same("_version counts changes in place", """
+    x = torch.zeros(3); a = x._version; x.add_(1); x[0] = 2; b = x._version; y = x.view(3); y.mul_(2); c = x._version
+    d = y._version
+""")

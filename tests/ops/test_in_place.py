@@ -344,7 +344,7 @@ def test_views_leave_no_trace():
     x = tinycnn.ones(3, 4)
     for i in range(1000):
         assert x[i % 3].shape == (4,)
-    assert len(x._version.sharers) < 50
+    assert len(x._changes.sharers) < 50
     base = tinycnn.ones(4, requires_grad=True) * 1.0
     view = base[1:]
     view.mul_(2.0)
@@ -504,12 +504,12 @@ def test_a_copy_that_should_be_a_view_is_not_changed(way):
 
 def test_a_step_under_no_grad_writes_into_parameters():
     layer = nn.Linear(3, 2)
-    address, version = layer.weight.data_ptr(), layer.weight._version
+    address, version = layer.weight.data_ptr(), layer.weight._changes
     layer(tinycnn.ones(1, 3)).sum().backward()
     for parameter in layer.parameters():
         parameter.data -= 0.1 * parameter.grad
         parameter.data.add_(parameter.grad, alpha=-0.1)
-    assert (layer.weight.data_ptr(), layer.weight._version) == (address, version)
+    assert (layer.weight.data_ptr(), layer.weight._changes) == (address, version)
     assert sys.getrefcount(layer.weight._array) < 5
 
 

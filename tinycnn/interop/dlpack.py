@@ -110,7 +110,7 @@ def from_dlpack(x: object, *, device: DeviceLike = None, copy: bool | None = Non
         return wrap(backend.to_device(array, target))
     version = Version()
     result = wrap(version.take_in(array))
-    result._version = version
+    result._changes = version
     return result.clone() if copy else result
 
 

@@ -221,7 +221,7 @@ class Stateful:
                 if not isinstance(moved, Uninitialized) and moved._array is not holder._array:
                     version = Version()  # for a graph that saved it, this is a change in place
                     version.count = holder._shared_version().count + 1
-                    holder._array, holder._version = moved._array, version
+                    holder._array, holder._changes = moved._array, version
         return self
 
     def cpu(self) -> Self:

@@ -176,7 +176,7 @@ def _prepare(name: str, x: Tensor) -> None:
         is_expanded = any(not step and n > 1 for n, step in zip(x._array.shape, x._array.strides))
         what = "an expanded tensor repeats its elements in memory" if is_expanded else "its memory is read-only"
         raise RuntimeError(f"{what}: clone() it before changing it")
-    version = x._version
+    version = x._changes
     if version is None or (version.copies is None and version.copied is None):
         return
     if autograd.alive(version.copied):
@@ -211,13 +211,13 @@ def root_of(name: str, x: Tensor) -> tuple[Tensor, list[Function]]:
     RuntimeError if a change of x cannot be recorded.
     """
     root, path = x, []
-    while root._view_of and root._view_of[0]._version is root._version:
+    while root._view_of and root._view_of[0]._changes is root._changes:
         root, function = root._view_of
         path.append(function)
     if root._requires_grad and root._node is None:
         what = "a leaf" if root is x else "a view of a leaf"
         raise RuntimeError(f"{name}: {what} that requires grad cannot be changed in place: do it under no_grad()")
-    others = [] if x._version is None else [y for y in autograd.alive(x._version.sharers) if y is not x]
+    others = [] if x._changes is None else [y for y in autograd.alive(x._changes.sharers) if y is not x]
     if x._view_of == NOT_RECORDED and others:
         raise RuntimeError(
             f"{name}: a view that was made under no_grad(), or that a backward hook watches, cannot be changed in "
@@ -234,8 +234,8 @@ def root_of(name: str, x: Tensor) -> tuple[Tensor, list[Function]]:
 def become(root: Tensor, result: Tensor) -> None:
     """Lets `root`, whose memory holds `result`, have its history too, and all views of it follow from that."""
     _follow(root, result)
-    for view in [] if root._version is None else autograd.alive(root._version.sharers):
-        if view._view_of and view._view_of[0]._version is view._version:
+    for view in [] if root._changes is None else autograd.alive(root._changes.sharers):
+        if view._view_of and view._view_of[0]._changes is view._changes:
             base, function = view._view_of
             _follow(view, function.unapplied()(base))
 

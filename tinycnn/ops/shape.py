@@ -197,7 +197,7 @@ def _reshaped(name: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _viewed(name: str, x: Tensor, reshape: Reshape) -> Tensor:
     """The result of `reshape`: a view of x, where it is one in torch."""
     y = reshape(x)
-    if y._version is None and (name == "view" or _is_batch_innermost(x)):  # it was copied
+    if y._changes is None and (name == "view" or _is_batch_innermost(x)):  # it was copied
         x._share_copy(y, reshape)
     return y
 

@@ -205,7 +205,7 @@ def quantile(
         found.append(value if keepdim else value.squeeze(along))
     if isinstance(given, list):
         return cat([value.unsqueeze(0) for value in found])
-    return found[0].clone() if found[0]._version is not None else found[0]
+    return found[0].clone() if found[0]._changes is not None else found[0]
 
 
 def searchsorted(

@@ -153,7 +153,7 @@ class Optimizer:
                 if grad_scale is not None:
                     grad = (grad * grad_scale).astype(grad.dtype)
                 self._update(param._array, grad, self.state.setdefault(param, {}), options)
-                (param._version or param._shared_version()).count += 1  # as _changed_in_place(), without a call
+                (param._changes or param._shared_version()).count += 1  # as _changed_in_place(), without a call
 
     def _options(self, index: int) -> dict[str, Any]:
         """The options of a group for a step: the group itself, or a copy with those that are numbers as Python floats,
