@@ -342,7 +342,7 @@ def _signature(x: Any) -> Any:
 def _device(arguments: tuple) -> backend.Device:
     """The GPU of the arguments; CuPy's current one if none is a Tensor."""
     found = next((x.device for x in arguments if isinstance(x, Tensor)), None)
-    return found or backend.Device("cuda", backend.cupy().cuda.runtime.getDevice())
+    return found or backend.Device.named("cuda", backend.cupy().cuda.runtime.getDevice())
 
 
 def _obstacle(arguments: tuple, recordings: int) -> str | None:

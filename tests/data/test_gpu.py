@@ -23,7 +23,7 @@ from tinycnn.data import (
 
 pytestmark = pytest.mark.gpu
 
-GPU = backend.Device("cuda", 0)
+GPU = backend.Device.named("cuda", 0)
 SORTING = ["argsort"]  # the order of an epoch may wait for it
 
 

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any, NoReturn, TypeAlias
@@ -19,7 +18,7 @@ from tinycnn.backend import cpu
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
     "current", "current_gpu", "device", "device_of", "elementwise", "get_default_device", "gpu_count", "host_reads",
-    "is_gpu_array", "is_writeable", "kernels", "modules_of", "on", "one_device", "set_current_gpu",
+    "is_gpu_array", "is_writeable", "kernels", "memory_address", "modules_of", "on", "one_device", "set_current_gpu",
     "set_default_device", "to_device",
 ]  # fmt: skip
 
@@ -29,19 +28,72 @@ Array: TypeAlias = np.ndarray
 DRIVERS = {12: 525, 13: 580}  # the oldest NVIDIA driver for each version of CUDA, hence for each extra
 
 
-@dataclass(frozen=True, slots=True)
 class Device:
-    """Where an array lives: `Device("cpu")` or `Device("cuda", index)`. Prints as torch's devices do, and equals the
-    string that it prints."""
+    """Where an array lies. Prints as torch's devices do, and equals the string that it prints.
 
+    Args:
+        type: "cpu", "gpu" or "cuda" (the current GPU), "cuda:N" or N, "auto" (a GPU if there is a usable one), a
+            device, or None (the default one: the CPU unless changed).
+        index: the N of "cuda".
+
+    Attributes:
+        type: "cpu" or "cuda".
+        index: which GPU; None for the CPU.
+
+    Raises ValueError for another name or a GPU that this machine lacks, RuntimeError without a driver and
+    ImportError without CuPy; each says what to do.
+    """
+
+    __slots__ = ("index", "type")
     type: str
-    index: int = 0
+    index: Any
+
+    def __new__(cls, type: str | int | Device | None = None, index: int | None = None) -> Device:
+        if type is None:
+            return _default
+        if isinstance(type, Device):
+            return type
+        if type == "cpu" or (type == "cpu:0" and index is None):
+            return CPU
+        if type == "auto":
+            try:
+                return cls("cuda:0")
+            except (ImportError, RuntimeError, ValueError):
+                return CPU
+        if isinstance(type, int) and not isinstance(type, bool):
+            type = f"cuda:{type}"
+        elif index is not None:
+            type = f"{type}:{index}"
+        kind, _, number = type.partition(":") if isinstance(type, str) else ("", "", "")
+        if (kind not in ("cuda", "gpu")) or not (number.isdigit() or type in ("cuda", "gpu")):
+            raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {type!r}")
+        found = cls.named("cuda", int(number or _gpu_index))
+        count = gpu_count()
+        if found.index >= count:
+            raise ValueError(
+                f"device: {found} does not exist, this machine has {count} GPU(s): cuda:0 to cuda:{count - 1}"
+            )
+        return found
+
+    @classmethod
+    def named(cls, type: str, index: int | None = None) -> Device:
+        """The device of this type and index, whether this machine has it or not."""
+        found = object.__new__(cls)
+        object.__setattr__(found, "type", type)
+        object.__setattr__(found, "index", index if type == "cuda" else None)
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"device: {name} cannot be changed")
+
+    def __reduce__(self) -> Any:
+        return Device.named, (self.type, self.index)
 
     def __str__(self) -> str:
         return "cpu" if self.type == "cpu" else f"cuda:{self.index}"
 
     def __repr__(self) -> str:
-        return f"device('{self}')"
+        return "device(type='cpu')" if self.type == "cpu" else f"device(type='cuda', index={self.index})"
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -63,7 +115,9 @@ class Device:
         set_default_device(_outer.pop())
 
 
-CPU = Device("cpu")
+device = Device  # torch's name of the class
+
+CPU = Device.named("cpu")
 _default = CPU
 _outer: list[Device] = []  # the default devices around the present one
 _gpu_index = 0  # of "cuda" and "gpu"
@@ -74,7 +128,7 @@ DeviceLike: TypeAlias = Device | str | None  # what `device` takes
 def set_default_device(device: DeviceLike) -> None:
     """Sets the device of new tensors for which none is given: the CPU unless changed."""
     global _default
-    _default = CPU if device is None else _device(device)
+    _default = CPU if device is None else Device(device)
 
 
 def get_default_device() -> Device:
@@ -91,41 +145,6 @@ def set_current_gpu(index: int) -> None:
     """Chooses the GPU that "cuda" means."""
     global _gpu_index
     _gpu_index = index
-
-
-def device(spec: str | int | Device | None, index: int | None = None) -> Device:
-    """The device that `spec` names: "cpu", "gpu" or "cuda" (the first GPU), "cuda:N" or N, "auto" (a GPU if there
-    is a usable one) or None (the default one: the CPU unless changed). `index` is the N of "cuda".
-
-    Raises ValueError for another name or a GPU that this machine lacks, RuntimeError without a driver and
-    ImportError without CuPy; each says what to do.
-    """
-    if spec is None:
-        return _default
-    if isinstance(spec, Device):
-        return spec
-    if spec == "cpu" or (spec == "cpu:0" and index is None):
-        return CPU
-    if isinstance(spec, int) and not isinstance(spec, bool):
-        spec = f"cuda:{spec}"
-    elif index is not None:
-        spec = f"{spec}:{index}"
-    if spec == "auto":
-        try:
-            return device("cuda:0")
-        except (ImportError, RuntimeError, ValueError):
-            return CPU
-    kind, _, number = spec.partition(":") if isinstance(spec, str) else ("", "", "")
-    if (kind not in ("cuda", "gpu")) or not (number.isdigit() or spec in ("cuda", "gpu")):
-        raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {spec!r}")
-    found = Device("cuda", int(number or _gpu_index))
-    count = gpu_count()
-    if found.index >= count:
-        raise ValueError(f"device: {found} does not exist, this machine has {count} GPU(s): cuda:0 to cuda:{count - 1}")
-    return found
-
-
-_device = device  # for functions that have an argument of that name
 
 
 @cache
@@ -211,12 +230,21 @@ def device_of(array: Array) -> Device:
 
 @cache
 def _gpu(index: int) -> Device:
-    return Device("cuda", index)
+    return Device.named("cuda", index)
 
 
 def address(array: Array) -> int:
     """Where in memory the elements of `array` begin."""
     return array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr
+
+
+def memory_address(array: Array) -> int:
+    """Where the memory begins that `array` lies in."""
+    if is_gpu_array(array):
+        return array.data.mem.ptr  # type: ignore[attr-defined]  # CuPy's
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return address(array)
 
 
 def to_device(array: Array, target: Device) -> Array:

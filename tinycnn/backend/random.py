@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tinycnn.backend.devices import CPU, Device, DeviceLike, gpu_kernels, on
-from tinycnn.backend.devices import device as _device
 from tinycnn.checks import check_count, shortened
 
 NEW = 67280421310721  # the seed of a generator that nobody has seeded: torch's
@@ -27,7 +26,7 @@ class Generator:
     """
 
     def __init__(self, device: DeviceLike = "cpu"):
-        self.device = _device(device)
+        self.device = Device(device)
         self.manual_seed(NEW)
 
     def manual_seed(self, seed: int) -> Generator:

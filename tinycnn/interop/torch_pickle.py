@@ -286,7 +286,7 @@ def _set(machine: _Machine, items: Any = ()) -> set:
 def _device(machine: _Machine, kind: str, index: int = 0) -> backend.Device:
     if type(kind) is not str or type(index) is not int:
         raise Unreadable(f"expected a device, got {_shown((kind, index))}")
-    return backend.Device(kind, index)
+    return backend.Device.named(kind, index)
 
 
 def _bytes(machine: _Machine, text: str, encoding: str) -> bytes:

@@ -13,7 +13,7 @@ from tinycnn.nn import init
 
 pytestmark = pytest.mark.gpu
 
-GPU = backend.Device("cuda", 0)
+GPU = backend.Device.named("cuda", 0)
 
 
 def current_gpu():
@@ -236,7 +236,7 @@ def test_without_a_seed_no_two_are_the_same(gpu):
 def test_two_devices_have_streams_of_their_own(gpu):
     if backend.gpu_count() < 2:
         pytest.skip("needs two GPUs")
-    other = backend.Device("cuda", 1)
+    other = backend.Device.named("cuda", 1)
     tinycnn.manual_seed(0)
     alone = draws(), draws()
     tinycnn.manual_seed(0)
