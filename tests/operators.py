@@ -1061,3 +1061,21 @@ case("sort/options", lambda lib, x: [
 case("axis", lambda lib, x, y: [x.sum(axis=1), lib.mean(x, axis=(0, 1), keepdims=True), x.max(axis=0).values,
      lib.cat([x, y], axis=1), lib.stack([x, y], axis=-1), x.softmax(axis=1), x.cumsum(axis=0), x.std(axis=1),
      lib.squeeze(x[:1], axis=0).clone(), x.prod(axis=0)], normal(2, 3), normal(2, 3))  # fmt: skip
+case("fmax", lambda lib, a, b: [lib.fmax(a, b), a.fmin(b)], distinct(2, 3), distinct(2, 3))
+case("fmax/edges", lambda lib, a, b: [lib.fmax(a, b), lib.fmin(a, b)], exactly([1.0, float("nan"), 2.0, float("nan")]),
+     exactly([1.0, 3.0, float("nan"), float("nan")]), kinks=True)  # fmt: skip
+case("shifts", lambda lib, n, k: [lib.bitwise_left_shift(n, k), n.bitwise_right_shift(k), n << 1, n >> k, 1 << k],
+     whole(-9, 9, 2, 3), whole(0, 5, 3))  # fmt: skip
+case("nextafter", lambda lib, a, b: [lib.nextafter(a, b).detach(), a.heaviside(b).detach()], ties(2, 3), ties(3),
+     differentiable=False)  # fmt: skip
+case("index_put", lambda lib, x, n, m, v: lib.index_put(x, (n, m), v), normal(4, 5), exactly([0, 1, 3], "int64"),
+     exactly([4, 0, 2], "int64"), normal(3))  # fmt: skip
+case("index_put/accumulated", lambda lib, x, n, v: [x.index_put((n,), v, accumulate=True),
+     x.index_put((n, n), v[0, :1], True)], normal(4, 4), whole(0, 4, 6), normal(6, 4))  # fmt: skip
+case("index_put/mask", lambda lib, x, m, v: x.index_put((m,), v), normal(2, 3), mask(2, 3), normal(1))
+case("atleast", lambda lib, x, y: [lib.atleast_1d(x).clone(), lib.atleast_2d(x, y)[0].clone(),
+     *[z.clone() for z in lib.atleast_3d([x, y])]], normal(3), normal(2, 3))  # fmt: skip
+case("block_diag", lambda lib, x, y: lib.block_diag(x, y, x[0]), normal(2, 3), normal(1, 2))
+case("cartesian_prod", lambda lib, x, y: [lib.cartesian_prod(x, y), lib.cartesian_prod(x, y, x)], normal(2), normal(3))
+case("combinations", lambda lib, x: [lib.combinations(x), lib.combinations(x, 3, True), lib.combinations(x, 5)],
+     normal(4))  # fmt: skip

@@ -127,6 +127,7 @@ for name in ("FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor", "IntTens
              "ByteTensor", "BoolTensor"):  # fmt: skip
     call(name, [1, 0])
 call("manual_seed", 3)
+call("asarray", [1.0, 2.0], dtype=DType("float32"), device="cpu", copy=True)
 call("device", "cpu")
 call("set_num_threads", 1)
 call("get_num_threads")
@@ -304,6 +305,31 @@ call("Tensor.new_tensor", real(2), [[1.0, 2.0]], dtype=DType("float64"), device=
 for name in ("short", "char", "byte", "nelement", "ndimension", "get_device", "stride"):
     call(f"Tensor.{name}", real(2, 3))
 call("Tensor.stride", real(2, 3), 1)
+call("Tensor.new", real(2), [1.0, 2.0])
+for name in ("storage_offset", "is_shared", "share_memory_", "pin_memory", "is_pinned"):
+    call(f"Tensor.{name}", real(2, 3))
+for prefix in ("", "Tensor."):
+    for name in ("fmax", "fmin", "heaviside", "nextafter"):
+        call(f"{prefix}{name}", real(2, 3), real(3))
+    for name in ("bitwise_left_shift", "bitwise_right_shift"):
+        call(f"{prefix}{name}", whole(2, 3), whole(3))
+    call(f"{prefix}positive", real(2, 3))
+    call(f"{prefix}index_put", real(2, 3), [whole(2, below=2)], real(3), True)
+for name in ("heaviside_", "nextafter_"):
+    call(f"Tensor.{name}", real(2, 3), real(3))
+for name in ("bitwise_left_shift_", "bitwise_right_shift_"):
+    call(f"Tensor.{name}", whole(2, 3), whole(3))
+call("Tensor.index_put_", real(2, 3), [whole(2, below=2)], real(3))
+call("Tensor.cumprod_", real(2, 3), 1)
+call("Tensor.addmm_", real(2, 4), real(2, 3), real(3, 4), beta=0.5, alpha=2.0)
+call("Tensor.addmv_", real(2), real(2, 3), real(3), beta=0.5, alpha=2.0)
+call("Tensor.addr_", real(2, 3), real(2), real(3), beta=0.5, alpha=2.0)
+call("Tensor.addbmm_", real(2, 4), real(2, 2, 3), real(2, 3, 4), beta=0.5, alpha=2.0)
+call("Tensor.baddbmm_", real(2, 2, 4), real(2, 2, 3), real(2, 3, 4), beta=0.5, alpha=2.0)
+for name in ("atleast_1d", "atleast_2d", "atleast_3d", "block_diag"):
+    call(name, real(2, 3), real(3))
+call("cartesian_prod", real(2), real(3))
+call("combinations", real(4), 2, True)
 for name in ("vstack", "hstack", "dstack", "column_stack", "row_stack"):
     call(name, [real(2, 3), real(2, 3)])
 for name in ("concat", "concatenate"):
@@ -785,3 +811,9 @@ for row in [*CALLS]:
     known = {other.name for other in CALLS}
     if row.name.startswith("Tensor.") and hasattr(tinycnn.Tensor, form[7:]) and form not in known:
         CALLS.append(replace(row, name=form, torch=row.torch and f"{row.torch}_"))
+
+# Functions of nn.functional that are below tinycnn, too.
+for row in [row for row in CALLS if row.name.startswith(F)]:
+    name = row.name.removeprefix(F)
+    if row.torch is None and getattr(tinycnn, name, None) is getattr(tinycnn.nn.functional, name):
+        call(name, *row.arguments, **row.options)

@@ -28,7 +28,7 @@ LAYERS = [
     {"autograd_names", "custom_function", "jacobians", "variable"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg", "random", "settings"},
     {"tinycnn"},
-    {"models", "accelerator", "backends", "hub", "version", "run"},
+    {"models", "accelerator", "backends", "distributed", "hub", "multiprocessing", "version", "run"},
     {"diagnostics"},
     {"interop", "teaching"},
     {"cli", "_former_paths"},
@@ -54,14 +54,15 @@ SET_AT_RUN_TIME = {
 # What `import tinycnn` leaves unloaded until it is used.
 NOT_CORE = [
     "training", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli", "run", "utils",
-    "backends",
+    "backends", "multiprocessing",
 ]  # fmt: skip
 THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
 
 PATHS = [
     "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "optim.swa_utils", "cuda", "amp", "data", "models",
     "reference", "gradcheck", "summary", "inspection", "shapes", "precision", "anomaly", "onnx", "accelerator",
-    "backends", "backends.cudnn", "backends.mps", "cuda.amp", "datasets", "hub", "mps", "nn.modules",
+    "backends", "backends.cudnn", "backends.mps", "cuda.amp", "datasets", "distributed", "hub", "mps",
+    "multiprocessing", "nn.modules",
     "nn.modules.batchnorm", "nn.modules.conv", "nn.modules.upsampling", "nn.parallel", "nn.parameter", "random",
     "transforms", "utils", "utils.data", "version", "xpu",
 ]  # fmt: skip

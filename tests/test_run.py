@@ -100,6 +100,27 @@ torch.nn.NoSuchLayer(3)
     ]
 
 
+def test_a_module_that_is_not_to_come_says_so_where_it_is_imported(tmp_path):
+    text = """
+try:
+    import torch.fx as fx
+except ImportError as error:
+    print(error)
+import torch.distributed as dist
+import torch.multiprocessing as mp
+print(dist.is_available() and dist.is_initialized(), mp.cpu_count() > 0, mp.get_sharing_strategy())
+dist.init_process_group("gloo")
+"""
+    done = run(tmp_path, text)
+    first, second, *_ = done.stdout.split("\n")
+    assert first == (
+        "tinycnn.fx: tinycnn is for convolutional nets and stays small: it does not have graphs of Python's code"
+    )
+    assert second == "False True file_descriptor"
+    line = "tinycnn.distributed.init_process_group: tinycnn computes in one process; where is_available() or "
+    assert f"AttributeError: {line}" in done.stderr
+
+
 @pytest.mark.parametrize(
     "text, name",
     [

@@ -64,9 +64,34 @@ from tinycnn.dtypes import int32 as int
 from tinycnn.dtypes import int64 as long
 from tinycnn.grad_mode import is_inference_mode_enabled
 from tinycnn.memory_format import *
+from tinycnn.nn.functional import (
+    bilinear,
+    celu,
+    channel_shuffle,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_similarity,
+    dropout,
+    group_norm,
+    layer_norm,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    pairwise_distance,
+    pixel_shuffle,
+    pixel_unshuffle,
+    prelu,
+    selu,
+    threshold,
+)  # fmt: skip
 from tinycnn.ops import (
     aliases,
     arithmetic,
+    combine,
     copy,
     draw,
     functions,
@@ -80,8 +105,12 @@ from tinycnn.ops import (
     statistics,
     unary,
 )  # fmt: skip
+from tinycnn.ops import (
+    out as _out,
+)
 from tinycnn.ops.aliases import *
 from tinycnn.ops.arithmetic import *
+from tinycnn.ops.combine import *
 from tinycnn.ops.copy import *
 from tinycnn.ops.draw import *
 from tinycnn.ops.functions import *
@@ -106,7 +135,20 @@ from tinycnn.tensor import Tensor
 from tinycnn.variable import is_inference
 
 if TYPE_CHECKING:
-    from tinycnn import accelerator, backends, data, diagnostics, hub, interop, models, teaching, utils, version
+    from tinycnn import (
+        accelerator,
+        backends,
+        data,
+        diagnostics,
+        distributed,
+        hub,
+        interop,
+        models,
+        multiprocessing,
+        teaching,
+        utils,
+        version,
+    )
     from tinycnn import data as datasets
     from tinycnn.backend import precision
     from tinycnn.backends import mps
@@ -130,8 +172,10 @@ _MODULES = {
     "data": "tinycnn.data",
     "datasets": "tinycnn.data",
     "diagnostics": "tinycnn.diagnostics",
+    "distributed": "tinycnn.distributed",
     "interop": "tinycnn.interop",
     "models": "tinycnn.models",
+    "multiprocessing": "tinycnn.multiprocessing",
     "hub": "tinycnn.hub",
     "mps": "tinycnn.backends.mps",
     "teaching": "tinycnn.teaching",
@@ -169,15 +213,19 @@ __all__ = [
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
     "can_cast", "finfo", "get_default_dtype", "iinfo", "promote_types", "set_default_dtype", "set_printoptions",
     "e", "inf", "nan", "newaxis", "pi", "from_dlpack", "load", "save",
+    "bilinear", "celu", "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "cosine_similarity", "dropout", "group_norm", "layer_norm", "max_pool1d", "max_pool2d",
+    "max_pool3d", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "prelu", "selu", "threshold",
     "amp", "autograd", "backend", "cuda", "linalg", "nn", "optim", "random",
-    "accelerator", "backends", "datasets", "hub", "mps", "transforms", "utils", "version", "xpu",
-    "data", "diagnostics", "interop", "models", "teaching", "anomaly", "inspection", "onnx", "precision", "shapes",
-    "explain", "grade", "reference",
+    "accelerator", "backends", "datasets", "distributed", "hub", "mps", "multiprocessing", "transforms", "utils",
+    "version", "xpu", "data", "diagnostics", "interop", "models", "teaching", "anomaly", "inspection", "onnx",
+    "precision", "shapes", "explain", "grade", "reference",
     "detect_anomaly", "gradcheck", "gradgradcheck", "conv_parts", "graph", "graph_svg", "record", "summary",
 ]  # fmt: skip
 __all__ += creation.__all__  # the rest is listed where it is defined
 __all__ += aliases.__all__
 __all__ += arithmetic.__all__
+__all__ += combine.__all__
 __all__ += copy.__all__
 __all__ += in_place.__all__
 __all__ += draw.__all__
@@ -198,6 +246,9 @@ __all__ += settings.__all__
 __all__ += statistics.__all__
 __all__ += unary.__all__
 
+
+for _name in _out.NAMES:
+    globals()[_name] = _out.takes_out(globals()[_name])
 
 # torch's paths of modules that are elsewhere here, by the package in which they are looked for.
 _layers = ModuleType("tinycnn.nn.modules", nn.__doc__)

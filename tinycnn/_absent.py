@@ -12,7 +12,9 @@ _COMPLEX = "complex numbers"
 # By what is asked for the name: the names, and what they belong to.
 _NAMES: dict[str, dict[str, str]] = {
     "tinycnn": {
-        "jit": "compilation of Python", "sparse": _SPARSE, "fft": _COMPLEX, "distributions": "distributions",
+        **dict.fromkeys(["jit", "export", "_dynamo", "_inductor"], "compilation of Python"),
+        "fx": "graphs of Python's code", "profiler": "a profiler", "func": "transforms of functions",
+        "special": "special functions", "sparse": _SPARSE, "fft": _COMPLEX, "distributions": "distributions",
         "BFloat16Tensor": "bfloat16 tensors",
         **dict.fromkeys(["complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf", "complex", "polar",
                          "view_as_complex", "view_as_real", "stft", "istft"], _COMPLEX),
@@ -42,9 +44,15 @@ _NAMES: dict[str, dict[str, str]] = {
 
 def no_attribute(owner: str, name: str) -> AttributeError:
     """The error for a name that `owner`, a module or Tensor, does not have."""
-    subject = _NAMES[owner].get(name)
-    if subject is None:
-        return AttributeError(f"{f'module {owner!r}' if owner != 'Tensor' else 'a Tensor'} has no attribute {name!r}")
     return AttributeError(
-        f"{owner}.{name}: tinycnn is for convolutional nets and stays small: it does not have {subject}"
+        refusal(owner, name)
+        or f"{f'module {owner!r}' if owner != 'Tensor' else 'a Tensor'} has no attribute {name!r}"
     )
+
+
+def refusal(owner: str, name: str) -> str:
+    """What is said of a name that is not to come; "" for any other name."""
+    subject = _NAMES.get(owner, {}).get(name)
+    if subject is None:
+        return ""
+    return f"{owner}.{name}: tinycnn is for convolutional nets and stays small: it does not have {subject}"

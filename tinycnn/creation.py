@@ -17,7 +17,16 @@ from tinycnn import backend, dtypes
 from tinycnn._decorator import composed
 from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
-from tinycnn.checks import LARGEST, check_count, check_flag, check_int, check_not_negative, check_number, is_int
+from tinycnn.checks import (
+    LARGEST,
+    check_count,
+    check_flag,
+    check_int,
+    check_not_negative,
+    check_number,
+    is_int,
+    shortened,
+)  # fmt: skip
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.arithmetic import pow
 from tinycnn.ops.copy import new_array
@@ -29,10 +38,10 @@ from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 
 __all__ = [
-    "tensor", "from_numpy", "as_tensor", "scalar_tensor", "zeros", "ones", "empty", "full", "zeros_like", "ones_like",
-    "empty_like", "full_like", "arange", "linspace", "logspace", "eye", "tril_indices", "triu_indices", "rand", "randn",
-    "randint", "randperm", "normal", "rand_like", "randn_like", "randint_like", "FloatTensor", "DoubleTensor",
-    "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor",
+    "tensor", "from_numpy", "as_tensor", "asarray", "scalar_tensor", "zeros", "ones", "empty", "full", "zeros_like",
+    "ones_like", "empty_like", "full_like", "arange", "linspace", "logspace", "eye", "tril_indices", "triu_indices",
+    "rand", "randn", "randint", "randperm", "normal", "rand_like", "randn_like", "randint_like", "FloatTensor",
+    "DoubleTensor", "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor",
 ]  # fmt: skip
 
 
@@ -321,6 +330,23 @@ def as_tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: Devi
     if isinstance(data, Tensor):
         return data.to(dtype=None if dtype is None else dtypes.as_dtype(dtype), device=device)
     return wrap(new_array("as_tensor", data, dtype, device))
+
+
+def asarray(
+    obj: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`as_tensor`, or with `copy` always a copy; ValueError for `copy=False` where there has to be one."""
+    if copy is not None:
+        check_flag("asarray", "copy", copy)
+    check_flag("asarray", "requires_grad", requires_grad)
+    if copy:
+        return wrap(new_array("asarray", obj, dtype, device)).requires_grad_(requires_grad)
+    result = as_tensor(obj, dtype=dtype, device=device)
+    given: Any = obj._array if isinstance(obj, Tensor) else obj
+    if copy is False and not (hasattr(given, "dtype") and backend.address(given) == backend.address(result._array)):
+        raise ValueError(f"asarray: copy=False, but {shortened(obj)} has to be copied")
+    return result.requires_grad_() if requires_grad else result
 
 
 def scalar_tensor(

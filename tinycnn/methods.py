@@ -12,7 +12,6 @@ from tinycnn.ops import (
     functions,
     in_place,
     index,
-    new,
     products,
     queries,
     rearrange,
@@ -22,6 +21,7 @@ from tinycnn.ops import (
     unary,
 )
 from tinycnn.ops import matmul as product
+from tinycnn.ops import new as new_tensors
 from tinycnn.ops import scatter as places
 from tinycnn.ops import shape as shapes
 from tinycnn.ops import sort as order
@@ -60,6 +60,8 @@ class Methods:
     floor_divide_ = __ifloordiv__ = in_place.in_place(arithmetic.floor_divide)
     remainder_ = __imod__ = in_place.in_place(arithmetic.remainder)
     pow_ = __ipow__ = in_place.in_place(arithmetic.pow)
+    bitwise_left_shift_ = __ilshift__ = in_place.in_place(functions.bitwise_left_shift)
+    bitwise_right_shift_ = __irshift__ = in_place.in_place(functions.bitwise_right_shift)
     bitwise_not_ = in_place.in_place(arithmetic.bitwise_not)
     bitwise_and_ = __iand__ = in_place.in_place(arithmetic.bitwise_and)
     bitwise_or_ = __ior__ = in_place.in_place(arithmetic.bitwise_or)
@@ -107,6 +109,14 @@ class Methods:
     logical_not_ = in_place.in_place(functions.logical_not)
     masked_fill_ = in_place.in_place(select.masked_fill)
     cumsum_ = in_place.in_place(order.cumsum)
+    cumprod_ = in_place.in_place(statistics.cumprod)
+    addmm_ = in_place.in_place(products.addmm)
+    addmv_ = in_place.in_place(products.addmv)
+    addr_ = in_place.in_place(products.addr)
+    addbmm_ = in_place.in_place(products.addbmm)
+    baddbmm_ = in_place.in_place(products.baddbmm)
+    heaviside_ = in_place.in_place(functions.heaviside)
+    nextafter_ = in_place.in_place(functions.nextafter)
     tril_ = in_place.in_place(shapes.tril)
     triu_ = in_place.in_place(shapes.triu)
     scatter_ = in_place.in_place(places.scatter)
@@ -114,6 +124,7 @@ class Methods:
     index_add_ = in_place.in_place(places.index_add)
     index_copy_ = in_place.in_place(places.index_copy)
     index_fill_ = in_place.in_place(places.index_fill)
+    index_put_ = in_place.in_place(places.index_put)
     masked_scatter_ = in_place.in_place(places.masked_scatter)
     subtract_ = sub_
     multiply_ = mul_
@@ -163,6 +174,12 @@ class Methods:
     def __rmatmul__(self: Any, other: Tensor) -> Tensor:
         return product.matmul(other, self)
 
+    def __rlshift__(self: Any, other: Operand) -> Tensor:
+        return functions.bitwise_left_shift(other, self)
+
+    def __rrshift__(self: Any, other: Operand) -> Tensor:
+        return functions.bitwise_right_shift(other, self)
+
     def __pos__(self: Any) -> Tensor:
         return self
 
@@ -195,7 +212,16 @@ class Methods:
     dim = ndimension = shapes.dim
     stride = queries.stride
     get_device = queries.get_device
+    storage_offset = queries.storage_offset
+    is_shared = queries.is_shared
+    share_memory_ = queries.share_memory_
+    is_pinned = queries.is_pinned
+    pin_memory = queries.pin_memory
     is_cuda = property(queries.is_cuda)
+    is_cpu = property(queries.is_cpu)
+    is_sparse = property(queries.is_sparse)
+    is_quantized = property(queries.is_quantized)
+    layout = property(queries.layout)
     is_floating_point = queries.is_floating_point
     is_complex = queries.is_complex
     is_nonzero = queries.is_nonzero
@@ -257,6 +283,11 @@ class Methods:
     addcdiv = functions.addcdiv
     clamp_min = functions.clamp_min
     clamp_max = functions.clamp_max
+    bitwise_left_shift = __lshift__ = functions.bitwise_left_shift
+    bitwise_right_shift = __rshift__ = functions.bitwise_right_shift
+    heaviside = functions.heaviside
+    nextafter = functions.nextafter
+    positive = functions.positive
     logical_and = functions.logical_and
     logical_or = functions.logical_or
     logical_xor = functions.logical_xor
@@ -267,6 +298,8 @@ class Methods:
 
     maximum = select.maximum
     minimum = select.minimum
+    fmax = select.fmax
+    fmin = select.fmin
     clamp = select.clamp
     masked_fill = select.masked_fill
 
@@ -383,16 +416,18 @@ class Methods:
     index_add = places.index_add
     index_copy = places.index_copy
     index_fill = places.index_fill
+    index_put = places.index_put
     masked_scatter = places.masked_scatter
     nonzero = places.nonzero
     argwhere = places.argwhere
     count_nonzero = places.count_nonzero
 
-    new_zeros = new.new_zeros
-    new_ones = new.new_ones
-    new_empty = new.new_empty
-    new_full = new.new_full
-    new_tensor = new.new_tensor
+    new = new_tensors.new
+    new_zeros = new_tensors.new_zeros
+    new_ones = new_tensors.new_ones
+    new_empty = new_tensors.new_empty
+    new_full = new_tensors.new_full
+    new_tensor = new_tensors.new_tensor
 
     # Second names.
     absolute = aliases.absolute

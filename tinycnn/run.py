@@ -28,6 +28,8 @@ from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
+from tinycnn._absent import refusal
+
 # What is served, and by what; below them, paths are the same: torch.nn.functional is tinycnn.nn.functional.
 SERVED = {"torch": "tinycnn", "torchvision": "tinycnn"}
 
@@ -125,8 +127,13 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         try:
             module = _module(name)
         except ImportError as error:
-            remedy = "" if isinstance(error, ModuleNotFoundError) else str(error)
+            top, *parents, last = name.split(".")
+            remedy = refusal(".".join([SERVED[top], *parents]), last)
+            if not remedy and not isinstance(error, ModuleNotFoundError):
+                remedy = str(error)
             self.missing.add(name, _place_of(sys._getframe(1)), remedy)
+            if remedy:
+                raise ModuleNotFoundError(remedy, name=name) from None
             return None
         return importlib.machinery.ModuleSpec(name, self, loader_state=module, is_package=True)
 

@@ -61,9 +61,12 @@ views.differs(
 
 lacking = Subject("Functions and arguments")
 lacking.differs(
-    "out=", "a = torch.empty(3); torch.add(torch.ones(3), 1, out=a)",
-    "No function takes `out=`.", instead="a = torch.empty(3); a.copy_(torch.add(torch.ones(3), 1))",
-    remedy="Assign what it returns, or `a.copy_(...)`.",
+    "out= of another shape", """
+    import warnings
+    warnings.simplefilter('ignore'); a = torch.zeros(5); torch.add(torch.ones(3), 1, out=a)
+""",
+    "`out=` of another shape than the result's is an error unless it is empty; torch warns, and gives it that shape. "
+    "Functions that programs hardly use it with do not take it.", remedy="`torch.empty(0)` takes any shape.",
 )  # fmt: skip
 lacking.differs(
     "inverse", """
@@ -92,7 +95,8 @@ lacking.differs(
 )  # fmt: skip
 lacking.differs(
     "a GPU that is not there", "d = torch.device('cuda:0').index",
-    "`device` checks that the device is there; torch's fails at the first use.",
+    "`device` checks that the device is there, and \"cuda\" is the current GPU from then on; torch's fails at the "
+    "first use.",
     remedy="Ask first, as most programs do: `'cuda' if tinycnn.cuda.is_available() else 'cpu'`.",
 )  # fmt: skip
 lacking.differs(
@@ -112,27 +116,25 @@ lacking.differs(
     "`torch.autograd.graph` is not here.", remedy="`utils.checkpoint` saves memory, too.",
 )  # fmt: skip
 
-RARE = {
-    "fmax": "x = torch.fmax(torch.ones(2), torch.zeros(2))",
-    "shifts of bits": "x = torch.tensor([1, 2]) << 1",
-    "atleast_2d": "x = torch.atleast_2d(torch.ones(2))",
-    "cartesian_prod": "x = torch.cartesian_prod(torch.arange(2), torch.arange(2))",
-    "poisson": "x = torch.poisson(torch.zeros(2))",
-    "the old new": "x = torch.ones(1).new(2, 3).zero_()",
-    "share_memory_": "x = torch.ones(2).share_memory_()",
-    "index_put_": "x = torch.zeros(4).index_put_((torch.tensor([1, 1]),), torch.ones(2), accumulate=True)",
-    "storage_offset": "x = torch.ones(4)[2:].storage_offset()",
-}
-for title, code in RARE.items():
-    lacking.differs(
-        title, code, "Not here, as no program among those that were tried needs them: `fmax`, `fmin`, shifts of bits, "
-        "`atleast_1d` to `atleast_3d`, `cartesian_prod`, `poisson`, `x.new(...)`, `share_memory_`, `storage_offset`, "
-        "`index_put_`.",
-        remedy="`new_zeros` and `new_tensor` do what `new` did.",
-    )  # fmt: skip
 lacking.differs(
-    "distributed", "d = torch.distributed.is_available()",
-    "`torch.distributed` is not here.", remedy="Train in one process, on one device.",
+    "poisson", "x = torch.poisson(torch.zeros(2))",
+    "Not here, as no program among those that were tried needs them: `poisson`, `logcumsumexp`, `Tensor.map_` and "
+    "`apply_`.", remedy="NumPy has them.",
+    instead="x = torch.from_numpy(np.random.poisson(np.zeros(2)).astype(np.float32))",
+)  # fmt: skip
+lacking.differs(
+    "memory that processes share", "x = torch.ones(2).share_memory_().is_shared()",
+    "`share_memory_` shares nothing: another process gets a copy.",
+    remedy="Return results through a queue; `multiprocessing.shared_memory` of Python shares arrays.",
+)  # fmt: skip
+lacking.differs(
+    "distributed", """
+        file = 'file://' + os.path.abspath('group'); dist = torch.distributed
+        dist.init_process_group('gloo', init_method=file, rank=0, world_size=1)
+        n = dist.get_world_size(); dist.destroy_process_group()
+    """,
+    "`torch.distributed` can be imported and asked whether it is available; there is nothing else in it yet.",
+    remedy="Train in one process, on one device.",
 )  # fmt: skip
 lacking.differs(
     "options of pickle", """

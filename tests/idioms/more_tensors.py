@@ -145,3 +145,79 @@ tensors.same("_version counts changes in place", """
     x = torch.zeros(3); a = x._version; x.add_(1); x[0] = 2; b = x._version; y = x.view(3); y.mul_(2); c = x._version
     d = y._version
 """)
+tensors.same("the class of devices", """
+    x = torch.ones(1); d = torch.device('cpu'); a = isinstance(x.device, torch.device)
+    b = isinstance('cpu', torch.device)
+    c = torch.device(d) == d; e = d.index; f = torch.device('cpu', 0).type; g = torch.device(type='cpu').type
+    print(repr(d)); h = len({d, torch.device('cpu')}); i = x.device in [d]
+""")
+tensors.same("a device around code", """
+    with torch.device('cpu'):
+        x = torch.zeros(2)
+    d = x.device
+""")
+tensors.same("fmax, fmin", """
+    a, b = torch.tensor([1.0, math.nan]), torch.tensor([0.0, 2.0]); x = torch.fmax(a, b); y = a.fmin(b)
+""")
+tensors.same("shifts of bits", """
+    n = torch.tensor([1, 2, -8]); a = n << 1; b = n >> 1; c = 1 << torch.arange(3); n <<= 2
+    d = n.bitwise_right_shift(1)
+""")
+tensors.same("at least so many dimensions", """
+    a = torch.atleast_1d(torch.tensor(1.0)); b = torch.atleast_2d(torch.ones(2)); c = torch.atleast_3d(torch.ones(2, 3))
+    d, e = torch.atleast_2d(torch.ones(2), torch.tensor(1.0))
+""")
+tensors.same("all combinations", """
+    a = torch.cartesian_prod(torch.arange(2), torch.arange(3)); b = torch.combinations(torch.arange(4), 2)
+    c = torch.combinations(torch.arange(2), with_replacement=True); d = torch.block_diag(torch.ones(1, 2), torch.eye(2))
+""")
+tensors.same("the old new", """
+    x = torch.ones(1, dtype=torch.float64); a = x.new(2, 3).zero_(); b = x.new([1, 2]); c = x.new(a.size()).shape
+    d = x.new().shape; e = torch.tensor([1]).new([2.0, 3.0])
+""")
+tensors.same("share_memory_ of a net and a tensor", """
+    x = torch.ones(2).share_memory_(); y = x + 1
+""")
+tensors.same("index_put_", """
+    x = torch.zeros(4); i = torch.tensor([1, 1, 3]); x.index_put_((i,), torch.ones(3), accumulate=True)
+    y = torch.zeros(2, 2).index_put((torch.tensor([0, 1]), torch.tensor([1, 0])), torch.tensor(5.0))
+    z = torch.zeros(3); z.index_put_([torch.tensor([True, False, True])], torch.tensor([1.0, 2.0]))
+""")
+tensors.same("storage_offset, stride", """
+    x = torch.ones(4, 3); a = x[2:].storage_offset(); b = x.t().stride(); c = x.storage_offset()
+    d = x[1, 2].storage_offset()
+""")
+tensors.same("what kind of tensor it is", """
+    x = torch.ones(2); a = x.is_sparse; b = x.is_quantized; c = x.is_cuda; d = x.is_cpu; e = x.layout == torch.strided
+    f = x.is_pinned(); g = x.is_shared()
+""")
+tensors.same("addmm_ and its kin", """
+    x = torch.zeros(2, 2); x.addmm_(torch.ones(2, 3), torch.ones(3, 2), beta=0.5, alpha=2); v = torch.ones(2)
+    v.addmv_(torch.ones(2, 2), torch.ones(2)); w = torch.zeros(2, 2).addr_(v, v); p = torch.arange(1.0, 4.0).cumprod_(0)
+""")
+tensors.same("out=", """
+    a = torch.empty(3); b = torch.add(torch.ones(3), 1, out=a); same = a is b; c = torch.Tensor()
+    torch.matmul(torch.ones(2, 3), torch.ones(3), out=c); d = torch.zeros(2, 2)
+    torch.mul(d, 2, out=d); torch.exp(d, out=d); e = torch.empty(4); torch.cat([a, torch.ones(1)], out=e)
+    v, i = torch.empty(2), torch.empty(2, dtype=torch.long); torch.max(torch.eye(2), 1, out=(v, i))
+    f = torch.zeros(2, out=torch.empty(2)); g = torch.sum(torch.ones(2, 3), 1, out=torch.empty(2))
+    h = torch.clamp(torch.arange(4.0), 1, 2, out=torch.empty(4))
+    r = torch.randperm(3, out=torch.empty(3, dtype=torch.long))
+""", draws="r")
+tensors.same("out= where gradients are recorded", """
+    w = torch.ones(2, requires_grad=True); torch.add(w, 1, out=torch.empty(2))
+""", raises="RuntimeError")
+tensors.same("layers as functions of torch", """
+    x = numbers(1, 2, 4, 4); a = torch.conv2d(x, torch.ones(3, 2, 3, 3), None, 1, 1); b = torch.max_pool2d(x, 2)
+    c = torch.dropout(x, 0.5, False); d = torch.relu_(x.clone()); e = torch.cosine_similarity(x, x + 1, 1)
+    f = torch.pairwise_distance(x[0, 0], x[0, 1]); g = torch.selu(x); h = torch.pixel_shuffle(torch.ones(1, 4, 2, 2), 2)
+""")
+tensors.same("asarray", """
+    n = np.ones(2, np.float32); a = torch.asarray(n); n[0] = 5; b = torch.asarray(n, copy=True); n[1] = 6
+    c = torch.asarray([1, 2], dtype=torch.float64)
+""")
+tensors.same("one process", """
+    import importlib
+    dist = importlib.import_module(torch.__name__ + '.multiprocessing'); n = dist.get_sharing_strategy() != ''
+    world = torch.distributed.is_available() and torch.distributed.is_initialized()
+""")

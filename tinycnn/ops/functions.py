@@ -10,9 +10,9 @@ import numpy as np
 
 from tinycnn import autograd, backend, dtypes
 from tinycnn._decorator import composed
-from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_number
+from tinycnn.checks import check_number, is_int, shortened
 from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
 from tinycnn.ops.rearrange import check_one_dtype
 from tinycnn.ops.select import clamp, where
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
 
 __all__ = [
-    "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "clamp_max", "clamp_min", "cosh",
-    "deg2rad", "exp2", "fmod", "frac", "hypot", "lerp", "log10", "log2", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logit", "nan_to_num", "rad2deg", "reciprocal", "signbit", "sinh", "square",
-    "tan", "trunc", "xlogy",
+    "acos", "acosh", "addcdiv", "addcmul", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_left_shift",
+    "bitwise_right_shift", "clamp_max", "clamp_min", "cosh", "deg2rad", "exp2", "fmod", "frac", "heaviside",
+    "hypot", "lerp", "log10", "log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logit", "nan_to_num", "nextafter", "positive", "rad2deg", "reciprocal", "signbit", "sinh", "square", "tan",
+    "trunc", "xlogy",
 ]  # fmt: skip
 
 # --- one variable -----------------------------------------------------------------------------------------
@@ -354,6 +355,52 @@ def logical_xor(input: Tensor, other: Tensor) -> Tensor:
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is 0."""
     return ~_truth("logical_not", input)
+
+
+@composed
+def bitwise_left_shift(input: Operand, other: Operand) -> Tensor:
+    """input · 2^other of integers, element by element; bits that leave the dtype are lost."""
+    return _shifted("bitwise_left_shift", "left_shift", input, other)
+
+
+@composed
+def bitwise_right_shift(input: Operand, other: Operand) -> Tensor:
+    """⌊input / 2^other⌋ of integers, element by element."""
+    return _shifted("bitwise_right_shift", "right_shift", input, other)
+
+
+def _shifted(name: str, numpys: str, *given: Any) -> Tensor:
+    a, b = operands(name, *given)
+    for x in (a, b):
+        if getattr(getattr(x, "dtype", None), "kind", "i" if is_int(x) else type(x).__name__) not in "iu":
+            raise TypeError(f"{name}: expected integers, got {getattr(x, 'dtype', shortened(x))}")
+    check_broadcast(name, [a, b])
+    return wrap(backend.elementwise(numpys, *[getattr(x, "_array", x) for x in (a, b)]))
+
+
+@composed
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 where `input` is below 0, 1 above, and `values` where it is 0: a constant. TypeError unless both have one
+    dtype."""
+    check_one_dtype("heaviside", input, values)
+    return where(input == 0, values.detach(), (input > 0).to(input.dtype))
+
+
+@composed
+def nextafter(input: Tensor, other: Tensor) -> Tensor:
+    """The next number of the dtype from `input` towards `other`, element by element: a constant."""
+    check_one_dtype("nextafter", input, other)
+    if input._array.dtype.kind != "f":
+        raise TypeError(f"nextafter: expected floating-point tensors, got {input.dtype}")
+    check_broadcast("nextafter", [input, other])
+    return wrap(backend.elementwise("nextafter", input._array, other._array))
+
+
+def positive(input: Tensor) -> Tensor:
+    """`input` itself. TypeError for booleans."""
+    if array_of("positive", input).dtype.kind == "b":
+        raise TypeError("positive: expected numbers, got a boolean tensor")
+    return input
 
 
 def _truth(name: str, x: Tensor) -> Tensor:

@@ -68,7 +68,8 @@ class Overwrite(Function):
         if need_x:
             with backend.current(grad_output._array):
                 stays = self.xp.ones([grad_output.shape[axis] for axis in self.axes], bool)
-                stays = stays.transpose(np.argsort(self.axes))  # in x's order in memory, so that views of it are views
+                # In x's order in memory, so that views of it are views.
+                stays = stays.transpose(np.argsort(self.axes).tolist())
                 self.write(stays, False)
             grad_x = Masked(stays)(grad_output)
         if need_value:

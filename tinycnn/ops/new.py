@@ -12,6 +12,7 @@ from tinycnn.checks import check_flag, check_number
 from tinycnn.dtypes import DTypeLike
 from tinycnn.ops.copy import new_array
 from tinycnn.ops.shape import Sizes, shape_from
+from tinycnn.size import Size
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -69,6 +70,15 @@ def _new(function: str, x: Tensor, arguments: tuple, dtype: DTypeLike, device: D
     array = array_of(f"new_{function}", x)
     where = backend.device_of(array) if device is None else device
     return made(function, arguments, array.dtype if dtype is None else dtype, where, requires)
+
+
+@composed
+def new(input: Tensor, *data: Any, device: DeviceLike = None) -> Tensor:
+    """What `Tensor(...)` makes, with the dtype and device of this tensor: of sizes one by one, or as a Size, arbitrary
+    values; else a copy of the data."""
+    if len(data) == 1 and not isinstance(data[0], (int, Size)):
+        return new_tensor(input, data[0], device=device)
+    return new_empty(input, *(data or (0,)), device=device)
 
 
 @composed

@@ -10,6 +10,9 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn._decorator import numpy_names
 from tinycnn.autograd import array_of
+from tinycnn.backend import DeviceLike
+from tinycnn.memory_format import layout as Layout
+from tinycnn.memory_format import strided
 from tinycnn.ops.arithmetic import constant
 from tinycnn.ops.shape import normalize_dim
 
@@ -57,6 +60,54 @@ def stride(input: Tensor, dim: int | None = None) -> Any:
     """How many elements of memory lie between neighbours along each dimension, or along `dim`."""
     steps = tuple([step // input._array.itemsize for step in input._array.strides])
     return steps if dim is None else steps[normalize_dim(dim, input, "stride")]
+
+
+def storage_offset(input: Tensor) -> int:
+    """How many elements of the memory lie before the first one of the tensor."""
+    x = array_of("storage_offset", input)
+    return (backend.address(x) - backend.memory_address(x)) // x.itemsize
+
+
+def layout(input: Tensor) -> Layout:
+    """`strided`: there are no others."""
+    return strided
+
+
+def is_sparse(input: Tensor) -> bool:
+    """False: there are no sparse tensors."""
+    return False
+
+
+def is_quantized(input: Tensor) -> bool:
+    """False: there are no quantised tensors."""
+    return False
+
+
+def is_cpu(input: Tensor) -> bool:
+    """Whether the tensor is in the host's memory."""
+    return isinstance(input._array, np.ndarray)
+
+
+def is_shared(input: Tensor) -> bool:
+    """Whether other processes see this memory: that of a GPU, as torch has it; `share_memory_` shares none."""
+    return is_cuda(input)
+
+
+def share_memory_(input: Tensor) -> Tensor:
+    """The tensor itself. Its memory stays that of this process: another one is sent a copy."""
+    array_of("share_memory_", input)
+    return input
+
+
+def is_pinned(input: Tensor, device: DeviceLike = None) -> bool:
+    """False: see `pin_memory`."""
+    return False
+
+
+def pin_memory(input: Tensor, device: DeviceLike = None) -> Tensor:
+    """The tensor itself: copies to a GPU pin what they need."""
+    array_of("pin_memory", input)
+    return input
 
 
 def equal(input: Tensor, other: Tensor) -> bool:

@@ -346,7 +346,7 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
     return tuple([input[(*before, slice(a, max(a, b)))] for a, b in zip([0, *ends], [*ends, size])])
 
 
-def _grown(name: str, tensors: Sequence[Tensor], ndim: int) -> list[Tensor]:
+def grown(name: str, tensors: Sequence[Tensor], ndim: int) -> list[Tensor]:
     """The tensors with at least `ndim` dimensions, as vstack and its kin want them."""
     if not isinstance(tensors, (tuple, list)) or not tensors:
         raise TypeError(f"{name}: expected a sequence of Tensors, got {shortened(tensors)}")
@@ -361,24 +361,24 @@ def _grown(name: str, tensors: Sequence[Tensor], ndim: int) -> list[Tensor]:
 @composed
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one below the other: joined along the first dimension, vectors as rows."""
-    return cat(_grown("vstack", tensors, 2), 0)
+    return cat(grown("vstack", tensors, 2), 0)
 
 
 @composed
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side: joined along the second dimension, vectors along their only one."""
-    grown = _grown("hstack", tensors, 1)
-    return cat(grown, 0 if grown[0]._array.ndim == 1 else 1)
+    parts = grown("hstack", tensors, 1)
+    return cat(parts, 0 if parts[0]._array.ndim == 1 else 1)
 
 
 @composed
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors joined along the third dimension, which matrices and vectors get."""
-    return cat(_grown("dstack", tensors, 3), 2)
+    return cat(grown("dstack", tensors, 3), 2)
 
 
 @composed
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side, vectors as columns."""
-    _grown("column_stack", tensors, 1)
+    grown("column_stack", tensors, 1)
     return cat([x if x._array.ndim > 1 else reshape(x, x.numel(), 1) for x in tensors], 1)

@@ -11,9 +11,9 @@ from tinycnn import autograd, backend
 from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import ShapeError, check_choice, check_flag, check_number
-from tinycnn.ops.index import Scatter, along, gather, on_its_gpu
-from tinycnn.ops.rearrange import broadcast_shapes
+from tinycnn.checks import ShapeError, check_choice, check_flag, check_number, shortened
+from tinycnn.ops.index import Scatter, along, gather, getitem, index_steps, on_its_gpu
+from tinycnn.ops.rearrange import broadcast_shapes, check_one_dtype
 from tinycnn.ops.select import masked_fill, where
 from tinycnn.ops.shape import expand, normalize_dim, normalize_dims, reshape
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
 
 __all__ = [
-    "argwhere", "count_nonzero", "index_add", "index_copy", "index_fill", "index_select", "isin", "masked_scatter",
-    "masked_select", "nonzero", "scatter", "scatter_add", "take", "take_along_dim",
+    "argwhere", "count_nonzero", "index_add", "index_copy", "index_fill", "index_put", "index_select", "isin",
+    "masked_scatter", "masked_select", "nonzero", "scatter", "scatter_add", "take", "take_along_dim",
 ]  # fmt: skip
 
 # --- picking ----------------------------------------------------------------------------------------------
@@ -277,3 +277,20 @@ def isin(elements: Tensor, test_elements: Tensor | float, *, invert: bool = Fals
     backend.one_device("isin", [elements._array, test_elements._array])
     found = (elements.unsqueeze(-1) == reshape(test_elements, -1)).any(-1)
     return ~found if check_flag("isin", "invert", invert) else found
+
+
+@composed
+def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy whose elements input[indices] are `values`, which broadcast; with `accumulate` they are added, once for
+    each time that an element is named."""
+    check_one_dtype("index_put", input, values)
+    check_flag("index_put", "accumulate", accumulate)
+    if not isinstance(indices, (tuple, list)) or not all(isinstance(x, autograd.Tensor) for x in indices):
+        raise TypeError(f"index_put: expected a tuple of Tensors as indices, got {shortened(indices)}")
+    key = tuple([x.clone() for x in indices])
+    if accumulate:
+        (place,) = index_steps(key, input._array) if key else ((...,),)
+        return input + Scatter(place, input._array.shape, True)(expand(values, getitem(input.detach(), key).shape))
+    result = input.clone()
+    result[key] = values
+    return result

@@ -14,7 +14,7 @@ from tinycnn.ops.copy import new_array
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
 
-__all__ = ["maximum", "minimum", "clamp", "where", "masked_fill"]
+__all__ = ["maximum", "minimum", "fmax", "fmin", "clamp", "where", "masked_fill"]
 
 
 class Maximum(Function):
@@ -59,6 +59,20 @@ def maximum(input: Operand, other: Operand) -> Tensor:
 def minimum(input: Operand, other: Operand) -> Tensor:
     """The smaller of two, element by element; where both are equal, each gets half of the gradient."""
     return Minimum()(*_two_tensors("minimum", input, other))
+
+
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of two, element by element, or the one that is not nan; `input` has the gradient of both equal."""
+    a, b = _two_tensors("fmax", input, other)
+    check_broadcast("fmax", [a, b])
+    return where((a >= b) | b.isnan(), a, b)
+
+
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of two, element by element, or the one that is not nan; `input` has the gradient of both equal."""
+    a, b = _two_tensors("fmin", input, other)
+    check_broadcast("fmin", [a, b])
+    return where((a <= b) | b.isnan(), a, b)
 
 
 def _two_tensors(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
