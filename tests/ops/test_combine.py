@@ -15,6 +15,7 @@ from tinycnn import ones
         (lambda: tinycnn.cartesian_prod(ones(2, 2)), ValueError, "cartesian_prod: "),
         (lambda: tinycnn.combinations(ones(2, 2)), ValueError, "combinations: expected a vector, got shape (2, 2)"),
         (lambda: tinycnn.combinations(ones(2), -1), ValueError, "combinations: expected r "),
+        (lambda: tinycnn.combinations(ones(4), 10**9, True), ValueError, "combinations: "),
     ],
 )
 def test_what_is_refused(call, error, words):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 from tinycnn._decorator import composed
 from tinycnn.autograd import array_of
 from tinycnn.checks import ShapeError, check_count, check_flag
 from tinycnn.ops.rearrange import grown, meshgrid
-from tinycnn.ops.shape import cat, ndim_of, reshape, stack
+from tinycnn.ops.shape import cat, check_elements, ndim_of, reshape, stack
 
 if TYPE_CHECKING:
     from tinycnn.tensor import Tensor
@@ -73,6 +74,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise ShapeError(f"combinations: expected a vector, got shape {input.shape}")
     check_flag("combinations", "with_replacement", with_replacement)
     count = check_count("combinations", "r", r)
+    places = len(input) + max(0, count - 1) * with_replacement
+    check_elements("combinations", (math.comb(places, count), count))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = list(choose(range(len(input)), count)) if count else []
+    rows = list(choose(range(len(input)), count)) if 0 < count <= places else []
     return input[[place for row in rows for place in row]].reshape((len(rows), count) if count else (0,))
