@@ -67,7 +67,7 @@ ALIASES = {
     "cosine_similarity": ["normalize", "norm", "add"], "multilabel_soft_margin_loss": ["logsigmoid", "sub"],
     "multi_margin_loss": ["gather"], "margin_ranking_loss": ["neg"],
     **{f"lp_pool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)}, **{f"LPPool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)},
-    "PairwiseDistance": ["sub", "norm"], "set_default_device": ["device"],
+    "PairwiseDistance": ["sub", "norm"],
     "divide_": ["div"], "subtract_": ["sub"], "multiply_": ["mul"], "negative_": ["neg"], "absolute_": ["abs"],
     "clip_": ["clamp"],
     **{f"Lazy{name}": [name] for name in ["Linear", *(f"{kind}{d}d" for d in (1, 2, 3) for kind in (
