@@ -43,11 +43,8 @@ _NAMES: dict[str, dict[str, str]] = {
 
 
 def no_attribute(owner: str, name: str) -> AttributeError:
-    """The error for a name that `owner`, a module or Tensor, does not have."""
-    return AttributeError(
-        refusal(owner, name)
-        or f"{f'module {owner!r}' if owner != 'Tensor' else 'a Tensor'} has no attribute {name!r}"
-    )
+    """The error for a name that the module `owner` does not have."""
+    return AttributeError(refusal(owner, name) or f"module {owner!r} has no attribute {name!r}")
 
 
 def refusal(owner: str, name: str) -> str:
@@ -56,3 +53,20 @@ def refusal(owner: str, name: str) -> str:
     if subject is None:
         return ""
     return f"{owner}.{name}: tinycnn is for convolutional nets and stays small: it does not have {subject}"
+
+
+class Refused:
+    """An attribute that a Tensor refuses: it is not to come. With `__getattr__`, all attributes would take longer."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, x: object, owner: type) -> object:
+        if x is None:  # of the class
+            return self
+        raise AttributeError(refusal("Tensor", self.name), name=self.name, obj=x)
+
+
+def refused() -> dict[str, Refused]:
+    """The attributes of Tensor that are not to come, by name."""
+    return {name: Refused() for name in _NAMES["Tensor"]}

@@ -88,7 +88,7 @@ class Version:
     is_kept = False  # whether a graph has ever saved this memory
     outside: dict[int, weakref.ref[_Outside]] | None = None
     sharers: Tensors | None = None  # the tensors of this memory, once there are several
-    room = 16  # for so many of them, before the dead are removed
+    room = 30  # for so many of them, before the dead are removed
     copies: Tensors | None = None  # copies of it that in torch are views
     copied: Tensors | None = None  # the tensors of what this is such a copy of
 
@@ -366,6 +366,16 @@ class Function:
         other = _new_object(type(self))
         other.__dict__.update({name: value for name, value in vars(self).items() if name not in _OF_AN_APPLICATION})
         return other
+
+    def recorded_anew(self, x: Tensor, output: Tensor) -> Function | None:
+        """The node of another application, to x as it is now, whose output is there already: a view of x."""
+        if not x._requires_grad:
+            return None
+        node = self.unapplied()
+        node.recorded, node.order = True, next(_order)
+        node.edges, node._requires = [x._node or x], [True]
+        node._output_type = output._array.shape, output._array.dtype
+        return node
 
     def _forward_in_float32(self, arrays: Sequence[Any]) -> Array:
         """What `forward` makes of float16 arrays, computed in float32 and rounded once."""

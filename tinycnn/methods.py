@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinycnn._absent import refused
 from tinycnn.ops import (
     aliases,
     arithmetic,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 class Methods:
     """What Tensor inherits."""
+
+    vars().update(refused())  # what is not to come says so
 
     # --- in place: the result overwrites the tensor -----------------------------------------------------------
 

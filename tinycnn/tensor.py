@@ -6,12 +6,11 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinycnn import _printing, autograd, backend, dtypes
-from tinycnn._absent import no_attribute
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import ShapeError, check_flag, shortened
 from tinycnn.memory_format import memory_format as MemoryFormat
@@ -20,6 +19,8 @@ from tinycnn.ops import copy, in_place, index
 from tinycnn.ops import shape as shapes
 from tinycnn.ops.arithmetic import Operand
 from tinycnn.size import Size
+
+_reference = weakref.ref
 
 
 class Tensor(Methods):
@@ -285,13 +286,14 @@ class Tensor(Methods):
     def _share_memory(self, other: Tensor, view_of: autograd.View | None = None) -> None:
         """Notes that `other` lies in this memory, and how it is a view of it, if it is one."""
         version = other._changes = self._changes or self._shared_version()
-        if version.sharers is None:
-            version.sharers = [weakref.ref(self)]
-        elif len(version.sharers) >= version.room:
-            version.sharers = [weakref.ref(tensor) for tensor in autograd.alive(version.sharers)]
-            version.room = 2 * len(version.sharers) + 16
-        version.sharers.append(weakref.ref(other))
         other._view_of = view_of
+        if version.sharers is None:
+            version.sharers = [_reference(self), _reference(other)]
+            return
+        version.sharers.append(_reference(other))
+        if len(version.sharers) > version.room:
+            version.sharers = [_reference(tensor) for tensor in autograd.alive(version.sharers)]
+            version.room = 2 * len(version.sharers) + 30
 
     def _share_copy(self, copy: Tensor, function: shapes.Reshape) -> None:
         """Makes `copy = function(self)` the view that it is in torch: this tensor moves to the memory of the copy. If
@@ -507,11 +509,6 @@ class Tensor(Methods):
     def __setstate__(self, state: dict[str, Any]) -> None:
         device = backend.device(state.pop("device", "cpu"))
         self.__dict__.update(state, _array=backend.to_device(state["_array"], device))
-
-    if not TYPE_CHECKING:  # to type checkers, what is not defined is not there
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_attribute("Tensor", name)
 
     # --- conversions, named like Python's types: last, for in annotations below them these names mean the methods ---
 

@@ -400,6 +400,13 @@ def test_what_a_graph_still_needs_is_refused_in_the_backward_pass():
             y.sum().backward()
 
 
+@pytest.mark.parametrize("clip", [F.relu6, F.hardtanh, F.hardsigmoid, lambda x: x.clamp(0, 1)])
+def test_the_output_of_clipping_may_be_changed(clip):
+    x = sample()
+    y = clip(x).div_(6.0)
+    np.testing.assert_allclose(gradient(y, x), gradient(clip(x) / 6.0, x))
+
+
 def test_what_a_change_itself_needs_is_kept():
     """The old values, where the derivative is in terms of them; those of a number are not needed at all."""
     x = sample()

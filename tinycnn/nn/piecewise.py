@@ -28,7 +28,7 @@ __all__ = ["Hardshrink", "Hardsigmoid", "Hardtanh", "PReLU", "RReLU", "ReLU6", "
 class Clip(Function):
     """x limited to [low, high]. The derivative is 0 at both ends, unlike that of `clamp`; 1 at nan."""
 
-    saves_output = True
+    saves_inputs = True
     elementwise = True
 
     def __init__(self, low: float, high: float):
@@ -38,9 +38,9 @@ class Clip(Function):
         return self.xp.minimum(self.xp.maximum(x, self.low), self.high)
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        y = self.output._array  # it is at an end exactly where x is there or beyond
-        at_end = (backend.elementwise("equal", y, self.low), backend.elementwise("equal", y, self.high))
-        return Masked(~(at_end[0] | at_end[1]))(grad_output)
+        (x,) = self.inputs
+        below = backend.elementwise("less_equal", x._array, self.low)
+        return Masked(~(below | backend.elementwise("greater_equal", x._array, self.high)))(grad_output)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:

@@ -127,7 +127,11 @@ def overwrite(name: str, x: Tensor, function: Callable[..., Tensor], *arguments:
         raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
     _prepare(name, x)
     if not _is_recorded(x, *arguments, *options.values()):
-        return assign(name, x, _fitting(name, x, function(x, *arguments, **options)))
+        result = _fitting(name, x, function(x, *arguments, **options))
+        with backend.current(x._array):
+            x._array[...] = result._array
+        x._changed_in_place()
+        return x
     root, _ = root_of(name, x)
     # What the function keeps of x must stay as it is. If nobody else knows this memory, x leaves it to the function,
     # and becomes what this gives; else the function gets a copy.
@@ -234,19 +238,20 @@ def root_of(name: str, x: Tensor) -> tuple[Tensor, list[Function]]:
 
 def become(root: Tensor, result: Tensor) -> None:
     """Lets `root`, whose memory holds `result`, have its history too, and all views of it follow from that."""
-    _follow(root, result)
+    _follow(root, result._node)
     for view in [] if root._changes is None else autograd.alive(root._changes.sharers):
         if view._view_of and view._view_of[0]._changes is view._changes:
             base, function = view._view_of
-            _follow(view, function.unapplied()(base))
+            _follow(view, function.recorded_anew(base, view))
 
 
-def _follow(x: Tensor, result: Tensor) -> None:
+def _follow(x: Tensor, node: Function | None) -> None:
+    """Makes `node` the one that made x."""
     if x._node is not None and x._node.retained is not None and x._node.retained() is x:
         x._node.retained = None
-        if result._node is not None:
-            result._node.retained = weakref.ref(x)
-    x._node, x._requires_grad = result._node, result._requires_grad
+        if node is not None:
+            node.retained = weakref.ref(x)
+    x._node, x._requires_grad = node, node is not None
 
 
 # --- methods ----------------------------------------------------------------------------------------------
@@ -364,7 +369,7 @@ def another_shape(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         result = function(former, *arguments, **options)
         former._share_memory(input, result._view_of)  # once more: younger than what it is a view of
         input._array = result._array
-        _follow(input, result)
+        _follow(input, result._node)
         return input
 
     method.__name__ = method.__qualname__ = name
