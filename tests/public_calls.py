@@ -723,6 +723,7 @@ call("optim.RAdam", params, lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.
 call("optim.ASGD", params, lr=0.1, lambd=1e-4, alpha=0.75, t0=10, weight_decay=0.1, maximize=False, then=step)
 call("optim.Rprop", params, lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50), maximize=False, then=step)
 call("optim.LBFGS", params, lr=0.1, max_iter=3, max_eval=5, tolerance_grad=1e-7, tolerance_change=1e-9, history_size=2)
+call("optim.LBFGS", params, line_search_fn="strong_wolfe")
 call("optim.Optimizer", params, Made(lambda lib: {"lr": 0.1}))
 call("optim.Optimizer.add_param_group", sgd, Made(lambda lib: {"params": [lib.ones(2, requires_grad=True)]}))
 call("optim.Optimizer.zero_grad", sgd, True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinycnn import optim, tensor
+from tinycnn.optim import line_search
 
 
 def rosenbrock(lib, make, steps, **options):
@@ -27,6 +28,12 @@ OPTIONS = [
     {"lr": 0.1, "max_iter": 9, "max_eval": 5, "tolerance_grad": 1e-3},
     {"lr": 0.2, "max_iter": 30, "tolerance_change": 1e-3},
     {"lr": 0.0},
+    {"line_search_fn": "strong_wolfe"},
+    {"line_search_fn": "strong_wolfe", "max_iter": 3},
+    {"line_search_fn": "strong_wolfe", "lr": 20.0, "max_iter": 6, "history_size": 2},
+    {"line_search_fn": "strong_wolfe", "lr": 1e-3, "max_iter": 4},
+    {"line_search_fn": "strong_wolfe", "max_iter": 8, "max_eval": 3},
+    {"line_search_fn": "strong_wolfe", "max_iter": 8, "max_eval": 1},
 ]
 
 
@@ -46,6 +53,61 @@ def test_it_finds_the_minimum():
     losses, place, _ = rosenbrock(optim, tensor, 30, lr=0.3)
     assert losses[-1] < 1e-8
     np.testing.assert_allclose(place, [1, 1, 1, 1], atol=1e-3)
+
+
+def regression(lib, make, **options):
+    """The losses of four steps that fit a net to waves."""
+    rng = np.random.default_rng(0)
+    x = make(np.linspace(-2, 2, 40).reshape(-1, 1))
+    weights = [make(rng.standard_normal(shape), requires_grad=True) for shape in ((1, 8), (8,), (8, 1))]
+    optimizer = lib.LBFGS(weights, line_search_fn="strong_wolfe", max_iter=10, **options)
+
+    def closure():
+        optimizer.zero_grad()
+        y = ((x @ weights[0] + weights[1]).tanh() @ weights[2]) - make(np.sin(3 * x.numpy()))
+        loss = (y * y).mean()
+        loss.backward()
+        return loss
+
+    return [float(optimizer.step(closure)) for _ in range(4)], [w.tolist() for w in weights]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("lr", [1, 0.1, 10])
+def test_a_regression_with_a_line_search_is_that_of_live_torch(lr):
+    import torch
+
+    for found, expected in zip(
+        regression(optim, tensor, lr=lr), regression(torch.optim, torch.tensor, lr=lr), strict=True
+    ):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+
+
+def test_a_line_search_finds_the_minimum():
+    losses, place, optimizer = rosenbrock(optim, tensor, 5, line_search_fn="strong_wolfe")
+    assert losses[-1] < 1e-10
+    np.testing.assert_allclose(place, [1, 1, 1, 1], atol=1e-5)
+    (state,) = optimizer.state.values()
+    assert state["func_evals"] < 80
+    losses, _ = regression(optim, tensor)
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.2
+
+
+@pytest.mark.parametrize("slope, loss, least_t", [(1.0, 5.0, 0.0), (0.0, 0.0, 0.0), (-1.0, -1.0, 1.0)])
+def test_a_search_on_strange_lines_ends(slope, loss, least_t):
+    """Up at once, level, and down without an end."""
+    points = []
+
+    def evaluate(t):
+        points.append(line_search.Point(t, loss * t, None, slope))
+        return points[-1]
+
+    start = line_search.Point(0.0, 0.0, None, -1.0)
+    found, calls = line_search.strong_wolfe(evaluate, start, 1.0, 1.0, 1e-9, 12)
+    assert calls == len(points) <= 13
+    assert found.t >= least_t
 
 
 def test_saved_and_loaded_it_continues():

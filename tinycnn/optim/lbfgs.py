@@ -8,7 +8,8 @@ from typing import Any
 from tinycnn import backend
 from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_not_negative, check_positive
+from tinycnn.checks import check_choice, check_not_negative, check_positive
+from tinycnn.optim.line_search import Point, strong_wolfe
 from tinycnn.optim.optimizer import Optimizer, Params, options_of
 
 
@@ -26,9 +27,10 @@ class LBFGS(Optimizer):
         tolerance_grad: stop where no gradient is larger. Default 1e-7.
         tolerance_change: stop where neither a parameter nor the loss changes by more. Default 1e-9.
         history_size: steps of which the estimate is made, at least 1. Default 100.
-        line_search_fn: None, as "strong_wolfe" is not supported.
+        line_search_fn: "strong_wolfe" searches for the length of each step, and calls the closure several times for it.
+            Default None: the length is `lr`.
 
-    Raises: see `Optimizer`; also ValueError for several groups or a line search, TypeError without a closure.
+    Raises: see `Optimizer`; also ValueError for several groups, TypeError without a closure.
 
     Source: Liu, Nocedal, "On the limited memory BFGS method for large scale optimization" (Mathematical Programming
     45, 1989), algorithm 2.1, with the steps of torch.
@@ -53,7 +55,7 @@ class LBFGS(Optimizer):
         for name in ("lr", "tolerance_grad", "tolerance_change"):
             check_not_negative("LBFGS", name, options[name])
         if options["line_search_fn"] is not None:
-            raise ValueError(f"LBFGS: expected line_search_fn as None, got {options['line_search_fn']!r}")
+            check_choice("LBFGS", "line_search_fn", options["line_search_fn"], ("strong_wolfe",))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes up to `max_iter` steps.
@@ -68,6 +70,7 @@ class LBFGS(Optimizer):
         first_loss = closure()
         loss, calls = float(first_loss), 1
         grad = self._gradient()
+        state["func_evals"] = state.get("func_evals", 0) + calls
         if abs(grad).max() <= options["tolerance_grad"]:
             return first_loss
         for i in range(1, options["max_iter"] + 1):
@@ -77,20 +80,43 @@ class LBFGS(Optimizer):
             if state["n_iter"] == 1:
                 size *= min(1.0, 1.0 / float(abs(grad).sum()))
             state.update(d=wrap(direction), t=size, prev_flat_grad=wrap(grad))
-            if float(grad @ direction) > -options["tolerance_change"]:
+            slope = float(grad @ direction)
+            if slope > -options["tolerance_change"]:
                 break
+            last_loss, before = loss, calls
+            if options["line_search_fn"] is not None:
+                start = Point(0.0, loss, grad, slope)
+                found, more = self._searched(closure, start, direction, size, options["max_eval"] - calls)
+                size, loss, grad, _ = found
+                state["t"], calls = size, calls + more
             self._add(direction * size)
-            if i == options["max_iter"]:
-                break
-            last_loss, loss = loss, float(closure())
-            grad, calls = self._gradient(), calls + 1
+            if options["line_search_fn"] is None and i < options["max_iter"]:
+                loss = float(closure())
+                grad, calls = self._gradient(), calls + 1
+            state["func_evals"] += calls - before
             change = max(float(abs(direction * size).max()), 0.0)
             is_flat = abs(grad).max() <= options["tolerance_grad"]
             stands = change <= options["tolerance_change"] or abs(loss - last_loss) < options["tolerance_change"]
             if calls >= options["max_eval"] or is_flat or stands:
                 break
-        state["func_evals"] = state.get("func_evals", 0) + calls
         return first_loss
+
+    def _searched(
+        self, closure: Callable[[], Any], start: Point, direction: Array, size: float, most_calls: int
+    ) -> tuple[Point, int]:
+        """Where a line search in a direction ends, and its calls of the closure. The parameters stay as they are."""
+        params = self.param_groups[0]["params"]
+        former = [param._array.copy(order="K") for param in params]
+
+        def evaluate(t: float) -> Point:
+            self._add(direction * t)
+            loss, grad = float(closure()), self._gradient()
+            for param, values in zip(params, former, strict=True):
+                param._array[...] = values
+                param._changed_in_place()
+            return Point(t, loss, grad, float(grad @ direction))
+
+        return strong_wolfe(evaluate, start, size, float(abs(direction).max()), 1e-9, most_calls)
 
     def _direction(self, state: dict[str, Any], grad: Array, history_size: int) -> Array:
         """−H · grad, by the two loops over the last steps s and the changes y of the gradient that they made."""
