@@ -357,3 +357,17 @@ graph.same("AlphaDropout in eval, RReLU, clips of integers", """
     x = numbers(4); F.leaky_relu_(x, 0.2); z = numbers(3); F.elu_(z); l = nn.MultiLabelMarginLoss()(
         numbers(2, 3), torch.tensor([[1, -1, 0], [2, 0, -1]]))
 """)
+graph.same("LBFGS with a line search", """
+    w = torch.tensor([-1.2, 1.0], requires_grad=True)
+    optimizer = optim.LBFGS([w], max_iter=12, line_search_fn='strong_wolfe')
+    def closure():
+        optimizer.zero_grad(); loss = (1 - w[0]) ** 2 + 10 * (w[1] - w[0] ** 2) ** 2; loss.backward()
+        return loss
+    loss = optimizer.step(closure); n = optimizer.state[w]['func_evals']
+""")
+graph.same("what a schedule saves", """
+    optimizer = optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    a = dict(optim.lr_scheduler.MultiStepLR(optimizer, [2, 4, 4]).state_dict()['milestones'])
+    b = optim.lr_scheduler.LambdaLR(optimizer, lambda e: 0.5 ** e).state_dict()['lr_lambdas']
+    c = optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 10).state_dict()['_schedule_phases']
+""")

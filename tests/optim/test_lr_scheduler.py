@@ -482,6 +482,40 @@ def test_states_of_torch_are_loaded():
     assert "verbose" not in vars(scheduler)
 
 
+EXCHANGED = {
+    "MultiStepLR": {"milestones": [2, 4, 4, 5]}, "OneCycleLR": {"max_lr": 0.5, "total_steps": 10},
+    "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3}, "LambdaLR": {"lr_lambda": lambda epoch: 0.5**epoch},
+    "MultiplicativeLR": {"lr_lambda": lambda epoch: 0.9}, "StepLR": {"step_size": 2}, "CosineAnnealingLR": {"T_max": 5},
+    "LinearLR": {}, "ExponentialLR": {"gamma": 0.9}, "PolynomialLR": {}, "ConstantLR": {}, "ReduceLROnPlateau": {},
+    "CosineAnnealingWarmRestarts": {"T_0": 3},
+}  # fmt: skip
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", EXCHANGED)
+@pytest.mark.parametrize("to_torch", [False, True], ids=["from torch", "to torch"])
+def test_states_are_exchanged_with_live_torch(torch, name, to_torch):
+    def made(lib, make):
+        optimizer = lib.SGD([make([1.0], requires_grad=True)], lr=0.1, momentum=0.9)
+        return optimizer, getattr(lib.lr_scheduler, name)(optimizer, **EXCHANGED[name])
+
+    arguments = (1.0,) if name == "ReduceLROnPlateau" else ()
+    (optimizer, scheduler), (other, loaded) = made(optim, tensor), made(torch.optim, torch.tensor)
+    if not to_torch:
+        (optimizer, scheduler), (other, loaded) = (other, loaded), (optimizer, scheduler)
+    for each in (optimizer, other):  # before their schedules, as torch wants it
+        each.step()
+    for _ in range(3):
+        scheduler.step(*arguments)
+    loaded.load_state_dict(copy.deepcopy(scheduler.state_dict()))
+    options = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
+    other.param_groups[0].update(options)
+    for _ in range(5):
+        np.testing.assert_allclose(lrs(other), lrs(optimizer), rtol=1e-12)
+        scheduler.step(*arguments)
+        loaded.step(*arguments)
+
+
 def test_a_scheduler_of_ones_own_gives_get_lr():
     class Alternating(lr_scheduler.LRScheduler):
         def get_lr(self):

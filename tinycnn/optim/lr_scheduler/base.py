@@ -121,16 +121,22 @@ class LRScheduler:
         """Restores the state of a scheduler of the same kind. Load the optimizer's state_dict too.
 
         Args:
-            state_dict: what `state_dict()` returned.
+            state_dict: what `state_dict()` returned, here or in torch.
 
         Raises ValueError, and changes nothing, for the state of another scheduler or number of groups, or for values of
         another kind.
         """
+        if isinstance(state_dict, dict):
+            state_dict = self._own_form(state_dict)
         self._check_state(state_dict)
         self._restore(state_dict)
 
+    def _own_form(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """Entries of a state_dict, which are torch's, as the attributes are."""
+        return state_dict
+
     def _check_state(self, state_dict: Any) -> None:
-        expected = self.state_dict()
+        expected = {name: each for name, each in self._own_form(self.state_dict()).items() if name not in _OF_TORCH}
         if not isinstance(state_dict, dict) or set(state_dict) - _OF_TORCH != set(expected):
             keys = sorted(state_dict) if isinstance(state_dict, dict) else type(state_dict).__name__
             raise ValueError(f"{self._name}.load_state_dict: expected the keys {sorted(expected)}, got {keys}")
@@ -151,7 +157,10 @@ class LRScheduler:
 
 
 # Entries that torch's schedulers save, and these do not need.
-_OF_TORCH = {"_is_initial", "_get_lr_called_within_step", "verbose"}
+_OF_TORCH = {
+    "_get_lr_called_within_step", "_is_initial", "_scale_fn_custom", "default_min_lr", "mode_worse", "use_beta1",
+    "verbose",
+}  # fmt: skip
 
 # Entries of a state_dict that are lists with a value for each group, and their names in errors.
 _PER_GROUP = {"_last_lr": "lr", "base_lrs": "base_lrs", "lr_lambdas": "lr_lambdas", "min_lrs": "min_lrs"}

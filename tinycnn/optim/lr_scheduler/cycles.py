@@ -103,6 +103,23 @@ class OneCycleLR(LRScheduler):
         return [anneal(group[start_lr], group[end_lr], done) for group in self.optimizer.param_groups]
 
 
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        phases = [dict(zip(_PHASE, phase, strict=True)) for phase in state.pop("phases")]
+        strategy = state.pop("anneal_strategy")
+        return {**state, "_schedule_phases": phases, "_anneal_func_type": strategy}
+
+    def _own_form(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        names = {"_schedule_phases": "phases", "_anneal_func_type": "anneal_strategy"}
+        state = {names.get(name, name): value for name, value in state_dict.items()}
+        if isinstance(phases := state.get("phases"), list) and all(isinstance(phase, dict) for phase in phases):
+            state["phases"] = [tuple(phase.get(name) for name in _PHASE) for phase in phases]
+        return state
+
+
+_PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")  # what a phase is in a state_dict
+
+
 class CosineAnnealingWarmRestarts(LRScheduler):
     """lr = eta_min + (initial_lr − eta_min) · (1 + cos(π · T_cur / T_i)) / 2, T_cur epochs after the last restart
 
@@ -220,7 +237,8 @@ class CyclicLR(LRScheduler):
         return [linear(low, high, height) for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in super().state_dict().items() if name != "_scale_fn"}
+        state = {name: value for name, value in super().state_dict().items() if name != "_scale_fn"}
+        return {**state, "_scale_fn_custom": dict(getattr(self._scale_fn, "__dict__", {})) or None}
 
 
 def set_momentum(group: dict[str, Any], momentum: float) -> None:

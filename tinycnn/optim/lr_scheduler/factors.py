@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,8 +46,12 @@ class _FunctionLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        attributes = [dict(getattr(f, "__dict__", {})) for f in self.lr_lambdas]
+        attributes = [dict(getattr(f, "__dict__", {})) or None for f in self.lr_lambdas]
         return {**super().state_dict(), "lr_lambdas": attributes}
+
+    def _own_form(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        saved = state_dict.get("lr_lambdas")
+        return {**state_dict, "lr_lambdas": [each or {} for each in saved]} if isinstance(saved, list) else state_dict
 
     def _restore(self, state_dict: dict[str, Any]) -> None:
         for function, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
@@ -119,6 +124,13 @@ class MultiStepLR(_FactorLR):
         self.milestones = epochs_of(self._name, milestones)
         self.gamma = check_not_negative(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "milestones": Counter(self.milestones)}
+
+    def _own_form(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        saved = state_dict.get("milestones")
+        return {**state_dict, "milestones": sorted(saved.elements())} if isinstance(saved, Counter) else state_dict
 
     def _ratio(self, epoch: int) -> float:
         return self.gamma ** self.milestones.count(epoch)
