@@ -58,7 +58,9 @@ class Hooked:
         them."""
         return self._register("register_full_backward_hook", self._backward_hooks, hook, prepend)
 
-    register_backward_hook = register_full_backward_hook  # torch's of old
+    def register_backward_hook(self, hook: Callable) -> RemovableHandle:
+        """torch's of old: `register_full_backward_hook`."""
+        return self._register("register_backward_hook", self._backward_hooks, hook, False)
 
     def _register(
         self, name: str, hooks: dict[int, Callable], hook: Callable, prepend: bool, with_kwargs: bool = False
