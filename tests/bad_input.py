@@ -58,7 +58,7 @@ OWNERS = {
 ALIASES = {
     "__getitem__": ["indexing"], "__setitem__": ["indexing", "assignment"], "Tensor": ["tensor"],
     "Parameter": ["tensor", "requires_grad"], "view": ["reshape"], "requires_grad_": ["requires_grad"],
-    "Sequential": ["Linear"], "set_default_device": ["device"], "summary": ["Linear"], "Buffer": ["tensor"],
+    "Sequential": ["Linear"], "summary": ["Linear"], "Buffer": ["tensor"],
     "register_backward_hook": ["register_full_backward_hook"],
     # What is made of others, or becomes another.
     "upsample": ["interpolate"], "UpsamplingNearest2d": ["Upsample"], "normalize": ["norm"], "bilinear": ["linear"],

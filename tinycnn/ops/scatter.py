@@ -280,6 +280,7 @@ def isin(elements: Tensor, test_elements: Tensor | float, *, invert: bool = Fals
 
 
 @composed
+@on_its_gpu
 def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy whose elements input[indices] are `values`, which broadcast; with `accumulate` they are added, once for
     each time that an element is named."""
