@@ -62,12 +62,13 @@ ALIASES = {
     "register_backward_hook": ["register_full_backward_hook"],
     # What is made of others, or becomes another.
     "upsample": ["interpolate"], "UpsamplingNearest2d": ["Upsample"], "normalize": ["norm"], "bilinear": ["linear"],
-    "pairwise_distance": ["norm", "sub"], "triplet_margin_loss": ["pairwise_distance", "norm"],
+    "pairwise_distance": ["norm"], "triplet_margin_loss": ["pairwise_distance", "norm"],
     "softmin": ["softmax"], "gumbel_softmax": ["softmax"],
-    "cosine_similarity": ["normalize", "norm", "add"], "multilabel_soft_margin_loss": ["logsigmoid", "sub"],
+    "cosine_similarity": ["normalize", "norm"], "multilabel_soft_margin_loss": ["logsigmoid", "sub"],
     "multi_margin_loss": ["gather"], "margin_ranking_loss": ["neg"],
     **{f"lp_pool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)}, **{f"LPPool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)},
-    "PairwiseDistance": ["sub", "norm"],
+    "PairwiseDistance": ["pairwise_distance", "norm"], "CosineSimilarity": ["cosine_similarity"],
+    "set_default_device": ["device"], "Unflatten": ["unflatten"], "Unfold": ["unfold"], "DataParallel": ["Linear"],
     "divide_": ["div"], "subtract_": ["sub"], "multiply_": ["mul"], "negative_": ["neg"], "absolute_": ["abs"],
     "clip_": ["clamp"],
     **{f"Lazy{name}": [name] for name in ["Linear", *(f"{kind}{d}d" for d in (1, 2, 3) for kind in (

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tinycnn import creation
+from tinycnn.autograd import check_broadcast
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, check_int, check_not_negative
 from tinycnn.dtypes import DTypeLike
@@ -38,6 +39,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     check_floating("cosine_similarity", x1)
     check_floating("cosine_similarity", x2)
     check_int("cosine_similarity", "dim", dim)
+    check_broadcast("cosine_similarity", [x1, x2])
     x1, x2 = (x1 + x2 * 0.0, x2 + x1 * 0.0) if x1.shape != x2.shape else (x1, x2)
     return (normalize(x1, 2.0, dim, eps) * normalize(x2, 2.0, dim, eps)).sum(dim)
 
@@ -47,6 +49,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     check_floating("pairwise_distance", x1)
     check_floating("pairwise_distance", x2)
     check_not_negative("pairwise_distance", "eps", eps)
+    check_broadcast("pairwise_distance", [x1, x2])
     return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
