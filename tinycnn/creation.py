@@ -144,8 +144,8 @@ def empty_like(
 
 def full_like(
     input: Tensor, fill_value: float, *, dtype: DTypeLike = None, device: DeviceLike = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """`fill_value` in the shape and memory order of `input`, with its dtype and device unless others are given."""
     return _like("full_like", input, dtype, device, requires_grad, number("full_like", "fill_value", fill_value))
 
@@ -263,8 +263,9 @@ def randperm(
 
 
 def rand_like(
-    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Draws as those of `rand` in the shape of `input`, with its dtype and device unless others are given."""
     array = array_of("rand_like", input)
     found, target = array.dtype if dtype is None else dtype, input.device if device is None else device
@@ -272,8 +273,9 @@ def rand_like(
 
 
 def randn_like(
-    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Draws as those of `randn` in the shape of `input`, with its dtype and device unless others are given."""
     array = array_of("randn_like", input)
     found, target = array.dtype if dtype is None else dtype, input.device if device is None else device
@@ -283,7 +285,7 @@ def randn_like(
 @composed
 def randint_like(
     input: Tensor, low: int | None = None, high: int | None = None, *, dtype: DTypeLike = None,
-    device: DeviceLike = None, requires_grad: bool = False,
+    device: DeviceLike = None, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Draws as those of `randint` in the shape of `input`, with its dtype and device unless others are given."""
     array = array_of("randint_like", input)

@@ -129,10 +129,9 @@ lacking.differs(
 )  # fmt: skip
 lacking.differs(
     "distributed", """
-        file = 'file://' + os.path.abspath('group'); dist = torch.distributed
-        dist.init_process_group('gloo', init_method=file, rank=0, world_size=1)
-        n = dist.get_world_size(); dist.destroy_process_group()
-    """,
+    torch.distributed.init_process_group('gloo', init_method='file://' + os.path.abspath('g'), rank=0, world_size=1)
+    n = torch.distributed.get_world_size(); torch.distributed.destroy_process_group()
+""",
     "`torch.distributed` can be imported and asked whether it is available; there is nothing else in it yet.",
     remedy="Train in one process, on one device.",
 )  # fmt: skip

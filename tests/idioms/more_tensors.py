@@ -212,6 +212,10 @@ tensors.same("layers as functions of torch", """
     c = torch.dropout(x, 0.5, False); d = torch.relu_(x.clone()); e = torch.cosine_similarity(x, x + 1, 1)
     f = torch.pairwise_distance(x[0, 0], x[0, 1]); g = torch.selu(x); h = torch.pixel_shuffle(torch.ones(1, 4, 2, 2), 2)
 """)
+tensors.same("memory_format of *_like", """
+    x = torch.ones(2, 2); f = torch.preserve_format; a = torch.full_like(x, 2, memory_format=f)
+    b = torch.zeros_like(x, memory_format=f); c = torch.rand_like(x, memory_format=f).shape
+""")
 tensors.same("asarray", """
     n = np.ones(2, np.float32); a = torch.asarray(n); n[0] = 5; b = torch.asarray(n, copy=True); n[1] = 6
     c = torch.asarray([1, 2], dtype=torch.float64)
