@@ -246,6 +246,13 @@ def test_state_dict():
     assert state["scale"].tolist() == [5.0] * 4  # shares memory, as in torch
 
 
+def test_a_copied_net_has_no_gradients():
+    net = nn.Linear(3, 2)
+    net(tinycnn.ones(1, 3)).sum().backward()
+    assert copy.deepcopy(net).weight.grad is None
+    assert copy.deepcopy(net.weight.detach().requires_grad_()).requires_grad
+
+
 def test_load_state_dict_round_trip():
     source, target = Block(), Block()
     pointers = [parameter.data_ptr() for parameter in target.parameters()]

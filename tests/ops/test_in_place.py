@@ -407,6 +407,17 @@ def test_the_output_of_clipping_may_be_changed(clip):
     np.testing.assert_allclose(gradient(y, x), gradient(clip(x) / 6.0, x))
 
 
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d, nn.InstanceNorm2d, lambda C, affine: nn.GroupNorm(2, C, affine=affine)]
+)
+@pytest.mark.parametrize("affine", [True, False])
+def test_the_output_of_a_normalisation_may_be_changed(norm, affine):
+    layer, x = norm(4, affine=affine).double(), sample(0, (2, 4, 3, 3))
+    y = F.relu(layer(x), inplace=True)
+    y = layer(x).mul_(2.0).add_(1.0)
+    np.testing.assert_allclose(gradient(y, x), gradient(layer(x) * 2.0, x), atol=1e-12)
+
+
 def test_what_a_change_itself_needs_is_kept():
     """The old values, where the derivative is in terms of them; those of a number are not needed at all."""
     x = sample()

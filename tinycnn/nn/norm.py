@@ -152,7 +152,8 @@ def group_norm(
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
     grouped = reshaped(widened(input), batch, num_groups, channels // num_groups, *spatial)
     y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
-    return narrowed(_affine(y, weight, bias), input)
+    y = _affine(y, weight, bias)
+    return narrowed(y.clone() if weight is None and bias is None else y, input)  # no view of what a node keeps
 
 
 def instance_norm(

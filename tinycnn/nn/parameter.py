@@ -26,6 +26,12 @@ class Parameter(Tensor):
         source._share_memory(self)
         self.requires_grad = requires_grad
 
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        """A copy without the gradient, as in torch: what a copied net learns begins with it."""
+        result = super().__deepcopy__(memo)
+        result.grad = None
+        return result
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
