@@ -216,6 +216,9 @@ tensors.same("memory_format of *_like", """
     x = torch.ones(2, 2); f = torch.preserve_format; a = torch.full_like(x, 2, memory_format=f)
     b = torch.zeros_like(x, memory_format=f); c = torch.rand_like(x, memory_format=f).shape
 """)
+tensors.same("alpha is a tensor of one number", """
+    x = torch.ones(2); a = x.add(x, alpha=torch.tensor(0.5)); x.add_(x, alpha=-torch.tensor(0.25)); b = x - 1
+""")
 tensors.same("asarray", """
     n = np.ones(2, np.float32); a = torch.asarray(n); n[0] = 5; b = torch.asarray(n, copy=True); n[1] = 6
     c = torch.asarray([1, 2], dtype=torch.float64)

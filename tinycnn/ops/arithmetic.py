@@ -240,6 +240,8 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
 
 def _scaled(name: str, a: Any, b: Any, alpha: float) -> tuple[Any, Any]:
     """The operands, the second times `alpha`, which does not change their common dtype."""
+    if isinstance(alpha, autograd.Tensor) and alpha._array.size == 1 and not alpha._requires_grad:
+        alpha = alpha.item()
     check_number(name, "alpha", alpha)
     if isinstance(b, int) and not isinstance(b, bool):
         check_number(name, "other", b)
