@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinycnn import creation
+from tinycnn import backend, creation
 from tinycnn.checks import Number, check_choice, check_flag, check_int, check_number, shortened
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
@@ -140,14 +140,15 @@ def multilabel_margin_loss(
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected target as integers, got {target.dtype}")
     count = input.shape[-1]
-    if target.numel() and not -1 <= target.min().item() <= target.max().item() < count:
+    seen = target.numel() and backend.host_reads(target._array)
+    if seen and not -1 <= target.min().item() <= target.max().item() < count:
         raise ValueError(f"{name}: expected classes from 0 to {count - 1}, or -1, got {shortened(target.tolist())}")
     listed = (target < 0).cumsum(-1) == 0
     classes = where(listed, target, 0).long()
     right = ((classes.unsqueeze(-1) == creation.arange(count, device=input.device)) & listed.unsqueeze(-1)).any(-2)
     x = widened(input)
-    short = clamp(1 - x.gather(-1, classes).unsqueeze(-1) + x.unsqueeze(-2), min=0.0)
-    counted = listed.unsqueeze(-1) & ~right.unsqueeze(-2)
+    short = 1 - x.gather(-1, classes).unsqueeze(-1) + x.unsqueeze(-2)
+    counted = listed.unsqueeze(-1) & ~right.unsqueeze(-2) & (short > 0)
     loss = where(counted, short, 0.0).sum((-2, -1)) / count
     return narrowed(reduced(loss, reduction), input)
 
