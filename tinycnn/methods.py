@@ -458,4 +458,4 @@ class Methods:
     true_divide = aliases.true_divide
 
     clone = copy.clone
-    contiguous = copy.contiguous
+    contiguous = shapes.contiguous

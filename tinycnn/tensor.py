@@ -295,11 +295,11 @@ class Tensor(Methods):
             version.sharers = [_reference(tensor) for tensor in autograd.alive(version.sharers)]
             version.room = 2 * len(version.sharers) + 30
 
-    def _share_copy(self, copy: Tensor, function: shapes.Reshape) -> None:
+    def _share_copy(self, copy: Tensor, function: shapes.Reshape | None) -> None:
         """Makes `copy = function(self)` the view that it is in torch: this tensor moves to the memory of the copy. If
         anything else knows the old memory, it stays there, and changes of either are refused."""
-        moved = function.back(copy._array, self._array.shape)
-        if moved is not None and self._is_alone():
+        moved = None if function is None else function.back(copy._array, self._array.shape)
+        if function is not None and moved is not None and self._is_alone():
             self._array = moved
             self._share_memory(copy, (self, function) if autograd.is_grad_enabled() else autograd.NOT_RECORDED)
             return

@@ -524,6 +524,31 @@ def test_a_copy_that_should_be_a_view_is_not_changed(way):
     y.zero_()
 
 
+def test_views_of_views_of_activations():
+    """Each either shares memory, as in torch, or says that it cannot."""
+    makes = [
+        lambda y: y[:1].reshape(2, -1), lambda y: y.unsqueeze(0).reshape(-1), lambda y: y[0].reshape(-1),
+        lambda y: y.transpose(2, 3).flatten(0, 1), lambda y: y.contiguous(), lambda y: y[1].contiguous(),
+        lambda y: y.view(4, 2, 4, 3).squeeze(0).reshape(-1), lambda y: y[:, 0].permute(1, 0, 2).reshape(-1),
+    ]  # fmt: skip
+    for make, is_view in zip(makes, [True, True, True, True, True, True, True, False], strict=True):
+        for first in (True, False):
+            _, y = activation()
+            z = make(y)
+            changed, other = (z, y) if first else (y, z)
+            if z._changes is not y._changes and is_view:
+                with pytest.raises(RuntimeError, match="clone\\(\\) one of them"):
+                    changed.add_(100.0)
+                continue
+            changed.add_(100.0)
+            assert bool((other.numpy() > 50).any()) == is_view
+    x = tinycnn.randn(1, 3, 6, 5)
+    y = F.conv2d(x, tinycnn.ones(2, 3, 3, 3))  # a batch of one
+    z = y.contiguous()
+    z.fill_(2.0)
+    assert (y.numpy() == 2).all()
+
+
 def test_a_step_under_no_grad_writes_into_parameters():
     layer = nn.Linear(3, 2)
     address, version = layer.weight.data_ptr(), layer.weight._changes

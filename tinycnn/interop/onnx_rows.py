@@ -281,7 +281,7 @@ _OPERATORS: dict[type[Function], str | Callable] = {
     select.Where: lambda run, y, f, mask, a, b: run.op("Where", mask, run.cast(a, y.dtype), run.cast(b, y.dtype)),
     # Copies and shapes.
     copy.Clone: lambda run, y, f, x: run.name_of(x),
-    copy.Contiguous: lambda run, y, f, x: run.name_of(x),
+    shape.Contiguous: lambda run, y, f, x: run.name_of(x),
     copy.ToDevice: lambda run, y, f, x: run.name_of(x),
     copy.Cast: lambda run, y, f, x: run.op("Cast", x, to=y.dtype),
     shape.Reshape: _reshape,

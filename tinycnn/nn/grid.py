@@ -11,10 +11,9 @@ from tinycnn.checks import check_choice, check_flag, shortened
 from tinycnn.nn.arguments import refuse_others, sizes
 from tinycnn.ops import unary
 from tinycnn.ops.arithmetic import narrowed, widened
-from tinycnn.ops.copy import contiguous
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.select import clamp, where
-from tinycnn.ops.shape import stack
+from tinycnn.ops.shape import contiguous, stack
 from tinycnn.tensor import Tensor
 
 

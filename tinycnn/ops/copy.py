@@ -37,24 +37,7 @@ class Clone(Function):
 def clone(input: Tensor, *, memory_format: MemoryFormat | None = None) -> Tensor:
     """A copy in memory of its own; gradients flow through. `memory_format` changes nothing, unless it is
     `contiguous_format`."""
-    result = Clone()(input)
-    return contiguous(result) if memory_format is MemoryFormat.contiguous_format else result
-
-
-class Contiguous(Function):
-    def forward(self, x: Array) -> Array:
-        return self.xp.ascontiguousarray(x)
-
-    def backward(self, grad_output: Tensor) -> Gradients:
-        return grad_output
-
-
-def contiguous(input: Tensor, memory_format: MemoryFormat = MemoryFormat.contiguous_format) -> Tensor:
-    """The tensor with its elements in row-major order in memory: itself, if they are, or for another
-    `memory_format`."""
-    if input._array.flags.c_contiguous or memory_format is not MemoryFormat.contiguous_format:
-        return input
-    return Contiguous()(input)
+    return Clone("C" if memory_format is MemoryFormat.contiguous_format else "K")(input)
 
 
 class Cast(Function):

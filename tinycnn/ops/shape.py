@@ -19,6 +19,7 @@ from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, ShapeError, check_flag, check_int, check_positive, shortened
+from tinycnn.memory_format import memory_format as MemoryFormat
 from tinycnn.ops.copy import Clone
 
 if TYPE_CHECKING:
@@ -163,6 +164,10 @@ class Reshape(Function):
             return batch_last.transpose(len(shape) - 1, *range(len(shape) - 1))
         return x.reshape(shape)
 
+    def of_layout(self, layout: np.ndarray) -> np.ndarray:
+        """A view of `layout`; ValueError if there is none."""
+        return np.reshape(layout, self.shape, copy=False)
+
     def back(self, y: Array, shape: tuple[int, ...]) -> Array | None:
         """The array of shape `shape` that has y as its view; None if there is none."""
         x = Reshape(shape).forward(y)
@@ -197,15 +202,65 @@ def _reshaped(name: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _viewed(name: str, x: Tensor, reshape: Reshape) -> Tensor:
     """The result of `reshape`: a view of x, where it is one in torch."""
     y = reshape(x)
-    if y._changes is None and (name == "view" or _is_batch_innermost(x)):  # it was copied
+    if y._changes is None and (name == "view" or _is_view_in_torch(x, reshape)):  # it was copied
         x._share_copy(y, reshape)
     return y
 
 
-def _is_batch_innermost(x: Tensor) -> bool:
-    """Whether an operator made x batch innermost, which in torch it made row-major."""
+def _is_view_in_torch(x: Tensor, reshape: Reshape) -> bool:
+    layout = torch_layout(x)
+    try:
+        return layout is not None and (x._view_of is None or reshape.of_layout(layout) is not None)
+    except ValueError:
+        return False
+
+
+def torch_layout(x: Tensor) -> np.ndarray | None:
+    """An array with the order in memory that x has in torch, where it is another one here; None where it is the same,
+    or not known. What an operator made batch innermost is row-major in torch, and so views of it have other strides."""
+    path = []
+    while x._view_of and x._view_of[0]._changes is x._changes:
+        x, function = x._view_of
+        path.append(function)
     array = x._array
-    return array.ndim > 1 and array.shape[0] > 1 and array.strides[0] == array.itemsize and x._view_of is None
+    if x._view_of is not None or array.ndim < 2 or array.flags.c_contiguous:
+        return None
+    order = (2, 1, *range(3, array.ndim), 0)[-array.ndim :]  # that of convolutions; N is innermost in any case
+    is_innermost = array.shape[0] > 1 and array.strides[0] == array.itemsize
+    if not (is_innermost or array.transpose(order).flags.c_contiguous):
+        return None
+    layout = np.empty(array.shape, np.bool_) if path else np.empty(0, np.bool_)
+    try:
+        for step in reversed(path):
+            layout = step.of_layout(layout) if isinstance(step, Reshape) else step.unapplied().forward(layout)
+    except ValueError:  # what is a view here is a copy in torch
+        return None
+    return layout
+
+
+class Contiguous(Function):
+    def forward(self, x: Array) -> Array:
+        return self.xp.ascontiguousarray(x)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        return grad_output
+
+
+def contiguous(input: Tensor, memory_format: MemoryFormat = MemoryFormat.contiguous_format) -> Tensor:
+    """The tensor with its elements in row-major order in memory: itself, if they are, or for another
+    `memory_format`. What is row-major in torch and not here becomes row-major, if nothing else knows its memory."""
+    array = input._array
+    if array.flags.c_contiguous or memory_format is not MemoryFormat.contiguous_format:
+        return input
+    layout = torch_layout(input)
+    if layout is None or not (input._view_of is None or layout.flags.c_contiguous):
+        return Contiguous()(input)
+    if input._view_of is None and input._is_alone(1):  # `array` here
+        input._array = np.ascontiguousarray(array) if isinstance(array, np.ndarray) else Contiguous()(input)._array
+        return input
+    copy = Contiguous()(input)
+    input._share_copy(copy, None)
+    return copy
 
 
 @lru_cache(maxsize=1024)
