@@ -130,6 +130,10 @@ class GradScaler:
         self._found_inf[...] = 0
         self._unscaled.clear()
 
+    def is_enabled(self) -> bool:
+        """Whether losses are scaled."""
+        return self.enabled
+
     def get_scale(self) -> float:
         """The current scale; 1 if not enabled. Makes the host wait for the device."""
         return float(self._scale) if self.enabled else 1.0

@@ -352,7 +352,9 @@ def test_refuses_what_is_no_list_of_samples(samples):
 
 def test_refuses_an_empty_dataset():
     with pytest.raises(ValueError, match="^DataLoader: the dataset is empty$"):
-        DataLoader(Subset(array_dataset(3), []))
+        DataLoader(Subset(array_dataset(3), []), shuffle=True)
+    assert list(DataLoader(Subset(array_dataset(3), []))) == []
+    assert len(DataLoader([], batch_size=2)) == 0
 
 
 def test_refuses_what_has_no_length_or_items():

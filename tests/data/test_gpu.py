@@ -272,7 +272,8 @@ def test_refuses_an_empty_dataset(device):
     there = ArrayDataset(np.zeros((0, 1, 2, 2)), np.zeros(0, int)).to(device)
     assert (len(there), there.device) == (0, device)
     with pytest.raises(ValueError, match="^DataLoader: the dataset is empty$"):
-        DataLoader(there)
+        DataLoader(there, shuffle=True)
+    assert list(DataLoader(there)) == []
 
 
 def test_refuses_a_fill_of_other_channels(device):

@@ -46,9 +46,9 @@ class DataLoader:
     An exception of the data set comes out of the iterator, which then goes on with the next batch, as torch's does.
     StopIteration becomes a RuntimeError: it would end the epoch in silence.
 
-    Raises ValueError for a batch size below 1, a negative seed, an empty data set or arguments that exclude each other,
-    TypeError for a data set without the two methods, a flag that is not True or False, or a `collate_fn` that cannot be
-    called.
+    Raises ValueError for a batch size below 1, a negative seed, an empty data set that is to be shuffled, or arguments
+    that exclude each other, TypeError for a data set without the two methods, a flag that is not True or False, or a
+    `collate_fn` that cannot be called.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class DataLoader:
         self.dataset: Any = dataset
         if not isinstance(dataset, IterableDataset):
             checked_dataset(name, dataset)
-            if len(dataset) == 0:
+            if len(dataset) == 0 and shuffle:  # as in torch: in order it gives nothing
                 raise ValueError(f"{name}: the dataset is empty")
         self.shuffle = check_flag(name, "shuffle", shuffle is not None and shuffle)
         self.drop_last = check_flag(name, "drop_last", drop_last)
