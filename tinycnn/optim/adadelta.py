@@ -45,7 +45,6 @@ class Adadelta(Optimizer):
         rho, eps = options["rho"], options["eps"]
         grad = regularized(param, grad, options["weight_decay"], options["maximize"])
         grad = same_order(grad, param)
-        state["step"] = int(state.get("step", 0)) + 1  # which torch asks for in a state
         mean_square, step_square = buffer(state, "square_avg", param), buffer(state, "acc_delta", param)
         xp, step = workspace("optim", param)
         xp.multiply(grad, 1 - rho, out=step)

@@ -49,7 +49,6 @@ class RMSprop(Optimizer):
         lr, alpha, momentum = options["lr"], options["alpha"], options["momentum"]
         grad = regularized(param, grad, options["weight_decay"], options["maximize"])
         grad = same_order(grad, param)
-        state["step"] = int(state.get("step", 0)) + 1  # which torch asks for in a state
         mean_square = buffer(state, "square_avg", param)
         xp, step = workspace("optim", param)
         xp.multiply(grad, 1 - alpha, out=step)
