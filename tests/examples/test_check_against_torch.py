@@ -15,7 +15,10 @@ from tinycnn import nn
 from tinycnn._extras import how_to_install
 
 # Of the other layers there are rows in tests/layers.py, and tests of their own.
-ELSEWHERE = {"DataParallel", "Embedding", "LPPool1d", "LPPool3d", *(row.name.partition("/")[0] for row in layers.CASES)}
+ELSEWHERE = {
+    "AlphaDropout", "FeatureAlphaDropout", "DataParallel", "Embedding", "LPPool1d", "LPPool3d",
+    *(row.name.partition("/")[0] for row in layers.CASES),
+}  # fmt: skip
 NOT_LAYERS = {
     "Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "Parameter", "Buffer",
     "UninitializedParameter", "UninitializedBuffer", "Any",

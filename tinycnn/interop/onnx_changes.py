@@ -46,6 +46,11 @@ def _assign(run: Run, name: str, x: Tensor, value: Any, index: tuple) -> Callabl
     return finish
 
 
+@change_of(in_place.put)
+def _put(run: Run, name: str, x: Tensor, values: Tensor) -> Callable | None:
+    return _assign(run, name, x, values, ())
+
+
 def _are_one(a: Any, b: Any) -> bool:
     """Whether two arrays are the same elements of memory."""
     return backend.address(a) == backend.address(b) and (a.shape, a.strides) == (b.shape, b.strides)

@@ -127,11 +127,7 @@ def overwrite(name: str, x: Tensor, function: Callable[..., Tensor], *arguments:
         raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
     _prepare(name, x)
     if not _is_recorded(x, *arguments, *options.values()):
-        result = _fitting(name, x, function(x, *arguments, **options))
-        with backend.current(x._array):
-            x._array[...] = result._array
-        x._changed_in_place()
-        return x
+        return put(name, x, _fitting(name, x, function(x, *arguments, **options)))
     root, _ = root_of(name, x)
     # What the function keeps of x must stay as it is. If nobody else knows this memory, x leaves it to the function,
     # and becomes what this gives; else the function gets a copy.
@@ -148,6 +144,14 @@ def overwrite(name: str, x: Tensor, function: Callable[..., Tensor], *arguments:
         result._node._output_version = version = x._shared_version()
         result._node._output_mark = version.mark(x._array)
     become(x, result)
+    return x
+
+
+def put(name: str, x: Tensor, values: Tensor) -> Tensor:
+    """Overwrites x with values of its shape, unrecorded, after the checks that `overwrite` has made for `name`."""
+    with backend.current(x._array):
+        x._array[...] = values._array
+    x._changed_in_place()
     return x
 
 
