@@ -372,6 +372,7 @@ def pickle_of(path):
         return name, {each: file.read(each) for each in file.namelist()}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("source", ["archive", "pickle", "former"])
 def test_thousands_of_damaged_files(tmp_path, source):

@@ -25,6 +25,7 @@ NETS = [*STATES, "resnet101", "resnet152", "wide_resnet50_2", "vgg13", "vgg13_bn
         "vgg19_bn", "densenet169", "densenet201"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATES)
 def test_the_state_is_torchvisions(name):
     net = getattr(models, name)(weights=None)
