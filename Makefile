@@ -16,7 +16,7 @@ VENV_TORCH := .venv-torch
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test test-slow test-emulated test-gpu test-torch fuzz bad-input mutants lint package bench docs coursework-release clean
+.PHONY: help train test coverage test-slow test-emulated test-gpu test-torch fuzz bad-input mutants lint package bench docs coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,10 +25,14 @@ help:  ## show this list
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
 
+test: $(VENV)/.installed-test  ## run the tests, then those of the GPU on an emulator
+	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated)
+
 # The second run adds to the coverage of the first, which has no GPU.
-test: $(VENV)/.installed-test  ## run the tests, then those of the GPU on an emulator, and print the coverage
-	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' --cov=tinycnn --cov-report=term $(ARGS)
-	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated ARGS='--cov=tinycnn --cov-append --cov-report=term')
+coverage: $(VENV)/.installed-test  ## the same, and print how much of the package they run
+	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' --cov=tinycnn --cov-report=
+	@$(MAKE) --no-print-directory test-emulated ARGS='--cov=tinycnn --cov-append --cov-report=term'
 
 test-slow: $(VENV)/.installed-test  ## run what `make test` leaves out: every CUDA source, the browser, every moment of a kill
 	$(VENV)/bin/python -m pytest -m 'slow and not gpu' $(ARGS)

@@ -63,7 +63,7 @@ ALIASES = {
     # What is made of others, or becomes another.
     "upsample": ["interpolate"], "UpsamplingNearest2d": ["Upsample"], "normalize": ["norm"], "bilinear": ["linear"],
     "pairwise_distance": ["norm"], "triplet_margin_loss": ["pairwise_distance", "norm"],
-    "softmin": ["softmax"], "gumbel_softmax": ["softmax"],
+    "softmin": ["softmax"], "gumbel_softmax": ["softmax", "amax"], "Fold": ["fold"],
     "cosine_similarity": ["normalize", "norm"], "multilabel_soft_margin_loss": ["logsigmoid", "sub"],
     "multi_margin_loss": ["gather"], "margin_ranking_loss": ["neg"],
     **{f"lp_pool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)}, **{f"LPPool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)},

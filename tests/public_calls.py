@@ -94,6 +94,13 @@ def mask(*shape: int) -> np.ndarray:
     return real(*shape) > 0.5
 
 
+def entered(lib: Any, mode: Any) -> None:
+    """Enters a context and leaves it; a function that was decorated is none."""
+    if hasattr(mode, "__enter__"):
+        with mode:
+            pass
+
+
 # --- making tensors ---------------------------------------------------------------------------------------
 
 for name in ("zeros", "ones", "empty", "rand", "randn"):
@@ -306,8 +313,9 @@ for name in ("short", "char", "byte", "nelement", "ndimension", "get_device", "s
     call(f"Tensor.{name}", real(2, 3))
 call("Tensor.stride", real(2, 3), 1)
 call("Tensor.new", real(2), [1.0, 2.0])
-for name in ("storage_offset", "is_shared", "share_memory_", "pin_memory", "is_pinned"):
+for name in ("storage_offset", "is_shared", "share_memory_", "is_pinned"):
     call(f"Tensor.{name}", real(2, 3))
+call("Tensor.pin_memory", real(2, 3), torch="")  # torch's asks for a GPU
 for prefix in ("", "Tensor."):
     for name in ("fmax", "fmin", "heaviside", "nextafter"):
         call(f"{prefix}{name}", real(2, 3), real(3))
@@ -415,8 +423,8 @@ call("Tensor.backward", Made(lambda lib: lib.ones(3, requires_grad=True) * 2), r
 leaf = Made(lambda lib: _leaf_and_output(lib)[0])
 call("grad", Made(lambda lib: _leaf_and_output(lib)[1]), leaf, real(2, 3), True, True, True, torch="autograd.grad")
 call("grad", [Made(lambda lib: _leaf_and_output(lib)[1])], [leaf], [real(2, 3)], torch="autograd.grad")
-call("no_grad", then=lambda lib, mode: (mode.__enter__(), mode.__exit__(None, None, None)))
-call("inference_mode", True, then=lambda lib, mode: (mode.__enter__(), mode.__exit__(None, None, None)))
+call("no_grad", then=entered)
+call("inference_mode", True, then=entered)
 call("inference_mode", MadeFunction(lambda lib: lambda x: x))
 call("is_inference_mode_enabled")
 call("is_inference", real(2, 3))
@@ -630,8 +638,9 @@ for d in (1, 2, 3):
     call(f"nn.LazyBatchNorm{d}d", 1e-5, 0.1, True, True, inputs=(x,))
     call(f"nn.LazyInstanceNorm{d}d", 1e-5, 0.1, True, True, inputs=(x,))
 for d in (1, 2, 3):
-    call(f"{F}lp_pool{d}d", real(2, 4, *SPATIAL[:d]), 2.0, (2,) * d, 1, True)
-    call(f"nn.LPPool{d}d", 2.0, (2,) * d, 1, True, inputs=(real(2, 4, *SPATIAL[:d]),))
+    size = 2 if d == 1 else (2,) * d  # as torch's lp_pool1d wants it
+    call(f"{F}lp_pool{d}d", real(2, 4, *SPATIAL[:d]), 2.0, size, 1, True)
+    call(f"nn.LPPool{d}d", 2.0, size, 1, True, inputs=(real(2, 4, *SPATIAL[:d]),))
 call("nn.LazyLinear", 4, True, dtype=DType("float32"), inputs=(real(2, 3),))
 call("nn.HuberLoss", reduction="mean", delta=0.5, inputs=(real(4, 3), real(4, 3)))
 call("nn.KLDivLoss", reduction="batchmean", log_target=False, inputs=(real(4, 3), real(4, 3)))

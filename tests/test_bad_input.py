@@ -88,13 +88,15 @@ def test_a_sample_is_refused_in_clear_words():
 @pytest.mark.torch
 def test_all_are_refused_in_clear_words_and_few_that_torch_refuses_are_accepted():
     found = surveyed()
-    assert sum(len(calls) for outcome, calls in found.items() if "torch" not in outcome) > 50_000
+    count = sum(len(calls) for outcome, calls in found.items())
+    assert count > 80_000
     for outcome in ("raw", "unnamed", "hang", "crash"):
         assert found.get(outcome, []) == []
     # docs/coming-from-pytorch.md says which. Torch takes few arrays and scalars of NumPy.
     accepted = [name.rpartition(" = ")[2].strip("]") for name, _ in found["accepted, torch refuses"]]
-    assert len([label for label in accepted if label not in ("array", "int64", "float32", "less dim 0")]) <= 150
-    assert len(accepted) <= 300
+    others = [label for label in accepted if label not in ("array", "int64", "float32", "less dim 0")]
+    assert len(others) <= 0.0035 * count
+    assert len(accepted) <= 0.006 * count
 
 
 def tensors(result):

@@ -27,6 +27,7 @@ _deterministic = False
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Takes torch's switch. On a CPU every result is the same each time anyway."""
     global _deterministic
+    check_flag("use_deterministic_algorithms", "warn_only", warn_only)
     _deterministic = check_flag("use_deterministic_algorithms", "mode", mode)
 
 
