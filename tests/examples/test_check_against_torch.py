@@ -31,7 +31,7 @@ def test_every_layer_has_cases():
     cases = {name for name in CASES if not name.startswith("F.")}
     assert cases <= there
     assert {name for name in there - cases - ELSEWHERE if not name.startswith("Lazy")} == set()
-    assert len(cases) > 70
+    assert len(cases) >= 70
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "Pool" in name and "Unpool" not in name])
