@@ -41,6 +41,7 @@ class Tensor(Methods):
     _node: autograd.Function | None = None
     _changes: autograd.Version | None = None
     _view_of: autograd.View | None = None  # what it is a view of, if it is one
+    _has_torch_strides = False  # whether it lies as in torch, though it is the view of nothing: detached from one
     _is_kept = False  # whether a graph has saved it, while it has no version
     _requires_grad = False
     _hooks: dict[int, Callable] | None = None
@@ -222,6 +223,8 @@ class Tensor(Methods):
         """A Tensor that shares this memory and has no history."""
         result = autograd.wrap(self._array)
         self._share_memory(result)
+        if self._view_of or self._has_torch_strides:
+            result._has_torch_strides = shapes.torch_layout(self) is None
         return result
 
     def detach_(self) -> Tensor:

@@ -604,3 +604,13 @@ def test_other_shapes():
     row = z[0]
     z.t_().add_(1.0)
     assert row.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("copied", [lambda x: x.contiguous(), lambda x: x.reshape(-1), lambda x: x.flatten()])
+def test_what_is_detached_from_a_permuted_tensor_is_copied_as_in_torch(copied):
+    """It has no history to tell that its strides are a permutation's, and not an activation's."""
+    x = tinycnn.tensor([[1.0, 2.0], [3.0, 4.0]]).permute(1, 0).detach().detach()
+    y = copied(x)
+    x.add_(1)
+    assert y.flatten().tolist() == [1, 3, 2, 4]
+    assert x.tolist() == [[2, 4], [3, 5]]

@@ -223,7 +223,7 @@ def torch_layout(x: Tensor) -> np.ndarray | None:
         x, function = x._view_of
         path.append(function)
     array = x._array
-    if x._view_of is not None or array.ndim < 2 or array.flags.c_contiguous:
+    if x._view_of is not None or x._has_torch_strides or array.ndim < 2 or array.flags.c_contiguous:
         return None
     order = (2, 1, *range(3, array.ndim), 0)[-array.ndim :]  # that of convolutions; N is innermost in any case
     is_innermost = array.shape[0] > 1 and array.strides[0] == array.itemsize
