@@ -178,6 +178,13 @@ class LazyConvTranspose3d(_LazyConvTransposeNd):
 
 
 class _LazyNorm(_Lazy, norm._RunningNorm):
+    def __init__(
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
+        device: DeviceLike = None, dtype: DTypeLike = None, *, bias: bool = True,
+    ):  # fmt: skip
+        super().__init__(1, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self._forget()
+
     def _forget(self) -> None:
         self.num_features = 0
         super()._forget()
@@ -193,55 +200,37 @@ class _LazyNorm(_Lazy, norm._RunningNorm):
         return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (count,))
 
 
-class _LazyBatchNorm(_LazyNorm, norm._BatchNorm):
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
-        device: DeviceLike = None, dtype: DTypeLike = None, *, bias: bool = True,
-    ):  # fmt: skip
-        super().__init__(1, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._forget()
-
-
-class LazyBatchNorm1d(_LazyBatchNorm, norm.BatchNorm1d):
+class LazyBatchNorm1d(_LazyNorm, norm.BatchNorm1d):
     """A BatchNorm1d whose num_features the first input tells; see `BatchNorm2d`."""
 
     cls_to_become = norm.BatchNorm1d
 
 
-class LazyBatchNorm2d(_LazyBatchNorm, norm.BatchNorm2d):
+class LazyBatchNorm2d(_LazyNorm, norm.BatchNorm2d):
     """A BatchNorm2d whose num_features the first input tells; see `BatchNorm2d`."""
 
     cls_to_become = norm.BatchNorm2d
 
 
-class LazyBatchNorm3d(_LazyBatchNorm, norm.BatchNorm3d):
+class LazyBatchNorm3d(_LazyNorm, norm.BatchNorm3d):
     """A BatchNorm3d whose num_features the first input tells; see `BatchNorm2d`."""
 
     cls_to_become = norm.BatchNorm3d
 
 
-class _LazyInstanceNorm(_LazyNorm, norm._InstanceNorm):
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
-        device: DeviceLike = None, dtype: DTypeLike = None, *, bias: bool = True,
-    ):  # fmt: skip
-        super().__init__(1, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._forget()
-
-
-class LazyInstanceNorm1d(_LazyInstanceNorm, norm.InstanceNorm1d):
+class LazyInstanceNorm1d(_LazyNorm, norm.InstanceNorm1d):
     """An InstanceNorm1d whose num_features the first input tells; see `InstanceNorm2d`."""
 
     cls_to_become = norm.InstanceNorm1d
 
 
-class LazyInstanceNorm2d(_LazyInstanceNorm, norm.InstanceNorm2d):
+class LazyInstanceNorm2d(_LazyNorm, norm.InstanceNorm2d):
     """An InstanceNorm2d whose num_features the first input tells; see `InstanceNorm2d`."""
 
     cls_to_become = norm.InstanceNorm2d
 
 
-class LazyInstanceNorm3d(_LazyInstanceNorm, norm.InstanceNorm3d):
+class LazyInstanceNorm3d(_LazyNorm, norm.InstanceNorm3d):
     """An InstanceNorm3d whose num_features the first input tells; see `InstanceNorm2d`."""
 
     cls_to_become = norm.InstanceNorm3d
