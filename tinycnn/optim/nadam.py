@@ -6,7 +6,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
-from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
+from tinycnn.optim.optimizer import Optimizer, Params, options_of, regularized, running_moments, same_order, workspace
 
 
 class NAdam(Optimizer):
@@ -54,15 +54,7 @@ class NAdam(Optimizer):
         t = state["step"] = int(state.get("step", 0)) + 1
         momentum, following = (beta1 * (1 - 0.5 * 0.96 ** (i * options["momentum_decay"])) for i in (t, t + 1))
         product = state["mu_product"] = float(state.get("mu_product", 1.0)) * momentum
-        mean, mean_square = buffer(state, "exp_avg", param), buffer(state, "exp_avg_sq", param)
-        xp, step = workspace("optim", param)
-        xp.subtract(grad, mean, out=step)
-        step *= 1 - beta1
-        mean += step
-        xp.multiply(grad, 1 - beta2, out=step)
-        step *= grad
-        mean_square *= beta2
-        mean_square += step
+        xp, step, mean, mean_square = running_moments(param, grad, state, beta1, beta2)
         _, other = workspace("optim.second", param)
         xp.multiply(grad, lr * (1 - momentum) / (1 - product), out=step)
         step += xp.multiply(mean, lr * following / (1 - product * following), out=other)

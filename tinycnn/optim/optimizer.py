@@ -345,6 +345,28 @@ def workspace(name: str, like: Array) -> tuple[Any, Array]:
     return xp, backend.cpu.scratch(name, like.shape, like)
 
 
+def running_moments(
+    param: Array, grad: Array, state: dict[str, Any], beta1: float, beta2: float
+) -> tuple[Any, Array, Array, Array]:
+    """The running means of Adam and its kin, `state["exp_avg"]` and `state["exp_avg_sq"]`, a step on:
+
+    mean ← β₁ · mean + (1 − β₁) · grad
+    mean_square ← β₂ · mean_square + (1 − β₂) · grad²
+
+    Returns (xp, step, mean, mean_square), with the workspace "optim" as `step`.
+    """
+    mean, mean_square = buffer(state, "exp_avg", param), buffer(state, "exp_avg_sq", param)
+    xp, step = workspace("optim", param)
+    xp.subtract(grad, mean, out=step)
+    step *= 1 - beta1
+    mean += step
+    xp.multiply(grad, 1 - beta2, out=step)
+    step *= grad
+    mean_square *= beta2
+    mean_square += step
+    return xp, step, mean, mean_square
+
+
 def regularized(param: Array, grad: Array, weight_decay: float, maximize: bool) -> Array:
     """grad + weight_decay · param, the gradient of loss + weight_decay/2 · |param|²; with −grad to `maximize`.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
-from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
+from tinycnn.optim.optimizer import Optimizer, Params, options_of, regularized, running_moments, same_order
 
 
 class RAdam(Optimizer):
@@ -53,15 +53,7 @@ class RAdam(Optimizer):
         grad = regularized(param, grad, weight_decay, options["maximize"])
         grad = same_order(grad, param)
         t = state["step"] = int(state.get("step", 0)) + 1
-        mean, mean_square = buffer(state, "exp_avg", param), buffer(state, "exp_avg_sq", param)
-        xp, step = workspace("optim", param)
-        xp.subtract(grad, mean, out=step)
-        step *= 1 - beta1
-        mean += step
-        xp.multiply(grad, 1 - beta2, out=step)
-        step *= grad
-        mean_square *= beta2
-        mean_square += step
+        xp, step, mean, mean_square = running_moments(param, grad, state, beta1, beta2)
         rate, c2 = lr / (1 - beta1**t), 1 - beta2**t
         longest = 2 / (1 - beta2) - 1
         length = longest - 2 * t * beta2**t / c2
