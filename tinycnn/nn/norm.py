@@ -363,13 +363,6 @@ class _InstanceNorm(_RunningNorm):
     ):  # fmt: skip
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *more: Any
-    ) -> None:
-        if self.track_running_stats and local_metadata.get("version", 1) < 2:  # batches were not counted yet
-            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *more)
-
     def _is_sample(self, input: Tensor) -> bool:
         return isinstance(input, Tensor) and input.ndim == self.ndims[0]
 
