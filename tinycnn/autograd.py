@@ -214,7 +214,6 @@ class Function:
         saves_inputs: keep the inputs for `backward`, as `self.inputs` (checked against changes in place): all of them,
             or those at the places in a tuple. An array that a caller can reach is not to be kept in any other way.
         saves_output: keep the output, as `self.output`.
-        leaves_output: a change in place of the output leaves the kept one as it is; else `backward` refuses it.
         saves_other: of two inputs, keep the first only if the second requires a gradient.
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
@@ -234,7 +233,6 @@ class Function:
 
     saves_inputs: bool | tuple[int, ...] = False
     saves_output = False
-    leaves_output = False
     saves_other = False
     returns_view = False
     elementwise = False

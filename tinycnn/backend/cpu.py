@@ -279,29 +279,57 @@ def _products_of_rows(x: np.ndarray) -> np.ndarray:
     return sums
 
 
-def standardize(x: np.ndarray, dims: tuple[int, ...], eps: float) -> tuple[np.ndarray, ...]:
-    """((x − mean) / √(variance + eps), mean, variance, 1 / √(variance + eps)), the statistics over `dims`."""
-    count = math.prod(x.shape[d] for d in dims)
-    mean = sum_over(x, dims, True) / count
+def standardize(
+    x: np.ndarray, dims: tuple[int, ...], eps: float, weight: np.ndarray | None = None, bias: np.ndarray | None = None,
+    running: Any = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:  # fmt: skip
+    """((x − mean) / √(variance + eps) · weight + bias, mean, variance, what `standardize_backward` needs), the
+    statistics over `dims`.
+
+    Statistics, weight and bias have size 1 along `dims`. `running` is None or (running mean, running variance,
+    momentum, count of batches or None): the first two move, in place, by `momentum`, a number or an array of shape (),
+    towards the mean and the unbiased variance, and the last is counted up.
+    """
+    count = math.prod([x.shape[d] for d in dims])
+    mean, rest = sum_over(x, dims, True) / count, None
     y = x - mean
     variance = sum_over(np.square(y), dims, True) / count
     if np.any(np.square(mean) > 16 * variance):  # what the mean lost in rounding would count
-        y -= sum_over(y, dims, True) / count
+        rest = sum_over(y, dims, True) / count
+        y -= rest
         variance = sum_over(np.square(y), dims, True) / count
     inverse_std = 1 / np.sqrt(variance + eps)
-    y *= inverse_std
-    return y, mean, variance, inverse_std
+    y *= inverse_std if weight is None else inverse_std * weight
+    if bias is not None:
+        y += bias
+    if running is not None:
+        running_mean, running_variance, momentum, batches = running
+        for moving, new in ((running_mean, mean), (running_variance, variance * (count / (count - 1)))):
+            moving[...] = (1 - momentum) * moving + momentum * new
+        if batches is not None:
+            batches += 1
+    return y, mean, variance, (mean, rest, inverse_std)
 
 
-def standardize_backward(u: np.ndarray, y: np.ndarray, inverse_std: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """(u − mean(u) − y · mean(u · y)) · inverse_std, the means over `dims`."""
-    count = math.prod(u.shape[d] for d in dims)
-    product = u * y
-    mean_u, mean_uy = (sum_over(z, dims, True) / count for z in (u, product))
-    g = u - mean_u
-    g -= np.multiply(y, mean_uy, out=product)
-    g *= inverse_std
-    return g
+def standardize_backward(
+    u: np.ndarray, x: np.ndarray, saved: Any, dims: tuple[int, ...], weight: np.ndarray | None = None,
+    needs_x: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:  # fmt: skip
+    """The gradients of x (or None), weight and bias for y = `standardize(x, ...)` and the upstream gradient u: with the
+    standardized x̂, (u − mean(u) − x̂ · mean(u · x̂)) · weight / √(variance + eps), Σ u · x̂ and Σ u."""
+    mean, rest, inverse_std = saved
+    count = math.prod([x.shape[d] for d in dims])
+    centred = x - mean
+    if rest is not None:
+        centred -= rest
+    product = u * centred
+    sum_u, sum_ux = sum_over(u, dims, True), sum_over(product, dims, True) * inverse_std
+    if not needs_x:
+        return None, sum_ux, sum_u
+    g = np.subtract(u, sum_u / count, out=product)
+    g -= np.multiply(centred, sum_ux / count * inverse_std, out=centred)
+    g *= inverse_std if weight is None else inverse_std * weight
+    return g, sum_ux, sum_u
 
 
 # --- the loss of a classifier -------------------------------------------------------------------------------

@@ -159,12 +159,17 @@ def _deviation(run: Run, x: Tensor, dims: Sequence[int]) -> tuple[str, str]:
     return centred, run.op("Mul", centred, centred)
 
 
-def _normalize(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
+def _normalize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bias: Any = None) -> str:
     if f.dims == tuple(range(2, x.ndim)):
         return run.op("InstanceNormalization", x, *_affine(x, None, None, x.shape[1]), epsilon=float(f.eps))
     centred, square = _deviation(run, x, f.dims)
     variance = run.op("Add", run.op("ReduceMean", square, list(f.dims)), run.cast(f.eps, y.dtype))
-    return run.op("Div", centred, run.op("Sqrt", variance))
+    standard = run.op("Div", centred, run.op("Sqrt", variance))
+    kept = [1 if d in f.dims else n for d, n in enumerate(x.shape)]
+    for operator, given in (("Mul", weight), ("Add", bias)):
+        if given is not None:
+            standard = run.op(operator, standard, run.op("Reshape", given, kept))
+    return standard
 
 
 def _affine(x: Tensor, weight: Any, bias: Any, size: Any) -> list[Any]:

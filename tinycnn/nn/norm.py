@@ -16,7 +16,7 @@ from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module
 from tinycnn.nn.parameter import Parameter
 from tinycnn.ops.arithmetic import narrowed, widened
-from tinycnn.ops.in_place import assign
+from tinycnn.ops.in_place import assign, check_changeable
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.shape import reshaped
 from tinycnn.tensor import Tensor
@@ -28,35 +28,54 @@ __all__ = [
 
 
 class Normalize(Function):
-    """x̂ = (x − mean) / √(variance + eps), mean and (biased) variance taken over `dims`.
+    """y = x̂ · weight + bias with x̂ = (x − mean) / √(variance + eps), mean and (biased) variance taken over `dims`.
 
-    Backward (Ioffe and Szegedy 2015, section 3, with γ = 1): (u − mean(u) − x̂ · mean(u · x̂)) / √(variance + eps).
+    weight and bias, if given, have an element for each mean. After `forward`, `mean` and `variance` hold the
+    statistics, with size 1 along `dims`. `running` is what `backend.cpu.standardize` moves towards them.
 
-    After `forward`, `mean` and `variance` hold the statistics, with the reduced dimensions kept as size 1.
+    Backward: Ioffe and Szegedy 2015, section 3.
     """
 
-    saves_inputs = True
-    saves_output = True
-    leaves_output = True  # in torch the input is kept
+    saves_inputs = (0, 1)
     in_float32 = True
 
-    def __init__(self, dims: tuple[int, ...], eps: float):
-        self.dims, self.eps = dims, eps
+    def __init__(self, dims: tuple[int, ...], eps: float, running: Any = None):
+        self.dims, self.eps, self.running = dims, eps, running
 
-    def forward(self, x: Array) -> Array:
-        y, self.mean, self.variance, self.saved = self.kernels.standardize(x, self.dims, self.eps)
+    def forward(self, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
+        kept = self._kept(x.shape)
+        weight, bias = (None if array is None else array.reshape(kept) for array in (weight, bias))
+        y, self.mean, self.variance, self.saved = self.kernels.standardize(
+            x, self.dims, self.eps, weight, bias, self.running
+        )
         return y
 
     def backward(self, grad_output: Tensor) -> Gradients:
-        x_hat = self.output
-        if not is_grad_enabled():
-            u = grad_output._array
-            return wrap(self.kernels.standardize_backward(u, x_hat._array, self.saved, self.dims))
-        (x,) = self.inputs  # its variance once more, so that this too can be differentiated
+        x, weight, *_ = (*self.inputs, None)
+        x, kept = widened(x), self._kept(x.shape)
+        weight = None if weight is None else widened(weight).reshape(*kept)
+        gradients: Sequence[Any]
+        if is_grad_enabled():
+            gradients = self._recorded_backward(grad_output, x, weight)
+        else:
+            found = self.kernels.standardize_backward(
+                grad_output._array, x._array, self.saved, self.dims, None if weight is None else weight._array,
+                self.needs_input_grad[0],
+            )  # fmt: skip
+            gradients = [None if array is None else wrap(array) for array in found]
+        return gradients[0], *[g.reshape(-1) for g in gradients[1 : len(self.edges)]]
+
+    def _kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple([1 if d in self.dims else n for d, n in enumerate(shape)])
+
+    def _recorded_backward(self, u: Tensor, x: Tensor, weight: Tensor | None) -> list[Tensor]:
+        """The gradients of x, weight and bias by operators, which can be differentiated in turn."""
         inverse_std = (x.var(self.dims, correction=0, keepdim=True) + self.eps) ** -0.5
-        mean_u = grad_output.mean(self.dims, keepdim=True)
-        mean_ux = (grad_output * x_hat).mean(self.dims, keepdim=True)
-        return (grad_output - mean_u - x_hat * mean_ux) * inverse_std
+        x_hat = (x - x.mean(self.dims, keepdim=True)) * inverse_std
+        sum_ux, sum_u = (u * x_hat).sum(self.dims, keepdim=True), u.sum(self.dims, keepdim=True)
+        count = math.prod([x.shape[d] for d in self.dims])
+        g = (u - sum_u / count - x_hat * (sum_ux / count)) * inverse_std
+        return [g if weight is None else g * weight, sum_ux, sum_u]
 
 
 # --- functions ----------------------------------------------------------------------------------------------
@@ -65,12 +84,13 @@ class Normalize(Function):
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5, *,
-    name: str = "batch_norm",
+    num_batches_tracked: Tensor | None = None, name: str = "batch_norm",
 ) -> Tensor:  # fmt: skip
     """Each channel of (N, C, *) to mean 0 and variance 1, then times `weight` (C) plus `bias` (C).
 
     In training the statistics are those of the batch, and the running ones move towards them by `momentum` (the
-    variance unbiased); otherwise the running statistics are used. Source: Ioffe and Szegedy, 2015.
+    variance unbiased) and `num_batches_tracked` (int64), if given, is counted up; otherwise the running statistics are
+    used. Source: Ioffe and Szegedy, 2015.
     """
     if not isinstance(input, Tensor) or input.ndim < 2:
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
@@ -85,17 +105,20 @@ def batch_norm(
     if training and not eps > 0:
         raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
     if training:
-        count = input.numel() // max(channels, 1)
-        if count == 0:
-            return narrowed(_affine(widened(input), weight, bias), input)
-        if count == 1:
+        if input.numel() == channels > 0:
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
-        normalize = Normalize((0, *range(2, input.ndim)), eps)
-        y = normalize(widened(input))
-        with backend.current(normalize.variance):
-            unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
-            _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
-        return narrowed(_affine(y, weight, bias), input)
+        moving = [x for x in (running_mean, running_var, num_batches_tracked) if x is not None]
+        for x in moving:
+            check_changeable("running statistics", x)
+        running = None
+        if running_mean is not None and running_var is not None and input.numel():
+            counted = None if num_batches_tracked is None else num_batches_tracked._array
+            arrays = [x._array.reshape(per_channel) for x in (running_mean, running_var)]
+            running = (*arrays, momentum, counted)
+        y = Normalize((0, *range(2, input.ndim)), eps, running)(input, weight, bias)
+        for x in moving:
+            x._changed_in_place()
+        return y
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed when not training")
     scale = (widened(running_var) + eps) ** -0.5
@@ -153,7 +176,7 @@ def group_norm(
     grouped = reshaped(widened(input), batch, num_groups, channels // num_groups, *spatial)
     y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
     y = _affine(y, weight, bias)
-    return narrowed(y.clone() if weight is None and bias is None else y, input)  # no view of what a node keeps
+    return narrowed(y, input)
 
 
 def instance_norm(
@@ -310,19 +333,17 @@ class _BatchNorm(_RunningNorm):
         self._check_input(input)
         return batch_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or self.running_mean is None, self._momentum(), self.eps, name=type(self).__name__,
+            self.training or self.running_mean is None, self._momentum(), self.eps,
+            num_batches_tracked=self.num_batches_tracked if self.training else None, name=type(self).__name__,
         )  # fmt: skip
 
     def _momentum(self) -> Any:
-        """Counts a batch in training, and returns how far the running statistics move towards it."""
-        if not (self.training and self.track_running_stats):
-            return self.momentum or 0.0
-        self.num_batches_tracked += 1
-        if self.momentum is not None:
-            return self.momentum
-        # The plain average over all batches. On a GPU the number stays there: to read it, the host would wait.
+        """How far the running statistics move towards a batch; None in the configuration: to the average of all."""
         count = self.num_batches_tracked
-        return 1 / (count.item() if backend.host_reads(count._array) else count._array)
+        if self.momentum is not None or count is None or not self.training:
+            return self.momentum or 0.0
+        # On a GPU the number stays there: to read it, the host would wait.
+        return 1 / (count.item() + 1 if backend.host_reads(count._array) else count._array + 1)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import NOT_RECORDED, UNCHANGED, Function, Gradients, wrap
+from tinycnn.autograd import NOT_RECORDED, Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import Number, check_int, check_not_negative, check_number, check_share, shortened
 from tinycnn.ops import arithmetic, select, unary
@@ -99,7 +99,7 @@ def assign(name: str, x: Tensor, value: Any, *index: Any) -> Tensor:
         )
     if shape[:1] == (1,):  # dimensions of size 1 in front mean nothing
         value = value.reshape(shape[next((i for i, size in enumerate(shape) if size != 1), len(shape)) :])
-    _prepare(name, x)
+    check_changeable(name, x)
     path = [GetItem(step) for step in index]
     try:
         if recorded:
@@ -125,7 +125,7 @@ def overwrite(name: str, x: Tensor, function: Callable[..., Tensor], *arguments:
     """Overwrites x with `function(x, ...)`, which keeps its shape. Errors name `name`."""
     if not isinstance(x, autograd.Tensor):
         raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
-    _prepare(name, x)
+    check_changeable(name, x)
     if not _is_recorded(x, *arguments, *options.values()):
         return put(name, x, _fitting(name, x, function(x, *arguments, **options)))
     root, _ = root_of(name, x)
@@ -174,13 +174,8 @@ def _fitting(name: str, x: Tensor, result: Tensor) -> Tensor:
     return result
 
 
-def _prepare(name: str, x: Tensor) -> None:
-    """RuntimeError if a change of x would change more than x, or less than in torch. What a node keeps of its own stays
-    with it: x moves to a copy."""
-    node = x._node
-    if node is not None and node.leaves_output and node._output is x._array and x._is_alone(1):
-        x._array = x._array.copy(order="K")
-        node._output_version, node._output_mark = autograd.Version(), UNCHANGED
+def check_changeable(name: str, x: Tensor) -> None:
+    """RuntimeError if a change of x would change more than x, or less than in torch."""
     if not backend.is_writeable(x._array):
         is_expanded = any(not step and n > 1 for n, step in zip(x._array.shape, x._array.strides))
         what = "an expanded tensor repeats its elements in memory" if is_expanded else "its memory is read-only"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.gpu import on_gpu
+from tests.gpu import captured, on_gpu
 from tests.layouts import LAYOUTS
 from tinycnn.backend import cpu
 
@@ -79,18 +79,38 @@ def test_half_precision_is_summed_up_in_float(gpu):
     assert gpu.sum_over(on_gpu(np.full(70_000, 1.0, np.float16)), (0,), False).get() == np.inf
 
 
+def kept_shape(shape, dims):
+    return tuple(1 if d in dims else n for d, n in enumerate(shape))
+
+
+def wide(dtype):
+    """Of statistics, and of what is summed."""
+    return np.dtype(np.float32) if dtype == np.float16 else np.dtype(dtype)
+
+
+def affine(shape, dims, seed=5):
+    """A weight and a bias for each mean, float64."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(kept_shape(shape, dims)) for _ in range(2)]
+
+
+@pytest.mark.parametrize("is_affine", [False, True])
 @each_float
 @each_case
-def test_standardize(gpu, shape, dims, dtype):
+def test_standardize(gpu, shape, dims, dtype, is_affine):
     x, eps = normal(shape, dtype, mean=3), 1e-3
-    expected = cpu.standardize(x.astype(np.float64), dims, eps)
-    found = twice(gpu.standardize, on_gpu(x), dims, eps)
-    # y is computed with the rounded mean and inverse_std.
-    slack = np.finfo(dtype).eps * (abs(x).max() * abs(expected[3]).max() + abs(expected[0]).max()) * 8
+    weight, bias = affine(shape, dims) if is_affine else (None, None)
+    expected = cpu.standardize(x.astype(np.float64), dims, eps, weight, bias)
+    given = [on_gpu(array.astype(dtype)) for array in (weight, bias)] if is_affine else []
+    found = twice(lambda *arguments: gpu.standardize(*arguments)[:3], on_gpu(x), dims, eps, *given)
+    # y is computed with the rounded mean and inverse_std, and weight and bias are rounded.
+    largest = 1 if weight is None else abs(weight).max() + abs(bias).max()
+    inverse_std = 1 / np.sqrt(expected[2] + eps)
+    slack = np.finfo(dtype).eps * (abs(x).max() * abs(inverse_std).max() + abs(expected[0]).max()) * 8 * largest
     np.testing.assert_allclose(found[0].astype(np.float64), expected[0], rtol=0, atol=slack)
     assert found[0].dtype == dtype
-    for result, wanted in zip(found[1:], expected[1:]):
-        assert_near(result, np.asarray(wanted), dtype)
+    for result, wanted in zip(found[1:], expected[1:3]):
+        assert_near(result, np.asarray(wanted), wide(dtype))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
@@ -103,40 +123,90 @@ def test_variance_beside_a_large_mean(gpu, dtype):
     np.testing.assert_allclose(variance.get(), expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize("of_running", [np.float32, np.float16], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("shape", [(8, 3, 4), (700, 2, 9), (9001, 1)], ids=str)  # one block for each mean, and several
+def test_running_statistics(gpu, shape, of_running):
+    dims = (0, *range(2, len(shape)))
+    x, kept = normal(shape, np.float32, mean=2), kept_shape(shape, dims)
+    rng = np.random.default_rng(7)
+    mean, variance = (rng.random(kept).astype(of_running) for _ in range(2))
+    for momentum in (0.3, np.asarray(0.25)):
+        count = np.asarray(41, np.int64)
+        there = [on_gpu(array) for array in (mean, variance, count)]
+        average = on_gpu(momentum) if isinstance(momentum, np.ndarray) else momentum
+        gpu.standardize(on_gpu(x), dims, 1e-5, None, None, (*there[:2], average, there[2]))
+        cpu.standardize(x, dims, 1e-5, None, None, (mean, variance, momentum, count))
+        for found, expected in zip(there, (mean, variance, count)):
+            np.testing.assert_allclose(found.get(), expected, rtol=3e-6 if of_running == np.float32 else 2e-3)
+        assert there[2].get() == 42
+
+
+def test_the_counters_are_as_before(gpu):
+    """Blocks that share a result count themselves. What they leave is where the next launch begins."""
+    x = on_gpu(normal((2, 50_000), np.float32))
+    first = gpu.sum_over(x, (1,), False).get()
+    gpu.standardize(x, (1,), 1e-5)
+    gpu.sum_over(on_gpu(normal((5, 9000), np.float64)), (1,), False)
+    np.testing.assert_array_equal(gpu.sum_over(x, (1,), False).get(), first)
+
+
+def test_shared_sums_in_a_graph(gpu):
+    """The counters of the stream may be made while it is captured."""
+    x = on_gpu(normal((2, 50_000), np.float32))
+    expected = gpu.sum_over(x, (1,), False).get()
+    found, graph = captured(lambda: gpu.sum_over(x, (1,), False))
+    for _ in range(3):
+        found.fill(0)
+        graph.launch()
+        np.testing.assert_array_equal(found.get(), expected)
+
+
+@pytest.mark.parametrize("is_affine", [False, True])
 @each_float
 @each_case
-def test_standardize_backward(gpu, shape, dims, dtype):
-    u, y = normal(shape, dtype, 1), normal(shape, dtype, 2)
-    kept = [1 if d in dims else n for d, n in enumerate(shape)]
-    inverse_std = abs(normal(kept, dtype, 3))
-    expected = cpu.standardize_backward(*(a.astype(np.float64) for a in (u, y, inverse_std)), dims)
-    (found,) = twice(gpu.standardize_backward, on_gpu(u), on_gpu(y), on_gpu(inverse_std), dims)
-    assert_near(found, np.asarray(expected), dtype)
+def test_standardize_backward(gpu, shape, dims, dtype, is_affine):
+    u, x = normal(shape, dtype, 1), normal(shape, dtype, 2)
+    weight = affine(shape, dims)[0] if is_affine else None
+    _, _, variance, saved = cpu.standardize(x.astype(np.float64), dims, 1e-2)
+    expected = cpu.standardize_backward(*(a.astype(np.float64) for a in (u, x)), saved, dims, weight)
+    given = () if weight is None else (on_gpu(weight.astype(dtype)),)
+    saved = gpu.standardize(on_gpu(x), dims, 1e-2)[3]
+    found = twice(gpu.standardize_backward, on_gpu(u), on_gpu(x), saved, dims, *given)
+    inverse_std = 1 / np.sqrt(variance + 1e-2).min()
+    assert_near(found[0], np.asarray(expected[0]), dtype, 10 * inverse_std**2)
+    for sums, wanted in zip(found[1:], expected[1:]):
+        assert_near(sums, np.asarray(wanted), wide(dtype), 10 * inverse_std * math.sqrt(x.size))
+    g, *sums = gpu.standardize_backward(on_gpu(u), on_gpu(x), saved, dims, *given, needs_x=False)
+    assert g is None
+    for again, first in zip(sums, found[1:]):
+        np.testing.assert_array_equal(again.get(), first)
 
 
 @pytest.mark.parametrize("dims", [(0, 2, 3), (1,), (2, 3), (1, 2, 3)], ids=str)
 @pytest.mark.parametrize("other", LAYOUTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_memory_order_does_not_matter(gpu, layout, other, dims):
-    """The upstream gradient may lie in another order than y."""
+    """The upstream gradient may lie in another order than x."""
     x, u = LAYOUTS[layout](normal((3, 4, 5, 6), np.float64)), LAYOUTS[other](normal((3, 4, 5, 6), np.float64, 1))
     np.testing.assert_allclose(gpu.sum_over(on_gpu(x), dims, True).get(), x.sum(dims, keepdims=True), atol=1e-13)
-    expected, found = cpu.standardize(x, dims, 1e-5), gpu.standardize(on_gpu(x), dims, 1e-5)
-    for a, b in zip(found, expected):
+    weight, bias = affine(x.shape, dims)
+    there = [on_gpu(array) for array in (x, u, weight, bias)]
+    expected = cpu.standardize(x, dims, 1e-5, weight, bias)
+    found = gpu.standardize(there[0], dims, 1e-5, *there[2:])
+    for a, b in zip(found[:3], expected[:3]):
         np.testing.assert_allclose(a.get(), b, rtol=1e-12, atol=1e-13)
-    y, _, _, inverse_std = expected
-    g = gpu.standardize_backward(on_gpu(u), found[0], found[3], dims)
-    np.testing.assert_allclose(g.get(), cpu.standardize_backward(u, y, inverse_std, dims), rtol=1e-11, atol=1e-12)
-    assert g.strides == found[0].strides
+    gradients = gpu.standardize_backward(there[1], there[0], found[3], dims, there[2])
+    for a, b in zip(gradients, cpu.standardize_backward(u, x, expected[3], dims, weight)):
+        np.testing.assert_allclose(a.get(), b, rtol=1e-11, atol=1e-12)
+    assert gradients[0].strides == found[0].strides
 
 
 @pytest.mark.parametrize("shape, dims", [((0, 3, 2), (0, 2)), ((2, 0), (0,)), ((0, 4), (1,))], ids=str)
 def test_standardize_without_elements(gpu, shape, dims):
     x = on_gpu(np.ones(shape, np.float32))
-    y, mean, _, inverse_std = gpu.standardize(x, dims, 1e-5)
-    kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
-    assert (y.shape, mean.shape) == (shape, kept)
-    assert gpu.standardize_backward(x, y, inverse_std, dims).shape == shape
+    y, mean, _, saved = gpu.standardize(x, dims, 1e-5)
+    assert (y.shape, mean.shape) == (shape, kept_shape(shape, dims))
+    assert gpu.standardize_backward(x, x, saved, dims)[0].shape == shape
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -11,62 +12,91 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import THREADS, launch, run
+from tinycnn.backend.gpu.launch import NULL, THREADS, launch, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
 
 __all__ = ["along", "reduced", "standardize", "standardize_backward", "sum_over"]
 
-LARGE_SUM = 1 << 15  # CuPy has one block for each result; larger arrays are worth two launches of many blocks
+LARGE_SUM = 1 << 15  # CuPy has one block for each result; for larger arrays, many blocks share one
+MOST_SHARED = 1024  # results that several blocks share in one launch: no more blocks than that are wanted
+
+# As in cuda/reduce.cu.
+RUNNING = np.dtype([(name, "u8") for name in ("mean", "variance", "batches", "average")] + [("momentum", "f8")])
 
 
 def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
     """The sum of a floating-point array over `dims`, in a fixed order."""
-    shape = _kept_shape(x.shape, dims)
-    y = cupy.empty(shape, x.dtype)
-    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(y))
+    y = cupy.empty(_kept_shape(x.shape, dims), x.dtype)
+    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), geometry.elements(y))
     count = math.prod([x.shape[d] for d in dims])
     if y.size >= THREADS and count <= THREADS:  # a thread for each result
         launch("reduce", "sum_few", x.dtype, y.size, y, x, kept, reduced)
     else:
-        shares = _shares(y.size, count)
-        sums = cupy.empty((y.size, shares), sum_type(x.dtype))
-        _reduce("sum_shares", x.dtype, y.size, shares, (sums, x, kept, reduced))
-        _join("add_shares", x.dtype, y.size, shares, (y, sums, kept))
+        _reduce("sum", x.dtype, y.size, count, 1, (y, x), (kept, reduced))
     return y if keepdims else y.reshape([n for d, n in enumerate(x.shape) if d not in dims])
 
 
-def standardize(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, Any, Any]:
-    """((x − mean) / √(variance + eps), mean, variance, 1 / √(variance + eps)), the statistics over `dims`."""
-    shape = _kept_shape(x.shape, dims)
-    y, mean, variance, inverse_std = cupy.empty_like(x), *[cupy.empty(shape, x.dtype) for _ in range(3)]
-    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(mean))
-    shares = _shares(mean.size, math.prod([x.shape[d] for d in dims]))
-    moments = cupy.empty((mean.size, shares, 3), sum_type(x.dtype))
-    _reduce("moments_shares", x.dtype, mean.size, shares, (moments, x, kept, reduced))
-    arrays = (mean, variance, inverse_std, moments, kept)
-    _join("join_moments", x.dtype, mean.size, shares, arrays, np.float64(eps))
+def standardize(
+    x: Any, dims: tuple[int, ...], eps: float, weight: Any = None, bias: Any = None, running: Any = None
+) -> tuple[Any, Any, Any, Any]:
+    """As the CPU's; sums, statistics and their running values are float32 for 16 bits."""
+    shape, wide = _kept_shape(x.shape, dims), sum_type(x.dtype)
+    y, statistics = cupy.empty_like(x), cupy.empty((3, *shape), wide)
+    mean, variance, inverse_std = statistics
+    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), geometry.elements(mean))
+    count = math.prod([x.shape[d] for d in dims])
+    moving = [] if running is None else [_contiguous(array, wide) for array in running[:2]]
+    numbers = (np.float64(eps), _running_struct(moving, running))
+    _reduce("moments", x.dtype, mean.size, count, 3, (mean, variance, inverse_std, x), (kept, reduced), *numbers)
+    for array, moved in zip(running or (), moving):
+        if array is not moved:
+            array[...] = moved
+    affine = [NULL if array is None else _contiguous(array, wide) for array in (weight, bias)]
     walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x), _repeated(mean, dims))
-    launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, walk)
-    return y, mean, variance, inverse_std
+    launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, *affine, walk)
+    return y, mean, variance, (mean, inverse_std)
 
 
-def standardize_backward(u: Any, y: Any, inverse_std: Any, dims: tuple[int, ...]) -> Any:
-    """(u − mean(u) − y · mean(u · y)) · inverse_std, the means over `dims`."""
-    g = cupy.empty_like(y)
+def _contiguous(array: Any, dtype: np.dtype) -> Any:
+    """The array itself, if it is so already: kernels number its elements in the order of its axes."""
+    return array.astype(dtype, order="C", copy=False)
+
+
+def _running_struct(moving: list[Any], running: Any) -> np.ndarray:
+    """The struct Running, as `passed`, for (mean, variance, momentum, count of batches or None)."""
+    struct = np.zeros((), RUNNING)
+    if running is not None:
+        _, _, momentum, batches = running
+        struct["mean"], struct["variance"] = [array.data.ptr for array in moving]
+        struct["batches"] = 0 if batches is None else batches.data.ptr
+        if isinstance(momentum, cupy.ndarray):
+            struct["average"] = momentum.data.ptr
+        else:
+            struct["momentum"] = momentum
+    return geometry.passed(struct)
+
+
+def standardize_backward(
+    u: Any, x: Any, saved: Any, dims: tuple[int, ...], weight: Any = None, needs_x: bool = True
+) -> tuple[Any, Any, Any]:
+    """As the CPU's."""
+    mean, inverse_std = saved
+    g = cupy.empty_like(x)
+    if not same_order(g, x):  # x has gaps or overlaps in memory
+        x = x.copy(order="K")
+    of_u, of_x, in_mean = (geometry.elements(array) for array in (u, x, mean))
+    kept, reduced = _reduction(u.shape, dims, of_u, of_x, in_mean)
+    sum_u, sum_ux = cupy.empty_like(mean), cupy.empty_like(mean)  # each may become the gradient of a parameter
     count = math.prod(u.shape[d] for d in dims)
-    kept, reduced = _reduction(
-        u.shape, dims, geometry.elements(u), geometry.elements(y), geometry.elements(inverse_std), counted_in_c=True
-    )
-    size = inverse_std.size
-    shares = _shares(size, count)
-    sums = cupy.empty((size, shares, 2), sum_type(u.dtype))
-    means = cupy.empty((size, 2), sum_type(u.dtype))
-    _reduce("standardize_sums", u.dtype, size, shares, (sums, u, y, kept, reduced))
-    _join("standardize_means", u.dtype, size, shares, (means, sums, kept), np.int32(count))
-    walk = geometry.walk(u.shape, geometry.elements(g), geometry.elements(u), _repeated(inverse_std, dims))
-    assert same_order(g, y)
-    launch("reduce", "standardize_backward", u.dtype, u.size, g, u, y, inverse_std, means, walk)
-    return g
+    of_sums = (sum_u, sum_ux, u, x, mean, inverse_std)
+    _reduce("standardize_sums", u.dtype, mean.size, count, 2, of_sums, (kept, reduced))
+    if not needs_x:
+        return None, sum_ux, sum_u
+    weight = NULL if weight is None else _contiguous(weight, mean.dtype)
+    walk = geometry.walk(u.shape, geometry.elements(g), of_u, _repeated(mean, dims))
+    arrays = (g, u, x, mean, inverse_std, weight, sum_u, sum_ux)
+    launch("reduce", "standardize_backward", u.dtype, u.size, *arrays, walk, np.int32(count))
+    return g, sum_ux, sum_u
 
 
 def _kept_shape(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -85,36 +115,43 @@ def _repeated(x: Any, dims: tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def _reduction(
-    shape: tuple[int, ...], dims: tuple[int, ...], x: Any, y: Any, result: Any, counted_in_c: bool = False
+    shape: tuple[int, ...], dims: tuple[int, ...], *arrays: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The walks over what is kept and over `dims`: a in x, b in y or, if there is none, in the result; else c."""
+    """The walks over what is kept and over `dims`, for up to three arrays of these strides."""
+    kept, reduced = [d for d in range(len(shape)) if d not in dims], sorted(dims)
     walks = []
-    for axes in ([d for d in range(len(shape)) if d not in dims], sorted(dims)):
-        at = [None if strides is None else tuple(strides[d] for d in axes) for strides in (x, y, result)]
-        b, c = (at[1], at[2]) if counted_in_c else (at[2], None)
-        walks.append(geometry.walk(tuple(shape[d] for d in axes), at[0], b, c))
+    for axes in (kept, reduced):
+        steps = [tuple([strides[d] for d in axes]) for strides in arrays]
+        walks.append(geometry.walk(tuple([shape[d] for d in axes]), *steps))
     return walks[0], walks[1]
 
 
-def _shares(results: int, count: int) -> int:
-    """Into how many shares the sum of `count` numbers is split, for each result: enough blocks to fill a GPU, each
-    with enough work."""
-    blocks_wanted, least = 1024, 4 * THREADS
-    return max(1, min(blocks_wanted // max(results, 1), count // least))
-
-
-def _reduce(name: str, dtype: np.dtype, results: int, shares: int, arguments: tuple) -> None:
-    """The first step: a block for each share."""
+def _reduce(
+    name: str, dtype: np.dtype, results: int, count: int, numbers: int, arrays: tuple, walks: tuple, *more: Any
+) -> None:
+    """Runs a kernel that joins `count` elements to each result, of so many `numbers`. Where the results are few,
+    several blocks share each: enough to fill a GPU, each with enough work."""
+    blocks_wanted, least = MOST_SHARED, 4 * THREADS
+    blocks = max(1, min(blocks_wanted // max(results, 1), count // least))
     if results:
-        run("reduce", name, dtype, (results, shares), arguments)
+        shared = (cupy.empty((results, blocks, numbers), sum_type(dtype)), _counters()) if blocks > 1 else (NULL, NULL)
+        run("reduce", name, dtype, (results, blocks), (*arrays, *shared, *walks, *more))
 
 
-def _join(name: str, dtype: np.dtype, results: int, shares: int, arguments: tuple, *numbers: Any) -> None:
-    """The second step, with a thread for each share of a result, as far as a block has threads."""
-    lanes = min(THREADS, 1 << (shares - 1).bit_length())
-    if results:
-        blocks = -(-results * lanes // THREADS)
-        run("reduce", name, dtype, (blocks,), (*arguments, np.int32(shares), np.int32(lanes), *numbers))
+_counters_of: dict[tuple[int, int, int], Any] = {}
+
+
+def _counters() -> Any:
+    """Counters for the blocks that share a result, 0 between launches. Each thread has its own on each stream, where
+    one launch follows another."""
+    stream = cupy.cuda.get_current_stream()
+    key = (threading.get_ident(), cupy.cuda.runtime.getDevice(), stream.ptr)
+    counters = _counters_of.get(key)
+    if counters is None:
+        counters = cupy.zeros(MOST_SHARED, np.uint32)
+        if not stream.is_capturing():  # what a graph sets to 0 is not 0 before its first replay
+            _counters_of[key] = counters
+    return counters
 
 
 def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:

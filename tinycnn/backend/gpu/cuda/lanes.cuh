@@ -18,3 +18,22 @@ __device__ __forceinline__ Value among_lanes(Value value, int lanes, Value* shar
     __syncthreads();
     return shared[threadIdx.x - lane];
 }
+
+// Whether this block is the last of `blocks` to come here; all its threads have to. It then reads with `latest` what the
+// others wrote before. `done` is 0 before, and again when all have come.
+__device__ __forceinline__ bool is_last_of(uint blocks, uint* done) {
+    __shared__ bool last;
+    __threadfence();  // what this thread has written is there for whoever sees the count
+    __syncthreads();
+    if (threadIdx.x == 0) last = atomicInc(done, blocks - 1) == blocks - 1;
+    __syncthreads();
+    return last;
+}
+
+// What another block has written, a number or a struct of numbers: never an older one from a cache.
+template <typename Value>
+__device__ __forceinline__ Value latest(const Value* at) {
+    Value value;
+    for (int i = 0; i < sizeof(Value) / sizeof(Sum); ++i) ((Sum*)&value)[i] = ((const volatile Sum*)at)[i];
+    return value;
+}

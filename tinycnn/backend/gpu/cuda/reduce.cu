@@ -1,26 +1,37 @@
 // Sums, means and variances over some axes of an array, and what normalisation does with them.
 //
-// A reduction runs in two steps: each block sums up one share of one result, then a few threads join the shares of a
-// result: one after the other, hundreds of loads would take far longer than the first step. Both in a fixed order:
-// results are the same, bit for bit, in every run.
+// A reduction is one launch. Several blocks may share one result: each leaves what its share gives, and the last of them
+// joins the shares. Which block that is does not matter: it joins them in a fixed order, and results are the same, bit
+// for bit, in every run.
 
 #include "common.cuh"
 #include "lanes.cuh"
 
-// Shares are laid out as [result][share][numbers]. `kept` walks over the results, `reduced` over what is summed up.
-#define SHARE_OF_BLOCK(kept, reduced)                                                   \
-    uint result = blockIdx.x, share = blockIdx.y, shares = gridDim.y;                   \
-    Place base = locate(result, kept);                                                  \
-    uint length = (reduced.size + shares - 1) / shares, first = share * length;         \
-    uint last = first + length < reduced.size ? first + length : reduced.size;
-
 const int THREADS = 256;
 
-// The second step: which result this thread works at, as one of `lanes`, and whether there is such a result.
-#define RESULT_OF_LANE(kept, lanes)                                                \
-    uint result = blockIdx.x * (THREADS / lanes) + threadIdx.x / lanes;            \
-    int lane = threadIdx.x & (lanes - 1);                                          \
-    bool exists = result < kept.size; /* threads without one meet the barriers */
+// What a block works at: `kept` walks over the results, `reduced` over what is joined to one of them.
+#define SHARE_OF_BLOCK(kept, reduced)                                           \
+    Place base = locate(blockIdx.x, kept);                                      \
+    uint length = (reduced.size + gridDim.y - 1) / gridDim.y;                   \
+    uint first = blockIdx.y * length;                                           \
+    uint last = first + length < reduced.size ? first + length : reduced.size;
+
+// Joins the values of all threads of all blocks that share a result, and returns whether this thread is the one that
+// gets it, in `value`. `shares` is memory for [result][share], `done` counts the blocks of each result.
+template <typename Value, typename Join>
+__device__ __forceinline__ bool joined(Value& value, Value* shares, uint* done, Join join) {
+    __shared__ Value shared[THREADS];
+    value = among_lanes(value, THREADS, shared, join);
+    if (gridDim.y > 1) {
+        shares += blockIdx.x * gridDim.y;
+        if (threadIdx.x == 0) shares[blockIdx.y] = value;
+        if (!is_last_of(gridDim.y, done + blockIdx.x)) return false;
+        value = Value();
+        for (uint i = threadIdx.x; i < gridDim.y; i += THREADS) value = join(value, latest(shares + i));
+        value = among_lanes(value, THREADS, shared, join);
+    }
+    return threadIdx.x == 0;
+}
 
 // Adds `term` for i = first, first + step, ... below last to `sum`: in parts of 32, as what is added one by one to a
 // large sum is lost.
@@ -31,24 +42,12 @@ const int THREADS = 256;
         sum += part;                                                                      \
     }
 
-// a in x.
-extern "C" __global__ void sum_shares(Sum* sums, const T* x, Walk kept, Walk reduced) {
-    __shared__ Sum shared[THREADS];
+// a in x, b in y.
+extern "C" __global__ void sum(T* y, const T* x, Sum* shares, uint* done, Walk kept, Walk reduced) {
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum = 0;
     SUM_IN_PARTS(sum, i, first + threadIdx.x, last, THREADS, Sum(x[base.a + locate(i, reduced).a]))
-    sum = among_lanes(sum, THREADS, shared, Addition());
-    if (threadIdx.x == 0) sums[result * shares + share] = sum;
-}
-
-// b in y.
-extern "C" __global__ void add_shares(T* y, const Sum* sums, Walk kept, int shares, int lanes) {
-    __shared__ Sum shared[THREADS];
-    RESULT_OF_LANE(kept, lanes)
-    Sum sum = 0;
-    for (int share = lane; exists && share < shares; share += lanes) sum += sums[result * shares + share];
-    sum = among_lanes(sum, lanes, shared, Addition());
-    if (exists && lane == 0) y[locate(result, kept).b] = T(sum);
+    if (joined(sum, shares, done, Addition())) y[base.b] = T(sum);
 }
 
 // y = the sum over `reduced`, few of them, for many results: a in x, b in y.
@@ -80,97 +79,91 @@ struct Together {
     }
 };
 
-// a in x.
-extern "C" __global__ void moments_shares(Moments* moments, const T* x, Walk kept, Walk reduced) {
-    __shared__ Moments shared[THREADS];
+// Running statistics, which move towards those of a batch by `momentum`, or by *average; null where there are none.
+struct Running {
+    Sum *mean, *variance;
+    long long* batches;  // is counted up
+    const double* average;
+    double momentum;
+};
+
+// a in x, b in mean, variance, inverse_std and the running ones.
+extern "C" __global__ void moments(Sum* mean, Sum* variance, Sum* inverse_std, const T* x, Moments* shares, uint* done,
+                                   Walk kept, Walk reduced, double eps, Running running) {
     SHARE_OF_BLOCK(kept, reduced)
-    Moments own = {0, 0, 0};
+    Moments all = {0, 0, 0};
     for (uint i = first + threadIdx.x; i < last; i += THREADS) {  // Welford's update, 1962
         Sum value = Sum(x[base.a + locate(i, reduced).a]);
-        own.count += 1;
-        Sum difference = value - own.mean;
-        own.mean += difference / own.count;
-        own.squares += difference * (value - own.mean);
+        all.count += 1;
+        Sum difference = value - all.mean;
+        all.mean += difference / all.count;
+        all.squares += difference * (value - all.mean);
     }
-    own = among_lanes(own, THREADS, shared, Together());
-    if (threadIdx.x == 0) moments[result * shares + share] = own;
-}
-
-// b in mean, variance and inverse_std.
-extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, const Moments* moments, Walk kept,
-                                        int shares, int lanes, double eps) {
-    __shared__ Moments shared[THREADS];
-    RESULT_OF_LANE(kept, lanes)
-    Moments all = {0, 0, 0};
-    for (int share = lane; exists && share < shares; share += lanes)
-        all = Together()(all, moments[result * shares + share]);
-    all = among_lanes(all, lanes, shared, Together());
-    if (!exists || lane != 0) return;
-    int at = locate(result, kept).b;
-    Sum squares = all.squares / all.count;
-    mean[at] = T(all.count > 0 ? all.mean : squares);  // of nothing: 0 / 0
-    variance[at] = T(squares);
-    inverse_std[at] = T(1 / sqrt(squares + Sum(eps)));
+    if (!joined(all, shares, done, Together())) return;
+    int at = base.b;
+    Sum square = all.squares / all.count;
+    mean[at] = all.count > 0 ? all.mean : square;  // of nothing: 0 / 0
+    variance[at] = square;
+    inverse_std[at] = 1 / sqrt(square + Sum(eps));
+    if (running.mean) {
+        Sum rate = Sum(running.average ? *running.average : running.momentum);
+        running.mean[at] = (1 - rate) * running.mean[at] + rate * all.mean;
+        running.variance[at] = (1 - rate) * running.variance[at] + rate * (all.squares / (all.count - 1));
+        if (running.batches && blockIdx.x == 0) ++*running.batches;
+    }
 }
 
 // --- normalisation --------------------------------------------------------------------------------------------
 
-// y = (x - mean) * inverse_std: a in y, b in x, c in mean and inverse_std.
-extern "C" __global__ void standardize(T* y, const T* x, const T* mean, const T* inverse_std, Walk walk) {
+// y = (x - mean) * inverse_std * weight + bias: a in y, b in x, c in all others; weight and bias may be null.
+extern "C" __global__ void standardize(T* y, const T* x, const Sum* mean, const Sum* inverse_std, const Sum* weight,
+                                       const Sum* bias, Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        y[at.a] = T((Sum(x[at.b]) - Sum(mean[at.c])) * Sum(inverse_std[at.c]));
+        Sum standard = (Sum(x[at.b]) - mean[at.c]) * inverse_std[at.c];
+        y[at.a] = T((weight ? standard * weight[at.c] : standard) + (bias ? bias[at.c] : Sum(0)));
     }
 }
 
-// The sums of u and of u * y, in shares: a in u, b in y.
-extern "C" __global__ void standardize_sums(Sum* sums, const T* u, const T* y, Walk kept, Walk reduced) {
-    __shared__ Sum shared[THREADS];
+struct Pair {
+    Sum first, second;
+};
+
+struct PairAddition {
+    __device__ Pair operator()(Pair a, Pair b) const { return {a.first + b.first, a.second + b.second}; }
+};
+
+// The sums of u and of u times the standardized x: a in u, b in x, c in mean, inverse_std and both sums.
+extern "C" __global__ void standardize_sums(Sum* sum_u, Sum* sum_ux, const T* u, const T* x, const Sum* mean,
+                                            const Sum* inverse_std, Pair* shares, uint* done, Walk kept, Walk reduced) {
     SHARE_OF_BLOCK(kept, reduced)
-    Sum sum_u = 0, sum_uy = 0;
+    Sum centre = mean[base.c];
+    Pair sums = {0, 0};
     for (uint i = first + threadIdx.x; i < last;) {
-        Sum part_u = 0, part_uy = 0;
+        Pair part = {0, 0};
         for (int count = 0; count < 32 && i < last; ++count, i += THREADS) {
             Place at = locate(i, reduced);
             Sum value = Sum(u[base.a + at.a]);
-            part_u += value;
-            part_uy += value * Sum(y[base.b + at.b]);
+            part.first += value;
+            part.second += value * (Sum(x[base.b + at.b]) - centre);
         }
-        sum_u += part_u;
-        sum_uy += part_uy;
+        sums = PairAddition()(sums, part);
     }
-    sum_u = among_lanes(sum_u, THREADS, shared, Addition());
-    sum_uy = among_lanes(sum_uy, THREADS, shared, Addition());
-    if (threadIdx.x == 0) {
-        sums[2 * (result * shares + share)] = sum_u;
-        sums[2 * (result * shares + share) + 1] = sum_uy;
-    }
+    if (!joined(sums, shares, done, PairAddition())) return;
+    sum_u[base.c] = sums.first;
+    sum_ux[base.c] = sums.second * inverse_std[base.c];
 }
 
-// The means of u and of u * y from the shares: c in both means.
-extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk kept, int shares, int lanes, int count) {
-    __shared__ Sum shared[THREADS];
-    RESULT_OF_LANE(kept, lanes)
-    Sum sum_u = 0, sum_uy = 0;
-    for (int share = lane; exists && share < shares; share += lanes) {
-        sum_u += sums[2 * (result * shares + share)];
-        sum_uy += sums[2 * (result * shares + share) + 1];
-    }
-    sum_u = among_lanes(sum_u, lanes, shared, Addition());
-    sum_uy = among_lanes(sum_uy, lanes, shared, Addition());
-    if (!exists || lane != 0) return;
-    int at = locate(result, kept).c;
-    means[2 * at] = sum_u / count;
-    means[2 * at + 1] = sum_uy / count;
-}
-
-// g = (u - mean(u) - y * mean(u * y)) * inverse_std: a in g and y, b in u, c in inverse_std and both means.
-extern "C" __global__ void standardize_backward(T* g, const T* u, const T* y, const T* inverse_std, const Sum* means,
-                                                Walk walk) {
+// g = (u - mean(u) - standardized x * mean(u * standardized x)) * inverse_std * weight, of means over `count`: a in g
+// and x, b in u, c in all others; weight may be null.
+extern "C" __global__ void standardize_backward(T* g, const T* u, const T* x, const Sum* mean, const Sum* inverse_std,
+                                                const Sum* weight, const Sum* sum_u, const Sum* sum_ux, Walk walk,
+                                                int count) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        Sum centred = Sum(u[at.b]) - means[2 * at.c] - Sum(y[at.a]) * means[2 * at.c + 1];
-        g[at.a] = T(centred * Sum(inverse_std[at.c]));
+        Sum scale = inverse_std[at.c], standard = (Sum(x[at.a]) - mean[at.c]) * scale;
+        Sum centred = Sum(u[at.b]) - sum_u[at.c] / count - standard * (sum_ux[at.c] / count);
+        g[at.a] = T(centred * (weight ? scale * weight[at.c] : scale));
     }
 }
 
