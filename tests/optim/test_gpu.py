@@ -262,24 +262,64 @@ def test_a_step_does_not_make_the_host_wait(name):
         assert emulator.waits == []
 
 
-@each_optimizer
-def test_launches_of_a_step(name, cupy, monkeypatch):
-    """One for the whole group, one to count the step, and one for new options."""
+def launches(monkeypatch, step):
+    """The kernels of ours that `step()` runs, by name."""
     from tinycnn.backend.gpu import launch
 
-    pair = Pair(shapes=[(30, 20)] * 20)
+    launched, kernel = [], launch.kernel
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "kernel", lambda file, name, dtype: launched.append(name) or kernel(file, name, dtype))
+        step()
+    return launched
+
+
+@pytest.mark.parametrize("count", [20, 100])
+@each_optimizer
+def test_launches_of_a_step(name, count, cupy, monkeypatch):
+    """One, for any number of parameters, and one for new options."""
+    pair = Pair(shapes=[(30, 20)] * count)
     _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
     pair.new_gradients(missing=0)
     optimizer.step()
-    launched = []
-    kernel = launch.kernel
-    monkeypatch.setattr(launch, "kernel", lambda file, name, dtype: launched.append(name) or kernel(file, name, dtype))
-    optimizer.step()
-    counts = [] if name in UNCOUNTED else [f"{name.lower().removesuffix('w')}_begin"]
-    assert launched == [*counts, name.lower().removesuffix("w")]
+    its = name.lower().removesuffix("w")
+    assert launches(monkeypatch, optimizer.step) == [its]
     optimizer.param_groups[0]["lr"] = 0.5
-    optimizer.step()
-    assert launched[len(counts) + 1] == "set_numbers"
+    assert launches(monkeypatch, optimizer.step) == ["set_numbers", its]
+
+
+@pytest.mark.parametrize("layouts", [("C",), tuple(LAYOUTS)], ids=["alike", "any"])
+@each_optimizer
+def test_many_parameters(name, layouts, cupy, monkeypatch):
+    """More than the arguments of a kernel hold are put into device memory, anew for gradients at other places."""
+    pair = Pair(shapes=[*SHAPES, (5, 7)] * 9, layouts=layouts)
+    both = pair_of_optimizers(pair, name, EVERY[name])
+    for _ in range(3):
+        pair.new_gradients()
+        for optimizer in both:
+            optimizer.step()
+        pair.assert_equal([optimizer.state for optimizer in both])
+    pair.new_gradients(missing=0)
+    put = launches(monkeypatch, both[1].step)
+    assert put[-1] == name.lower().removesuffix("w")
+    assert set(put[:-1]) == {"put_parameters"}
+    assert len(put) > 3
+
+
+def test_many_parameters_in_a_captured_step(cupy):
+    """What the graph writes for itself is not what an eager step finds, nor the other way round."""
+    pair = Pair(shapes=[(3, 4)] * 90, layouts=("C",), dtype="float32")
+    both = pair_of_optimizers(pair, "Adam", {})
+    pair.new_gradients(missing=0)
+
+    def step():
+        both[1].step()
+
+    captured = tinycnn.cuda.capture(step)
+    for call in (captured, captured, step, captured, step, captured, captured):
+        both[0].step()
+        call()
+        pair.assert_equal()
+    assert captured.captured
 
 
 def test_a_graph_that_needs_the_parameter_notices():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -45,3 +46,21 @@ def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) ->
     """`run` of a kernel that takes one element, of `size`, at a time."""
     if size:
         run(file, name, dtype, (min(-(-size // THREADS), MAX_BLOCKS),), arguments)
+
+
+_counters: dict[tuple[int, int, int], Any] = {}
+
+
+def counters(count: int) -> Any:
+    """Numbers in device memory, 0 before a launch and after it, by which its blocks find out which of them is the last.
+
+    Each thread has its own on each stream, where one launch follows another.
+    """
+    stream = cupy.cuda.get_current_stream()
+    key = (threading.get_ident(), cupy.cuda.runtime.getDevice(), stream.ptr)
+    found = _counters.get(key)
+    if found is None or found.size < count:
+        found = cupy.zeros(max(1024, count), np.uint32)
+        if not stream.is_capturing():  # what a graph sets to 0 is not 0 before its first replay
+            _counters[key] = found
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import NULL, run
+from tinycnn.backend.gpu.launch import NULL, counters, run
 
 __all__ = ["Numbers", "optimizer_step", "scale_all", "total_norm"]
 
@@ -20,9 +21,7 @@ PARAMETER = np.dtype(
     + [("size", "u4"), ("first_block", "u4"), ("first_axis", "i4"), ("axes", "i4")],
     align=True,
 )
-PARAMETERS = np.dtype(
-    [("count", "i4"), ("parameter", PARAMETER, MOST_PARAMETERS), ("axis", geometry.AXIS, MOST_AXES)], align=True
-)
+PARAMETERS = np.dtype([("parameter", PARAMETER, MOST_PARAMETERS), ("axis", geometry.AXIS, MOST_AXES)], align=True)
 NUMBERS = np.dtype([("number", "f8", 8)], align=True)
 
 
@@ -57,22 +56,16 @@ def optimizer_step(
     of_dtype: dict[np.dtype, list[Any]] = {}
     for row in rows:
         of_dtype.setdefault(row[0].dtype, []).append(row)
-    counted = rows[0][3] is not None
     with numbers.array.device:
-        factors = cupy.empty((MOST_PARAMETERS, 2), np.float64) if counted else NULL
         pointers = [NULL if array is None else array for array in (found_inf, grad_scale)]
-        arguments = (numbers.array, factors, *pointers, *map(np.int32, flags))
         for dtype, rows_of_dtype in of_dtype.items():
-            for parameters, blocks in _optimizer_launches(rows_of_dtype):
-                if counted:
-                    run("optim", f"{name}_begin", dtype, (1,), (parameters, *arguments), threads=64)
-                if blocks:
-                    run("optim", name, dtype, (blocks,), (parameters, *arguments))
+            table, blocks = _table(rows_of_dtype)
+            arguments = (*table, numbers.array, counters(len(rows_of_dtype)), *pointers, *map(np.int32, flags))
+            run("optim", name, dtype, (blocks,), arguments)
 
 
-def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
-    """The struct Parameters and the number of blocks of each launch."""
-    launches: list[tuple[np.ndarray, int]] = []
+def _table(rows: list[Any]) -> tuple[tuple, int]:
+    """What a kernel takes for the parameters of one dtype, and its number of blocks: one at least for each."""
     parameters: list[Any] = []
     axes: list[Any] = []
     blocks = 0
@@ -80,26 +73,43 @@ def _optimizer_launches(rows: list[Any]) -> list[tuple[np.ndarray, int]]:
         strides = [value.strides if buffer is None else buffer.strides for buffer in buffers]
         strides += [value.strides] * (3 - len(buffers))
         own = _optimizer_axes(value.shape, value.itemsize, value.strides, grad.strides, *strides)
-        if len(parameters) == MOST_PARAMETERS or len(axes) + len(own) > MOST_AXES:
-            launches.append((_parameters_struct(tuple(parameters), tuple(axes)), blocks))
-            parameters, axes, blocks = [], [], 0
         device = value.data.device_id
         pointers = [0 if array is None else _address(array, device) for array in (value, grad, step, *buffers)]
         of_buffers = (*pointers[3:], *[0] * (3 - len(buffers)))
         parameters.append((*pointers[:2], of_buffers, pointers[2], value.size, blocks, len(axes), len(own)))
         axes += own
-        blocks += -(-value.size // PIECE)
-    return [*launches, (_parameters_struct(tuple(parameters), tuple(axes)), blocks)]
+        blocks += max(1, -(-value.size // PIECE))
+    count = np.int32(len(parameters))
+    if len(parameters) <= MOST_PARAMETERS and len(axes) <= MOST_AXES:
+        return (_struct(tuple(parameters), tuple(axes)), NULL, NULL, count), blocks
+    stream = cupy.cuda.get_current_stream()
+    # What a graph writes is there only once it has run, and what it reads has to stay.
+    put = _put if not stream.is_capturing() else _put.__wrapped__
+    return (_struct((), ()), *put(tuple(parameters), tuple(axes), stream.ptr), count), blocks
 
 
 @lru_cache(maxsize=256)  # in most steps, gradients have the addresses of an earlier one
-def _parameters_struct(parameters: tuple, axes: tuple) -> np.ndarray:
+def _struct(parameters: tuple, axes: tuple) -> np.ndarray:
     result = np.zeros((), PARAMETERS)
-    result["count"] = len(parameters)
-    result["parameter"][: len(parameters)] = list(parameters)
+    if parameters:
+        result["parameter"][: len(parameters)] = list(parameters)
     if axes:
         result["axis"][: len(axes)] = list(axes)
     return geometry.passed(result)
+
+
+@lru_cache(maxsize=16)
+def _put(parameters: tuple, axes: tuple, stream: int) -> tuple[Any, Any]:
+    """The parameters and axes in device memory, put there by kernels' arguments: the host would wait for a copy."""
+    there = [cupy.empty((max(1, len(rows)), of.itemsize), np.uint8)
+             for rows, of in ((parameters, PARAMETER), (axes, geometry.AXIS))]  # fmt: skip
+    for i in range(max(-(-len(parameters) // MOST_PARAMETERS), -(-len(axes) // MOST_AXES))):
+        first, first_axis = i * MOST_PARAMETERS, i * MOST_AXES
+        part, part_axes = parameters[first:][:MOST_PARAMETERS], axes[first_axis:][:MOST_AXES]
+        counts = np.int32(len(part)), np.int32(len(part_axes))
+        to = (there[0][first:], there[1][first_axis:])
+        run("optim", "put_parameters", np.dtype("float32"), (1,), (*to, _struct(part, part_axes), *counts))
+    return there[0], there[1]
 
 
 def _address(array: Any, device: int) -> int:
@@ -131,12 +141,11 @@ def total_norm(arrays: list[Any], p: float) -> Any:
     if p == 0:  # as torch has it: how many arrays are not all 0
         return sum((array != 0).any().astype(dtype) for array in arrays)
     with arrays[0].device:
-        launches = _launches_in_place(arrays)
-        shares = cupy.empty(sum(blocks for _, _, blocks in launches), np.float64)
+        tables = list(_tables_in_place(arrays))
+        shares = cupy.empty(sum(blocks for *_, blocks in tables), np.float64)
         begun = 0
-        for of_arrays, parameters, blocks in launches:
-            arguments = (parameters, shares[begun:], np.float64(p))
-            run("optim", "norm_shares", of_arrays, (blocks,), arguments)
+        for of_arrays, table, blocks in tables:
+            run("optim", "norm_shares", of_arrays, (blocks,), (*table, shares[begun:], np.float64(p)))
             begun += blocks
         result = cupy.empty((), dtype)
         run("optim", "norm_of_shares", dtype, (1,), (result, shares, np.int32(begun), np.float64(p)))
@@ -147,14 +156,12 @@ def scale_all(arrays: list[Any], factor: Any) -> None:
     """Multiplies all arrays, in place, with `factor`, of shape () and on their device."""
     with arrays[0].device:
         factor = factor.astype(np.float64, copy=False)
-        for dtype, parameters, blocks in _launches_in_place(arrays):
-            run("optim", "scale", dtype, (blocks,), (parameters, factor))
+        for dtype, table, blocks in _tables_in_place(arrays):
+            run("optim", "scale", dtype, (blocks,), (*table, factor))
 
 
-def _launches_in_place(arrays: list[Any]) -> list[tuple[np.dtype, np.ndarray, int]]:
-    """The dtype, the struct Parameters and the number of blocks of launches that change arrays in place."""
-    launches = []
+def _tables_in_place(arrays: list[Any]) -> Iterator[tuple[np.dtype, tuple, int]]:
+    """For each dtype, what kernels take that change arrays in place, and their number of blocks."""
     for dtype in dict.fromkeys(array.dtype for array in arrays):
-        rows: list[Any] = [(array, array, [], None) for array in arrays if array.dtype == dtype]
-        launches += [(dtype, parameters, blocks) for parameters, blocks in _optimizer_launches(rows) if blocks]
-    return launches
+        table, blocks = _table([(array, array, [], None) for array in arrays if array.dtype == dtype])
+        yield dtype, table, blocks

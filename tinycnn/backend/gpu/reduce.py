@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -12,13 +11,12 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import NULL, THREADS, launch, run
+from tinycnn.backend.gpu.launch import NULL, THREADS, counters, launch, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
 
 __all__ = ["along", "reduced", "standardize", "standardize_backward", "sum_over"]
 
 LARGE_SUM = 1 << 15  # CuPy has one block for each result; for larger arrays, many blocks share one
-MOST_SHARED = 1024  # results that several blocks share in one launch: no more blocks than that are wanted
 
 # As in cuda/reduce.cu.
 RUNNING = np.dtype([(name, "u8") for name in ("mean", "variance", "batches", "average")] + [("momentum", "f8")])
@@ -131,27 +129,11 @@ def _reduce(
 ) -> None:
     """Runs a kernel that joins `count` elements to each result, of so many `numbers`. Where the results are few,
     several blocks share each: enough to fill a GPU, each with enough work."""
-    blocks_wanted, least = MOST_SHARED, 4 * THREADS
+    blocks_wanted, least = 1024, 4 * THREADS
     blocks = max(1, min(blocks_wanted // max(results, 1), count // least))
     if results:
-        shared = (cupy.empty((results, blocks, numbers), sum_type(dtype)), _counters()) if blocks > 1 else (NULL, NULL)
+        shared = (cupy.empty((results, blocks, numbers), sum_type(dtype)), counters(results)) if blocks > 1 else (NULL, NULL)
         run("reduce", name, dtype, (results, blocks), (*arrays, *shared, *walks, *more))
-
-
-_counters_of: dict[tuple[int, int, int], Any] = {}
-
-
-def _counters() -> Any:
-    """Counters for the blocks that share a result, 0 between launches. Each thread has its own on each stream, where
-    one launch follows another."""
-    stream = cupy.cuda.get_current_stream()
-    key = (threading.get_ident(), cupy.cuda.runtime.getDevice(), stream.ptr)
-    counters = _counters_of.get(key)
-    if counters is None:
-        counters = cupy.zeros(MOST_SHARED, np.uint32)
-        if not stream.is_capturing():  # what a graph sets to 0 is not 0 before its first replay
-            _counters_of[key] = counters
-    return counters
 
 
 def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
