@@ -8,12 +8,10 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import NULL, THREADS, launch, run
-from tinycnn.backend.gpu.reduce import sum_over, sum_type
+from tinycnn.backend.gpu.launch import NULL, THREADS, counters, launch, run
+from tinycnn.backend.gpu.reduce import sum_type
 
 __all__ = ["cross_entropy", "cross_entropy_backward", "wrong_class"]
-
-LARGE_LOSS = 1 << 17  # from this many rows on, the single block of `reduce_loss` is slower than summing first
 
 
 def wrong_class(target: Any, classes: int, ignore_index: int) -> None:
@@ -30,26 +28,24 @@ def cross_entropy(
         loss, saved = cross_entropy(x, target, wide, ignore_index, smoothing, reduction, class_dim)
         return loss.astype(np.float16), saved
     target = target.astype(np.int64, order="C", copy=False)
-    loss, counted = cupy.empty(target.shape, x.dtype), cupy.empty(target.shape, x.dtype)
-    rows = cupy.empty((*target.shape, 5), sum_type(x.dtype))
+    wide, of_all = sum_type(x.dtype), reduction != "none"
+    loss: Any
+    totals: Any
+    loss, totals = (NULL, cupy.empty(2, x.dtype)) if of_all else (cupy.empty(target.shape, x.dtype), NULL)
+    rows = cupy.empty((*target.shape, 5), wide)
     classes, strides = x.shape[class_dim], list(geometry.elements(x))
     step = strides.pop(class_dim)
     in_rows = geometry.elements(target)
     walk = geometry.walk(target.shape, tuple(strides), in_rows, in_rows)
     lanes = min(THREADS, 1 << (-(-classes // 4) - 1).bit_length())  # about four classes for each
+    blocks = max(int(of_all), -(-target.size * lanes // THREADS))
     numbers = (np.int32(classes), np.int32(step), np.int64(ignore_index), np.float64(smoothing), np.int32(lanes))
-    arrays = (loss, counted, rows, x, target, NULL if weight is None else weight)
-    if target.size:
-        blocks = -(-target.size * lanes // THREADS)
-        run("loss", "cross_entropy", x.dtype, (blocks,), (*arrays, walk, *numbers))
-    if reduction == "none":
-        return loss, (target, rows, NULL)
-    if loss.size >= LARGE_LOSS:
-        loss, counted = (sum_over(of_rows, tuple(range(of_rows.ndim)), False) for of_rows in (loss, counted))
-    totals = cupy.empty(2, x.dtype)
-    flags = (np.int32(loss.size), np.int32(reduction == "mean"))
-    run("loss", "reduce_loss", x.dtype, (1,), (totals, loss, counted, *flags))
-    return totals[0], (target, rows, totals[1])
+    arrays = (loss, totals, rows, x, target, NULL if weight is None else weight)
+    shared = (cupy.empty((blocks, 2), wide), counters(1)) if of_all and blocks > 1 else (NULL, NULL)
+    arguments = (*arrays, *shared, walk, *numbers, np.int32(reduction == "mean"))
+    if blocks:
+        run("loss", "cross_entropy", x.dtype, (blocks,), arguments)
+    return (totals[0], (target, rows, totals[1])) if of_all else (loss, (target, rows, NULL))
 
 
 def cross_entropy_backward(u: Any, x: Any, saved: Any, weight: Any, class_dim: int) -> Any:

@@ -132,7 +132,8 @@ def _reduce(
     blocks_wanted, least = 1024, 4 * THREADS
     blocks = max(1, min(blocks_wanted // max(results, 1), count // least))
     if results:
-        shared = (cupy.empty((results, blocks, numbers), sum_type(dtype)), counters(results)) if blocks > 1 else (NULL, NULL)
+        shares = cupy.empty((results, blocks, numbers), sum_type(dtype)) if blocks > 1 else NULL
+        shared = (shares, counters(results) if blocks > 1 else NULL)
         run("reduce", name, dtype, (results, blocks), (*arrays, *shared, *walks, *more))
 
 

@@ -37,3 +37,27 @@ __device__ __forceinline__ Value latest(const Value* at) {
     for (int i = 0; i < sizeof(Value) / sizeof(Sum); ++i) ((Sum*)&value)[i] = ((const volatile Sum*)at)[i];
     return value;
 }
+
+struct Pair {
+    Sum first, second;
+};
+
+struct PairAddition {
+    __device__ Pair operator()(Pair a, Pair b) const { return {a.first + b.first, a.second + b.second}; }
+};
+
+// Joins a value of every thread of `count` blocks, of which this is number `block`, in a fixed order. Returns whether this
+// thread is the one that gets the result, in `value`. `shares` has a place for each block, `done` counts them.
+template <int threads, typename Value, typename Join>
+__device__ __forceinline__ bool joined(Value& value, uint block, uint count, Value* shares, uint* done, Join join) {
+    __shared__ Value shared[threads];
+    value = among_lanes(value, threads, shared, join);
+    if (count > 1) {
+        if (threadIdx.x == 0) shares[block] = value;
+        if (!is_last_of(count, done)) return false;
+        value = Value();
+        for (uint i = threadIdx.x; i < count; i += threads) value = join(value, latest(shares + i));
+        value = among_lanes(value, threads, shared, join);
+    }
+    return threadIdx.x == 0;
+}

@@ -19,24 +19,26 @@ struct Maximum {
     __device__ Sum operator()(Sum a, Sum b) const { return a > b || a != a ? a : b; }  // nan wins
 };
 
-// Walks over the rows: a in x (at the first class), b in target, c in loss, counted and row. `weight` may be null.
-// counted is w[t], 0 where the row is ignored; a target that is no class gives nan.
-extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T* x, const long long* target,
-                                         const T* weight, Walk rows, int classes, int step, long long ignored,
-                                         double smoothing, int lanes) {
+// Walks over the rows: a in x (at the first class), b in target, c in row and loss. `weight` may be null. A target that is
+// no class gives nan. `loss` gets that of each row; or it is null, and totals = {sum of losses / sum of the w[t] of rows
+// that are not ignored, that sum}, or {sum of losses, 1} if not `mean`.
+extern "C" __global__ void cross_entropy(T* loss, T* totals, Row* row, const T* x, const long long* target,
+                                         const T* weight, Pair* shares, uint* done, Walk rows, int classes, int step,
+                                         long long ignored, double smoothing, int lanes, int mean) {
     __shared__ Sum shared[THREADS];
     int lane = threadIdx.x % lanes;
     uint index = blockIdx.x * (THREADS / lanes) + threadIdx.x / lanes;
-    bool exists = index < rows.size;
-    Place at = locate(exists ? index : 0, rows);  // a thread without a row takes part in the barriers
+    bool exists = index < rows.size;  // a thread without a row takes part in the barriers
+    Place at = locate(exists ? index : 0, rows);
     const T* scores = x + at.a;
+    int last = exists ? classes : 0;
 
-    Sum largest = Sum(scores[0]);
-    for (int j = lane; j < classes; j += lanes) largest = Maximum()(largest, Sum(scores[j * step]));
+    Sum largest = exists ? Sum(scores[0]) : Sum(0);
+    for (int j = lane; j < last; j += lanes) largest = Maximum()(largest, Sum(scores[j * step]));
     largest = among_lanes(largest, lanes, shared, Maximum());
 
     Sum sum = 0, weights = 0, weighted = 0;
-    for (int j = lane; j < classes; j += lanes) {
+    for (int j = lane; j < last; j += lanes) {
         Sum shifted = Sum(scores[j * step]) - largest, w = weight ? Sum(weight[j]) : Sum(1);
         sum += exp(shifted);
         weights += w;
@@ -45,40 +47,26 @@ extern "C" __global__ void cross_entropy(T* loss, T* counted, Row* row, const T*
     sum = among_lanes(sum, lanes, shared, Addition());
     weights = among_lanes(weights, lanes, shared, Addition());
     weighted = among_lanes(weighted, lanes, shared, Addition());
-    if (lane != 0 || !exists) return;
 
-    long long t = target[at.b];
-    Sum log_sum = log(sum);  // of the shifted scores
-    if (t == ignored) {
-        Row none = {largest, log_sum, 0, 0, 0};
-        row[at.c] = none;
-        loss[at.c] = T(0);
-        counted[at.c] = T(0);
-        return;
+    Pair found = {0, 0};  // the loss of this row, and what it counts in the mean
+    if (lane == 0 && exists) {
+        Sum log_sum = log(sum);  // of the shifted scores
+        Row of = {largest, log_sum, 0, 0, 0};
+        long long t = target[at.b];
+        if (t != ignored) {
+            bool is_class = 0 <= t && t < classes;
+            Sum w = !is_class ? Sum(0) / Sum(0) : weight ? Sum(weight[t]) : Sum(1);
+            Sum near = Sum(1 - smoothing) * w, far = Sum(smoothing) / classes;
+            of = {largest, log_sum, near, far, near + far * weights};
+            Sum own = is_class ? log_sum - (Sum(scores[t * step]) - largest) : w;
+            found = {near * own + (smoothing != 0 ? far * (weights * log_sum - weighted) : Sum(0)), w};
+        }
+        row[at.c] = of;
+        if (loss) loss[at.c] = T(found.first);
     }
-    bool is_class = 0 <= t && t < classes;
-    Sum w = !is_class ? Sum(0) / Sum(0) : weight ? Sum(weight[t]) : Sum(1);
-    Sum near = Sum(1 - smoothing) * w, far = Sum(smoothing) / classes;
-    Row found = {largest, log_sum, near, far, near + far * weights};
-    row[at.c] = found;
-    Sum own = is_class ? log_sum - (Sum(scores[t * step]) - largest) : w;
-    loss[at.c] = T(near * own + (smoothing != 0 ? far * (weights * log_sum - weighted) : Sum(0)));
-    counted[at.c] = T(w);
-}
-
-// totals = {sum of loss / sum of counted, sum of counted}, or {sum of loss, 1} if not `mean`: by one block.
-extern "C" __global__ void reduce_loss(T* totals, const T* loss, const T* counted, int rows, int mean) {
-    __shared__ Sum shared[THREADS];
-    Sum sum = 0, counts = 0;
-    for (int i = threadIdx.x; i < rows; i += THREADS) {
-        sum += Sum(loss[i]);
-        counts += Sum(counted[i]);
-    }
-    sum = among_lanes(sum, THREADS, shared, Addition());
-    counts = among_lanes(counts, THREADS, shared, Addition());
-    if (threadIdx.x != 0) return;
-    totals[0] = T(mean ? sum / counts : sum);
-    totals[1] = T(mean ? counts : Sum(1));
+    if (loss || !joined<THREADS>(found, blockIdx.x, gridDim.x, shares, done, PairAddition())) return;
+    totals[0] = T(mean ? found.first / found.second : found.first);
+    totals[1] = T(mean ? found.second : Sum(1));
 }
 
 // g = u / divisor * the gradient of the loss. Walks over x: a in g, b in x, c in target and row; position 0 is the

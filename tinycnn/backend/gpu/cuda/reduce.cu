@@ -16,22 +16,9 @@ const int THREADS = 256;
     uint first = blockIdx.y * length;                                           \
     uint last = first + length < reduced.size ? first + length : reduced.size;
 
-// Joins the values of all threads of all blocks that share a result, and returns whether this thread is the one that
-// gets it, in `value`. `shares` is memory for [result][share], `done` counts the blocks of each result.
-template <typename Value, typename Join>
-__device__ __forceinline__ bool joined(Value& value, Value* shares, uint* done, Join join) {
-    __shared__ Value shared[THREADS];
-    value = among_lanes(value, THREADS, shared, join);
-    if (gridDim.y > 1) {
-        shares += blockIdx.x * gridDim.y;
-        if (threadIdx.x == 0) shares[blockIdx.y] = value;
-        if (!is_last_of(gridDim.y, done + blockIdx.x)) return false;
-        value = Value();
-        for (uint i = threadIdx.x; i < gridDim.y; i += THREADS) value = join(value, latest(shares + i));
-        value = among_lanes(value, THREADS, shared, join);
-    }
-    return threadIdx.x == 0;
-}
+// Joins what the blocks of a result have, see `joined`; `shares` is memory for [result][block].
+#define JOINED_BY_BLOCKS(value, shares, done, join) \
+    joined<THREADS>(value, blockIdx.y, gridDim.y, shares + blockIdx.x * gridDim.y, done + blockIdx.x, join)
 
 // Adds `term` for i = first, first + step, ... below last to `sum`: in parts of 32, as what is added one by one to a
 // large sum is lost.
@@ -47,7 +34,7 @@ extern "C" __global__ void sum(T* y, const T* x, Sum* shares, uint* done, Walk k
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum = 0;
     SUM_IN_PARTS(sum, i, first + threadIdx.x, last, THREADS, Sum(x[base.a + locate(i, reduced).a]))
-    if (joined(sum, shares, done, Addition())) y[base.b] = T(sum);
+    if (JOINED_BY_BLOCKS(sum, shares, done, Addition())) y[base.b] = T(sum);
 }
 
 // y = the sum over `reduced`, few of them, for many results: a in x, b in y.
@@ -99,7 +86,7 @@ extern "C" __global__ void moments(Sum* mean, Sum* variance, Sum* inverse_std, c
         all.mean += difference / all.count;
         all.squares += difference * (value - all.mean);
     }
-    if (!joined(all, shares, done, Together())) return;
+    if (!JOINED_BY_BLOCKS(all, shares, done, Together())) return;
     int at = base.b;
     Sum square = all.squares / all.count;
     mean[at] = all.count > 0 ? all.mean : square;  // of nothing: 0 / 0
@@ -125,14 +112,6 @@ extern "C" __global__ void standardize(T* y, const T* x, const Sum* mean, const 
     }
 }
 
-struct Pair {
-    Sum first, second;
-};
-
-struct PairAddition {
-    __device__ Pair operator()(Pair a, Pair b) const { return {a.first + b.first, a.second + b.second}; }
-};
-
 // The sums of u and of u times the standardized x: a in u, b in x, c in mean, inverse_std and both sums.
 extern "C" __global__ void standardize_sums(Sum* sum_u, Sum* sum_ux, const T* u, const T* x, const Sum* mean,
                                             const Sum* inverse_std, Pair* shares, uint* done, Walk kept, Walk reduced) {
@@ -149,7 +128,7 @@ extern "C" __global__ void standardize_sums(Sum* sum_u, Sum* sum_ux, const T* u,
         }
         sums = PairAddition()(sums, part);
     }
-    if (!joined(sums, shares, done, PairAddition())) return;
+    if (!JOINED_BY_BLOCKS(sums, shares, done, PairAddition())) return;
     sum_u[base.c] = sums.first;
     sum_ux[base.c] = sums.second * inverse_std[base.c];
 }
