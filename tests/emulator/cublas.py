@@ -14,6 +14,7 @@ from . import compiler, machine, memory
 NOT_INITIALIZED, EXECUTION_FAILED = 1, 13
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 14: np.uint16}  # NumPy has no bfloat16
 BFLOAT16 = 14
+BIAS, SUM_B = 4, 512  # cuBLASLt's epilogues: BIAS, BGRADB
 
 
 class Gemm(ctypes.Structure):  # as in cublas.cpp
@@ -23,6 +24,7 @@ class Gemm(ctypes.Structure):  # as in cublas.cpp
         + [(name, c_int64) for name in ("stride_A", "stride_B", "stride_C")]
         + [(name, c_int) for name in ("m", "n", "k", "lda", "ldb", "ldc", "transpose_A", "transpose_B")]
         + [(name, c_int) for name in ("A_type", "B_type", "C_type", "batch", "round_to_tf32", "has_workspace")]
+        + [("epilogue", c_int), ("vector", c_void_p)]
     )
 
 
@@ -70,6 +72,8 @@ def _execute(pointer):
         A = _matrices(g.A, g.A_type, *((g.k, g.m) if g.transpose_A else (g.m, g.k)), g.lda, g.stride_A, g.batch)
         B = _matrices(g.B, g.B_type, *((g.n, g.k) if g.transpose_B else (g.k, g.n)), g.ldb, g.stride_B, g.batch)
         C = _matrices(g.C, g.C_type, g.m, g.n, g.ldc, g.stride_C, g.batch)
+        length = {BIAS: g.m, SUM_B: g.n}.get(g.epilogue, 0)
+        vector = _matrices(g.vector, g.C_type, length, 1, length, 0, 1) if length else None
     except ValueError:
         return EXECUTION_FAILED  # a GPU would stop at the illegal address
     A, B = (A.swapaxes(1, 2) if g.transpose_A else A), (B.swapaxes(1, 2) if g.transpose_B else B)
@@ -83,6 +87,10 @@ def _execute(pointer):
                 result = precise(g.alpha) * product
             if g.beta:  # C is not read for 0, so that it may hold nan
                 result = result + precise(g.beta) * _read(C, g.C_type, False)
+            if g.epilogue == BIAS:
+                result = result + _read(vector, g.C_type, False)
+            if g.epilogue == SUM_B:
+                _write(vector, g.C_type, _read(B, g.B_type, False).sum(1, precise)[..., None])
             _write(C, g.C_type, np.broadcast_to(result, C.shape))
 
     machine.execute(operation)

@@ -17,6 +17,7 @@ ERRORS = {
     906: ("cudaErrorStreamCaptureImplicit", "operation would make the legacy stream depend on a capturing stream"),
 }
 
+launches = 0  # of kernels, products, copies and fills, since the start
 waits: list[str] = []  # what has made the host wait for the device; a test may clear it
 
 
@@ -167,6 +168,8 @@ def capture() -> Capture | None:
 
 def execute(operation):
     """Runs a device operation, a function without arguments, or records it into the graph that is being captured."""
+    global launches
+    launches += 1
     recording = capture()
     if recording is None:
         operation()

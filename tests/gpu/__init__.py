@@ -4,6 +4,7 @@ import contextlib
 import os
 
 import numpy as np
+import pytest
 
 import tinycnn
 
@@ -19,6 +20,18 @@ def without_waiting(but=()):
     emulator.waits.clear()
     yield
     assert set(emulator.waits) <= set(but)
+
+
+def launches(work):
+    """How many kernels, products, copies and fills `work()` launches; the test is skipped but on the emulator, which
+    alone can tell."""
+    if os.environ.get("TINYCNN_EMULATE_GPU") != "1":
+        pytest.skip("only the emulator counts launches")
+    from tests.emulator import machine
+
+    before = machine.launches
+    work()
+    return machine.launches - before
 
 
 def captured(work):

@@ -18,6 +18,7 @@ import numpy as np
 
 from tinycnn.backend import threads
 from tinycnn.backend.memory import keep_freed_memory
+from tinycnn.backend.precision import EXACT
 from tinycnn.backend.threads import in_threads, shares
 
 xp = np
@@ -518,6 +519,37 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
         return np.matmul(a, b) if out is None else np.matmul(a, b, out)
     finally:
         _blas.release(product)
+
+
+def product(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
+    """a b with operands of any precision. Where a matrix `a` lies batch innermost in memory, that is column by column,
+    so does the result: (a b)ᵀ = bᵀ aᵀ."""
+    if precision != EXACT:
+        a, b = rounded(a, precision), rounded(b, precision)
+    if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
+        return matmul(b.T, a.T).T
+    return matmul(a, b)
+
+
+def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, precision: str) -> np.ndarray:
+    """x wᵀ + b: x (n, k), w (m, k), b (m) or None."""
+    y = product(x, w.T, precision)
+    if b is not None:
+        y += b
+    return y
+
+
+def linear_backward(
+    u: np.ndarray, x: np.ndarray, w: np.ndarray, needs: Sequence[bool], precision: str
+) -> list[np.ndarray | None]:
+    """The gradients of x, w and, if `needs` has three, b, for y = `linear(x, w, b)` and the upstream gradient u; None
+    for what is not needed."""
+    need_x, need_w, *need_b = needs
+    return [
+        product(u, w, precision) if need_x else None,
+        product(u.T, x, precision) if need_w else None,
+        *[sum_over(u, (0,), False) if need else None for need in need_b],
+    ]
 
 
 # --- element by element -------------------------------------------------------------------------------------

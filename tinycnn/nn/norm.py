@@ -52,8 +52,8 @@ class Normalize(Function):
 
     def backward(self, grad_output: Tensor) -> Gradients:
         x, weight, *_ = (*self.inputs, None)
-        x, kept = widened(x), self._kept(x.shape)
-        weight = None if weight is None else widened(weight).reshape(*kept)
+        x, kept = x.to(grad_output.dtype), self._kept(x.shape)
+        weight = None if weight is None else weight.reshape(*kept)
         gradients: Sequence[Any]
         if is_grad_enabled():
             gradients = self._recorded_backward(grad_output, x, weight)

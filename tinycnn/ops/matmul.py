@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
-from tinycnn.backend.precision import EXACT, chosen
+from tinycnn.backend.precision import chosen
 from tinycnn.checks import ShapeError
 from tinycnn.ops.reduce import Sum
 from tinycnn.ops.shape import reshaped
@@ -30,7 +29,7 @@ class MatMul(Function):
         self.precision = precision
 
     def forward(self, a: Array, b: Array) -> Array:
-        return product(a, b, self.precision, self.kernels)
+        return self.kernels.product(a, b, self.precision)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         a, b = self.inputs
@@ -51,29 +50,21 @@ class Linear(Function):
         self.precision = precision
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        y = product(x, w.T, self.precision, self.kernels)
-        if b is not None:
-            y += b
-        return y
+        return self.kernels.linear(x, w, b, self.precision)
 
     def backward(self, grad_output: Tensor) -> Gradients:
         x, w, *_ = self.inputs
         need_x, need_w, *need_b = self.needs_input_grad
+        if not is_grad_enabled():
+            found = self.kernels.linear_backward(
+                grad_output._array, x._array, w._array, self.needs_input_grad, self.precision
+            )
+            return tuple([None if array is None else wrap(array) for array in found])
         return (
             MatMul(self.precision)(grad_output, w) if need_x else None,
             MatMul(self.precision)(grad_output.t(), x) if need_w else None,
             *[Sum((0,), False)(grad_output) if need else None for need in need_b],
         )
-
-
-def product(a: Array, b: Array, precision: str, kernels: ModuleType) -> Array:
-    """The product of arrays. Where a matrix `a` lies batch innermost in memory, that is column by column, so does the
-    result: (a b)ᵀ = bᵀ aᵀ."""
-    if precision != EXACT:
-        a, b = kernels.rounded(a, precision), kernels.rounded(b, precision)
-    if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
-        return kernels.matmul(b.T, a.T, None, precision).T
-    return kernels.matmul(a, b, None, precision)
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:

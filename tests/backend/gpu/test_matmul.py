@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.gpu import on_gpu
+from tests.gpu import launches, on_gpu
 from tests.layouts import LAYOUTS
 from tinycnn.backend import cpu
 
@@ -196,6 +196,78 @@ def products(draw):
     order = draw(st.permutations(range(len(shape))))
     out = np.empty([shape[i] for i in order], np.float32).transpose(np.argsort(order))
     return a, b, draw(st.sampled_from([None, out]))
+
+
+ANY_OPERANDS = ["ascontiguousarray", "swapped", "every_second"]
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("of_w", ANY_OPERANDS)
+@pytest.mark.parametrize("of_x", ANY_OPERANDS)
+@each_float
+def test_linear(gpu, dtype, of_x, of_w, with_bias):
+    """x wᵀ + b and its gradients, each needed or not, and none of the memory around them touched."""
+    for n, k, m in itertools.product((0, 1, 5), (0, 1, 8), (0, 1, 6)):
+        try:
+            x, w, u = (IN_MEMORY[of](normal(shape, dtype, i)) for i, (of, shape) in enumerate(
+                ((of_x, (n, k)), (of_w, (m, k)), (of_x, (n, m)))
+            ))  # fmt: skip
+        except ValueError:  # NumPy repeats nothing out of nothing
+            continue
+        b = normal((m,), dtype, 5) if with_bias else None
+        there = [None if array is None else on_gpu(array) for array in (x, w, b, u)]
+        exact = [None if array is None else array.astype(np.float64) for array in (x, w, b, u)]
+        sums = np.finfo(np.float32 if dtype == np.float16 else dtype).eps
+        found = gpu.linear(*there[:3], "float32")
+        expected = cpu.linear(*exact[:3], "float32")
+        assert (found.shape, found.dtype, found.flags.c_contiguous) == (expected.shape, dtype, True)
+        tolerance = {"rtol": 2 * np.finfo(dtype).eps, "atol": 100 * sums + np.finfo(dtype).eps * 10}
+        np.testing.assert_allclose(found.get().astype(np.float64), expected, **tolerance)
+        for needs in itertools.product((True, False), repeat=3 if with_bias else 2):
+            found = gpu.linear_backward(there[3], there[0], there[1], needs, "float32")
+            expected = cpu.linear_backward(exact[3], exact[0], exact[1], needs, "float32")
+            assert len(found) == len(expected) == len(needs)
+            for gradient, wanted, needed in zip(found, expected, needs):
+                assert (gradient is not None) == needed
+                if needed:
+                    assert (gradient.shape, gradient.dtype) == (wanted.shape, dtype)
+                    np.testing.assert_allclose(gradient.get().astype(np.float64), wanted, **tolerance)
+
+
+@pytest.mark.parametrize("dtype, forward, backward", [
+    (np.float32, 1, 2), (np.float16, 1, 2), (np.float64, 2, 3),  # cuBLASLt adds nothing to a product of float64
+])  # fmt: skip
+def test_launches_of_linear(gpu, dtype, forward, backward):
+    """The bias is added, and its gradient summed up, by the launch of a product."""
+    x, w, u = (on_gpu(normal(shape, dtype)) for shape in ((9, 8), (6, 8), (9, 6)))
+    b = on_gpu(normal((6,), dtype))
+    gpu.linear(x, w, b, "float32"), gpu.linear_backward(u, x, w, (True, True, True), "float32")
+    assert launches(lambda: gpu.linear(x, w, b, "float32")) == forward
+    assert launches(lambda: gpu.linear_backward(u, x, w, (True, True, True), "float32")) == backward
+    assert launches(lambda: gpu.linear_backward(u, x, w, (True, True, False), "float32")) == 2
+
+
+def test_linear_of_operands_at_any_address(gpu):
+    """The algorithm that is chosen for one alignment is not used for another."""
+    memory = on_gpu(normal((400,), np.float32))
+    for start in (0, 1, 2, 4, 8, 0):
+        x, w, b = (memory[start + at :][:size] for at, size in ((0, 40), (64, 48), (128, 6)))
+        found = gpu.linear(x.reshape(5, 8), w.reshape(6, 8), b, "float32")
+        x, w, b = (array.get() for array in (x, w, b))
+        np.testing.assert_allclose(found.get(), x.reshape(5, 8) @ w.reshape(6, 8).T + b, rtol=1e-5, atol=1e-5)
+
+
+def test_few_plans_are_kept(gpu, monkeypatch):
+    from tinycnn.backend.gpu import cublas
+
+    monkeypatch.setattr(cublas, "MOST_PLANS", 3)
+    handle = gpu.linear.__globals__["_handle"]()
+    handle.plans.clear()
+    for n in range(1, 9):
+        x, w, b = normal((n, 3), np.float32), normal((4, 3), np.float32), normal((4,), np.float32)
+        found = gpu.linear(on_gpu(x), on_gpu(w), on_gpu(b), "float32")
+        np.testing.assert_allclose(found.get(), x @ w.T + b, rtol=1e-5, atol=1e-5)
+        assert len(handle.plans) <= 3
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,7 +14,7 @@ from tinycnn.backend.gpu import cuda
 THREADS = 256
 MAX_BLOCKS = 1 << 14  # each thread then takes several elements
 
-NULL = np.uint64(0)  # a null pointer; for None, CuPy would pass no argument
+NULL: Any = np.uint64(0)  # a null pointer; for None, CuPy would pass no argument
 
 
 @cache

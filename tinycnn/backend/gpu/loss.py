@@ -29,8 +29,6 @@ def cross_entropy(
         return loss.astype(np.float16), saved
     target = target.astype(np.int64, order="C", copy=False)
     wide, of_all = sum_type(x.dtype), reduction != "none"
-    loss: Any
-    totals: Any
     loss, totals = (NULL, cupy.empty(2, x.dtype)) if of_all else (cupy.empty(target.shape, x.dtype), NULL)
     rows = cupy.empty((*target.shape, 5), wide)
     classes, strides = x.shape[class_dim], list(geometry.elements(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from tinycnn.backend.gpu import cublas, geometry
 from tinycnn.backend.gpu.launch import launch
+from tinycnn.backend.gpu.reduce import sum_over
 
-__all__ = ["matmul", "rounded"]
+__all__ = ["linear", "linear_backward", "matmul", "product", "rounded"]
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -57,24 +59,19 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
         out[...] = product
         return out
     if out is None:
-        is_rounded = dtype.itemsize == 2 and precision in ("float16", "bfloat16")
-        out = cupy.empty(_product_shape(a.shape, b.shape), np.float32 if is_rounded else dtype)
+        out = _empty_product(a, b, precision)
     if out.size == 0:
         return out
     if a.shape[-1] == 0:
         out[...] = 0
         return out
-    plan = geometry.products(*[(x.shape, x.strides, x.itemsize) for x in (a, b, out)])
+    plan = _plan(a, b, out)
     if "out" in plan.copied:
         out[...] = matmul(a, b, cupy.empty(out.shape, out.dtype), precision)
         return out
     if plan.copied:
         a, b = [cupy.ascontiguousarray(x) if name in plan.copied else x for name, x in (("a", a), ("b", b))]
         return matmul(a, b, out, precision)
-    if precision == "tf32" and dtype == np.float32:
-        compute = cublas.COMPUTE_32F_FAST_TF32
-    else:
-        compute = cublas.COMPUTE_64F if dtype == np.float64 else cublas.COMPUTE_32F
     handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype], cublas.DATA_TYPES[out.dtype]
     left, right = (a.data.ptr, b.data.ptr) if plan.by_columns else (b.data.ptr, a.data.ptr)
     for in_left, in_right, in_out in plan.starts:
@@ -83,9 +80,84 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
             left + in_left, data_type, plan.left.transposed, plan.left.leading, plan.steps[0],
             right + in_right, data_type, plan.right.transposed, plan.right.leading, plan.steps[1],
             out.data.ptr + in_out, out_type, plan.leading, plan.steps[2],
-            compute,
+            _compute_type(dtype, precision),
         )  # fmt: skip
     return out
+
+
+def _plan(*arrays: Any) -> geometry.Products:
+    return geometry.products(*[(x.shape, x.strides, x.itemsize) for x in arrays])
+
+
+def _compute_type(dtype: np.dtype, precision: str) -> int:
+    if precision == "tf32" and dtype == np.float32:
+        return cublas.COMPUTE_32F_FAST_TF32
+    return cublas.COMPUTE_64F if dtype == np.float64 else cublas.COMPUTE_32F
+
+
+def product(a: Any, b: Any, precision: str) -> Any:
+    """As the CPU's."""
+    a, b = rounded(a, precision), rounded(b, precision)
+    if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
+        return matmul(b.T, a.T, None, precision).T
+    return matmul(a, b, None, precision)
+
+
+def linear(x: Any, w: Any, b: Any, precision: str) -> Any:
+    """As the CPU's; the result is row-major, where the product adds the bias in the same launch."""
+    x, w = rounded(x, precision), rounded(w, precision)
+    y = _empty_product(x, w.T, precision)
+    if b is None or not _product_and(cublas.BIAS, b, x, w.T, y, precision):
+        matmul(x, w.T, y, precision)
+        if b is not None:
+            y += b
+    return y
+
+
+def linear_backward(u: Any, x: Any, w: Any, needs: Sequence[bool], precision: str) -> list[Any]:
+    """As the CPU's; the gradient of x lies in memory as x does."""
+    need_x, need_w, need_b = (*needs, False)[:3]
+    u, x, w = [rounded(array, precision) for array in (u, x, w)]
+    of_x, of_w, of_b = None, None, None
+    if need_x:
+        of_x = matmul(u, w, cupy.empty_like(x, dtype=_product_type(u.dtype, precision)), precision)
+    if need_w:
+        of_w = _empty_product(u.T, x, precision)
+        of_b = cupy.empty(len(of_w), of_w.dtype) if need_b else None
+        if of_b is None or not _product_and(cublas.SUM_B, of_b, u.T, x, of_w, precision):
+            of_b = None
+            matmul(u.T, x, of_w, precision)
+    if need_b and of_b is None:
+        of_b = sum_over(u, (0,), False)
+    return [of_x, of_w, of_b][: len(needs)]
+
+
+def _product_and(epilogue: int, vector: Any, a: Any, b: Any, out: Any, precision: str) -> bool:
+    """out = a b, and what `epilogue` does with `vector`, in one launch: BIAS adds it to each row of a row-major `out`,
+    SUM_B writes the sums of the rows of `a` there. Whether it was possible."""
+    if out.size == 0 or a.shape[-1] == 0 or vector.dtype != out.dtype or not vector.flags.c_contiguous:
+        return False
+    plan = _plan(a, b, out)
+    if plan.copied or plan.by_columns or a.dtype not in cublas.DATA_TYPES:
+        return False
+    data_type, out_type = cublas.DATA_TYPES[a.dtype], cublas.DATA_TYPES[out.dtype]
+    return _handle().product_and(
+        epilogue, vector.data.ptr, plan.m, plan.n, plan.k,
+        b.data.ptr, data_type, plan.left.transposed, plan.left.leading,
+        a.data.ptr, data_type, plan.right.transposed, plan.right.leading,
+        out.data.ptr, out_type, plan.leading,
+        _compute_type(a.dtype, precision),
+    )  # fmt: skip
+
+
+def _product_type(dtype: np.dtype, precision: str) -> np.dtype:
+    """Of the product of operands of `dtype`, which may come from `rounded`."""
+    is_rounded = dtype.itemsize == 2 and precision in ("float16", "bfloat16")
+    return np.dtype(np.float32) if is_rounded else dtype
+
+
+def _empty_product(a: Any, b: Any, precision: str) -> Any:
+    return cupy.empty(_product_shape(a.shape, b.shape), _product_type(a.dtype, precision))
 
 
 @lru_cache(maxsize=4096)
