@@ -9,6 +9,7 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import cuda
+from tinycnn.backend.gpu.geometry import Walks
 
 THREADS = 256
 MAX_BLOCKS = 1 << 14  # each thread then takes several elements
@@ -16,23 +17,27 @@ MAX_BLOCKS = 1 << 14  # each thread then takes several elements
 NULL = np.uint64(0)  # a null pointer; for None, CuPy would pass no argument
 
 
+Sizes = tuple[tuple[int, ...], ...]  # of a window: see cuda.source
+
+_kernels: dict[tuple, Any] = {}
+
+
 @cache
-def _module(file: str, dtype: np.dtype) -> Any:
+def _module(file: str, dtype: np.dtype, width: int, sizes: Sizes | None) -> Any:
     # --fmad=false would make sums equal a CPU's more often; fused multiply-adds are faster and more exact.
-    return cupy.RawModule(code=cuda.source(file, dtype), options=("--std=c++17",))
+    return cupy.RawModule(code=cuda.source(file, dtype, width, sizes), options=("--std=c++17",))
 
 
-@cache
-def _loaded(file: str, name: str, dtype: np.dtype, device: int) -> Any:
-    return _module(file, dtype).get_function(name)
-
-
-def kernel(file: str, name: str, dtype: np.dtype) -> Any:
-    """The function `name` of cuda/`file`.cu, for elements of `dtype`: call it with (grid, block, arguments).
+def kernel(file: str, name: str, dtype: np.dtype, width: int = 1, sizes: Sizes | None = None) -> Any:
+    """The function `name` of cuda/`file`.cu, compiled for elements of `dtype`, packs of `width` and windows of `sizes`:
+    call it with (grid, block, arguments).
 
     A kernel is loaded for each GPU and runs only there.
     """
-    return _loaded(file, name, dtype, cupy.cuda.runtime.getDevice())
+    key = file, name, dtype, width, sizes, cupy.cuda.runtime.getDevice()
+    if key not in _kernels:
+        _kernels[key] = _module(file, dtype, width, sizes).get_function(name)
+    return _kernels[key]
 
 
 def run(file: str, name: str, dtype: np.dtype, grid: tuple[int, ...], arguments: tuple, threads: int = THREADS) -> None:
@@ -44,4 +49,22 @@ def run(file: str, name: str, dtype: np.dtype, grid: tuple[int, ...], arguments:
 def launch(file: str, name: str, dtype: np.dtype, size: int, *arguments: Any) -> None:
     """`run` of a kernel that takes one element, of `size`, at a time."""
     if size:
-        run(file, name, dtype, (min(-(-size // THREADS), MAX_BLOCKS),), arguments)
+        blocks = min(-(-size // THREADS), MAX_BLOCKS)
+        kernel(file, name, dtype)((blocks,), (THREADS,), arguments)
+
+
+def launch_packs(
+    file: str, name: str, dtype: np.dtype, walks: Walks, arrays: tuple, *others: Any, sizes: Sizes | None = None
+) -> None:
+    """Runs a kernel that takes packs of neighbours where arrays lie so: with the `arrays`, which may be NULL, a walk
+    over them and the other arguments."""
+    size, walk, width, packed = walks
+    if width > 1:
+        for array in arrays:
+            if array is not NULL and array.data.ptr % 16:  # a view may begin between two packs
+                width = 1
+        if width > 1:
+            size, walk = size // width, packed
+    if size:
+        blocks = min(-(-size // THREADS), MAX_BLOCKS)
+        kernel(file, name, dtype, width, sizes)((blocks,), (THREADS,), (*arrays, walk, *others))

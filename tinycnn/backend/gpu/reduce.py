@@ -11,7 +11,7 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import THREADS, launch, run
+from tinycnn.backend.gpu.launch import THREADS, launch, launch_packs, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
 
 __all__ = ["along", "reduced", "standardize", "standardize_backward", "sum_over"]
@@ -45,8 +45,8 @@ def standardize(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, An
     _reduce("moments_shares", x.dtype, mean.size, shares, (moments, x, kept, reduced))
     arrays = (mean, variance, inverse_std, moments, kept)
     _join("join_moments", x.dtype, mean.size, shares, arrays, np.float64(eps))
-    walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x), _repeated(mean, dims))
-    launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, walk)
+    walks = _standardized(x.shape, y.strides, x.strides, mean.strides, dims, x.itemsize)
+    launch_packs("reduce", "standardize", x.dtype, walks, (y, x, mean, inverse_std))
     return y, mean, variance, inverse_std
 
 
@@ -63,9 +63,9 @@ def standardize_backward(u: Any, y: Any, inverse_std: Any, dims: tuple[int, ...]
     means = cupy.empty((size, 2), sum_type(u.dtype))
     _reduce("standardize_sums", u.dtype, size, shares, (sums, u, y, kept, reduced))
     _join("standardize_means", u.dtype, size, shares, (means, sums, kept), np.int32(count))
-    walk = geometry.walk(u.shape, geometry.elements(g), geometry.elements(u), _repeated(inverse_std, dims))
+    walks = _standardized(u.shape, g.strides, u.strides, inverse_std.strides, dims, u.itemsize)
     assert same_order(g, y)
-    launch("reduce", "standardize_backward", u.dtype, u.size, g, u, y, inverse_std, means, walk)
+    launch_packs("reduce", "standardize_backward", u.dtype, walks, (g, u, y, inverse_std, means))
     return g
 
 
@@ -78,9 +78,13 @@ def sum_type(dtype: np.dtype) -> np.dtype:
     return np.dtype("float32") if dtype == np.float16 else dtype
 
 
-def _repeated(x: Any, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of x, of size 1 along `dims`, as if it were repeated there."""
-    return tuple(0 if d in dims else step for d, step in enumerate(geometry.elements(x)))
+@lru_cache(maxsize=4096)
+def _standardized(
+    shape: tuple[int, ...], a: tuple, b: tuple, statistic: tuple, dims: tuple[int, ...], itemsize: int
+) -> geometry.Walks:
+    """The walks over two arrays and, in c, a statistic of size 1 along `dims`; strides in bytes."""
+    repeated = tuple(0 if d in dims else step for d, step in enumerate(statistic))
+    return geometry.elementwise(shape, (a, itemsize), (b, itemsize), (repeated, itemsize))
 
 
 @lru_cache(maxsize=4096)

@@ -115,11 +115,14 @@ extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, co
 
 // --- normalisation --------------------------------------------------------------------------------------------
 
-// y = (x - mean) * inverse_std: a in y, b in x, c in mean and inverse_std.
+// y = (x - mean) * inverse_std: a in y, b in x, c in mean and inverse_std, of which a pack has one.
 extern "C" __global__ void standardize(T* y, const T* x, const T* mean, const T* inverse_std, Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        y[at.a] = T((Sum(x[at.b]) - Sum(mean[at.c])) * Sum(inverse_std[at.c]));
+        Sum centre = Sum(mean[at.c]), scale = Sum(inverse_std[at.c]);
+        Pack<T> value = load(x + at.b), result;
+        EACH(i) result[i] = T((Sum(value[i]) - centre) * scale);
+        store(y + at.a, result);
     }
 }
 
@@ -164,13 +167,16 @@ extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk k
     means[2 * at + 1] = sum_uy / count;
 }
 
-// g = (u - mean(u) - y * mean(u * y)) * inverse_std: a in g and y, b in u, c in inverse_std and both means.
+// g = (u - mean(u) - y * mean(u * y)) * inverse_std: a in g and y, b in u, c in inverse_std and both means,
+// of which a pack has one.
 extern "C" __global__ void standardize_backward(T* g, const T* u, const T* y, const T* inverse_std, const Sum* means,
                                                 Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        Sum centred = Sum(u[at.b]) - means[2 * at.c] - Sum(y[at.a]) * means[2 * at.c + 1];
-        g[at.a] = T(centred * Sum(inverse_std[at.c]));
+        Sum mean_u = means[2 * at.c], mean_uy = means[2 * at.c + 1], scale = Sum(inverse_std[at.c]);
+        Pack<T> upstream = load(u + at.b), value = load(y + at.a), result;
+        EACH(i) result[i] = T((Sum(upstream[i]) - mean_u - Sum(value[i]) * mean_uy) * scale);
+        store(g + at.a, result);
     }
 }
 
