@@ -25,6 +25,10 @@ EXTERN_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w\
 SHARED = re.compile(r"(?<!extern )__shared__\s+[\w:<>\s,()]+?\s(\w+)\s*(?:\[[^\];]*\]\s*)*;")
 KERNEL = re.compile(r'(extern\s+"C"\s+)?__global__\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?void\s+'
                     r"(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)\s*\{")  # fmt: skip
+# The inline PTX that is known: a conversion from one type to another.
+CONVERSION = re.compile(
+    r'asm\s*\(\s*"cvt\.(?:rn\.)?(f\d+)\.(f\d+) %0, %1;"\s*:\s*"=[fhd]"\((\w+)\)\s*:\s*"[fhd]"\((\w+)\)\)'
+)
 BARRIER = re.compile(r"__syncthreads|__syncwarp|__shfl\w*_sync|__ballot_sync|__any_sync|__all_sync")
 # The floating-point options of NVRTC mean something to g++ too; its other options do not.
 OPTIONS = {"--fmad=false": "-ffp-contract=off", "-fmad=false": "-ffp-contract=off"}
@@ -84,6 +88,7 @@ class RawModule:
         source = COMMENT.sub(lambda match: "\n" * match[0].count("\n"), CUDA_INCLUDES.sub("", self.code))
         # The preprocessor, without our header, leaves __global__ in place and expands the macros around it.
         expanded = gxx(["-E", "-P", "-std=c++17", *defines], source)
+        source = CONVERSION.sub(r"cuda_on_cpu::convert<cuda_on_cpu::\1, cuda_on_cpu::\2>(\3, \4)", source)
         source = EXTERN_SHARED.sub(r"\1* \2 = reinterpret_cast<\1*>(cuda_on_cpu::dynamic_shared);", source)
         know = r"\g<0> static const bool known_\1 = cuda_on_cpu::know_shared((void*)&\1, sizeof \1);"
         source = SHARED.sub(know, source)
@@ -97,7 +102,7 @@ class RawModule:
         options = ["-O1", "-std=c++17", "-march=native", "-w", "-include", str(HEADER)]
         # A kernel may be named like a function of glibc, which would come first: `advance`, for one.
         options += ["-Wl,-Bsymbolic"]
-        options += ["-fno-strict-aliasing", "-fno-threadsafe-statics"]
+        options += ["-fno-strict-aliasing", "-fno-threadsafe-statics", "-fsanitize=alignment"]
         options += [OPTIONS[option] for option in self.options if option in OPTIONS]
         # PyDLL keeps the interpreter's lock: the state of a running kernel is one for the whole process.
         return ctypes.PyDLL(str(build([*options, *defines], source, HEADER.read_text()))), parameters

@@ -6,6 +6,7 @@
 #include <cfloat>
 #include <climits>
 #include <cmath>
+#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -213,13 +214,25 @@ inline void run_block_of_fibers() {
             snprintf(error, sizeof error, "thread %d waits forever: others of its warp or block do not arrive", i);
 }
 
+static jmp_buf after_the_loop;
+
 inline void run_block_in_a_loop() {
+    if (setjmp(after_the_loop)) return;
     for (threadIdx.z = 0; threadIdx.z < blockDim.z; ++threadIdx.z)
         for (threadIdx.y = 0; threadIdx.y < blockDim.y; ++threadIdx.y)
             for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) thread_body(thread_arguments);
 }
 
+static bool in_fibers;
+
+// Ends a thread that does what a GPU would refuse; the launch then fails.
+inline void end_thread() {
+    if (in_fibers) yield(DONE);
+    longjmp(after_the_loop, 1);
+}
+
 inline const char* run_grid(bool fibers_needed, size_t shared) {
+    in_fibers = fibers_needed;
     count = blockDim.x * blockDim.y * blockDim.z;
     error[0] = 0;
     for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
@@ -279,10 +292,30 @@ template <class... P> std::string describe_all(void (*)(P...)) {
     return all;
 }
 
+// What PTX does with the bits of a number of one type to get those of another.
+typedef _Float16 f16;
+typedef float f32;
+typedef double f64;
+template <class To, class From, class ToBits, class FromBits> void convert(ToBits& to, const FromBits& from) {
+    static_assert(sizeof(To) == sizeof(ToBits) && sizeof(From) == sizeof(FromBits), "operands of other sizes");
+    From number;
+    memcpy(&number, &from, sizeof from);
+    To converted = (To)number;
+    memcpy(&to, &converted, sizeof to);
+}
+
 inline int lane() { return current % 32; }
 inline int segment(int width) { return lane() & ~(width - 1); }
 
 }  // namespace cuda_on_cpu
+
+// g++ checks the alignment of every access (-fsanitize=alignment) and calls this: a GPU stops with an error.
+extern "C" void __ubsan_handle_type_mismatch_v1(void* description, void* address) {
+    unsigned char log_alignment = *((unsigned char*)description + 3 * sizeof(void*));  // behind a place and a type
+    snprintf(cuda_on_cpu::error, sizeof cuda_on_cpu::error, "misaligned address: ...%03x is no multiple of %d",
+             unsigned((uintptr_t)address & 0xfff), 1 << log_alignment);
+    cuda_on_cpu::end_thread();
+}
 
 #define CUDA_ON_CPU_KERNEL(name, fibers_needed)                                                                  \
     extern "C" const char* __run_##name(const unsigned* size, size_t shared, void** given) {                     \

@@ -458,6 +458,54 @@ def test_how_numbers_are_passed_and_what_is_refused(cp):
         cp.RawKernel('extern "C" __global__ void bad() { no }', "bad")
 
 
+PACKS = r"""
+struct alignas(16) Pack { float element[4]; };
+
+extern "C" __global__ void copy(float* to, const float* from, int n) {
+    for (int i = 4 * threadIdx.x; i < n; i += 4 * blockDim.x) *(Pack*)(to + i) = *(const Pack*)(from + i);
+}
+
+extern "C" __global__ void copy_and_meet(float* to, const float* from, int n) {
+    for (int i = 4 * threadIdx.x; i < n; i += 4 * blockDim.x) *(Pack*)(to + i) = *(const Pack*)(from + i);
+    __syncthreads();
+}
+
+extern "C" __global__ void convert(float* back, unsigned short* to, const float* from) {
+    unsigned short bits;
+    float value = from[threadIdx.x];
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    to[threadIdx.x] = bits;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    back[threadIdx.x] = value;
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["copy", "copy_and_meet"])
+def test_a_misaligned_access_is_refused(cp, name):
+    """As a GPU does, where it stops all work of the process."""
+    kernel = cp.RawModule(code=PACKS).get_function(name)
+    x, y = cp.arange(12, dtype=np.float32), cp.zeros(12, np.float32)
+    kernel((1,), (2,), (y, x, np.int32(12)))
+    assert y.get().tolist() == list(range(12))
+    with pytest.raises(RuntimeError, match=f"kernel {name}: misaligned address: ...[0-9a-f]+ is no multiple of 16"):
+        kernel((1,), (2,), (y, x[1:], np.int32(8)))
+    with pytest.raises(RuntimeError, match="misaligned address"):
+        kernel((1,), (2,), (y[2:], x, np.int32(8)))
+    kernel((1,), (2,), (y[4:], x, np.int32(8)))
+    assert y.get().tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_conversions_of_ptx(cp):
+    x = np.array([1, 1 + 2**-11, 1 + 3 * 2**-11, 65519.9, 65520, -1e9, 6e-8, 2**-25, -0.0, np.inf, np.nan], np.float32)
+    half, back = cp.empty(x.shape, np.float16), cp.empty(x.shape, np.float32)
+    cp.RawModule(code=PACKS).get_function("convert")((1,), x.shape, (back, half, cp.asarray(x)))
+    with np.errstate(over="ignore"):
+        expected = x.astype(np.float16)
+    np.testing.assert_array_equal(half.get(), expected)
+    np.testing.assert_array_equal(back.get(), expected.astype(np.float32))
+
+
 def test_barriers_and_warps(cp):
     module = cp.RawModule(code=BARRIERS)
     for name, dtype in [("block_sum", np.float32), ("block_sum_double", np.float64)]:

@@ -1,18 +1,14 @@
 """The CUDA sources compile for GPUs of several generations. Needs NVIDIA's compiler, but neither GPU nor driver."""
 
-import ctypes
-import importlib.util
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
-from functools import cache
-from pathlib import Path
+from ctypes import byref, c_int
 
 import numpy as np
 import pytest
 
-from tinycnn.backend.gpu import cuda
+from tests.gpu import nvrtc
+from tinycnn.backend.gpu import cuda, geometry
 
 # CUDA 13 has dropped sm_70, the oldest that CuPy for CUDA 12 supports; sm_80 brought tf32, sm_90 is Hopper.
 ARCHITECTURES = ["sm_70", "sm_80", "sm_90"]
@@ -29,48 +25,33 @@ USED_FOR = {
 }
 
 
-@cache
-def nvrtc():
-    """The compiler library of the wheel nvidia-cuda-nvrtc-cu12; the test is skipped where it is not installed."""
-    folders = getattr(importlib.util.find_spec("nvidia"), "submodule_search_locations", None) or []
-    pattern = "nvrtc64_12*.dll" if sys.platform == "win32" else "libnvrtc.so.12"
-    found = [path for folder in folders for path in Path(folder).glob(f"cuda_nvrtc/*/{pattern}")]
-    if not found:
-        pytest.skip("needs NVIDIA's compiler: pip install nvidia-cuda-nvrtc-cu12")
-    return ctypes.CDLL(str(min(found, key=lambda path: len(path.name))))
+# Windows with sizes of their own: overlapping, in tiles, dilated.
+WINDOWS = [[(5, 1, 1)], [(3, 2, 1), (3, 2, 1)], [(2, 2, 1), (2, 2, 1)], [(2, 4, 6), (3, 1, 2), (3, 3, 1)]]
 
 
-def compiled(name, source, architecture):
-    """(whether it compiles, what the compiler says). As backend/gpu compiles, down to machine code."""
-    library, program = nvrtc(), c_void_p()
-
-    def call(function, *arguments):
-        status = getattr(library, function)(*arguments)
-        assert status == 0, f"{function}: status {status}"
-
-    call("nvrtcCreateProgram", byref(program), c_char_p(source.encode()), c_char_p(name.encode()), 0, None, None)
-    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"-ftz=true"]  # the last is CuPy's own
-    status = library.nvrtcCompileProgram(program, len(options), (c_char_p * len(options))(*options))
-    size = c_size_t()
-    call("nvrtcGetProgramLogSize", program, byref(size))
-    log = ctypes.create_string_buffer(size.value)
-    call("nvrtcGetProgramLog", program, log)
-    call("nvrtcDestroyProgram", byref(program))
-    return status == 0, log.value.decode()
+@pytest.fixture(autouse=True)
+def compiler():
+    try:
+        nvrtc.library()
+    except ImportError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_source_compiles(architecture):
-    nvrtc()
-    jobs = [(file, dtype) for file in cuda.FILES for dtype in USED_FOR.get(file, FLOATS)]
-    if architecture != ARCHITECTURES[0]:  # what an integer type breaks, it breaks for all of them
-        jobs = [(file, dtype) for file, dtype in jobs if dtype in FLOATS]
+    sizes = [tuple(geometry.window_sizes(*of) for of in window) for window in WINDOWS]
+    jobs = []
+    for file in cuda.FILES:
+        for dtype in USED_FOR.get(file, FLOATS):
+            if dtype not in FLOATS and architecture != ARCHITECTURES[0]:
+                continue  # what an integer type breaks, it breaks for all of them
+            jobs += [(file, dtype, 1, None), (file, dtype, 16 // dtype.itemsize, None)]
+            jobs += [(file, dtype, 16 // dtype.itemsize, of) for of in sizes if file == "window" and dtype in FLOATS]
 
     def failure(job):
-        file, dtype = job
-        succeeded, log = compiled(f"{file}.cu", cuda.source(file, dtype), architecture)
-        return None if succeeded else f"{file}.cu for {dtype}:\n{log}"
+        compiled = nvrtc.compiled(f"{job[0]}.cu", cuda.source(*job), architecture)
+        return None if compiled.cubin else f"{job}:\n{compiled.log}"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         failures = [text for text in pool.map(failure, jobs) if text]
@@ -80,13 +61,13 @@ def test_every_source_compiles(architecture):
 def test_an_error_is_reported_with_its_line():
     source = cuda.source("round", np.dtype("float32"))
     wrong = source + "\n__device__ int wrong() { return no_such_name; }\n"
-    succeeded, log = compiled("round.cu", wrong, "sm_70")
-    assert not succeeded
-    assert f"round.cu({wrong.count(chr(10))}): error" in log
-    assert "no_such_name" in log
+    compiled = nvrtc.compiled("round.cu", wrong, "sm_70")
+    assert compiled.cubin is None
+    assert f"round.cu({wrong.count(chr(10))}): error" in compiled.log
+    assert "no_such_name" in compiled.log
 
 
 def test_the_compiler_is_of_cuda_12():
     major, minor = c_int(), c_int()
-    assert nvrtc().nvrtcVersion(byref(major), byref(minor)) == 0
+    nvrtc.call("nvrtcVersion", byref(major), byref(minor))
     assert major.value == 12

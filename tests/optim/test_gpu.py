@@ -268,7 +268,7 @@ def launches(monkeypatch, step):
 
     launched, kernel = [], launch.kernel
     with monkeypatch.context() as patch:
-        patch.setattr(launch, "kernel", lambda file, name, dtype: launched.append(name) or kernel(file, name, dtype))
+        patch.setattr(launch, "kernel", lambda file, name, *of: launched.append(name) or kernel(file, name, *of))
         step()
     return launched
 

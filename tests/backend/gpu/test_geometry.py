@@ -125,6 +125,65 @@ def test_neighbouring_axes_are_merged():
     assert axes((), ()) == 0
 
 
+# --- packs --------------------------------------------------------------------------------------------------------
+
+
+@given(arrays(3), st.sampled_from([2, 4, 8]), st.integers(1, 3), st.booleans())
+@example(((2, 3, 4), (12, 4, 1), [(12, 4, 1), (0, 0, 0)]), 4, 1, True)
+@example(((2, 3, 4), (12, 4, 1), [(12, 4, 1), (12, 4, 1)]), 4, 1, False)
+def test_packs_are_where_neighbours_are(case, width, more, once):
+    """Those of a walk over packs are the elements of the other walk, WIDTH at a time, and begin at multiples of it."""
+    shape, a, (b, c) = case
+    shape = (*shape, width * more)  # a last axis that lies innermost in a and, mostly, in the others
+    a, b, c = ((*[width * more * step for step in strides], 1) for strides in (a, b, c))
+    c = (*c[:-1], 0) if once else c
+    walks = geometry.walks(16 // width, shape, a, b, c, once="c" if once else "")
+    single = located(walks.single.view(geometry.WALK))
+    assert len(single[0]) == walks.size == np.prod(shape)
+    if walks.width == 1:
+        assert walks.packed is walks.single
+        return
+    packed = located(walks.packed.view(geometry.WALK))
+    apart = np.arange(width)
+    for name, elements, firsts in zip("abc", single, packed):
+        between = apart * (name != "c" or not once)
+        np.testing.assert_array_equal((firsts[:, None] + between).ravel(), elements)
+        assert not (between.any() and (firsts % width).any())
+    assert all(step > 0 for step in a[-1:])
+
+
+DENSE = ((2, 3, 8), (24, 8, 1))
+
+
+@pytest.mark.parametrize("expected, given", [
+    (4, {}),
+    (4, {"b": DENSE[1]}),
+    (4, {"b": (48, 16, 1), "c": (4, 12, 1)}),
+    (1, {"b": (0, 0, 0)}),  # a pack needs neighbours in b, too
+    (1, {"b": (24, 8, 2)}),
+    (1, {"b": (24, 9, 1)}),  # rows begin between packs
+    (1, {"a": (24, 8, -1)}),
+    (1, {"shape": (2, 3, 6)}),
+    (4, {"a": (1, 2, 6)}),  # column-major and dense
+    (1, {"a": (1, 2, 7)}),
+    (4, {"c": (5, 3, 0), "once": "c"}),
+    (1, {"c": (5, 3, 1), "once": "c"}),
+    (4, {"positions": ((0, 1, 0),)}),
+    (1, {"positions": ((0, 0, 1),)}),  # the position changes within a pack
+    (4, {"further": (12, -8, 0)}),
+    (1, {"further": (12, 2)}),
+    (1, {"shape": (0, 3, 8)}),
+    (2, {"widest": 8}),
+    (8, {"widest": 2}),
+    (1, {"widest": 1}),  # 48 = 3 · 16, but rows of 8 with a gap
+], ids=str)  # fmt: skip
+def test_the_width_of_packs(expected, given):
+    defaults = {"shape": DENSE[0], "a": DENSE[1], "widest": 4}
+    if given == {"widest": 1}:
+        defaults["a"] = (40, 8 + 8, 1)
+    assert geometry.walks(**defaults | given).width == expected
+
+
 @pytest.mark.parametrize("shape", [(0,), (3, 0, 2), (0, 0)])
 def test_walk_over_nothing(shape):
     assert geometry.walk(shape, (1,) * len(shape)).view(geometry.WALK)["size"] == 0
@@ -163,14 +222,41 @@ def test_window_struct():
     struct = geometry.window_struct(window, step=(60, 10), step_kernel=(3, 1)).view(geometry.WINDOW)["dim"]
     unused, *used = struct.tolist()
     by_1, by_2 = geometry.divisor(1), geometry.divisor(2)
-    assert unused == (1, 1, 1, by_1, 1, 0, 0, 0, 0, 0)
-    assert used == [(5, 4, 2, by_1, 2, 1, 60, 0, 3, 0), (6, 3, 3, by_2, 1, 0, 10, 0, 1, 0)]
+    first, second = (2, 1, 2, 1, 1, 0, 2, 2), (3, 2, 1, 1, 2, 1, 1, 2)
+    assert unused == (1, 1, 0, (1, 1, 1, 1, 1, 0, 1, 1), by_1, by_1, by_1, 0, 0, 0, 0)
+    assert used == [
+        (5, 4, 1, first, by_1, by_1, by_1, 60, 0, 3, 0),
+        (6, 3, 0, second, by_2, by_1, by_2, 10, 0, 1, 0),
+    ]
     with pytest.raises(ValueError, match="windows over 4 dimensions: the GPU kernels know up to 3"):
         geometry.walk((5,) * 4, row_major((5,) * 4), positions=((0,) * 4,) * 4)
 
 
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(1, 12), st.integers(0, 200))
+def test_windows_that_meet_one_position(kernel, stride, dilation, place):
+    """As `first_meeting` and FOR_EACH_MEETING of cuda/window.cu find them: all, in the order of kernel positions."""
+    _, _, _, common, period, inverse, apart, turns = geometry.window_sizes(kernel, stride, dilation)
+    k = place // common % period * inverse % period
+    rest = place - k * dilation
+    o = rest // stride if rest >= 0 and rest % stride == 0 else -1
+    found = [(k + turn * period, o - turn * apart) for turn in range(turns)]
+    expected = [(k, (place - k * dilation) // stride) for k in range(kernel) if (place - k * dilation) % stride == 0]
+    assert [(k, o) for k, o in found if k < kernel and o >= 0] == [(k, o) for k, o in expected if o >= 0]
+
+
+def test_tiles_meet_a_position_once():
+    assert geometry.window_sizes(3, 3, 1)[-1] == geometry.window_sizes(2, 5, 1)[-1] == 1
+    assert geometry.window_sizes(3, 2, 1)[-1] == 2
+
+
+def test_windows_too_far_apart():
+    geometry.window_sizes(3, 1 << 30, 1)
+    with pytest.raises(ValueError, match="windows with stride 50000 and dilation 49999 are too far"):
+        geometry.window_sizes(3, 50000, 49999)
+
+
 def test_structs_lie_in_memory_as_in_c():
-    sizes = {"DIVISOR": 12, "AXIS": 36, "WALK": 296, "DIM": 48, "WINDOW": 144}
+    sizes = {"DIVISOR": 12, "AXIS": 36, "WALK": 296, "SIZES": 32, "DIM": 96, "WINDOW": 288}
     assert {name: getattr(geometry, name).itemsize for name in sizes} == sizes
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinycnn.backend.devices import constant, device_of
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import launch
+from tinycnn.backend.gpu.launch import launch, launch_packs
 from tinycnn.backend.gpu.order import in_memory_order, same_order
 
 __all__ = [
@@ -35,10 +35,10 @@ def relu(x: Any) -> Any:
 def relu_backward(u: Any, y: Any) -> Any:
     """u where y = relu(x) is not 0, 0 elsewhere; in the memory order of y."""
     g = cupy.empty_like(y)
-    walk = geometry.walk(y.shape, geometry.elements(y), geometry.elements(u))
     if not same_order(g, y):  # y has gaps or overlaps in memory
         return masked(u, y != 0)
-    launch("elementwise", "relu_backward", y.dtype, y.size, g, u, y, walk)
+    walks = geometry.elementwise(y.shape, (g.strides, g.itemsize), (u.strides, u.itemsize))
+    launch_packs("elementwise", "relu_backward", y.dtype, walks, (g, u, y))
     return g
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
+from math import gcd, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,16 @@ MAX_AXES = 8
 DIVISOR = np.dtype([("divisor", "u4"), ("magic", "u4"), ("shift", "u4")], align=True)
 AXIS = np.dtype([("size", DIVISOR), ("a", "i4"), ("b", "i4"), ("c", "i4"), ("position", "i4", 3)], align=True)
 WALK = np.dtype([("size", "u4"), ("first", "i4"), ("axis", AXIS, MAX_AXES)], align=True)
-DIM_FIELDS = ("input", "output", "kernel", "stride", "dilation", "padding")
+SIZES = np.dtype([(name, "i4") for name in (
+    "kernel", "stride", "dilation", "common", "period", "inverse", "apart", "turns"
+)], align=True)  # fmt: skip
 STEP_FIELDS = ("step", "step_output", "step_kernel", "step_other")
-DIM = np.dtype([(name, DIVISOR if name == "stride" else "i4") for name in DIM_FIELDS + STEP_FIELDS], align=True)
+DIM = np.dtype(
+    [("input", "i4"), ("output", "i4"), ("padding", "i4"), ("sizes", SIZES)]
+    + [(name, DIVISOR) for name in ("stride", "common", "period")]
+    + [(name, "i4") for name in STEP_FIELDS],
+    align=True,
+)
 WINDOW = np.dtype([("dim", DIM, 3)], align=True)
 
 Strides = tuple[int, ...]
@@ -43,11 +50,12 @@ def passed(struct: np.ndarray) -> np.ndarray:
 
 def elements(array: Any) -> Strides:
     """The strides of an array, in elements. ValueError for an array too large for 32-bit indices."""
-    return _elements(array.shape, array.strides, array.itemsize)
+    return in_elements(array.shape, array.strides, array.itemsize)
 
 
 @lru_cache(maxsize=4096)
-def _elements(shape: tuple[int, ...], strides: Strides, itemsize: int) -> Strides:
+def in_elements(shape: tuple[int, ...], strides: Strides, itemsize: int) -> Strides:
+    """`elements` of an array with these strides, in bytes."""
     steps = tuple(stride // itemsize for stride in strides)
     # `walk` refuses what a kernel writes, but what it reads may be larger, and a view may have gaps.
     reach = sum((n - 1) * abs(step) for n, step in zip(shape, steps, strict=True))
@@ -69,6 +77,67 @@ def walk(
     The walk is in the memory order of `a`, which is written: neighbouring threads then write to neighbouring places.
     `positions` gives, for up to three spatial dimensions, how far the position moves with a step along each axis.
     """
+    return _walk_struct(_merged_axes(shape, a, b, c, positions))
+
+
+class Walks(NamedTuple):
+    """The struct Walk, as `passed`, over the `size` elements of a shape: `single` takes one at a time, `packed` takes
+    packs of `width` neighbours in memory. Where arrays do not lie so, `width` is 1 and both are the same.
+    """
+
+    size: int
+    single: np.ndarray
+    width: int
+    packed: np.ndarray
+
+
+def walks(
+    widest: int, shape: tuple[int, ...], a: Strides, b: Strides | None = None, c: Strides | None = None,
+    positions: tuple[Strides, ...] = (), once: str = "", further: tuple[int, ...] = (),
+) -> Walks:  # fmt: skip
+    """`walk` for a kernel that loads and stores packs: of 16 bytes of the widest type that it touches, of `widest`
+    bytes.
+
+    A pack of an array named in `once` ("c") is one element. In all others neighbours have to be neighbours, and packs
+    have to lie at multiples of their width: `further` are steps, in elements, that the kernel takes besides the walk.
+    That addresses are multiples too is checked at launch.
+    """
+    axes, width = _merged_axes(shape, a, b, c, positions), 16 // widest
+    single = _walk_struct(axes)
+    size = int(prod(shape))
+    given = [i for i, strides in enumerate((a, b, c)) if strides is not None]
+    packs = [i for i in given if "abc"[i] not in once]
+    n, inner = axes[-1] if axes else (1, ())
+    wide = (
+        (n % width == 0 and width > 1)
+        and all(inner[i] == int(i in packs) for i in given)
+        and not any(inner[3:])
+        and all(step[i] % width == 0 for _, step in axes[:-1] for i in packs)
+        and all(step % width == 0 for step in further)
+    )
+    if not wide:
+        return Walks(size, single, 1, single)
+    axes[-1] = (n // width, tuple(width * step for step in inner))
+    return Walks(size, single, width, _walk_struct(axes))
+
+
+@lru_cache(maxsize=4096)
+def elementwise(
+    shape: tuple[int, ...], a: tuple[Strides, int], b: tuple[Strides, int], c: tuple[Strides, int] | None = None
+) -> Walks:
+    """`walks` over two arrays and, in c, one of which a pack has one element: all given by their strides in bytes and
+    the bytes of an element."""
+    in_c = None if c is None else in_elements(shape, *c)
+    return walks(max(a[1], b[1]), shape, in_elements(shape, *a), in_elements(shape, *b), in_c, once="c")
+
+
+Axes = list[tuple[int, tuple[int, ...]]]
+
+
+def _merged_axes(
+    shape: tuple[int, ...], a: Strides, b: Strides | None, c: Strides | None, positions: tuple[Strides, ...]
+) -> Axes:
+    """The length of each axis of a walk and its steps in a, b, c and the three positions, the innermost last."""
     size = prod(shape)
     if size >= 1 << 31:
         raise ValueError(f"an array of {size:,} elements is too large for the GPU kernels: expected less than 2**31")
@@ -79,7 +148,7 @@ def walk(
     steps = list(zip(a, b or none, c or none, *padded, strict=True))
     axes = [(n, step) for n, step in zip(shape, steps, strict=True) if n != 1 and size]
     axes.sort(key=lambda axis: -abs(axis[1][0]))
-    merged: list[tuple[int, tuple[int, ...]]] = []
+    merged: Axes = []
     for n, step in axes:
         if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], step, strict=True)):
             merged[-1] = (merged[-1][0] * n, step)
@@ -87,10 +156,14 @@ def walk(
             merged.append((n, step))
     if len(merged) > MAX_AXES:
         raise ValueError(f"arrays of shape {shape} have too many axes for the GPU kernels: expected at most {MAX_AXES}")
-    result = np.zeros((), WALK)
-    result["size"], result["first"] = size, MAX_AXES - len(merged)
-    for i, (n, step) in enumerate(merged, start=MAX_AXES - len(merged)):
-        result["axis"][i] = (divisor(n), *step[:3], step[3:])
+    return merged if size else [(0, (0,) * 6)]
+
+
+def _walk_struct(axes: Axes) -> np.ndarray:
+    result, first = np.zeros((), WALK), MAX_AXES - len(axes)
+    result["size"], result["first"] = prod(n for n, _ in axes), first
+    for i, (n, step) in enumerate(axes, start=first):
+        result["axis"][i] = (divisor(max(n, 1)), *step[:3], step[3:])
     return passed(result)
 
 
@@ -99,15 +172,32 @@ def window_struct(window: Any, **steps: Sequence[int]) -> np.ndarray:
     in elements."""
     d = len(window.kernel_size)
     result = np.zeros((), WINDOW)
-    result["dim"][["input", "output", "kernel", "stride", "dilation"]] = (1, 1, 1, divisor(1), 1)
-    for i in range(d):
-        dim = result["dim"][3 - d + i]
-        dim["input"], dim["output"] = window.input_size[i], window.output_size[i]
-        dim["kernel"], dim["stride"] = window.kernel_size[i], divisor(window.stride[i])
-        dim["dilation"], dim["padding"] = window.dilation[i], window.padding[i][0]
+    for i, dim in enumerate(result["dim"], start=d - 3):  # unused dimensions come first
+        dim["input"], dim["output"] = (window.input_size[i], window.output_size[i]) if i >= 0 else (1, 1)
+        dim["padding"] = window.padding[i][0] if i >= 0 else 0
+        sizes = window_sizes(window.kernel_size[i], window.stride[i], window.dilation[i]) if i >= 0 else UNUSED
+        dim["sizes"] = sizes
+        for name in ("stride", "common", "period"):
+            dim[name] = divisor(int(dim["sizes"][name]))
         for name, of in steps.items():
-            dim[name] = of[i]
+            dim[name] = of[i] if i >= 0 else 0
     return passed(result)
+
+
+def window_sizes(kernel: int, stride: int, dilation: int) -> tuple[int, ...]:
+    """The struct Sizes of one dimension of a window."""
+    common = gcd(stride, dilation)
+    period, apart = stride // common, dilation // common
+    inverse = pow(apart, -1, period)
+    if inverse * period >= 1 << 31:
+        raise ValueError(
+            f"windows with stride {stride} and dilation {dilation} are too far apart for the GPU kernels: expected a "
+            "stride of at most 46340, or dilation 1"
+        )
+    return kernel, stride, dilation, common, period, inverse, apart, -(-kernel // period)
+
+
+UNUSED = window_sizes(1, 1, 1)
 
 
 @lru_cache(maxsize=4096)

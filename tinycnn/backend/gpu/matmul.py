@@ -11,7 +11,7 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import cublas, geometry
-from tinycnn.backend.gpu.launch import launch
+from tinycnn.backend.gpu.launch import launch_packs
 from tinycnn.backend.gpu.reduce import sum_over
 
 __all__ = ["linear", "linear_backward", "matmul", "product", "rounded"]
@@ -41,8 +41,8 @@ def rounded(x: Any, precision: str) -> Any:
     if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
         return x
     y = cupy.empty_like(x, dtype=np.float16 if precision == "float16" else np.uint16)
-    walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x))
-    launch("round", f"to_{precision}", x.dtype, x.size, y, x, walk)
+    walks = geometry.elementwise(x.shape, (y.strides, y.itemsize), (x.strides, x.itemsize))
+    launch_packs("round", f"to_{precision}", x.dtype, walks, (y, x))
     return y
 
 

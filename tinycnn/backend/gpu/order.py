@@ -53,5 +53,10 @@ def inverse(order: tuple[int, ...]) -> list[int]:
 
 def same_order(a: Any, b: Any) -> bool:
     """Whether two arrays of one shape have the same memory order: along axes of size 1, strides do not matter."""
-    steps = zip(a.shape, geometry.elements(a), geometry.elements(b), strict=True)
-    return a.size == 0 or all(size == 1 or step_a == step_b for size, step_a, step_b in steps)
+    return _same_order(a.shape, a.strides, a.itemsize, b.strides, b.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _same_order(shape: tuple[int, ...], a: tuple[int, ...], a_size: int, b: tuple[int, ...], b_size: int) -> bool:
+    steps = zip(shape, geometry.in_elements(shape, a, a_size), geometry.in_elements(shape, b, b_size), strict=True)
+    return 0 in shape or all(size == 1 or step_a == step_b for size, step_a, step_b in steps)

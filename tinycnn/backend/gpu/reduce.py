@@ -11,7 +11,7 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import NULL, THREADS, counters, launch, run
+from tinycnn.backend.gpu.launch import NULL, THREADS, counters, launch, launch_packs, packs, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
 
 __all__ = ["along", "reduced", "standardize", "standardize_backward", "sum_over"]
@@ -25,12 +25,12 @@ RUNNING = np.dtype([(name, "u8") for name in ("mean", "variance", "batches", "av
 def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
     """The sum of a floating-point array over `dims`, in a fixed order."""
     y = cupy.empty(_kept_shape(x.shape, dims), x.dtype)
-    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), geometry.elements(y))
+    kept, reduced = _reduction(x.shape, dims, (x.strides, x.itemsize), (y.strides, y.itemsize))
     count = math.prod([x.shape[d] for d in dims])
     if y.size >= THREADS and count <= THREADS:  # a thread for each result
-        launch("reduce", "sum_few", x.dtype, y.size, y, x, kept, reduced)
+        launch("reduce", "sum_few", x.dtype, y.size, y, x, kept, reduced.single)
     else:
-        _reduce("sum", x.dtype, y.size, count, 1, (y, x), (kept, reduced))
+        _reduce("sum", x.dtype, y.size, 1, (y, x), (kept, reduced))
     return y if keepdims else y.reshape([n for d, n in enumerate(x.shape) if d not in dims])
 
 
@@ -39,19 +39,17 @@ def standardize(
 ) -> tuple[Any, Any, Any, Any]:
     """As the CPU's; sums, statistics and their running values are float32 for 16 bits."""
     shape, wide = _kept_shape(x.shape, dims), sum_type(x.dtype)
-    y, statistics = cupy.empty_like(x), cupy.empty((3, *shape), wide)
-    mean, variance, inverse_std = statistics
-    kept, reduced = _reduction(x.shape, dims, geometry.elements(x), geometry.elements(mean))
-    count = math.prod([x.shape[d] for d in dims])
+    y, mean, variance, inverse_std = cupy.empty_like(x), *[cupy.empty(shape, wide) for _ in range(3)]
+    kept, reduced = _reduction(x.shape, dims, (x.strides, x.itemsize), (mean.strides, mean.itemsize))
     moving = [] if running is None else [_contiguous(array, wide) for array in running[:2]]
     numbers = (np.float64(eps), _running_struct(moving, running))
-    _reduce("moments", x.dtype, mean.size, count, 3, (mean, variance, inverse_std, x), (kept, reduced), *numbers)
+    _reduce("moments", x.dtype, mean.size, 3, (mean, variance, inverse_std, x), (kept, reduced), *numbers)
     for array, moved in zip(running or (), moving):
         if array is not moved:
             array[...] = moved
     affine = [NULL if array is None else _contiguous(array, wide) for array in (weight, bias)]
-    walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x), _repeated(mean, dims))
-    launch("reduce", "standardize", x.dtype, x.size, y, x, mean, inverse_std, *affine, walk)
+    walks = _standardized(x.shape, dims, *[(array.strides, array.itemsize) for array in (y, x, mean)])
+    launch_packs("reduce", "standardize", x.dtype, walks, (y, x, mean, inverse_std, *affine))
     return y, mean, variance, (mean, inverse_std)
 
 
@@ -82,18 +80,17 @@ def standardize_backward(
     g = cupy.empty_like(x)
     if not same_order(g, x):  # x has gaps or overlaps in memory
         x = x.copy(order="K")
-    of_u, of_x, in_mean = (geometry.elements(array) for array in (u, x, mean))
-    kept, reduced = _reduction(u.shape, dims, of_u, of_x, in_mean)
+    of_u, of_x, of_g, of_mean = [(array.strides, array.itemsize) for array in (u, x, g, mean)]
+    walks = _reduction(u.shape, dims, of_u, of_x, of_mean)
     sum_u, sum_ux = cupy.empty_like(mean), cupy.empty_like(mean)  # each may become the gradient of a parameter
-    count = math.prod(u.shape[d] for d in dims)
-    of_sums = (sum_u, sum_ux, u, x, mean, inverse_std)
-    _reduce("standardize_sums", u.dtype, mean.size, count, 2, of_sums, (kept, reduced))
+    _reduce("standardize_sums", u.dtype, mean.size, 2, (sum_u, sum_ux, u, x, mean, inverse_std), walks)
     if not needs_x:
         return None, sum_ux, sum_u
+    count = np.int32(math.prod([u.shape[d] for d in dims]))
     weight = NULL if weight is None else _contiguous(weight, mean.dtype)
-    walk = geometry.walk(u.shape, geometry.elements(g), of_u, _repeated(mean, dims))
     arrays = (g, u, x, mean, inverse_std, weight, sum_u, sum_ux)
-    launch("reduce", "standardize_backward", u.dtype, u.size, *arrays, walk, np.int32(count))
+    of_arrays = _standardized(u.shape, dims, of_g, of_u, of_mean)
+    launch_packs("reduce", "standardize_backward", u.dtype, of_arrays, arrays, count)
     return g, sum_ux, sum_u
 
 
@@ -106,35 +103,49 @@ def sum_type(dtype: np.dtype) -> np.dtype:
     return np.dtype("float32") if dtype == np.float16 else dtype
 
 
-def _repeated(x: Any, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of x, of size 1 along `dims`, as if it were repeated there."""
-    return tuple(0 if d in dims else step for d, step in enumerate(geometry.elements(x)))
+Layout = tuple[tuple[int, ...], int]  # of an array: its strides in bytes, and the bytes of an element
 
 
 @lru_cache(maxsize=4096)
-def _reduction(
-    shape: tuple[int, ...], dims: tuple[int, ...], *arrays: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The walks over what is kept and over `dims`, for up to three arrays of these strides."""
+def _standardized(
+    shape: tuple[int, ...], dims: tuple[int, ...], a: Layout, b: Layout, statistic: Layout
+) -> geometry.Walks:
+    """The walks over two arrays and, in c, a statistic of size 1 along `dims`."""
+    repeated = tuple([0 if d in dims else step for d, step in enumerate(statistic[0])])
+    return geometry.elementwise(shape, a, b, (repeated, statistic[1]))
+
+
+@lru_cache(maxsize=4096)
+def _reduction(shape: tuple[int, ...], dims: tuple[int, ...], *arrays: Layout) -> tuple[np.ndarray, geometry.Walks]:
+    """The walk over what is kept of up to three arrays, and those over `dims`; the last array, of results, has size 1
+    along `dims`."""
     kept, reduced = [d for d in range(len(shape)) if d not in dims], sorted(dims)
-    walks = []
-    for axes in (kept, reduced):
-        steps = [tuple([strides[d] for d in axes]) for strides in arrays]
-        walks.append(geometry.walk(tuple([shape[d] for d in axes]), *steps))
-    return walks[0], walks[1]
+    steps = [geometry.in_elements(of, *layout) for of, layout in zip(
+        [shape] * (len(arrays) - 1) + [_kept_shape(shape, dims)], arrays
+    )]  # fmt: skip
+    of_kept = [tuple([own[d] for d in kept]) for own in steps]
+    first, second = [tuple([own[d] for d in reduced]) for own in (*steps[:-1], steps[0])[:2]]
+    to_first = tuple([step for own in of_kept[:-1] for step in own])
+    widest = max(itemsize for _, itemsize in arrays[:-1])
+    walks = geometry.walks(widest, tuple([shape[d] for d in reduced]), first, second, further=to_first)
+    return geometry.walk(tuple([shape[d] for d in kept]), *of_kept), walks
 
 
 def _reduce(
-    name: str, dtype: np.dtype, results: int, count: int, numbers: int, arrays: tuple, walks: tuple, *more: Any
-) -> None:
-    """Runs a kernel that joins `count` elements to each result, of so many `numbers`. Where the results are few,
-    several blocks share each: enough to fill a GPU, each with enough work."""
+    name: str, dtype: np.dtype, results: int, numbers: int, arrays: tuple, walks: tuple[np.ndarray, geometry.Walks],
+    *more: Any,
+) -> None:  # fmt: skip
+    """Runs a kernel that joins elements to so many results, of so many `numbers`. Where the results are few, several
+    blocks share each: enough to fill a GPU, each with enough work."""
     blocks_wanted, least = 1024, 4 * THREADS
-    blocks = max(1, min(blocks_wanted // max(results, 1), count // least))
+    kept, of_reduced = walks
+    blocks = max(1, min(blocks_wanted // max(results, 1), of_reduced.size // least))
     if results:
         shares = cupy.empty((results, blocks, numbers), sum_type(dtype)) if blocks > 1 else NULL
         shared = (shares, counters(results) if blocks > 1 else NULL)
-        run("reduce", name, dtype, (results, blocks), (*arrays, *shared, *walks, *more))
+        width, reduced = packs(of_reduced, arrays)
+        arguments = (*arrays, *shared, kept, reduced, *more)
+        run("reduce", name, dtype, (results, blocks), arguments, width=width)
 
 
 def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:

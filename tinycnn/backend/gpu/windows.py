@@ -1,20 +1,45 @@
 """Sliding windows: im2col and its adjoint, pooling. In all of these, the last D axes are spatial and `window` is a
-`ops.windows.Window` over them; any memory order."""
+`ops.windows.Window` over them; any memory order.
+
+The functions that make the structs of a launch are cached; they take strides in bytes, as arrays give them.
+"""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import NULL, launch
+from tinycnn.backend.gpu.launch import NULL, Sizes, launch_packs
 from tinycnn.backend.gpu.order import same_order
 
 __all__ = ["fold_into", "gather_taps", "max_pool", "scatter_taps", "unfold_into", "window_spread", "window_sum"]
+
+
+MOST_TAPS = 64  # of the windows for which kernels are compiled; a longer loop gains little by being unrolled
+
+
+class Launch(NamedTuple):
+    """What a kernel of cuda/window.cu is launched with, besides arrays."""
+
+    walks: geometry.Walks
+    struct: np.ndarray
+    sizes: Sizes | None  # with which it is compiled
+
+
+def _launch(name: str, dtype: np.dtype, launch: Launch, arrays: tuple, *others: Any) -> None:
+    walks, struct, sizes = launch
+    launch_packs("window", name, dtype, walks, arrays, struct, *others, sizes=sizes)
+
+
+def _sizes(window: Any) -> Sizes | None:
+    if math.prod(window.kernel_size) > MOST_TAPS:
+        return None
+    return tuple(map(geometry.window_sizes, window.kernel_size, window.stride, window.dilation))
 
 
 def unfold_into(columns: Any, x: Any, window: Any) -> None:
@@ -22,15 +47,16 @@ def unfold_into(columns: Any, x: Any, window: Any) -> None:
 
     Shapes: x (..., *input_size), columns (*kernel_size, ..., *output_size).
     """
-    walk, struct = _unfold_structs(window, columns.shape, geometry.elements(columns), geometry.elements(x))
-    launch("window", "unfold", x.dtype, columns.size, columns, x, walk, struct)
+    launch = _unfolding(window, columns.shape, columns.strides, x.shape, x.strides, x.itemsize)
+    _launch("unfold", x.dtype, launch, (columns, x))
 
 
 @lru_cache(maxsize=4096)
-def _unfold_structs(window: Any, shape: tuple[int, ...], columns: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
+def _unfolding(window: Any, shape: tuple, columns: tuple, x_shape: tuple, x: tuple, itemsize: int) -> Launch:
     d = len(window.kernel_size)
     outer = len(shape) - 2 * d
-    step = x[outer:]
+    in_columns, strides = geometry.in_elements(shape, columns, itemsize), geometry.in_elements(x_shape, x, itemsize)
+    step = strides[outer:]
     of_kernel = [k * s for k, s in zip(window.dilation, step, strict=True)]
     of_output = [k * s for k, s in zip(window.stride, step, strict=True)]
     positions = []
@@ -38,53 +64,63 @@ def _unfold_structs(window: Any, shape: tuple[int, ...], columns: Any, x: Any) -
         position = [0] * len(shape)
         position[i], position[d + outer + i] = window.dilation[i], window.stride[i]
         positions.append(tuple(position))
-    in_x = (*of_kernel, *x[:outer], *of_output)
-    return geometry.walk(shape, columns, in_x, None, tuple(positions)), geometry.window_struct(window, step=step)
+    in_x = (*of_kernel, *strides[:outer], *of_output)
+    walks = geometry.walks(itemsize, shape, in_columns, in_x, None, tuple(positions), further=step)
+    return Launch(walks, geometry.window_struct(window, step=step), None)  # it has no loop over taps
 
 
 def fold_into(x: Any, columns: Any, window: Any) -> None:
     """x[.., i] = Σ of columns[k][.., o] over all (k, o) that meet at i: the adjoint of `unfold_into`."""
-    d = len(window.kernel_size)
-    steps = geometry.elements(columns)
-    _fold(x, columns, window, steps[d:], steps[:d])
+    launch = _adjoint(window, x.shape, x.strides, columns.shape, columns.strides, x.itemsize)
+    _launch("fold", x.dtype, launch, (x, columns))
 
 
 def window_spread(g: Any, window: Any) -> Any:
     """x[.., i] = Σ of g[.., o] over all windows o that cover i: the adjoint of `window_sum`."""
     x = _like(g, window.input_size, g.dtype)
-    _fold(x, g, window, geometry.elements(g), (0,) * len(window.kernel_size))
+    _launch("fold", x.dtype, _adjoint(window, x.shape, x.strides, g.shape, g.strides, x.itemsize), (x, g))
     return x
 
 
-def _fold(x: Any, columns: Any, window: Any, steps: Any, kernel_steps: Any) -> None:
-    structs = _adjoint_structs(window, x.shape, geometry.elements(x), steps, None, kernel_steps)
-    launch("window", "fold", x.dtype, x.size, x, columns, *structs)
-
-
 @lru_cache(maxsize=4096)
-def _adjoint_structs(
-    window: Any, shape: tuple[int, ...], x: Any, g: Any, other: Any, kernel: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """For kernels that walk over input positions and read at output positions, from up to two arrays."""
+def _adjoint(
+    window: Any, shape: tuple, x: tuple, g_shape: tuple, g: tuple, itemsize: int,
+    taps: tuple | None = None, taps_itemsize: int = 0,
+) -> Launch:  # fmt: skip
+    """For kernels that walk over input positions and read at output positions: columns, or g and the chosen taps."""
     d = len(window.kernel_size)
-    outer = len(shape) - d
-    none = (0,) * d
+    outer, none = len(shape) - d, (0,) * d
+    steps = geometry.in_elements(g_shape, g, itemsize)
+    of_kernel = steps[:d] if len(steps) > len(shape) else none
+    steps = steps[-len(shape) :]
+    other = None if taps is None else geometry.in_elements(g_shape, taps, taps_itemsize)
+    further = {
+        "step_output": steps[outer:], "step_kernel": of_kernel, "step_other": none if other is None else other[outer:]
+    }  # fmt: skip
     positions = [tuple(int(axis == outer + i) for axis in range(len(shape))) for i in range(d)]
-    second = None if other is None else (*other[:outer], *none)
-    walk = geometry.walk(shape, x, (*g[:outer], *none), second, tuple(positions))
-    steps = {"step_output": g[outer:], "step_kernel": kernel, "step_other": none if other is None else other[outer:]}
-    return walk, geometry.window_struct(window, **steps)
+    walks = geometry.walks(
+        max(itemsize, taps_itemsize), shape, geometry.in_elements(shape, x, itemsize), (*steps[:outer], *none),
+        None if other is None else (*other[:outer], *none), tuple(positions), further=sum(further.values(), ()),
+    )  # fmt: skip
+    return Launch(walks, geometry.window_struct(window, **further), _sizes(window))
 
 
 @lru_cache(maxsize=4096)
-def _window_structs(window: Any, shape: tuple[int, ...], y: Any, x: Any, other: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pooling(
+    window: Any, shape: tuple, y: tuple, x_shape: tuple, x: tuple, itemsize: int,
+    taps: tuple | None = None, taps_itemsize: int = 0,
+) -> Launch:  # fmt: skip
     """For kernels that walk over output positions and read x at the input positions in their windows."""
     d = len(window.kernel_size)
     outer = len(shape) - d
-    none = (0,) * d
+    steps = geometry.in_elements(x_shape, x, itemsize)
+    other = None if taps is None else geometry.in_elements(shape, taps, taps_itemsize)
     positions = [tuple(window.stride[i] * (axis == outer + i) for axis in range(len(shape))) for i in range(d)]
-    walk = geometry.walk(shape, y, (*x[:outer], *none), other, tuple(positions))
-    return walk, geometry.window_struct(window, step=x[outer:])
+    walks = geometry.walks(
+        max(itemsize, taps_itemsize), shape, geometry.in_elements(shape, y, itemsize), (*steps[:outer], *(0,) * d),
+        other, tuple(positions), further=steps[outer:],
+    )  # fmt: skip
+    return Launch(walks, geometry.window_struct(window, step=steps[outer:]), _sizes(window))
 
 
 def _like(x: Any, spatial: tuple[int, ...], dtype: Any) -> Any:
@@ -95,8 +131,7 @@ def _like(x: Any, spatial: tuple[int, ...], dtype: Any) -> Any:
 def window_sum(x: Any, window: Any) -> Any:
     """y[.., o] = Σ over the window o of x; padding counts as 0."""
     y = _like(x, window.output_size, x.dtype)
-    structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
-    launch("window", "window_sum", x.dtype, y.size, y, x, *structs)
+    _launch("window_sum", x.dtype, _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize), (y, x))
     return y
 
 
@@ -105,26 +140,33 @@ def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
     y = _like(x, window.output_size, x.dtype)
     taps = "u1" if math.prod(window.kernel_size) <= 256 else "i4"
     argmax = cupy.empty_like(y, dtype=taps) if keeps_argmax else None
-    if argmax is not None:
+    if argmax is None:
+        launch = _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize)
+    else:
+        launch = _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize, argmax.strides, argmax.itemsize)
         assert same_order(argmax, y)
-    lowest = x.dtype.type(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
-    structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
-    launch("window", f"max_pool_{taps}", x.dtype, y.size, y, NULL if argmax is None else argmax, x, lowest, *structs)
+    _launch(f"max_pool_{taps}", x.dtype, launch, (y, NULL if argmax is None else argmax, x), _lowest(x.dtype))
     return y, argmax
+
+
+@cache
+def _lowest(dtype: np.dtype) -> Any:
+    return dtype.type(-np.inf if dtype.kind == "f" else np.iinfo(dtype).min)
 
 
 def scatter_taps(g: Any, argmax: Any, window: Any) -> Any:
     """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
     x = _like(argmax, window.input_size, g.dtype)
-    strides = [geometry.elements(array) for array in (x, g, argmax)]
-    structs = _adjoint_structs(window, x.shape, *strides, (0,) * len(window.kernel_size))
-    launch("window", f"scatter_taps_{argmax.dtype.str[1:]}", g.dtype, x.size, x, g, argmax, *structs)
+    launch = _adjoint(
+        window, x.shape, x.strides, g.shape, g.strides, g.itemsize, argmax.strides, argmax.itemsize
+    )  # fmt: skip
+    _launch(f"scatter_taps_{argmax.dtype.str[1:]}", g.dtype, launch, (x, g, argmax))
     return x
 
 
 def gather_taps(x: Any, argmax: Any, window: Any) -> Any:
     """y[.., o] = x[.., o·stride + k·dilation − padding] with the tap k that `argmax` names for each o."""
     y = _like(x, window.output_size, x.dtype)
-    structs = _window_structs(window, y.shape, *[geometry.elements(array) for array in (y, x, argmax)])
-    launch("window", f"gather_taps_{argmax.dtype.str[1:]}", x.dtype, y.size, y, x, argmax, *structs)
+    launch = _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize, argmax.strides, argmax.itemsize)
+    _launch(f"gather_taps_{argmax.dtype.str[1:]}", x.dtype, launch, (y, x, argmax))
     return y

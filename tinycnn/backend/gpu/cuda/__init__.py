@@ -1,4 +1,4 @@
-"""The CUDA C++ sources, compiled at first use, once for each element type."""
+"""The CUDA C++ sources, compiled at first use: once for each element type, width and, where it is known, window."""
 
 from __future__ import annotations
 
@@ -26,10 +26,19 @@ TYPES = {
 
 
 @cache
-def source(file: str, dtype: np.dtype) -> str:
-    """The text of a kernel file, with the files that it includes, for elements of `dtype`."""
-    floating = "#define FLOATING\n" if dtype.kind == "f" else ""
-    return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{floating}{_with_includes(f'{file}.cu')}"
+def source(file: str, dtype: np.dtype, width: int = 1, sizes: tuple[tuple[int, ...], ...] | None = None) -> str:
+    """The text of a kernel file, with the files that it includes, for elements of `dtype`.
+
+    `width` is how many neighbours in memory a thread takes at a time. `sizes`, for cuda/window.cu, is the struct Sizes
+    of each dimension of the windows, to be known when the file is compiled.
+    """
+    lines = ["struct Half;", f"typedef {TYPES[dtype]} T;", f"#define WIDTH {width}"]
+    if dtype.kind == "f":
+        lines.append("#define FLOATING")
+    if sizes is not None:
+        rows = ", ".join(f"{{{', '.join(map(str, row))}}}" for row in sizes)
+        lines += [f"#define DIMENSIONS {len(sizes)}", f"#define SIZES {rows}"]
+    return "\n".join([*lines, _with_includes(f"{file}.cu")])
 
 
 def _with_includes(name: str) -> str:

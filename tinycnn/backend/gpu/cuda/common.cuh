@@ -1,34 +1,21 @@
-// What all kernels share. A file is compiled once for each element type: T is float, double, Half or an integer type.
-// Kernels index with 32 bits, which are several times as fast as 64; the launching side refuses larger arrays.
+// What all kernels share. A file is compiled once for each element type: T is float, double, Half or an integer type;
+// and once for each WIDTH, the neighbours in memory that a thread takes at a time. Kernels index with 32 bits, which are several times as fast as 64; the launching side refuses larger arrays.
 
 typedef unsigned int uint;
 
 // --- element types ------------------------------------------------------------------------------------------
 
-// IEEE half precision: kept in 16 bits, computed with as float. Rounds to nearest, ties to even.
+// IEEE half precision: kept in 16 bits, computed with as float. Rounds to nearest, ties to even. The conversions are
+// instructions of every GPU, for which the compiler has no name without a header.
 struct Half {
     unsigned short bits;
 
     __device__ Half() {}
-    __device__ Half(float value) {
-        uint word = __float_as_uint(value), sign = (word >> 16) & 0x8000u, rest = word & 0x7fffffffu;
-        if (rest >= 0x47800000u) {  // at least 65536, infinite or nan
-            bits = sign | (rest > 0x7f800000u ? 0x7e00u : 0x7c00u);
-        } else if (rest < 0x38800000u) {  // below 2^-14: a subnormal number, in units of 2^-24
-            // Adding 0.5 leaves float's last bit worth just 2^-24, so that the addition itself rounds.
-            bits = sign | (__float_as_uint(__uint_as_float(rest) + 0.5f) - 0x3f000000u);
-        } else {
-            bits = sign | ((rest - 0x38000000u + 0xfffu + ((rest >> 13) & 1u)) >> 13);
-        }
-    }
+    __device__ Half(float value) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value)); }
     __device__ operator float() const {
-        uint sign = uint(bits & 0x8000u) << 16, rest = uint(bits & 0x7fffu) << 13;
-        if (rest >= 0x0f800000u) return __uint_as_float(sign | rest | 0x7f800000u);  // infinite or nan
-        if (rest < 0x00800000u) {  // subnormal
-            float value = float(rest >> 13) * 5.9604644775390625e-8f;
-            return sign ? -value : value;
-        }
-        return __uint_as_float(sign | (rest + 0x38000000u));
+        float value;
+        asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+        return value;
     }
 };
 
@@ -56,7 +43,8 @@ struct Axis {
     int a, b, c, position[3];
 };
 
-// The axes, the innermost last; those before `first` are not used.
+// The axes, the innermost last; those before `first` are not used. A walk takes packs of WIDTH elements: it has as many
+// indices as there are packs, and its places are those of their first elements.
 struct Walk {
     uint size;
     int first;
@@ -73,9 +61,11 @@ __device__ __forceinline__ Place locate(uint index, const Walk& walk) {
     for (int i = 7; i >= 0; --i) {
         if (i < walk.first) break;
         const Axis& axis = walk.axis[i];
-        uint rest = quotient(index, axis.size);
-        int step = int(index - rest * axis.size.divisor);
-        index = rest;
+        int step = int(index);
+        if (i > walk.first) {  // what is left to the outermost axis is below its size
+            index = quotient(index, axis.size);
+            step -= int(index * axis.size.divisor);
+        }
         place.a += step * axis.a;
         place.b += step * axis.b;
         place.c += step * axis.c;
@@ -89,3 +79,28 @@ __device__ __forceinline__ Place locate(uint index, const Walk& walk) {
 // Runs over all indices below `size`, whatever the number of blocks.
 #define FOR_EACH(index, size) \
     for (uint index = blockIdx.x * blockDim.x + threadIdx.x; index < (size); index += gridDim.x * blockDim.x)
+
+// --- neighbours -----------------------------------------------------------------------------------------------
+
+// WIDTH neighbours in memory, which are loaded and stored in one access. The launching side sees to it that all of
+// them lie at multiples of their size (`walks` in geometry.py).
+template <typename Number>
+struct alignas(WIDTH * sizeof(Number)) Pack {
+    Number element[WIDTH];
+
+    __device__ __forceinline__ Number& operator[](int i) { return element[i]; }
+    __device__ __forceinline__ Number operator[](int i) const { return element[i]; }
+};
+
+template <typename Number>
+__device__ __forceinline__ Pack<Number> load(const Number* from) {
+    return *reinterpret_cast<const Pack<Number>*>(from);
+}
+
+template <typename Number>
+__device__ __forceinline__ void store(Number* to, const Pack<Number>& pack) {
+    *reinterpret_cast<Pack<Number>*>(to) = pack;
+}
+
+// For the elements of packs: their indices.
+#define EACH(i) _Pragma("unroll") for (int i = 0; i < WIDTH; ++i)

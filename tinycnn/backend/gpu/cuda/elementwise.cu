@@ -6,6 +6,8 @@
 extern "C" __global__ void relu_backward(T* g, const T* u, const T* y, Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        g[at.a] = y[at.a] != T(0) ? u[at.b] : T(0);
+        Pack<T> value = load(y + at.a), upstream = load(u + at.b), result;
+        EACH(i) result[i] = value[i] != T(0) ? upstream[i] : T(0);
+        store(g + at.a, result);
     }
 }

@@ -9,7 +9,7 @@
 
 const int THREADS = 256;
 
-// What a block works at: `kept` walks over the results, `reduced` over what is joined to one of them.
+// What a block works at: `kept` walks over the results, `reduced` over the packs of what is joined to one of them.
 #define SHARE_OF_BLOCK(kept, reduced)                                           \
     Place base = locate(blockIdx.x, kept);                                      \
     uint length = (reduced.size + gridDim.y - 1) / gridDim.y;                   \
@@ -19,6 +19,12 @@ const int THREADS = 256;
 // Joins what the blocks of a result have, see `joined`; `shares` is memory for [result][block].
 #define JOINED_BY_BLOCKS(value, shares, done, join) \
     joined<THREADS>(value, blockIdx.y, gridDim.y, shares + blockIdx.x * gridDim.y, done + blockIdx.x, join)
+
+__device__ __forceinline__ Sum total(const Pack<T>& pack) {
+    Sum sum = 0;
+    EACH(i) sum += Sum(pack[i]);
+    return sum;
+}
 
 // Adds `term` for i = first, first + step, ... below last to `sum`: in parts of 32, as what is added one by one to a
 // large sum is lost.
@@ -33,7 +39,7 @@ const int THREADS = 256;
 extern "C" __global__ void sum(T* y, const T* x, Sum* shares, uint* done, Walk kept, Walk reduced) {
     SHARE_OF_BLOCK(kept, reduced)
     Sum sum = 0;
-    SUM_IN_PARTS(sum, i, first + threadIdx.x, last, THREADS, Sum(x[base.a + locate(i, reduced).a]))
+    SUM_IN_PARTS(sum, i, first + threadIdx.x, last, THREADS, total(load(x + base.a + locate(i, reduced).a)))
     if (JOINED_BY_BLOCKS(sum, shares, done, Addition())) y[base.b] = T(sum);
 }
 
@@ -80,11 +86,14 @@ extern "C" __global__ void moments(Sum* mean, Sum* variance, Sum* inverse_std, c
     SHARE_OF_BLOCK(kept, reduced)
     Moments all = {0, 0, 0};
     for (uint i = first + threadIdx.x; i < last; i += THREADS) {  // Welford's update, 1962
-        Sum value = Sum(x[base.a + locate(i, reduced).a]);
-        all.count += 1;
-        Sum difference = value - all.mean;
-        all.mean += difference / all.count;
-        all.squares += difference * (value - all.mean);
+        Pack<T> pack = load(x + base.a + locate(i, reduced).a);
+        EACH(j) {
+            Sum value = Sum(pack[j]);
+            all.count += 1;
+            Sum difference = value - all.mean;
+            all.mean += difference / all.count;
+            all.squares += difference * (value - all.mean);
+        }
     }
     if (!JOINED_BY_BLOCKS(all, shares, done, Together())) return;
     int at = base.b;
@@ -102,13 +111,17 @@ extern "C" __global__ void moments(Sum* mean, Sum* variance, Sum* inverse_std, c
 
 // --- normalisation --------------------------------------------------------------------------------------------
 
-// y = (x - mean) * inverse_std * weight + bias: a in y, b in x, c in all others; weight and bias may be null.
+// y = (x - mean) * inverse_std * weight + bias: a in y, b in x, c in all others, of which a pack has one; weight and bias
+// may be null.
 extern "C" __global__ void standardize(T* y, const T* x, const Sum* mean, const Sum* inverse_std, const Sum* weight,
                                        const Sum* bias, Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        Sum standard = (Sum(x[at.b]) - mean[at.c]) * inverse_std[at.c];
-        y[at.a] = T((weight ? standard * weight[at.c] : standard) + (bias ? bias[at.c] : Sum(0)));
+        Sum centre = mean[at.c], scale = inverse_std[at.c], shift = bias ? bias[at.c] : Sum(0);
+        if (weight) scale *= weight[at.c];
+        Pack<T> value = load(x + at.b), result;
+        EACH(i) result[i] = T((Sum(value[i]) - centre) * scale + shift);
+        store(y + at.a, result);
     }
 }
 
@@ -122,9 +135,11 @@ extern "C" __global__ void standardize_sums(Sum* sum_u, Sum* sum_ux, const T* u,
         Pair part = {0, 0};
         for (int count = 0; count < 32 && i < last; ++count, i += THREADS) {
             Place at = locate(i, reduced);
-            Sum value = Sum(u[base.a + at.a]);
-            part.first += value;
-            part.second += value * (Sum(x[base.b + at.b]) - centre);
+            Pack<T> upstream = load(u + base.a + at.a), value = load(x + base.b + at.b);
+            EACH(j) {
+                part.first += Sum(upstream[j]);
+                part.second += Sum(upstream[j]) * (Sum(value[j]) - centre);
+            }
         }
         sums = PairAddition()(sums, part);
     }
@@ -134,15 +149,17 @@ extern "C" __global__ void standardize_sums(Sum* sum_u, Sum* sum_ux, const T* u,
 }
 
 // g = (u - mean(u) - standardized x * mean(u * standardized x)) * inverse_std * weight, of means over `count`: a in g
-// and x, b in u, c in all others; weight may be null.
+// and x, b in u, c in all others, of which a pack has one; weight may be null.
 extern "C" __global__ void standardize_backward(T* g, const T* u, const T* x, const Sum* mean, const Sum* inverse_std,
                                                 const Sum* weight, const Sum* sum_u, const Sum* sum_ux, Walk walk,
                                                 int count) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        Sum scale = inverse_std[at.c], standard = (Sum(x[at.a]) - mean[at.c]) * scale;
-        Sum centred = Sum(u[at.b]) - sum_u[at.c] / count - standard * (sum_ux[at.c] / count);
-        g[at.a] = T(centred * (weight ? scale * weight[at.c] : scale));
+        Sum centre = mean[at.c], scale = inverse_std[at.c], outer = weight ? scale * weight[at.c] : scale;
+        Sum mean_u = sum_u[at.c] / count, slope = scale * (sum_ux[at.c] / count);
+        Pack<T> upstream = load(u + at.b), value = load(x + at.a), result;
+        EACH(i) result[i] = T((Sum(upstream[i]) - mean_u - (Sum(value[i]) - centre) * slope) * outer);
+        store(g + at.a, result);
     }
 }
 
