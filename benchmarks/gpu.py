@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
@@ -41,6 +43,7 @@ if EMULATED:
     emulator.install()
     os.environ["TINYCNN_CUBLAS"] = str(emulator.cublas_path())
 
+import kernels  # noqa: E402
 import nets  # noqa: E402
 import operators  # noqa: E402
 import timing  # noqa: E402
@@ -322,6 +325,68 @@ def convolutions(report: Report, options: argparse.Namespace) -> None:
             report.add(case.name, direction, "µs", {library: s / repeats for library, s in seconds.items()})
 
 
+def bandwidth(report: Report, options: argparse.Namespace) -> None:
+    """Of the package's kernels: the bytes that they have to move in a second, beside those of a copy on the device."""
+    cupy = backend.cupy()
+    size = (4, 2, 14) if options.quick else (256, 64, 56)
+    for dtype in ("float32", "float16"):
+        source = cupy.ones(1 << (12 if options.quick else 28), dtype)
+        target = cupy.empty_like(source)
+
+        def copy(target: Any = target, source: Any = source) -> None:
+            target[...] = source
+
+        for case in kernels.cases(*size, dtype):
+            with report.part(f"{case.name}, {dtype}"):
+                seconds = medians({"copy": copy, "kernel": case.call}, options)
+                rate, of_copy = case.bytes / seconds["kernel"], 2 * source.nbytes / seconds["copy"]
+                report.add(f"{case.name}, {dtype}", "GB/s", "", {"tinycnn": rate / 1e9})
+                report.add(f"{case.name}, {dtype}", "a copy's", "", {"tinycnn": of_copy / 1e9})
+                report.add(f"{case.name}, {dtype}", "share", "%", {"tinycnn": 100 * rate / of_copy})
+
+
+def launching(report: Report, options: argparse.Namespace) -> None:
+    """What a launch costs the host: of the same kernel, with the same arguments, by CuPy and by cuda.core."""
+    from tinycnn.backend.gpu import geometry, launch
+
+    cupy, dtype, repeats = backend.cupy(), np.dtype("float32"), 2 if options.quick else 100
+    x, totals = cupy.ones((8, 8), dtype), cupy.empty(2, dtype)
+    walks = geometry.elementwise(x.shape, (x.strides, 4), (x.strides, 4))
+    given = {
+        "pointers and numbers": ("loss", "reduce_loss", (totals, x, x, np.int32(64), np.int32(1)), 1),
+        "pointers and a struct": ("elementwise", "relu_backward", (x, x, x, walks.packed), walks.width),
+    }
+    for row, (file, name, arguments, width) in given.items():
+        ready = launch.kernel(file, name, dtype, width)
+        calls: dict[str, Callable] = {"CuPy's RawKernel": partial(ready, (1,), (launch.THREADS,), arguments)}
+        if width == 1:
+            calls["with the way to it"] = partial(launch.run, file, name, dtype, (1,), arguments)
+            with suppress(ImportError), report.part("cuda.core"):
+                calls["cuda.core"] = by_cuda_core(file, name, dtype, arguments)
+        else:  # cuda.core 1.2 passes no structs
+            on_walks = partial(launch.launch_packs, file, name, dtype, walks, (x, x, x))
+            calls["with the way to it"] = on_walks
+        repeated = {column: times_over(call, repeats) for column, call in calls.items()}
+        for column, seconds in medians(repeated, options, host_seconds).items():
+            report.add(row, column, "µs", {"tinycnn": seconds / repeats})
+
+
+def by_cuda_core(file: str, name: str, dtype: np.dtype, arguments: tuple) -> Callable[[], None]:
+    """A launch of one block by NVIDIA's own package, in the default stream."""
+    from cuda.core import Device, LaunchConfig, Program, ProgramOptions
+    from cuda.core import launch as core_launch
+
+    from tinycnn.backend.gpu import cuda, launch
+
+    device = Device()
+    device.set_current()
+    options = ProgramOptions(std="c++17", arch=f"sm_{device.arch}")
+    kernel = Program(cuda.source(file, dtype), "c++", options).compile("cubin").get_kernel(name)
+    config = LaunchConfig(grid=1, block=launch.THREADS)
+    passed = [argument if isinstance(argument, np.generic) else argument.data.ptr for argument in arguments]
+    return partial(core_launch, device.default_stream, config, kernel, *passed)
+
+
 def memory(report: Report, options: argparse.Namespace) -> None:
     batch = 2 if options.quick else 1024
     for net, precision in (("LeNet-5", "float32"), ("wide net", "float32"), ("wide net", "bfloat16")):
@@ -412,7 +477,9 @@ def first_step_seconds(library: str) -> list[float]:
         return [timing.wall_seconds(run) for _ in range(2)]
 
 
-SECTIONS = {measure.__name__: measure for measure in (steps, counts, convolutions, memory, accuracy, start)}
+SECTIONS = {measure.__name__: measure for measure in (
+    steps, counts, convolutions, bandwidth, launching, memory, accuracy, start
+)}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

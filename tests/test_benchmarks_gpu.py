@@ -18,6 +18,8 @@ COLUMNS = {
     "steps": {"eager", "captured", "eager, host"},
     "counts": {"kernels of its own", "cuBLAS products", "all launches", "waits"},
     "convolutions": {"forward", "input gradient", "weight gradient"},
+    "bandwidth": {"GB/s", "a copy's", "share"},
+    "launching": {"CuPy's RawKernel", "with the way to it"},
     "memory": {"reserved"},
     "accuracy": {"eager (torch: eager)", "captured (torch: eager)"},
     "start": {"nothing compiled before", "kernels compiled before"},

@@ -54,6 +54,25 @@ each_layout = pytest.mark.parametrize("layout", LAYOUTS)
 outer_shapes = pytest.mark.parametrize("outer", [(2, 3), (1, 1), (0, 3), (2, 0)], ids=str)
 
 
+@pytest.fixture(autouse=True)
+def modules(request, monkeypatch):
+    """A module is compiled for each window in float32 only; the others get the one for windows of any size. What is
+    compiled for a window of each type is in test_packs.py."""
+    from tinycnn.backend.gpu import windows
+
+    parameters = getattr(request.node, "callspec", None)
+    if parameters is not None and parameters.params.get("dtype") in (None, np.float32):
+        yield
+        return
+    cached = (windows._adjoint, windows._pooling)
+    monkeypatch.setattr(windows, "MOST_TAPS", 0)
+    for function in cached:
+        function.cache_clear()
+    yield
+    for function in cached:
+        function.cache_clear()
+
+
 def numbers(shape, dtype, seed=0):
     """Small integers, so that some are equal."""
     return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
@@ -284,23 +303,9 @@ def windows(draw):
     return Window(size, kernel, stride, padding, dilation, draw(st.booleans()))
 
 
-@pytest.fixture
-def not_unrolled(monkeypatch):
-    """The kernels that serve windows of any size; those of a size of their own would be compiled for each."""
-    from tinycnn.backend.gpu import windows
-
-    cached = (windows._adjoint, windows._pooling)
-    monkeypatch.setattr(windows, "MOST_TAPS", 0)
-    for function in cached:
-        function.cache_clear()
-    yield
-    for function in cached:
-        function.cache_clear()
-
-
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(windows(), st.sampled_from(list(LAYOUTS)), st.integers(0, 99))
-def test_any_window(gpu, not_unrolled, w, layout, seed):
+def test_any_window(gpu, w, layout, seed):
     x = laid_out(numbers((2, 3, *w.input_size), np.float32, seed), layout)
     g = laid_out(numbers((2, 3, *w.output_size), np.float32, seed), layout)
     in_x, in_g = on_gpu(x), on_gpu(g)

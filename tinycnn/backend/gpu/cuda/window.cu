@@ -33,52 +33,54 @@ struct Window {
     Dim dim[3];
 };
 
+// SIZE(window, i, kernel): a field of Sizes of dimension i, constant where it is known. USED(i): whether there may be
+// more than one position in it.
 #ifdef SIZES
-#define UNROLL _Pragma("unroll")
-
-// The window with what the compiler knows.
-__device__ __forceinline__ Window known(Window window) {
+__device__ constexpr Sizes known(int i) {
     const Sizes sizes[] = {SIZES}, one = {1, 1, 1, 1, 1, 0, 1, 1};
-    UNROLL for (int i = 0; i < 3; ++i) {
-        Dim& dim = window.dim[i];
-        bool used = i >= 3 - DIMENSIONS;
-        dim.sizes = used ? sizes[i - (3 - DIMENSIONS)] : one;
-        if (!used) dim.input = dim.output = 1, dim.padding = 0;
-    }
-    return window;
+    return i < 3 - DIMENSIONS ? one : sizes[i - (3 - DIMENSIONS)];
+}
+template <int value>
+struct Constant {
+    enum { VALUE = value };
+};
+#define SIZE(window, i, field) int(Constant<known(i).field>::VALUE)
+#define USED(i) ((i) >= 3 - DIMENSIONS)
+#define DIVIDED(window, i, n, field) (uint(n) / uint(SIZE(window, i, field)))
+#define UNROLL _Pragma("unroll")
+#else
+#define SIZE(window, i, field) window.dim[i].sizes.field
+#define USED(i) true
+#define DIVIDED(window, i, n, field) quotient(n, window.dim[i].field)
+#define UNROLL _Pragma("unroll 1")
+#endif
+#define REMAINDER(window, i, n, field) (n - DIVIDED(window, i, n, field) * SIZE(window, i, field))
+
+// The input position in dimension i at which kernel position k lies, where `at` has the output position times stride.
+template <int i>
+__device__ __forceinline__ int input_position(const Window& window, const Place& at, int k) {
+    return USED(i) ? at.position[i] + k * SIZE(window, i, dilation) - window.dim[i].padding : 0;
 }
 
-__device__ __forceinline__ uint divided(uint n, Divisor, int d) { return n / uint(d); }
-__device__ __forceinline__ int position(const Place& at, int i) { return i < 3 - DIMENSIONS ? 0 : at.position[i]; }
-#else
-#define UNROLL _Pragma("unroll 1")
+template <int i>
+__device__ __forceinline__ bool on_input(const Window& window, int position) {
+    return !USED(i) || uint(position) < uint(window.dim[i].input);
+}
 
-__device__ __forceinline__ const Window& known(const Window& window) { return window; }
-__device__ __forceinline__ uint divided(uint n, Divisor divisor, int) { return quotient(n, divisor); }
-__device__ __forceinline__ int position(const Place& at, int i) { return at.position[i]; }
-#endif
-
-// Calls visit(tap, offset) for each tap, a kernel position counted in row-major order, that meets the input at output
-// position `at`, whose positions are multiplied by the stride; offset is the element of x there, relative to position 0.
-#define FOR_EACH_TAP(window, at, tap, offset, visit)                                                        \
-    {                                                                                                       \
-        const Dim &dim0 = window.dim[0], &dim1 = window.dim[1], &dim2 = window.dim[2];                      \
-        int tap = 0;                                                                                        \
-        UNROLL for (int k0 = 0; k0 < dim0.sizes.kernel; ++k0) {                                             \
-            int i0 = position(at, 0) + k0 * dim0.sizes.dilation - dim0.padding;                             \
-            UNROLL for (int k1 = 0; k1 < dim1.sizes.kernel; ++k1) {                                         \
-                int i1 = position(at, 1) + k1 * dim1.sizes.dilation - dim1.padding;                         \
-                UNROLL for (int k2 = 0; k2 < dim2.sizes.kernel; ++k2, ++tap) {                              \
-                    int i2 = position(at, 2) + k2 * dim2.sizes.dilation - dim2.padding;                     \
-                    if (uint(i0) < uint(dim0.input) && uint(i1) < uint(dim1.input) &&                       \
-                        uint(i2) < uint(dim2.input)) {                                                      \
-                        int offset = i0 * dim0.step + i1 * dim1.step + i2 * dim2.step;                      \
-                        visit;                                                                              \
-                    }                                                                                       \
-                }                                                                                           \
-            }                                                                                               \
-        }                                                                                                   \
-    }
+// Calls visit(tap, offset) for each tap, a kernel position counted in row-major order, that lies on the input; offset is
+// the element of x there, relative to position 0.
+#define FOR_EACH_TAP(window, at, tap, offset, visit)                                                   \
+    UNROLL for (int k0 = 0; k0 < SIZE(window, 0, kernel); ++k0)                                        \
+        UNROLL for (int k1 = 0; k1 < SIZE(window, 1, kernel); ++k1)                                    \
+            UNROLL for (int k2 = 0; k2 < SIZE(window, 2, kernel); ++k2) {                              \
+                int i0 = input_position<0>(window, at, k0), i1 = input_position<1>(window, at, k1);    \
+                int i2 = input_position<2>(window, at, k2);                                            \
+                if (on_input<0>(window, i0) && on_input<1>(window, i1) && on_input<2>(window, i2)) {   \
+                    int tap = (k0 * SIZE(window, 1, kernel) + k1) * SIZE(window, 2, kernel) + k2;      \
+                    int offset = OFFSET(window, step, i0, i1, i2);                                    \
+                    visit;                                                                             \
+                }                                                                                      \
+            }
 
 // The smallest kernel position that meets an input position in one dimension, and the output position there; that is
 // below 0 where none meets it.
@@ -86,33 +88,40 @@ struct Meeting {
     int in_kernel, in_output;
 };
 
-__device__ __forceinline__ uint remainder(uint n, Divisor divisor, int d) { return n - divided(n, divisor, d) * d; }
-
-__device__ __forceinline__ Meeting first_meeting(const Dim& dim, int i) {
-    const Sizes& sizes = dim.sizes;
-    uint sum = i + dim.padding;  // = o * stride + k * dilation
-    uint k = remainder(divided(sum, dim.common, sizes.common), dim.period, sizes.period);
-    if (sizes.inverse > 1) k = remainder(k * sizes.inverse, dim.period, sizes.period);
-    int rest = int(sum) - int(k) * sizes.dilation;
-    int o = rest < 0 ? -1 : int(divided(rest, dim.stride, sizes.stride));
-    return {int(k), o * sizes.stride == rest ? o : -1};
+template <int i>
+__device__ __forceinline__ Meeting first_meeting(const Window& window, const Place& at) {
+    if (!USED(i)) return {0, 0};
+    uint sum = at.position[i] + window.dim[i].padding;  // = o * stride + k * dilation
+    uint k = DIVIDED(window, i, sum, common);
+    k = REMAINDER(window, i, k, period);
+    if (SIZE(window, i, inverse) > 1) {
+        k *= SIZE(window, i, inverse);
+        k = REMAINDER(window, i, k, period);
+    }
+    int rest = int(sum) - int(k) * SIZE(window, i, dilation);
+    int o = rest < 0 ? -1 : int(DIVIDED(window, i, rest, stride));
+    return {int(k), o * SIZE(window, i, stride) == rest ? o : -1};
 }
 
 // Runs over the pairs of kernel position k and output position o that meet where those of `first` do.
-#define FOR_EACH_MEETING(dim, first, k, o)                                                                \
-    UNROLL for (int turn = 0; turn < dim.sizes.turns; ++turn)                                             \
-        if (int k = first.in_kernel + turn * dim.sizes.period, o = first.in_output - turn * dim.sizes.apart; \
-            k < dim.sizes.kernel && uint(o) < uint(dim.output))
+#define FOR_EACH_MEETING(window, i, first, k, o)                                    \
+    UNROLL for (int turn = 0; turn < SIZE(window, i, turns); ++turn)                \
+        if (int k = first.in_kernel + turn * SIZE(window, i, period),               \
+            o = first.in_output - turn * SIZE(window, i, apart);                    \
+            !USED(i) || (k < SIZE(window, i, kernel) && uint(o) < uint(window.dim[i].output)))
 
-// The same in all dimensions: k0, k1, k2 and o0, o1, o2.
-#define FOR_EACH_PAIR(window, at)                                                    \
-    const Dim &dim0 = window.dim[0], &dim1 = window.dim[1], &dim2 = window.dim[2];   \
-    Meeting first0 = first_meeting(dim0, position(at, 0));                           \
-    Meeting first1 = first_meeting(dim1, position(at, 1));                           \
-    Meeting first2 = first_meeting(dim2, position(at, 2));                           \
-    FOR_EACH_MEETING(dim0, first0, k0, o0)                                           \
-    FOR_EACH_MEETING(dim1, first1, k1, o1)                                           \
-    FOR_EACH_MEETING(dim2, first2, k2, o2)
+// The same in all dimensions, where they meet input position `at`: k0, k1, k2 and o0, o1, o2.
+#define FOR_EACH_PAIR(window, at)                     \
+    Meeting first0 = first_meeting<0>(window, at);    \
+    Meeting first1 = first_meeting<1>(window, at);    \
+    Meeting first2 = first_meeting<2>(window, at);    \
+    FOR_EACH_MEETING(window, 0, first0, k0, o0)       \
+    FOR_EACH_MEETING(window, 1, first1, k1, o1)       \
+    FOR_EACH_MEETING(window, 2, first2, k2, o2)
+
+// An element of an array with such a step in each dimension.
+#define OFFSET(window, step, p0, p1, p2) \
+    ((p0) * window.dim[0].step + (p1) * window.dim[1].step + (p2) * window.dim[2].step)
 
 __device__ __forceinline__ void store_sums(T* to, const Sum* sum) {
     Pack<T> rounded;
@@ -142,14 +151,13 @@ extern "C" __global__ void unfold(T* columns, const T* x, Walk walk, Window wind
 
 // x[i] = sum of columns[k][o] over all (k, o) that meet at i: the adjoint of unfold. Walks over x: a in x, b in the
 // columns. With step_kernel = 0 each output has one value for its whole window: the adjoint of window_sum.
-extern "C" __global__ void fold(T* x, const T* columns, Walk walk, Window given) {
-    Window window = known(given);
+extern "C" __global__ void fold(T* x, const T* columns, Walk walk, Window window) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         Sum sum[WIDTH] = {};
         FOR_EACH_PAIR(window, at) {
-            Pack<T> column = load(columns + at.b + k0 * dim0.step_kernel + k1 * dim1.step_kernel + k2 * dim2.step_kernel +
-                                  o0 * dim0.step_output + o1 * dim1.step_output + o2 * dim2.step_output);
+            Pack<T> column = load(columns + at.b + OFFSET(window, step_kernel, k0, k1, k2) +
+                                  OFFSET(window, step_output, o0, o1, o2));
             EACH(i) sum[i] += Sum(column[i]);
         }
         store_sums(x + at.a, sum);
@@ -157,8 +165,7 @@ extern "C" __global__ void fold(T* x, const T* columns, Walk walk, Window given)
 }
 
 // y[o] = sum over its window of x. Walks over y: a in y, b in x (but for the spatial dimensions).
-extern "C" __global__ void window_sum(T* y, const T* x, Walk walk, Window given) {
-    Window window = known(given);
+extern "C" __global__ void window_sum(T* y, const T* x, Walk walk, Window window) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         Sum sum[WIDTH] = {};
@@ -173,26 +180,27 @@ extern "C" __global__ void window_sum(T* y, const T* x, Walk walk, Window given)
 // y[o] = the largest x in the window, `lowest` where all of it is padding, and the tap it lies at: the first of equals.
 // Walks over y: a in y and argmax, b in x. A nan wins, the last of several, as in torch; argmax may be null.
 template <typename Tap>
-__device__ __forceinline__ void max_pool(T* y, Tap* argmax, const T* x, const Walk& walk, const Window& given,
+__device__ __forceinline__ void max_pool(T* y, Tap* argmax, const T* x, const Walk& walk, const Window& window,
                                          T lowest) {
-    Window window = known(given);
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         Pack<T> best;
-        int chosen[WIDTH];
+        int first = -1, chosen[WIDTH];  // the first tap on the input; it is chosen where none is above `lowest`
         EACH(i) best[i] = lowest, chosen[i] = -1;
         FOR_EACH_TAP(window, at, tap, offset, {
-            Pack<T> pack = load(x + at.b + offset);
+            Pack<T> value = load(x + at.b + offset);
+            if (first < 0) first = tap;
             EACH(i) {
-                T value = pack[i];
-                if (chosen[i] < 0 || value > best[i] || value != value) chosen[i] = tap;
-                if (!(best[i] >= value) && best[i] == best[i]) best[i] = value;
+                bool larger = value[i] > best[i] || value[i] != value[i];
+                best[i] = larger ? value[i] : best[i];
+                chosen[i] = larger ? tap : chosen[i];
             }
         });
         store(y + at.a, best);
         if (!argmax) continue;
+        if (first < 0) first = 0;
         Pack<Tap> taps;
-        EACH(i) taps[i] = Tap(chosen[i] < 0 ? 0 : chosen[i]);
+        EACH(i) taps[i] = Tap(chosen[i] < 0 ? first : chosen[i]);
         store(argmax + at.a, taps);
     }
 }
@@ -209,15 +217,14 @@ extern "C" __global__ void max_pool_i4(T* y, int* argmax, const T* x, Walk walk,
 // b in g, c in argmax.
 template <typename Tap>
 __device__ __forceinline__ void scatter_taps(T* x, const T* g, const Tap* argmax, const Walk& walk,
-                                             const Window& given) {
-    Window window = known(given);
+                                             const Window& window) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         Sum sum[WIDTH] = {};
         FOR_EACH_PAIR(window, at) {
-            int tap = (k0 * dim1.sizes.kernel + k1) * dim2.sizes.kernel + k2;
-            Pack<Tap> chosen = load(argmax + at.c + o0 * dim0.step_other + o1 * dim1.step_other + o2 * dim2.step_other);
-            Pack<T> value = load(g + at.b + o0 * dim0.step_output + o1 * dim1.step_output + o2 * dim2.step_output);
+            int tap = (k0 * SIZE(window, 1, kernel) + k1) * SIZE(window, 2, kernel) + k2;
+            Pack<Tap> chosen = load(argmax + at.c + OFFSET(window, step_other, o0, o1, o2));
+            Pack<T> value = load(g + at.b + OFFSET(window, step_output, o0, o1, o2));
             EACH(i) if (int(chosen[i]) == tap) sum[i] += Sum(value[i]);
         }
         store_sums(x + at.a, sum);
@@ -236,25 +243,18 @@ extern "C" __global__ void scatter_taps_i4(T* x, const T* g, const int* argmax, 
 // c in argmax.
 template <typename Tap>
 __device__ __forceinline__ void gather_taps(T* y, const T* x, const Tap* argmax, const Walk& walk,
-                                            const Window& given) {
-    Window window = known(given);
+                                            const Window& window) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         Pack<Tap> chosen = load(argmax + at.c);
         Pack<T> value;
-        EACH(neighbour) {
-            int tap = int(chosen[neighbour]), offset = at.b + neighbour;
-            bool inside = true;
-#pragma unroll
-            for (int i = 2; i >= 0; --i) {
-                const Dim& dim = window.dim[i];
-                int rest = tap / dim.sizes.kernel, in_window = tap - rest * dim.sizes.kernel;
-                int there = position(at, i) + in_window * dim.sizes.dilation - dim.padding;
-                tap = rest;
-                inside = inside && uint(there) < uint(dim.input);
-                offset += there * dim.step;
-            }
-            value[neighbour] = inside ? x[offset] : T(0);
+        EACH(i) {
+            int tap = int(chosen[i]), row = tap / SIZE(window, 2, kernel), plane = row / SIZE(window, 1, kernel);
+            int i0 = input_position<0>(window, at, plane);
+            int i1 = input_position<1>(window, at, row - plane * SIZE(window, 1, kernel));
+            int i2 = input_position<2>(window, at, tap - row * SIZE(window, 2, kernel));
+            bool inside = on_input<0>(window, i0) && on_input<1>(window, i1) && on_input<2>(window, i2);
+            value[i] = inside ? x[at.b + i + OFFSET(window, step, i0, i1, i2)] : T(0);
         }
         store(y + at.a, value);
     }
