@@ -45,8 +45,8 @@ def run(
     file: str, name: str, dtype: np.dtype, grid: tuple[int, ...], arguments: tuple, threads: int = THREADS,
     width: int = 1,
 ) -> None:  # fmt: skip
-    """Runs a kernel in blocks of `threads`, with packs of `width`. Arguments are CuPy arrays (passed as pointers), NumPy
-    scalars of the parameter's type, and structs from `geometry.passed` (by value)."""
+    """Runs a kernel in blocks of `threads`, with packs of `width`. Arguments are CuPy arrays (passed as pointers),
+    NumPy scalars of the parameter's type, and structs from `geometry.passed` (by value)."""
     kernel(file, name, dtype, width)(grid, (threads,), arguments)
 
 
