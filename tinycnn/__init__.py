@@ -16,6 +16,7 @@ from tinycnn import (
     creation,
     cuda,
     custom_function,
+    dtypes,
     linalg,
     nn,
     ops,
@@ -36,7 +37,7 @@ from tinycnn.autograd import (
     set_grad_enabled,
 )
 from tinycnn.backend import device, get_num_threads, set_num_threads
-from tinycnn.backend.precision import autocast, bfloat16, get_float32_matmul_precision, set_float32_matmul_precision
+from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
 from tinycnn.dtypes import (
     bool_,
@@ -159,6 +160,7 @@ if TYPE_CHECKING:
     from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
     from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
     from tinycnn.diagnostics.summary import summary
+    from tinycnn.dtypes import bfloat16
     from tinycnn.interop import onnx
     from tinycnn.interop.dlpack import from_dlpack
     from tinycnn.teaching import explain, grade, reference
@@ -269,6 +271,8 @@ for _package, _paths in _ELSEWHERE.items():
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bfloat16":
+        return dtypes.bfloat16
     if name in _MODULES:
         value: Any = importlib.import_module(_MODULES[name])
     elif name in _FUNCTIONS:

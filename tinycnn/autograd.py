@@ -24,6 +24,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import Array
 from tinycnn.checks import ShapeError, check_flag
 from tinycnn.grad_mode import enable_grad as enable_grad
@@ -182,7 +183,8 @@ class _Outside:
 
 def _checksum(array: ndarray) -> int:
     once = array[tuple([slice(None) if stride else slice(1) for stride in array.strides])]  # elements are not repeated
-    return zlib.crc32(once.ravel(order="K").data)
+    flat = once.ravel(order="K")
+    return zlib.crc32(flat.view(np.uint16) if flat.dtype.kind == "V" else flat)  # NumPy gives no buffer of bfloat16
 
 
 # --- the operator base class ------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ class Function:
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
-        in_float32: float16 arrays on a CPU come to `forward` as float32, and what it returns is rounded to float16,
+        in_float32: arrays of 16 bits on a CPU come to `forward` as float32, and what it returns is rounded to theirs,
             once; `backward` gets float32 too. For every operator that computes; those that move elements need it not.
         works_on_arrays: `backward` uses only +, −, · and /. Unless its work is recorded, `grad_output`, `inputs`
             and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
@@ -314,11 +316,11 @@ class Function:
             self.recorded = True
         try:
             if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
-                if arrays[0].itemsize == 2 and self.in_float32 and arrays[0].dtype == _FLOAT16:
+                if self.in_float32 and arrays[0].itemsize == 2 and arrays[0].dtype.kind in FLOATING:
                     array = self._forward_in_float32(arrays)
                 else:
                     array = self.forward(*arrays)
-            elif self.in_float32 and array.__class__ is ndarray and array.dtype == _FLOAT16:  # 1 / x
+            elif self.in_float32 and array.__class__ is ndarray and _has_16_bits(array):  # 1 / x
                 array = self._forward_in_float32(arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
@@ -378,9 +380,10 @@ class Function:
         return node
 
     def _forward_in_float32(self, arrays: Sequence[Any]) -> Array:
-        """What `forward` makes of float16 arrays, computed in float32 and rounded once."""
-        with np.errstate(over="ignore"):  # beyond 65504 lies infinity
-            return self.forward(*map(_in_float32, arrays)).astype(_FLOAT16)
+        """What `forward` makes of arrays of 16 bits, computed in float32 and rounded once."""
+        dtype = next(x.dtype for x in arrays if isinstance(x, ndarray))
+        with np.errstate(over="ignore"):  # beyond the largest number lies infinity
+            return self.forward(*map(_in_float32, arrays)).astype(dtype)
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raises a clearer error than `error`, if the operands lie on several devices, do not broadcast, or hold a
@@ -423,7 +426,7 @@ class Function:
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
             inputs = tuple([getattr(x, "_array", x) for x in inputs])
-        return tuple(map(_in_float32, inputs)) if self._output_type[1] is _FLOAT16 and self.in_float32 else inputs
+        return tuple(map(_in_float32, inputs)) if self._output_type[1].itemsize == 2 and self.in_float32 else inputs
 
     @property
     def output(self) -> Any:
@@ -436,13 +439,13 @@ class Function:
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
-            return _in_float32(self._output) if self._output_type[1] is _FLOAT16 and self.in_float32 else self._output
+            return _in_float32(self._output) if self._output_type[1].itemsize == 2 and self.in_float32 else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
         output._array, output._node, output._changes = self._output, self, version
         output._requires_grad = True
-        return _in_float32(output) if self._output_type[1] is _FLOAT16 and self.in_float32 else output
+        return _in_float32(output) if self._output_type[1].itemsize == 2 and self.in_float32 else output
 
     def _changed_in_place(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -467,13 +470,17 @@ class Name(str):
 
 _order = itertools.count()
 _OF_AN_APPLICATION = {*Function.__annotations__, "recorded", "freed"}
-_FLOAT16 = np.dtype("float16")  # the very one of what _forward_in_float32 returns
+
+
+def _has_16_bits(array: ndarray) -> bool:
+    """Whether it is float16 or bfloat16."""
+    return array.itemsize == 2 and array.dtype.kind in FLOATING
 
 
 def _in_float32(x: Any) -> Any:
-    """An array or a Tensor of float16 in float32, if it lies on the CPU; anything else as it is."""
+    """An array or a Tensor of 16 bits in float32, if it lies on the CPU; anything else as it is."""
     array = getattr(x, "_array", x)
-    if array.__class__ is not ndarray or array.dtype != _FLOAT16:
+    if array.__class__ is not ndarray or not _has_16_bits(array):
         return x
     return x.astype(np.float32) if x is array else x.float()
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import threads
 from tinycnn.backend.memory import keep_freed_memory
 from tinycnn.backend.threads import in_threads, shares
@@ -142,7 +143,7 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
     y = _like(x, window.output_size, x.dtype)
     numbers = np.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32) if keeps_argmax else None
     if taps[0].margins:
-        y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        y[...] = -np.inf if x.dtype.kind in FLOATING else np.iinfo(x.dtype).min
         if numbers is not None:  # where all elements are −∞, the first that lies on the input is the first largest
             for k, tap in reversed(list(enumerate(taps))):
                 numbers[tap.outputs] = k
@@ -155,7 +156,7 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
             argmax = numbers[tap.outputs]
             np.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
         np.maximum(best, candidate, out=best)
-    if numbers is not None and y.size and x.dtype.kind == "f" and np.isnan(np.maximum.reduce(y, axis=None)):
+    if numbers is not None and y.size and x.dtype.kind in FLOATING and np.isnan(np.maximum.reduce(y, axis=None)):
         for k, tap in enumerate(taps):  # a nan is larger than nothing: look for it
             numbers[tap.outputs][np.isnan(x[tap.inputs])] = k
     return y, numbers
@@ -513,7 +514,7 @@ def reduced(method: str, x: np.ndarray, dims: Any, keepdims: bool) -> np.ndarray
     "sum" and "mean" take several; a sum of integers is an int64.
     """
     if method == "sum":
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOATING:
             return sum_over(x, dims, keepdims)
         return np.add.reduce(x, axis=dims, dtype=np.int64, keepdims=keepdims)  # type: ignore[call-overload]
     if method == "mean":

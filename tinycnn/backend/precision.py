@@ -14,8 +14,6 @@ EXACT, TF32 = "float32", "tf32"
 _MATMUL = {"highest": EXACT, "high": TF32}
 _AUTOCAST = ("bfloat16", "float16")
 
-bfloat16 = "bfloat16"  # for `autocast`: there are no tensors of this dtype
-
 
 class _Chosen(threading.local):
     """`product`: the precision of float32 products: "float32", "tf32", "bfloat16" or "float16".

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.autograd import wrap
 from tinycnn.interop.onnx_export import onnx_ir
@@ -143,7 +144,7 @@ def _graph(ir: Any, path: str) -> Graph:
     weights: dict[str, Tensor] = {}
     for name, value in graph.initializers.items():
         array = _array(value.const_value, f"weight {name!r}", path)
-        if array.dtype.kind != "f" or array.ndim == 0:
+        if array.dtype.kind not in FLOATING or array.ndim == 0:
             constants[name] = array
         else:
             weights[name] = wrap(array) if name in statistics else Parameter(wrap(array))

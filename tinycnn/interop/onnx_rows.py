@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import Function, is_view
 from tinycnn.interop.onnx_record import Run, Sizes, Unexportable, row_of
 from tinycnn.nn import activation, linear, loss, norm, piecewise, resize
@@ -61,7 +62,7 @@ def _reduction(type: str) -> Callable:
 
 
 def _whole_division(run: Run, y: Tensor, f: Function, a: Any, b: Any) -> Any:
-    if y.dtype.kind != "f":
+    if y.dtype.kind not in FLOATING:
         raise Unexportable("a whole division of integers cannot be exported")
     a, b = run.cast(a, y.dtype), run.cast(b, y.dtype)
     quotient = run.op("Floor", run.op("Div", a, b))
@@ -211,7 +212,7 @@ def _im2col(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
 
 def _max_pool(run: Run, y: Tensor, f: Any, x: Any) -> str:
     attributes = {**_window(f.window), "pads": _with_ceil(f.window)}
-    if any(p >= k for p, k in zip(attributes["pads"], 2 * f.window.kernel_size)) and y.dtype.kind == "f":
+    if any(p >= k for p, k in zip(attributes["pads"], 2 * f.window.kernel_size)) and y.dtype.kind in FLOATING:
         x = run.op("Pad", x, _spatial(attributes.pop("pads")), run.cast(-math.inf, y.dtype))  # too much for a MaxPool
     return run.op("MaxPool", x, **attributes)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, check_choice, check_flag, check_int, check_not_negative, check_share
@@ -108,7 +109,7 @@ def cross_entropy(
     classes = shape[class_dim]
     if weight is not None:
         _check_weight(name, input, classes, weight)
-    if target._array.dtype.kind != "f" or target._array.shape != shape:
+    if target._array.dtype.kind not in FLOATING or target._array.shape != shape:
         _check_target(name, input, target)
         if weight is not None:
             _refuse_gradient(name, weight)
@@ -341,7 +342,7 @@ def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least
     if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
         refuse_others(name, input=input, target=target)
     x = input._array
-    if x.dtype.kind != "f" and (least_dims or target._array.dtype.kind != "f"):
+    if x.dtype.kind not in FLOATING and (least_dims or target._array.dtype.kind not in FLOATING):
         raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
     if x.ndim < least_dims:
         raise ValueError(f"{name}: expected input (N, C), (N, C, *) or (C), got a tensor without dimensions")

@@ -30,6 +30,7 @@ class Clip(Function):
 
     saves_inputs = True
     elementwise = True
+    in_float32 = True
 
     def __init__(self, low: float, high: float):
         self.low, self.high = low, high

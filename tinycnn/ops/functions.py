@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
@@ -151,12 +152,12 @@ def trunc(input: Tensor) -> Tensor:
     x = array_of("trunc", input)
     if x.dtype.kind == "b":
         raise TypeError("trunc: expected numbers, got a boolean tensor")
-    return wrap(backend.elementwise("trunc", x)) if x.dtype.kind == "f" else input.clone()
+    return wrap(backend.elementwise("trunc", x)) if x.dtype.kind in FLOATING else input.clone()
 
 
 def frac(input: Tensor) -> Tensor:
     """x − trunc(x) of each element. TypeError for integers."""
-    if array_of("frac", input).dtype.kind != "f":
+    if array_of("frac", input).dtype.kind not in FLOATING:
         raise TypeError(f"frac: expected a floating-point tensor, got {input.dtype}")
     return input - trunc(input)
 
@@ -164,7 +165,7 @@ def frac(input: Tensor) -> Tensor:
 def signbit(input: Tensor) -> Tensor:
     """Whether each element has a minus sign, −0.0 included."""
     x = array_of("signbit", input)
-    return wrap(backend.elementwise("signbit", x)) if x.dtype.kind == "f" else input < 0
+    return wrap(backend.elementwise("signbit", x)) if x.dtype.kind in FLOATING else input < 0
 
 
 @composed
@@ -173,7 +174,7 @@ def nan_to_num(
 ) -> Tensor:
     """Numbers in place of nan and the infinities: by default 0, and the largest and the smallest of the dtype."""
     array = array_of("nan_to_num", input)
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in FLOATING:
         return input.clone()
     least, largest = dtypes.limits(array.dtype)
     given = [check_number("nan_to_num", name, value) for name, value in (
@@ -188,7 +189,7 @@ def nan_to_num(
 
 def _floats(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Two Tensors of one floating-point dtype."""
-    if "f" not in (array_of(name, a).dtype.kind, array_of(name, b).dtype.kind):
+    if not set(FLOATING).intersection([array_of(name, x).dtype.kind for x in (a, b)]):
         a, b = as_float(a), as_float(b)
     dtype = dtypes.result_type(a._array, b._array)
     return a.to(dtype), b.to(dtype)
@@ -237,7 +238,8 @@ def fmod(input: Tensor, other: Operand) -> Tensor:
     kinds = [getattr(getattr(x, "dtype", None), "kind", "f" if isinstance(x, float) else "i") for x in (a, b)]
     if set(kinds) == {"b"} or (kinds[0] == "b" and not isinstance(b, autograd.Tensor)):
         raise TypeError("fmod: not defined for boolean tensors; convert one of them")
-    if "f" not in kinds and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
+    are_whole = not set(FLOATING).intersection(kinds)
+    if are_whole and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
         raise ZeroDivisionError("fmod: division of integers by zero")
     return Fmod()(a, b)
 
@@ -295,7 +297,7 @@ class Lerp(Function):
 def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     """input + weight · (end − input), element by element. TypeError unless all have one floating-point dtype."""
     check_one_dtype("lerp", input, end)
-    if input._array.dtype.kind != "f":
+    if input._array.dtype.kind not in FLOATING:
         raise TypeError(f"lerp: expected floating-point Tensors, got {input.dtype}")
     if isinstance(weight, autograd.Tensor):
         check_one_dtype("lerp", input, weight)
@@ -313,7 +315,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 @composed
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 / tensor2, element by element."""
-    if "f" not in [array_of("addcdiv", x).dtype.kind for x in (input, tensor1, tensor2)][1:]:
+    kinds = [array_of("addcdiv", x).dtype.kind for x in (input, tensor1, tensor2)]
+    if not set(FLOATING).intersection(kinds[1:]):
         raise TypeError("addcdiv: expected tensor1 or tensor2 of floating point; use addcmul or convert them")
     return input + tensor1 / tensor2 * check_number("addcdiv", "value", value)
 
@@ -390,7 +393,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 def nextafter(input: Tensor, other: Tensor) -> Tensor:
     """The next number of the dtype from `input` towards `other`, element by element: a constant."""
     check_one_dtype("nextafter", input, other)
-    if input._array.dtype.kind != "f":
+    if input._array.dtype.kind not in FLOATING:
         raise TypeError(f"nextafter: expected floating-point tensors, got {input.dtype}")
     check_broadcast("nextafter", [input, other])
     return wrap(backend.elementwise("nextafter", input._array, other._array))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import DeviceLike
@@ -51,7 +52,7 @@ def drawn(
     """Floating-point draws by the method `draw` of `generator`, by default the device's."""
     found = dtypes.as_dtype(dtype)
     check_flag(function, "requires_grad", requires_grad)
-    if found.kind != "f":
+    if found.kind not in FLOATING:
         raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
     target = backend.device(device)
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32

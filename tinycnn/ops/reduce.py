@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from tinycnn import autograd
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array, kernels
@@ -425,6 +426,6 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
 
 def check_floating(name: str, x: Tensor) -> None:
     """TypeError unless x is a floating-point Tensor."""
-    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind != "f":
+    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind not in FLOATING:
         got = f"{x.dtype}; convert it with .float()" if isinstance(x, autograd.Tensor) else type(x).__name__
         raise TypeError(f"{name}: expected a floating-point Tensor, got {got}")

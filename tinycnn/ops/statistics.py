@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed, numpy_names
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
@@ -58,7 +59,7 @@ def _numbers(name: str, x: Tensor, dtype: DTypeLike) -> Tensor:
     """x as `dtype`; by default integers and booleans as int64."""
     if dtype is not None:
         return x.to(dtypes.as_dtype(dtype)) if array_of(name, x).dtype != dtype else x
-    return x if array_of(name, x).dtype.kind == "f" else x.to(dtypes.int64)
+    return x if array_of(name, x).dtype.kind in FLOATING else x.to(dtypes.int64)
 
 
 @composed
@@ -160,7 +161,7 @@ def _in_order(name: str, x: Tensor, dim: int, keepdim: bool, k: int | None) -> V
         return ValuesAndIndices(x.clone(), x.new_zeros((), dtype=dtypes.int64))
     places, place = argsort(x, dim), (size - 1) // 2 if k is None else k - 1
     chosen = narrow(places, dim, place, 1)
-    if k is None and x._array.dtype.kind == "f":
+    if k is None and x._array.dtype.kind in FLOATING:
         is_nan = (x != x).sum(dim, keepdim=True)  # they come last in order
         chosen = where(is_nan > 0, gather(places, dim, (size - is_nan).clamp(max=size - 1)), chosen)
     values, chosen = gather(x, dim, chosen), chosen.clone()

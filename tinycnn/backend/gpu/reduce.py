@@ -10,6 +10,7 @@ from typing import Any
 import cupy
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import THREADS, launch, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
@@ -126,8 +127,8 @@ def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
     if method == "mean":
         total = reduced("sum", x.astype(sum_type(x.dtype), copy=False), dims, keepdims)
         return (total / math.prod([x.shape[d] for d in dims])).astype(x.dtype, copy=False)
-    options = {"dtype": np.int64} if method == "sum" and x.dtype.kind != "f" else {}
-    if method == "sum" and x.dtype.kind == "f" and dims is not None and x.size >= LARGE_SUM:
+    options = {"dtype": np.int64} if method == "sum" and x.dtype.kind not in FLOATING else {}
+    if method == "sum" and x.dtype.kind in FLOATING and dims is not None and x.size >= LARGE_SUM:
         with x.device:
             return sum_over(x, (dims,) if isinstance(dims, int) else tuple(dims), keepdims)
     order = axis_order((x.shape, x.strides))

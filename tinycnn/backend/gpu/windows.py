@@ -10,6 +10,7 @@ from typing import Any
 import cupy
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, launch
 from tinycnn.backend.gpu.order import same_order
@@ -107,7 +108,7 @@ def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
     argmax = cupy.empty_like(y, dtype=taps) if keeps_argmax else None
     if argmax is not None:
         assert same_order(argmax, y)
-    lowest = x.dtype.type(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    lowest = x.dtype.type(-np.inf if x.dtype.kind in FLOATING else np.iinfo(x.dtype).min)
     structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
     launch("window", f"max_pool_{taps}", x.dtype, y.size, y, NULL if argmax is None else argmax, x, lowest, *structs)
     return y, argmax

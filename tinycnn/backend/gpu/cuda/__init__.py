@@ -28,7 +28,7 @@ TYPES = {
 @cache
 def source(file: str, dtype: np.dtype) -> str:
     """The text of a kernel file, with the files that it includes, for elements of `dtype`."""
-    floating = "#define FLOATING\n" if dtype.kind == "f" else ""
+    floating = "#define FLOATING\n" if dtype.kind in "fV" else ""
     return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{floating}{_with_includes(f'{file}.cu')}"
 
 
