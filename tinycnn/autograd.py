@@ -109,7 +109,7 @@ class Version:
         if self.outside is None:
             self.outside = {}
         self.outside[id(outside)] = weakref.ref(outside)
-        return np.asarray(outside)
+        return np.asarray(outside).view(outside.array.dtype)  # NumPy's interface has no name for bfloat16
 
     def _known(self) -> list[_Outside]:
         # list() in one step: other threads hand out and let go at the same time.

@@ -606,7 +606,7 @@ def total_norm(arrays: list[np.ndarray], p: float) -> np.ndarray:
 
 def _wide(dtype: np.dtype) -> np.dtype:
     """The dtype in which sums of `dtype` are taken."""
-    return np.dtype("float32") if dtype == np.float16 else dtype
+    return np.dtype("float32") if dtype.itemsize == 2 else dtype
 
 
 def scale_all(arrays: list[np.ndarray], factor: np.ndarray) -> None:

@@ -178,7 +178,7 @@ def _array(tensor: Any, what: str, path: str) -> np.ndarray:
     return np.array(tensor.numpy())
 
 
-_DTYPES = {"FLOAT", "FLOAT16", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "BOOL"}
+_DTYPES = {"FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "BOOL"}
 
 
 def _attribute(ir: Any, attribute: Any, node: Any, path: str) -> Any:

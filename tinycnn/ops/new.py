@@ -56,10 +56,11 @@ def drawn(
         raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
     target = backend.device(device)
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
-    with backend.on(target):
+    with backend.on(target) as xp:
         array = getattr(backend.numbers_of(function, generator, target), draw)(shape, dtype=drawn_as)
-        if draw == "random" and found == dtypes.float16:
-            array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
+        if draw == "random" and found.itemsize == 2:
+            steps = 2 ** (dtypes.float_info(found).nmant + 1)
+            array = xp.floor(array * steps) / steps  # rounded to 16 bits, it could become 1
         array = array.astype(found, copy=False)
     return wrap(array).requires_grad_(requires_grad)
 

@@ -225,7 +225,7 @@ def searchsorted(
     if not isinstance(values, autograd.Tensor):
         check_number("searchsorted", "values", values)
         values = sorted_sequence.new_full((), values)
-    given = values._array
+    array, given = widened(sorted_sequence)._array, widened(values)._array  # neither NumPy nor CuPy orders bfloat16
     if array.ndim == 0 or (array.ndim > 1 and array.shape[:-1] != given.shape[:-1]):
         raise ValueError(f"searchsorted: values of shape {values.shape} do not fit a sequence of {array.shape}")
     backend.one_device("searchsorted", [array, given])
@@ -314,7 +314,8 @@ def unique(
     with backend.current(array):
         xp = backend.array_module(array)
         options = {"return_inverse": True, "return_counts": True, "axis": axis}
-        values, inverse, counts = xp.unique(array if array.ndim else array.reshape(1), **options)
+        values, inverse, counts = xp.unique(widened(input.detach())._array.reshape(array.shape or 1), **options)
+        values = values.astype(array.dtype, copy=False)
     inverse = inverse.reshape(array.shape) if axis is None else inverse.reshape(-1)
     return _asked(values, inverse, counts, return_inverse, return_counts)
 
