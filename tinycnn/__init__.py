@@ -15,6 +15,7 @@ from tinycnn import (
     backend,
     creation,
     cuda,
+    cuda_amp,
     custom_function,
     dtypes,
     linalg,
@@ -27,6 +28,7 @@ from tinycnn import (
 from tinycnn import memory_format as _formats
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
+from tinycnn.autocast_mode import autocast, get_autocast_dtype, is_autocast_enabled
 from tinycnn.autograd import (
     Function,
     enable_grad,
@@ -37,7 +39,7 @@ from tinycnn.autograd import (
     set_grad_enabled,
 )
 from tinycnn.backend import device, get_num_threads, set_num_threads
-from tinycnn.backend.precision import autocast, get_float32_matmul_precision, set_float32_matmul_precision
+from tinycnn.backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
 from tinycnn.dtypes import (
     bool_,
@@ -209,7 +211,8 @@ _FUNCTIONS = {
 __all__ = [
     "Function", "Size", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "inference_mode", "is_inference", "is_inference_mode_enabled",
-    "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
+    "autocast", "get_autocast_dtype", "is_autocast_enabled", "get_float32_matmul_precision",
+    "set_float32_matmul_precision",
     "device", "get_num_threads", "set_num_threads",
     "bfloat16", "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
@@ -256,7 +259,7 @@ for _name in _out.NAMES:
 _layers = ModuleType("tinycnn.nn.modules", nn.__doc__)
 vars(_layers).update({name: value for name, value in vars(nn).items() if not name.startswith("_")})
 _ELSEWHERE: dict[ModuleType, dict[str, ModuleType]] = {
-    cuda: {"amp": amp},
+    cuda: {"amp": cuda_amp},
     nn: {"modules": _layers},
     _layers: {
         **{name: value for name, value in vars(nn).items() if isinstance(value, ModuleType)},

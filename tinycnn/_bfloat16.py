@@ -51,8 +51,8 @@ def is_bfloat16(dtype: np.dtype) -> bool:
 
 
 def in_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two operands, of which a Python number becomes a bfloat16 if the other one is an array of these: to NumPy it would
-    be a float64, which promotes."""
+    """Two operands, of which a Python number becomes a bfloat16 if the other one is an array of these: for NumPy it
+    would be a float64, which promotes."""
     for number, array in ((a, b), (b, a)):
         if not hasattr(number, "dtype") and is_bfloat16(array.dtype):
             number = array.dtype.type(number)

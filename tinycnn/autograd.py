@@ -295,6 +295,8 @@ class Function:
     def __call__(self, *inputs: Any) -> Tensor:
         """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
         made it. Inlined on purpose: every operator passes here, and benchmarks/calls.py counts."""
+        if thread_mode.autocast is not None:
+            inputs = thread_mode.autocast.cast(self._called, inputs)
         arrays = [*inputs]
         recording = thread_mode.recording
         array: Any = None
@@ -597,11 +599,13 @@ class _Walking:
         self.recorded = recorded
 
     def __enter__(self) -> None:
-        self.outer = thread_mode.recording, thread_mode.on_arrays, thread_mode.asked
+        # Gradients have the dtypes of what they are gradients of: `autocast` has no say.
+        self.outer = thread_mode.recording, thread_mode.on_arrays, thread_mode.asked, thread_mode.autocast
         thread_mode.recording, thread_mode.on_arrays, thread_mode.asked = self.recorded, not self.recorded, (None, ())
+        thread_mode.autocast = None
 
     def __exit__(self, *exc: object) -> None:
-        thread_mode.recording, thread_mode.on_arrays, thread_mode.asked = self.outer
+        thread_mode.recording, thread_mode.on_arrays, thread_mode.asked, thread_mode.autocast = self.outer
 
 
 def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -305,6 +305,16 @@ def standardize_backward(u: np.ndarray, y: np.ndarray, inverse_std: np.ndarray, 
     return g
 
 
+def scale_shift(y: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None) -> np.ndarray:
+    """y · weight + bias, of which one may be None."""
+    if weight is None:
+        return y + bias
+    z = y * weight
+    if bias is not None:
+        z += bias
+    return z
+
+
 # --- the loss of a classifier -------------------------------------------------------------------------------
 
 
@@ -453,25 +463,8 @@ def _blas_functions(library: Any) -> tuple[Callable[[], int], Callable[[int], An
     return library.get_num_threads, library.set_num_threads
 
 
-def rounded(x: np.ndarray, precision: str) -> np.ndarray:
-    """A float32 operand for a product of this precision: rounded to values of "float16" or "bfloat16", but kept in
-    float32, in which products are summed. Other operands are returned as they are."""
-    if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
-        return x
-    if precision == "float16":
-        with np.errstate(over="ignore"):
-            return x.astype(np.float16).astype(np.float32)
-    # bfloat16 is the upper half of a float32: to the nearest, ties to even.
-    word = np.array(x, order="K").view(np.uint32)
-    word += 0x7FFF + ((word >> 16) & 1)
-    word &= 0xFFFF0000
-    y = word.view(np.float32)
-    y[np.isnan(x)] = np.nan  # the addition may have turned a nan into another number
-    return y
-
-
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precision: str = "float32") -> np.ndarray:
-    """a b for (..., n, k) and (..., k, m), into `out` if it is given; operands come from `rounded`.
+    """a b for (..., n, k) and (..., k, m), into `out` if it is given; `precision` is for GPUs.
 
     The rows of a large matrix are shared among threads.
     """

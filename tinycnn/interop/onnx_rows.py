@@ -168,6 +168,11 @@ def _normalize(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
     return run.op("Div", centred, run.op("Sqrt", variance))
 
 
+def _scale_shift(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any, bias: Any) -> str:
+    scaled = x if weight is None else run.op("Mul", x, run.cast(weight, y.dtype))
+    return scaled if bias is None else run.op("Add", scaled, run.cast(bias, y.dtype))
+
+
 def _affine(x: Tensor, weight: Any, bias: Any, size: Any) -> list[Any]:
     """Weight and bias, or what takes their place where there are none."""
     return [np.full(size, n, x.dtype) if given is None else given for given, n in ((weight, 1), (bias, 0))]
@@ -302,6 +307,7 @@ _OPERATORS: dict[type[Function], str | Callable] = {
     reduce.LogSoftmax: lambda run, y, f, x: run.op("LogSoftmax", x, axis=f.dim),
     sort.CumSum: lambda run, y, f, x: run.op("CumSum", run.cast(x, y.dtype), np.array(f.dim)),
     norm.Normalize: _normalize,
+    norm.Affine: _scale_shift,
     # Products and windows.
     matmul.Linear: lambda run, y, f, *operands: run.op("Gemm", *operands, transB=1),
     conv.Conv: lambda run, y, f, *operands: run.op("Conv", *operands, group=f.spec.groups, **_window(f.spec)),

@@ -11,10 +11,12 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn._bfloat16 import FLOATING
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, check_choice, check_flag, check_int, check_not_negative, check_share
 from tinycnn.dtypes import promote
+from tinycnn.grad_mode import thread_mode
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
@@ -97,6 +99,8 @@ def cross_entropy(
     A class index out of range is a ValueError on a CPU. On a GPU it is not checked, which would make the host
     wait: the loss becomes nan.
     """
+    if thread_mode.autocast is not None:
+        input, target, weight = thread_mode.autocast.cast("cross_entropy", (input, target, weight))
     if size_average is not None or reduce is not None:
         reduction = legacy_reduction(name, size_average, reduce)
     _check_input(name, input, target, reduction)
@@ -126,6 +130,7 @@ def cross_entropy(
     return narrowed(reduced(-per_class.sum(class_dim), reduction), input, target, weight)
 
 
+@autocasts
 def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", *, name: str = "nll_loss",
@@ -202,6 +207,7 @@ def _refuse_class(wrong: int | None, name: str, shape: tuple[int, ...], class_di
 # --- other losses -------------------------------------------------------------------------------------------
 
 
+@autocasts
 def mse_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", *, name: str = "mse_loss",
@@ -213,6 +219,7 @@ def mse_loss(
     return narrowed(reduced(distance * distance, reduction), input, target)
 
 
+@autocasts
 def l1_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", *, name: str = "l1_loss",
@@ -224,6 +231,7 @@ def l1_loss(
     return narrowed(reduced(distance, reduction), input, target)
 
 
+@autocasts
 def smooth_l1_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", beta: float = 1.0, *, name: str = "smooth_l1_loss",
@@ -262,6 +270,7 @@ class BinaryCrossEntropy(Function):
         )
 
 
+@autocasts
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", *, name: str = "binary_cross_entropy",
@@ -283,6 +292,7 @@ def binary_cross_entropy(
     return narrowed(reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
 
+@autocasts
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None, *,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinycnn import backend, creation, dtypes
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
@@ -15,7 +16,7 @@ from tinycnn.nn import init
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module
 from tinycnn.nn.parameter import Parameter
-from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.in_place import assign
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.shape import reshaped
@@ -53,10 +54,30 @@ class Normalize(Function):
             u = grad_output._array
             return wrap(self.kernels.standardize_backward(u, x_hat._array, self.saved, self.dims))
         (x,) = self.inputs  # its variance once more, so that this too can be differentiated
-        inverse_std = (x.var(self.dims, correction=0, keepdim=True) + self.eps) ** -0.5
+        inverse_std = (widened(x).var(self.dims, correction=0, keepdim=True) + self.eps) ** -0.5
         mean_u = grad_output.mean(self.dims, keepdim=True)
         mean_ux = (grad_output * x_hat).mean(self.dims, keepdim=True)
         return (grad_output - mean_u - x_hat * mean_ux) * inverse_std
+
+
+class Affine(Function):
+    """y · weight + bias, which broadcast or are None, rounded once: of 16 bits with parameters of 32, 16 bits."""
+
+    saves_inputs = (0, 1)
+    in_float32 = True
+
+    def forward(self, y: Array, weight: Array | None, bias: Array | None) -> Array:
+        return self.kernels.scale_shift(y, weight, bias)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y, weight, _ = self.inputs
+        need_y, need_weight, need_bias = self.needs_input_grad
+        wide = widened(grad_output)  # gradients of parameters are sums
+        return (
+            (grad_output if weight is None else Affine()(grad_output, weight, None)) if need_y else None,
+            wide * widened(y) if need_weight else None,
+            wide if need_bias else None,
+        )
 
 
 # --- functions ----------------------------------------------------------------------------------------------
@@ -81,21 +102,20 @@ def batch_norm(
     _check_momentum(name, momentum)
     check_flag(name, "training", training)
     _check_pair(running_mean, running_var, name)
-    per_channel = (1, channels, *[1] * (input.ndim - 2))
     if training and not eps > 0:
         raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
     if training:
         count = input.numel() // max(channels, 1)
         if count == 0:
-            return narrowed(_affine(widened(input), weight, bias), input)
+            return _affine(input, weight, bias)
         if count == 1:
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
         normalize = Normalize((0, *range(2, input.ndim)), eps)
-        y = normalize(widened(input))
+        y = normalize(input)
         with backend.current(normalize.variance):
             unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
             _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
-        return narrowed(_affine(y, weight, bias), input)
+        return _affine(y, weight, bias)
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed when not training")
     scale = (widened(running_var) + eps) ** -0.5
@@ -104,9 +124,10 @@ def batch_norm(
     shift = -running_mean * scale
     if bias is not None:
         shift = shift + bias
-    return narrowed(widened(input) * scale.reshape(*per_channel) + shift.reshape(*per_channel), input)
+    return _affine(input, scale, shift)
 
 
+@autocasts
 def layer_norm(
     input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
     eps: float = 1e-5,
@@ -120,9 +141,8 @@ def layer_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"layer_norm: expected input (*, {', '.join(map(str, shape))}), got {got}")
     _check("layer_norm", input, shape, eps, weight=weight, bias=bias)
-    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(widened(input))
-    y = y if weight is None else y * weight
-    return narrowed(y if bias is None else y + bias, input)
+    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(input)
+    return y if weight is bias is None else Affine()(y, weight, bias)
 
 
 def _normalized_shape(name: str, given: Any) -> tuple[int, ...]:
@@ -133,6 +153,7 @@ def _normalized_shape(name: str, given: Any) -> tuple[int, ...]:
     return sizes(shape, len(shape), name, "normalized_shape")
 
 
+@autocasts
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -150,10 +171,10 @@ def group_norm(
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
     if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
-    grouped = reshaped(widened(input), batch, num_groups, channels // num_groups, *spatial)
+    grouped = reshaped(input, batch, num_groups, channels // num_groups, *spatial)
     y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
     y = _affine(y, weight, bias)
-    return narrowed(y.clone() if weight is None and bias is None else y, input)  # no view of what a node keeps
+    return y.clone() if weight is None and bias is None else y  # no view of what a node keeps
 
 
 def instance_norm(
@@ -182,22 +203,22 @@ def instance_norm(
     _check_momentum("instance_norm", momentum)
     _check_pair(running_mean, running_var, "instance_norm")
     normalize = Normalize(tuple(range(2, input.ndim)), eps)
-    y = normalize(widened(input))
+    y = normalize(input)
     of_samples = (x.reshape(input.shape[:2]) for x in (normalize.mean, normalize.variance))
     with backend.current(normalize.mean):
         mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
         _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
-    return narrowed(_affine(y, weight, bias), input)
+    return _affine(y, weight, bias)
 
 
 def _check(name: str, input: Tensor, shape: tuple[int, ...], eps: float, **parameters: Tensor | None) -> None:
     """Refuses an input that is not floating-point, and parameters and statistics of another shape or dtype; with
-    float16 they may be float32."""
+    16 bits they may be float32."""
     check_floating(name, input)
     check_not_negative(name, "eps", eps)
     check_shapes(name, input, shape, **parameters)
     for argument, x in parameters.items():
-        if x is not None and x.dtype != input.dtype and (input.dtype, x.dtype) != (dtypes.float16, dtypes.float32):
+        if x is not None and x.dtype != input.dtype and (input.dtype.itemsize, x.dtype) != (2, dtypes.float32):
             raise TypeError(f"{name}: input is {input.dtype}, {argument} is {x.dtype}: convert one with .to()")
 
 
@@ -213,9 +234,10 @@ def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: s
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """y (N, C, *) · weight (C) + bias (C)."""
+    if weight is bias is None:
+        return y
     per_channel = (1, y.shape[1], *[1] * (y.ndim - 2))
-    y = y if weight is None else y * weight.reshape(*per_channel)
-    return y if bias is None else y + bias.reshape(*per_channel)
+    return Affine()(y, *[x if x is None else x.reshape(*per_channel) for x in (weight, bias)])
 
 
 def _update_running(mean: Tensor | None, var: Tensor | None, new_mean: Any, new_var: Any, momentum: float) -> None:

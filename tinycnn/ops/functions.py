@@ -11,6 +11,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_number, is_int, shortened
@@ -53,16 +54,19 @@ class OneVariable(Function):
         return grad_output * self.derivative(x)
 
 
+@autocasts
 def tan(input: Tensor) -> Tensor:
     """The tangent of each element, in radians."""
     return OneVariable("tan", "tan", lambda x: pow(cos(x), -2))(as_float(input))
 
 
+@autocasts
 def asin(input: Tensor) -> Tensor:
     """The angle, from −π/2 to π/2, of which each element is the sine; nan outside of [−1, 1]."""
     return OneVariable("asin", "arcsin", lambda x: rsqrt(1 - x * x))(as_float(input))
 
 
+@autocasts
 def acos(input: Tensor) -> Tensor:
     """The angle, from 0 to π, of which each element is the cosine; nan outside of [−1, 1]."""
     return OneVariable("acos", "arccos", lambda x: -rsqrt(1 - x * x))(as_float(input))
@@ -73,11 +77,13 @@ def atan(input: Tensor) -> Tensor:
     return OneVariable("atan", "arctan", lambda x: 1 / (1 + x * x))(as_float(input))
 
 
+@autocasts
 def sinh(input: Tensor) -> Tensor:
     """(eˣ − e⁻ˣ) / 2 of each element."""
     return OneVariable("sinh", "sinh", cosh)(as_float(input))
 
 
+@autocasts
 def cosh(input: Tensor) -> Tensor:
     """(eˣ + e⁻ˣ) / 2 of each element."""
     return OneVariable("cosh", "cosh", sinh)(as_float(input))
@@ -103,16 +109,19 @@ def exp2(input: Tensor) -> Tensor:
     return OneVariable("exp2", "exp2", lambda x: exp2(x) * math.log(2))(as_float(input))
 
 
+@autocasts
 def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2 of each element: −inf of 0, nan of negative numbers."""
     return OneVariable("log2", "log2", lambda x: 1 / (x * math.log(2)))(as_float(input))
 
 
+@autocasts
 def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10 of each element: −inf of 0, nan of negative numbers."""
     return OneVariable("log10", "log10", lambda x: 1 / (x * math.log(10)))(as_float(input))
 
 
+@autocasts
 def reciprocal(input: Tensor) -> Tensor:
     """1 / x of each element."""
     array_of("reciprocal", input)
@@ -210,6 +219,7 @@ class Atan2(Function):
         return scaled * x if need_y else None, -scaled * y if need_x else None
 
 
+@autocasts
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle, from −π to π, of the point with y from `input` and x from `other`."""
     return Atan2()(*_floats("atan2", input, other))
@@ -304,6 +314,7 @@ def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     return Lerp()(input, end, _factor("lerp", "weight", weight))
 
 
+@autocasts
 @composed
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 · tensor2, element by element."""
@@ -312,6 +323,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     return input + tensor1 * tensor2 * check_number("addcmul", "value", value)
 
 
+@autocasts
 @composed
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 / tensor2, element by element."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from tinycnn import autograd, backend, dtypes
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array
-from tinycnn.backend.precision import EXACT, chosen
+from tinycnn.backend.precision import chosen
 from tinycnn.checks import ShapeError
+from tinycnn.grad_mode import thread_mode
 from tinycnn.ops.reduce import Sum
 from tinycnn.ops.shape import reshaped
 
@@ -69,8 +70,6 @@ class Linear(Function):
 def product(a: Array, b: Array, precision: str, kernels: ModuleType) -> Array:
     """The product of arrays. Where a matrix `a` lies batch innermost in memory, that is column by column, so does the
     result: (a b)ᵀ = bᵀ aᵀ."""
-    if precision != EXACT:
-        a, b = kernels.rounded(a, precision), kernels.rounded(b, precision)
     if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
         return kernels.matmul(b.T, a.T, None, precision).T
     return kernels.matmul(a, b, None, precision)
@@ -79,6 +78,8 @@ def product(a: Array, b: Array, precision: str, kernels: ModuleType) -> Array:
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product. (k) is a row on the left and a column on the right; of more than two dimensions, all but the
     last two are a batch and broadcast, as in torch. Both have one dtype, other than bool."""
+    if thread_mode.autocast is not None:
+        input, other = thread_mode.autocast.cast("matmul", (input, other))
     a, b = input, other
     for x in (a, b):
         if not isinstance(x, autograd.Tensor):

@@ -11,6 +11,7 @@ import numpy as np
 from tinycnn import autograd
 from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.checks import check_flag, check_number, shortened
@@ -153,6 +154,7 @@ def std(
     return _root(_var("std", x, dim, unbiased, keepdim, correction), 2).to(input.dtype)
 
 
+@autocasts
 @numpy_names
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim`, (Σ |x|^p)^(1/p): "fro" is p = 2, inf gives the largest absolute value.
@@ -413,6 +415,7 @@ class LogSumExp(Function):
         return u * (x - y).exp()
 
 
+@autocasts
 @numpy_names
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows; integers become floating

@@ -9,6 +9,7 @@ import numpy as np
 from tinycnn import backend, dtypes
 from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, is_int, shortened
@@ -41,6 +42,7 @@ class CumSum(Function):
         return CumSum(self.dim)(grad_output.flip(self.dim)).flip(self.dim)
 
 
+@autocasts
 @numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: DTypeLike = None) -> Tensor:
     """The sum of all elements up to each, along `dim`; of integers and booleans an int64.

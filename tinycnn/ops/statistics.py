@@ -9,6 +9,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed, numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
 from tinycnn.ops.arithmetic import as_float, widened
@@ -33,6 +34,7 @@ __all__ = [
 # --- products and running products: in pairs, so that gradients are right where elements are 0 ------------------
 
 
+@autocasts
 @composed
 @numpy_names
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
@@ -62,6 +64,7 @@ def _numbers(name: str, x: Tensor, dtype: DTypeLike) -> Tensor:
     return x if array_of(name, x).dtype.kind in FLOATING else x.to(dtypes.int64)
 
 
+@autocasts
 @composed
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: DTypeLike = None) -> Tensor:
@@ -168,6 +171,7 @@ def _in_order(name: str, x: Tensor, dim: int, keepdim: bool, k: int | None) -> V
     return ValuesAndIndices(values, chosen) if keepdim else ValuesAndIndices(values.squeeze(dim), chosen.squeeze(dim))
 
 
+@autocasts
 @composed
 @numpy_names
 def quantile(

@@ -19,7 +19,7 @@ NULL = np.uint64(0)  # a null pointer; for None, CuPy would pass no argument
 @cache
 def _module(file: str, dtype: np.dtype) -> Any:
     # --fmad=false would make sums equal a CPU's more often; fused multiply-adds are faster and more exact.
-    return cupy.RawModule(code=cuda.source(file, dtype), options=("--std=c++17",))
+    return cupy.RawModule(code=cuda.source(file, dtype.name), options=("--std=c++17",))
 
 
 @cache

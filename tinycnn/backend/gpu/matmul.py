@@ -10,9 +10,9 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import cublas, geometry
-from tinycnn.backend.gpu.launch import launch
+from tinycnn.backend.precision import WIDE
 
-__all__ = ["matmul", "rounded"]
+__all__ = ["matmul"]
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -30,24 +30,11 @@ def _handle() -> cublas.Handle:
     return handle
 
 
-def rounded(x: Any, precision: str) -> Any:
-    """A float32 operand for a product of this precision: converted to 16 bits for "float16" and "bfloat16". Other
-    operands are returned as they are.
-
-    bfloat16, which NumPy lacks, is kept in uint16.
-    """
-    if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
-        return x
-    y = cupy.empty_like(x, dtype=np.float16 if precision == "float16" else np.uint16)
-    walk = geometry.walk(x.shape, geometry.elements(y), geometry.elements(x))
-    launch("round", f"to_{precision}", x.dtype, x.size, y, x, walk)
-    return y
-
-
 def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
     """a b for (..., n, k) and (..., k, m), into `out` if it is given. Operands may overlap themselves in memory.
 
-    Operands of 16 bits from `rounded` give float32; "tf32" lets the GPU round float32 operands to 10 bits of mantissa.
+    Products are summed in float32 at least. "wide" gives float32 for operands of 16 bits; "tf32" lets the GPU round
+    float32 operands to 10 bits of mantissa.
     """
     dtype = a.dtype
     if dtype.kind in "ib" or dtype == np.uint8:  # cuBLAS has no products of integers
@@ -57,8 +44,8 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
         out[...] = product
         return out
     if out is None:
-        is_rounded = dtype.itemsize == 2 and precision in ("float16", "bfloat16")
-        out = cupy.empty(_product_shape(a.shape, b.shape), np.float32 if is_rounded else dtype)
+        is_wide = dtype.itemsize == 2 and precision == WIDE
+        out = cupy.empty(_product_shape(a.shape, b.shape), np.float32 if is_wide else dtype)
     if out.size == 0:
         return out
     if a.shape[-1] == 0:
@@ -75,7 +62,7 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
         compute = cublas.COMPUTE_32F_FAST_TF32
     else:
         compute = cublas.COMPUTE_64F if dtype == np.float64 else cublas.COMPUTE_32F
-    handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype], cublas.DATA_TYPES[out.dtype]
+    handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype.char], cublas.DATA_TYPES[out.dtype.char]
     left, right = (a.data.ptr, b.data.ptr) if plan.by_columns else (b.data.ptr, a.data.ptr)
     for in_left, in_right, in_out in plan.starts:
         handle.products(

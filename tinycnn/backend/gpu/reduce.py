@@ -37,9 +37,10 @@ def sum_over(x: Any, dims: tuple[int, ...], keepdims: bool) -> Any:
 
 
 def standardize(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any, Any, Any]:
-    """((x − mean) / √(variance + eps), mean, variance, 1 / √(variance + eps)), the statistics over `dims`."""
+    """((x − mean) / √(variance + eps), mean, variance, 1 / √(variance + eps)), the statistics over `dims`, which are
+    float32 where x has 16 bits."""
     shape = _kept_shape(x.shape, dims)
-    y, mean, variance, inverse_std = cupy.empty_like(x), *[cupy.empty(shape, x.dtype) for _ in range(3)]
+    y, mean, variance, inverse_std = cupy.empty_like(x), *[cupy.empty(shape, sum_type(x.dtype)) for _ in range(3)]
     kept, reduced = _reduction(x.shape, dims, geometry.elements(x), None, geometry.elements(mean))
     shares = _shares(mean.size, math.prod([x.shape[d] for d in dims]))
     moments = cupy.empty((mean.size, shares, 3), sum_type(x.dtype))
@@ -76,7 +77,7 @@ def _kept_shape(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...
 
 def sum_type(dtype: np.dtype) -> np.dtype:
     """As `Sum` in common.cuh."""
-    return np.dtype("float32") if dtype == np.float16 else dtype
+    return np.dtype("float32") if dtype.itemsize == 2 and dtype.kind in FLOATING else dtype
 
 
 def _repeated(x: Any, dims: tuple[int, ...]) -> tuple[int, ...]:

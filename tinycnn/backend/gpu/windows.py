@@ -108,7 +108,8 @@ def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
     argmax = cupy.empty_like(y, dtype=taps) if keeps_argmax else None
     if argmax is not None:
         assert same_order(argmax, y)
-    lowest = x.dtype.type(-np.inf if x.dtype.kind in FLOATING else np.iinfo(x.dtype).min)
+    lowest = np.array(-np.inf if x.dtype.kind in FLOATING else np.iinfo(x.dtype).min, x.dtype)
+    lowest = lowest.view(np.uint16 if x.dtype.kind == "V" else x.dtype)[()]  # CuPy passes no bfloat16, but its bits
     structs = _window_structs(window, y.shape, geometry.elements(y), geometry.elements(x), None)
     launch("window", f"max_pool_{taps}", x.dtype, y.size, y, NULL if argmax is None else argmax, x, lowest, *structs)
     return y, argmax

@@ -6,30 +6,31 @@ import re
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 FOLDER = Path(__file__).parent
 FILES = sorted(path.stem for path in FOLDER.glob("*.cu"))
 
-# What T stands for. CuPy keeps float16 arrays; Half, in common.cuh, computes with them.
+# What T stands for, by the name of the dtype. CuPy keeps arrays of 16 bits; Half and BFloat16, in common.cuh, compute
+# with them.
 TYPES = {
-    np.dtype("float32"): "float",
-    np.dtype("float64"): "double",
-    np.dtype("float16"): "Half",
-    np.dtype("bool"): "bool",
-    np.dtype("uint8"): "unsigned char",
-    np.dtype("int8"): "signed char",
-    np.dtype("int16"): "short",
-    np.dtype("int32"): "int",
-    np.dtype("int64"): "long long",
+    "float32": "float",
+    "float64": "double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
 }
 
 
 @cache
-def source(file: str, dtype: np.dtype) -> str:
-    """The text of a kernel file, with the files that it includes, for elements of `dtype`."""
-    floating = "#define FLOATING\n" if dtype.kind in "fV" else ""
-    return f"struct Half;\ntypedef {TYPES[dtype]} T;\n{floating}{_with_includes(f'{file}.cu')}"
+def source(file: str, dtype: str) -> str:
+    """The text of a kernel file, with the files that it includes, for elements of the dtype of this name."""
+    types = f"struct Half;\nstruct BFloat16;\ntypedef {TYPES[dtype]} T;\n"
+    floating = "#define FLOATING\n" if "float" in dtype else ""
+    return f"{types}{floating}{_with_includes(f'{file}.cu')}"
 
 
 def _with_includes(name: str) -> str:

@@ -97,7 +97,7 @@ extern "C" __global__ void moments_shares(Moments* moments, const T* x, Walk kep
 }
 
 // b in mean, variance and inverse_std.
-extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, const Moments* moments, Walk kept,
+extern "C" __global__ void join_moments(Sum* mean, Sum* variance, Sum* inverse_std, const Moments* moments, Walk kept,
                                         int shares, int lanes, double eps) {
     __shared__ Moments shared[THREADS];
     RESULT_OF_LANE(kept, lanes)
@@ -108,18 +108,18 @@ extern "C" __global__ void join_moments(T* mean, T* variance, T* inverse_std, co
     if (!exists || lane != 0) return;
     int at = locate(result, kept).b;
     Sum squares = all.squares / all.count;
-    mean[at] = T(all.count > 0 ? all.mean : squares);  // of nothing: 0 / 0
-    variance[at] = T(squares);
-    inverse_std[at] = T(1 / sqrt(squares + Sum(eps)));
+    mean[at] = all.count > 0 ? all.mean : squares;  // of nothing: 0 / 0
+    variance[at] = squares;
+    inverse_std[at] = 1 / sqrt(squares + Sum(eps));
 }
 
 // --- normalisation --------------------------------------------------------------------------------------------
 
 // y = (x - mean) * inverse_std: a in y, b in x, c in mean and inverse_std.
-extern "C" __global__ void standardize(T* y, const T* x, const T* mean, const T* inverse_std, Walk walk) {
+extern "C" __global__ void standardize(T* y, const T* x, const Sum* mean, const Sum* inverse_std, Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
-        y[at.a] = T((Sum(x[at.b]) - Sum(mean[at.c])) * Sum(inverse_std[at.c]));
+        y[at.a] = T((Sum(x[at.b]) - mean[at.c]) * inverse_std[at.c]);
     }
 }
 
@@ -165,12 +165,12 @@ extern "C" __global__ void standardize_means(Sum* means, const Sum* sums, Walk k
 }
 
 // g = (u - mean(u) - y * mean(u * y)) * inverse_std: a in g and y, b in u, c in inverse_std and both means.
-extern "C" __global__ void standardize_backward(T* g, const T* u, const T* y, const T* inverse_std, const Sum* means,
+extern "C" __global__ void standardize_backward(T* g, const T* u, const T* y, const Sum* inverse_std, const Sum* means,
                                                 Walk walk) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         Sum centred = Sum(u[at.b]) - means[2 * at.c] - Sum(y[at.a]) * means[2 * at.c + 1];
-        g[at.a] = T(centred * Sum(inverse_std[at.c]));
+        g[at.a] = T(centred * inverse_std[at.c]);
     }
 }
 
