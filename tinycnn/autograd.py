@@ -47,6 +47,8 @@ Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
 
 _new_object = object.__new__
 
+ON_CPU = "on a CPU"  # for `Function.in_float32`
+
 
 def wrap(array: Array | np.generic) -> Tensor:
     """A Tensor around `array` itself, with no history and no check: for results of operators."""
@@ -221,8 +223,9 @@ class Function:
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
-        in_float32: arrays of 16 bits on a CPU come to `forward` as float32, and what it returns is rounded to theirs,
-            once; `backward` gets float32 too. For every operator that computes; those that move elements need it not.
+        in_float32: arrays of 16 bits come to `forward` as float32, and what it returns is rounded to theirs, once;
+            `backward` gets float32 too. For every operator that computes; those that move elements need it not.
+            ON_CPU: for arrays there; on a GPU the kernels round once by themselves.
         works_on_arrays: `backward` uses only +, −, · and /. Unless its work is recorded, `grad_output`, `inputs`
             and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
 
@@ -240,7 +243,7 @@ class Function:
     saves_other = False
     returns_view = False
     elementwise = False
-    in_float32 = False
+    in_float32: bool | str = False
     works_on_arrays = False
 
     xp: ModuleType = np
@@ -319,14 +322,16 @@ class Function:
         try:
             if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
                 if self.in_float32 and arrays[0].itemsize == 2 and arrays[0].dtype.kind in FLOATING:
-                    array = self._forward_in_float32(arrays)
+                    array = self._forward_in_float32(*arrays)
                 else:
                     array = self.forward(*arrays)
             elif self.in_float32 and array.__class__ is ndarray and _has_16_bits(array):  # 1 / x
-                array = self._forward_in_float32(arrays)
+                array = self._forward_in_float32(*arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
-                array = backend.compute(self._called, self.forward, arrays, self.elementwise)
+                is_widened = self.in_float32 is True and array is not None and _has_16_bits(array)
+                forward = self._forward_in_float32 if is_widened else self.forward
+                array = backend.compute(self._called, forward, arrays, self.elementwise)
         except Exception as error:
             self._explain(error, arrays)
             raise
@@ -381,11 +386,11 @@ class Function:
         node._output_type = output._array.shape, output._array.dtype
         return node
 
-    def _forward_in_float32(self, arrays: Sequence[Any]) -> Array:
+    def _forward_in_float32(self, *arrays: Any) -> Array:
         """What `forward` makes of arrays of 16 bits, computed in float32 and rounded once."""
-        dtype = next(x.dtype for x in arrays if isinstance(x, ndarray))
+        dtype = next(x.dtype for x in arrays if hasattr(x, "dtype"))
         with np.errstate(over="ignore"):  # beyond the largest number lies infinity
-            return self.forward(*map(_in_float32, arrays)).astype(dtype)
+            return self.forward(*[_in_float32(x, self.in_float32) for x in arrays]).astype(dtype)
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raises a clearer error than `error`, if the operands lie on several devices, do not broadcast, or hold a
@@ -428,7 +433,9 @@ class Function:
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
             inputs = tuple([getattr(x, "_array", x) for x in inputs])
-        return tuple(map(_in_float32, inputs)) if self._output_type[1].itemsize == 2 and self.in_float32 else inputs
+        if self._output_type[1].itemsize == 2 and self.in_float32:
+            return tuple([_in_float32(x, self.in_float32) for x in inputs])
+        return inputs
 
     @property
     def output(self) -> Any:
@@ -440,14 +447,15 @@ class Function:
         version = self._output_version
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
+        is_widened = self._output_type[1].itemsize == 2 and self.in_float32
         if self.works_on_arrays and thread_mode.on_arrays:
-            return _in_float32(self._output) if self._output_type[1].itemsize == 2 and self.in_float32 else self._output
+            return _in_float32(self._output, self.in_float32) if is_widened else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
         output._array, output._node, output._changes = self._output, self, version
         output._requires_grad = True
-        return _in_float32(output) if self._output_type[1].itemsize == 2 and self.in_float32 else output
+        return _in_float32(output, self.in_float32) if is_widened else output
 
     def _changed_in_place(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -474,15 +482,17 @@ _order = itertools.count()
 _OF_AN_APPLICATION = {*Function.__annotations__, "recorded", "freed"}
 
 
-def _has_16_bits(array: ndarray) -> bool:
+def _has_16_bits(array: Array) -> bool:
     """Whether it is float16 or bfloat16."""
     return array.itemsize == 2 and array.dtype.kind in FLOATING
 
 
-def _in_float32(x: Any) -> Any:
-    """An array or a Tensor of 16 bits in float32, if it lies on the CPU; anything else as it is."""
+def _in_float32(x: Any, where: bool | str) -> Any:
+    """An array or a Tensor of 16 bits in float32, for ON_CPU if it lies there; anything else as it is."""
     array = getattr(x, "_array", x)
-    if array.__class__ is not ndarray or not _has_16_bits(array):
+    if array.__class__ is not ndarray and (where == ON_CPU or not hasattr(array, "itemsize")):
+        return x
+    if not _has_16_bits(array):
         return x
     return x.astype(np.float32) if x is array else x.float()
 
@@ -617,7 +627,7 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
         )
     array = gradient._array
     if array.itemsize == 2 and node.in_float32:
-        gradient = _in_float32(gradient)
+        gradient = _in_float32(gradient, node.in_float32)
         array = gradient._array
     given_arrays = False
     if array.__class__ is ndarray and thread_mode.anomaly is None:  # the usual case, without a call in between

@@ -12,7 +12,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.autocast_mode import autocasts
-from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, check_choice, check_flag, check_int, check_not_negative, check_share
 from tinycnn.dtypes import promote
@@ -40,7 +40,7 @@ class CrossEntropy(Function):
     """
 
     saves_inputs = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, ignore_index: int, smoothing: float, reduction: str, class_dim: int, caller: str):
         self.ignore_index, self.smoothing, self.reduction = ignore_index, smoothing, reduction

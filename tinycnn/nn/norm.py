@@ -8,7 +8,7 @@ from typing import Any
 
 from tinycnn import backend, creation, dtypes
 from tinycnn.autocast_mode import autocasts
-from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
@@ -39,7 +39,7 @@ class Normalize(Function):
     saves_inputs = True
     saves_output = True
     leaves_output = True  # in torch the input is kept
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], eps: float):
         self.dims, self.eps = dims, eps
@@ -64,7 +64,7 @@ class Affine(Function):
     """y · weight + bias, which broadcast or are None, rounded once: of 16 bits with parameters of 32, 16 bits."""
 
     saves_inputs = (0, 1)
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def forward(self, y: Array, weight: Array | None, bias: Array | None) -> Array:
         return self.kernels.scale_shift(y, weight, bias)

@@ -6,7 +6,7 @@ import math
 
 from tinycnn import backend, creation
 from tinycnn.autocast_mode import autocasts
-from tinycnn.autograd import Function, Gradients, array_of
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
@@ -31,7 +31,7 @@ class Clip(Function):
 
     saves_inputs = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, low: float, high: float):
         self.low, self.high = low, high

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinycnn import autograd, backend, dtypes
 from tinycnn._bfloat16 import FLOATING
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_choice, check_flag, check_not_negative, check_number
 from tinycnn.ops.copy import new_array
@@ -101,7 +101,7 @@ def _kinds(*operands: Any) -> list[str]:
 
 class Add(Function):
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def forward(self, a: Array, b: Array) -> Array:
         return a + b
@@ -112,7 +112,7 @@ class Add(Function):
 
 class Sub(Function):
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def forward(self, a: Array, b: Array) -> Array:
         return a - b
@@ -125,7 +125,7 @@ class Mul(Function):
     saves_inputs = True
     saves_other = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
     works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
@@ -141,7 +141,7 @@ class Div(Function):
     saves_inputs = True
     saves_other = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
     works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn._bfloat16 import FLOATING, holds_numbers
+from tinycnn._bfloat16 import FLOATING, holds_numbers, is_bfloat16
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import shortened
@@ -56,6 +56,8 @@ class Cast(Function):
             return super().__call__(*inputs)
 
     def forward(self, x: Array) -> Array:
+        if is_bfloat16(self.dtype) and self.xp is not np:
+            backend.check_bfloat16()
         with np.errstate(over="ignore"):  # beyond the largest number lies infinity
             return x.astype(self.dtype)
 

@@ -15,7 +15,7 @@ from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_number, is_int, shortened
-from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
+from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow, widened
 from tinycnn.ops.rearrange import check_one_dtype
 from tinycnn.ops.select import clamp, where
 from tinycnn.ops.unary import cos, log, log1p, rsqrt, sigmoid
@@ -161,7 +161,9 @@ def trunc(input: Tensor) -> Tensor:
     x = array_of("trunc", input)
     if x.dtype.kind == "b":
         raise TypeError("trunc: expected numbers, got a boolean tensor")
-    return wrap(backend.elementwise("trunc", x)) if x.dtype.kind in FLOATING else input.clone()
+    if x.dtype.kind not in FLOATING:
+        return input.clone()
+    return wrap(backend.elementwise("trunc", widened(input)._array)).to(x.dtype)
 
 
 def frac(input: Tensor) -> Tensor:

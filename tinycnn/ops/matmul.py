@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import ON_CPU, Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.backend.precision import chosen
 from tinycnn.checks import ShapeError
@@ -25,7 +25,7 @@ class MatMul(Function):
     """a @ b for (..., n, k) and (..., k, m); dimensions before the last two are broadcast."""
 
     saves_inputs = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, precision: str):
         self.precision = precision
@@ -46,7 +46,7 @@ class Linear(Function):
     """y = x wᵀ + b: x (n, k), w (m, k), b (m) or absent."""
 
     saves_inputs = (0, 1)
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, precision: str):
         self.precision = precision

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn._bfloat16 import FLOATING
+from tinycnn._bfloat16 import FLOATING, is_bfloat16
 from tinycnn._decorator import composed
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import DeviceLike
@@ -29,8 +29,11 @@ def shape_of(function: str, sizes: tuple[Any, ...], size: Sizes | None = None) -
 def made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
     """The result of a function of NumPy or CuPy, as a Tensor."""
     check_flag(function, "requires_grad", requires_grad)
-    with backend.on(backend.device(device)) as xp:
-        array = getattr(xp, function)(*arguments, dtype=dtypes.as_dtype(dtype))
+    found, target = dtypes.as_dtype(dtype), backend.device(device)
+    if is_bfloat16(found) and target != backend.CPU:
+        backend.check_bfloat16()
+    with backend.on(target) as xp:
+        array = getattr(xp, function)(*arguments, dtype=found)
     return wrap(array).requires_grad_(requires_grad)
 
 

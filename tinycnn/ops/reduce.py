@@ -12,7 +12,7 @@ from tinycnn import autograd
 from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
 from tinycnn.autocast_mode import autocasts
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.checks import check_flag, check_number, shortened
 from tinycnn.ops.arithmetic import as_float, widened
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Sum(Function):
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], keepdim: bool):
         self.dims, self.keepdim = dims, keepdim
@@ -50,7 +50,7 @@ class Sum(Function):
 class Mean(Function):
     """The sum by the number of its elements, nan if there are none; rounded once."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], keepdim: bool):
         self.dims, self.keepdim = dims, keepdim

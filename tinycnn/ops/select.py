@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tinycnn import autograd, dtypes
 from tinycnn._bfloat16 import in_one_dtype
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import Operand, constant, operands
 from tinycnn.ops.copy import new_array
@@ -90,7 +90,7 @@ class Clamp(Function):
 
     saves_inputs = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def forward(self, x: Array, low: Any, high: Any) -> Array:
         if low is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from tinycnn import autograd, backend, dtypes
 from tinycnn._decorator import numpy_names
 from tinycnn.autocast_mode import autocasts
-from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, ShapeError, check_flag, check_int, check_positive, shortened
 from tinycnn.memory_format import memory_format as MemoryFormat
@@ -431,7 +431,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 class SumToSize(Function):
     """The adjoint of Expand: sums over the dimensions that were repeated."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, shape: tuple[int, ...], dims: tuple[int, ...]):
         self.shape, self.dims = shape, dims

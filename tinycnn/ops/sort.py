@@ -10,7 +10,7 @@ from tinycnn import backend, dtypes
 from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
 from tinycnn.autocast_mode import autocasts
-from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, is_int, shortened
 from tinycnn.ops.arithmetic import widened
@@ -27,7 +27,7 @@ __all__ = ["argsort", "cumsum", "sort", "topk"]
 class CumSum(Function):
     """y[i] = x[0] + … + x[i] along one dimension. Backward: the running sum from the other end."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dim: int):
         self.dim = dim

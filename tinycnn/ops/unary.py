@@ -10,10 +10,10 @@ import numpy as np
 
 from tinycnn import autograd, backend
 from tinycnn._bfloat16 import FLOATING
-from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_int
-from tinycnn.ops.arithmetic import as_float, isnan
+from tinycnn.ops.arithmetic import as_float, isnan, widened
 from tinycnn.ops.select import Masked, where
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def log1p(input: Tensor) -> Tensor:
 class Sqrt(Function):
     saves_output = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -332,4 +332,6 @@ def _rounded(function: str, x: Tensor) -> Tensor:
         got = "a boolean tensor" if isinstance(x, autograd.Tensor) else type(x).__name__
         raise TypeError(f"{function}: expected numbers, got {got}")
     name = "rint" if function == "round" else function  # CuPy has no `round` that takes an array alone
-    return wrap(backend.elementwise(name, x._array)) if x.dtype.kind in FLOATING else x.clone()
+    if x.dtype.kind not in FLOATING:
+        return x.clone()
+    return wrap(backend.elementwise(name, widened(x)._array)).to(x.dtype)

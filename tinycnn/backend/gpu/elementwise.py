@@ -25,7 +25,7 @@ __all__ = [
 
 def masked(x: Any, mask: Any) -> Any:
     """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere."""
-    return in_memory_order(lambda x, mask: cupy.where(mask, x, 0), x, mask)
+    return in_memory_order(lambda x, mask: cupy.where(mask, x, x.dtype.type(0)), x, mask)
 
 
 def relu(x: Any) -> Any:

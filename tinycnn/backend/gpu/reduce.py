@@ -129,9 +129,11 @@ def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
         total = reduced("sum", x.astype(sum_type(x.dtype), copy=False), dims, keepdims)
         return (total / math.prod([x.shape[d] for d in dims])).astype(x.dtype, copy=False)
     options = {"dtype": np.int64} if method == "sum" and x.dtype.kind not in FLOATING else {}
-    if method == "sum" and x.dtype.kind in FLOATING and dims is not None and x.size >= LARGE_SUM:
+    is_large = dims is not None and x.size >= LARGE_SUM
+    if method == "sum" and x.dtype.kind in FLOATING and (is_large or x.dtype.kind == "V"):  # CuPy sums it in bfloat16
+        dims = range(x.ndim) if dims is None else (dims,) if isinstance(dims, int) else dims
         with x.device:
-            return sum_over(x, (dims,) if isinstance(dims, int) else tuple(dims), keepdims)
+            return sum_over(x, tuple(dims), keepdims)
     order = axis_order((x.shape, x.strides))
     with x.device:
         if order is None or dims is None:  # all elements are numbered in the order of the axes
