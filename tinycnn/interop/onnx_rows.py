@@ -160,7 +160,7 @@ def _deviation(run: Run, x: Tensor, dims: Sequence[int]) -> tuple[str, str]:
     return centred, run.op("Mul", centred, centred)
 
 
-def _normalize(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
+def _standardize(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
     if f.dims == tuple(range(2, x.ndim)):
         return run.op("InstanceNormalization", x, *_affine(x, None, None, x.shape[1]), epsilon=float(f.eps))
     centred, square = _deviation(run, x, f.dims)
@@ -306,7 +306,7 @@ _OPERATORS: dict[type[Function], str | Callable] = {
     reduce.Softmax: lambda run, y, f, x: run.op("Softmax", x, axis=f.dim),
     reduce.LogSoftmax: lambda run, y, f, x: run.op("LogSoftmax", x, axis=f.dim),
     sort.CumSum: lambda run, y, f, x: run.op("CumSum", run.cast(x, y.dtype), np.array(f.dim)),
-    norm.Normalize: _normalize,
+    norm.Standardize: _standardize,
     norm.Affine: _scale_shift,
     # Products and windows.
     matmul.Linear: lambda run, y, f, *operands: run.op("Gemm", *operands, transB=1),

@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Normalize(Function):
+class Standardize(Function):
     """x̂ = (x − mean) / √(variance + eps), mean and (biased) variance taken over `dims`.
 
     Backward (Ioffe and Szegedy 2015, section 3, with γ = 1): (u − mean(u) − x̂ · mean(u · x̂)) / √(variance + eps).
@@ -110,11 +110,11 @@ def batch_norm(
             return _affine(input, weight, bias)
         if count == 1:
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
-        normalize = Normalize((0, *range(2, input.ndim)), eps)
-        y = normalize(input)
-        with backend.current(normalize.variance):
-            unbiased = normalize.variance.reshape(-1) * (count / (count - 1))
-            _update_running(running_mean, running_var, normalize.mean.reshape(-1), unbiased, momentum)
+        standardize = Standardize((0, *range(2, input.ndim)), eps)
+        y = standardize(input)
+        with backend.current(standardize.variance):
+            unbiased = standardize.variance.reshape(-1) * (count / (count - 1))
+            _update_running(running_mean, running_var, standardize.mean.reshape(-1), unbiased, momentum)
         return _affine(y, weight, bias)
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: running_mean and running_var are needed when not training")
@@ -141,7 +141,7 @@ def layer_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"layer_norm: expected input (*, {', '.join(map(str, shape))}), got {got}")
     _check("layer_norm", input, shape, eps, weight=weight, bias=bias)
-    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(input)
+    y = Standardize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(input)
     return y if weight is bias is None else Affine()(y, weight, bias)
 
 
@@ -172,7 +172,7 @@ def group_norm(
     if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
     grouped = reshaped(input, batch, num_groups, channels // num_groups, *spatial)
-    y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
+    y = Standardize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
     y = _affine(y, weight, bias)
     return y.clone() if weight is None and bias is None else y  # no view of what a node keeps
 
@@ -202,11 +202,11 @@ def instance_norm(
     _check("instance_norm", input, input.shape[1:2], eps, weight=weight, bias=bias, **statistics)
     _check_momentum("instance_norm", momentum)
     _check_pair(running_mean, running_var, "instance_norm")
-    normalize = Normalize(tuple(range(2, input.ndim)), eps)
-    y = normalize(input)
-    of_samples = (x.reshape(input.shape[:2]) for x in (normalize.mean, normalize.variance))
-    with backend.current(normalize.mean):
-        mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
+    standardize = Standardize(tuple(range(2, input.ndim)), eps)
+    y = standardize(input)
+    of_samples = (x.reshape(input.shape[:2]) for x in (standardize.mean, standardize.variance))
+    with backend.current(standardize.mean):
+        mean, variance = (standardize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
         _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
     return _affine(y, weight, bias)
 
