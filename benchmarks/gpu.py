@@ -81,8 +81,7 @@ def allow_tf32(allowed: bool) -> None:
 def maker(library: str, net: str, batch: int, precision: str = "float32", recordable: bool = False) -> Callable:
     """A function that makes the training step of `nets.training_step` on the device."""
     lib, (build, optimizer) = libraries()[library], NETS[net]
-    dtype = getattr(lib, "bfloat16", "bfloat16")  # tinycnn has products of this type, but no tensors
-    autocast = lib.amp.autocast(DEVICE, dtype=dtype) if precision == "bfloat16" else None
+    autocast = lib.amp.autocast(DEVICE, dtype=lib.bfloat16) if precision == "bfloat16" else None
     # torch counts Adam's steps on the host unless it is told that the step will be recorded.
     options = {"capturable": True} if recordable and library == "torch" and optimizer == "Adam" else {}
     return partial(nets.training_step, lib, build, batch, optimizer, DEVICE, autocast, **options)

@@ -66,7 +66,7 @@ def training_step(
     scaler = GradScaler(computing.device, enabled=computing.precision == "float16")
 
     def step(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        with tinycnn.autocast(dtype=computing.precision if mixed else "bfloat16", enabled=mixed):
+        with tinycnn.autocast(computing.device.type, computing.precision if mixed else None, enabled=mixed):
             scores = model(images)
             loss = cross_entropy(scores, targets, label_smoothing=label_smoothing)
         optimizer.zero_grad()
@@ -331,8 +331,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--config", type=Path, metavar="TOML", help="the settings; default: those in configs/ for the data")
     add("--device", default="cpu", help="cpu (default), gpu, cuda:N, or auto: a GPU if there is one")
-    add("--precision", choices=("float32", "tf32", "bfloat16", "float16"), default="float32", help="of matrix "
-        "products: float32 is exact and the default; float16 scales the loss")  # fmt: skip
+    add("--precision", choices=("float32", "tf32", "bfloat16", "float16"), default="float32",
+        help="tf32: of matrix products; bfloat16 and float16: mixed precision, float16 with a scaled loss")  # fmt: skip
     add("--capture", action="store_true", help="record a training step on the GPU once and replay it")
     add("--epochs", type=int, metavar="N", help="instead of the settings'")
     add("--batch-size", type=int, metavar="N", help="instead of the settings'")

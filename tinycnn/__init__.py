@@ -15,7 +15,9 @@ from tinycnn import (
     backend,
     creation,
     cuda,
+    cuda_amp,
     custom_function,
+    dtypes,
     linalg,
     nn,
     ops,
@@ -26,6 +28,7 @@ from tinycnn import (
 from tinycnn import memory_format as _formats
 from tinycnn._absent import no_attribute as _no_attribute
 from tinycnn._printing import set_printoptions
+from tinycnn.autocast_mode import autocast, get_autocast_dtype, is_autocast_enabled
 from tinycnn.autograd import (
     Function,
     enable_grad,
@@ -36,7 +39,7 @@ from tinycnn.autograd import (
     set_grad_enabled,
 )
 from tinycnn.backend import device, get_num_threads, set_num_threads
-from tinycnn.backend.precision import autocast, bfloat16, get_float32_matmul_precision, set_float32_matmul_precision
+from tinycnn.backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from tinycnn.creation import *
 from tinycnn.dtypes import (
     bool_,
@@ -159,6 +162,7 @@ if TYPE_CHECKING:
     from tinycnn.diagnostics.gradcheck import gradcheck, gradgradcheck
     from tinycnn.diagnostics.inspection import conv_parts, graph, graph_svg, record
     from tinycnn.diagnostics.summary import summary
+    from tinycnn.dtypes import bfloat16
     from tinycnn.interop import onnx
     from tinycnn.interop.dlpack import from_dlpack
     from tinycnn.teaching import explain, grade, reference
@@ -207,7 +211,8 @@ _FUNCTIONS = {
 __all__ = [
     "Function", "Size", "Tensor", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "inference_mode", "is_inference", "is_inference_mode_enabled",
-    "autocast", "get_float32_matmul_precision", "set_float32_matmul_precision",
+    "autocast", "get_autocast_dtype", "is_autocast_enabled", "get_float32_matmul_precision",
+    "set_float32_matmul_precision",
     "device", "get_num_threads", "set_num_threads",
     "bfloat16", "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8",
     "bool", "double", "dtype", "float", "half", "int", "long", "short",
@@ -254,7 +259,7 @@ for _name in _out.NAMES:
 _layers = ModuleType("tinycnn.nn.modules", nn.__doc__)
 vars(_layers).update({name: value for name, value in vars(nn).items() if not name.startswith("_")})
 _ELSEWHERE: dict[ModuleType, dict[str, ModuleType]] = {
-    cuda: {"amp": amp},
+    cuda: {"amp": cuda_amp},
     nn: {"modules": _layers},
     _layers: {
         **{name: value for name, value in vars(nn).items() if isinstance(value, ModuleType)},
@@ -269,6 +274,8 @@ for _package, _paths in _ELSEWHERE.items():
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bfloat16":
+        return dtypes.bfloat16
     if name in _MODULES:
         value: Any = importlib.import_module(_MODULES[name])
     elif name in _FUNCTIONS:

@@ -15,7 +15,6 @@ _NAMES: dict[str, dict[str, str]] = {
         **dict.fromkeys(["jit", "export", "_dynamo", "_inductor"], "compilation of Python"),
         "fx": "graphs of Python's code", "profiler": "a profiler", "func": "transforms of functions",
         "special": "special functions", "sparse": _SPARSE, "fft": _COMPLEX, "distributions": "distributions",
-        "BFloat16Tensor": "bfloat16 tensors",
         **dict.fromkeys(["complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf", "complex", "polar",
                          "view_as_complex", "view_as_real", "stft", "istft"], _COMPLEX),
         **dict.fromkeys(["quantization", "ao", "qint8", "quint8", "qint32", "quint4x2", "quint2x4",
@@ -36,7 +35,7 @@ _NAMES: dict[str, dict[str, str]] = {
     },
     "Tensor": {
         **dict.fromkeys(["to_sparse", "to_sparse_csr", "to_dense", "coalesce", "is_sparse_csr"], _SPARSE),
-        **dict.fromkeys(["bfloat16", "cfloat", "cdouble"], "this dtype"),
+        **dict.fromkeys(["cfloat", "cdouble"], "this dtype"),
         **dict.fromkeys(["int_repr", "dequantize", "q_scale", "q_zero_point"], _QUANTISED),
     },
 }  # fmt: skip

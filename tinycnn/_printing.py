@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.checks import check_choice, check_count, check_flag, check_not_negative
 
 __all__ = ["set_printoptions"]
@@ -94,7 +95,7 @@ def _edges(array: np.ndarray) -> np.ndarray:
 
 def _number_format(array: np.ndarray) -> tuple[Callable[[Any], str], int]:
     """How each of the elements is written, and the width that all are brought to."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in FLOATING:
         return str, max(len(str(value)) for value in array.ravel().tolist())
     precision = _options.precision
     values = array.astype(np.float64).ravel()

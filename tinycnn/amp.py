@@ -1,4 +1,5 @@
-"""Automatic mixed precision: 16-bit products (`autocast`), loss scaling against gradient underflow (`GradScaler`)."""
+"""Automatic mixed precision: operators in 16 bits (`autocast`), and loss scaling against gradient underflow
+(`GradScaler`)."""
 
 from __future__ import annotations
 
@@ -6,16 +7,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import backend
+from tinycnn.autocast_mode import autocast, custom_bwd, custom_fwd, is_autocast_available
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
-from tinycnn.backend.precision import autocast
 from tinycnn.checks import Integer, Number, check_flag, check_positive
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinycnn.optim import Optimizer
 
-__all__ = ["GradScaler", "autocast"]
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
 _OPTIONS = ("growth_factor", "backoff_factor", "growth_interval")
 
@@ -33,7 +34,7 @@ class GradScaler:
     """Loss scaling: multiplies the loss by a scale, so that float16 gradients do not underflow, and unscales them.
 
         scaler = tinycnn.amp.GradScaler()
-        with tinycnn.autocast(dtype="float16"):
+        with tinycnn.autocast("cuda", dtype=tinycnn.float16):
             loss = cross_entropy(model(images), targets)
         scaler.scale(loss).backward()
         scaler.step(optimizer)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import Array
 from tinycnn.checks import ShapeError, check_flag
 from tinycnn.grad_mode import enable_grad as enable_grad
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...] | None"
 
 _new_object = object.__new__
+
+ON_CPU = "on a CPU"  # for `Function.in_float32`
 
 
 def wrap(array: Array | np.generic) -> Tensor:
@@ -108,7 +111,7 @@ class Version:
         if self.outside is None:
             self.outside = {}
         self.outside[id(outside)] = weakref.ref(outside)
-        return np.asarray(outside)
+        return np.asarray(outside).view(outside.array.dtype)  # NumPy's interface has no name for bfloat16
 
     def _known(self) -> list[_Outside]:
         # list() in one step: other threads hand out and let go at the same time.
@@ -182,7 +185,8 @@ class _Outside:
 
 def _checksum(array: ndarray) -> int:
     once = array[tuple([slice(None) if stride else slice(1) for stride in array.strides])]  # elements are not repeated
-    return zlib.crc32(once.ravel(order="K").data)
+    flat = once.ravel(order="K")
+    return zlib.crc32(flat.view(np.uint16) if flat.dtype.kind == "V" else flat)  # NumPy gives no buffer of bfloat16
 
 
 # --- the operator base class ------------------------------------------------------------------------------
@@ -218,8 +222,9 @@ class Function:
         returns_view: the output may share memory with the first input.
         elementwise: each element of the output is a function of one element of each input, which are arrays that
             broadcast or numbers. `forward` may then get them with their axes in another order (`backend.compute`).
-        in_float32: float16 arrays on a CPU come to `forward` as float32, and what it returns is rounded to float16,
-            once; `backward` gets float32 too. For every operator that computes; those that move elements need it not.
+        in_float32: arrays of 16 bits come to `forward` as float32, and what it returns is rounded to theirs, once;
+            `backward` gets float32 too. For every operator that computes; those that move elements need it not.
+            ON_CPU: for arrays there; on a GPU the kernels round once by themselves.
         works_on_arrays: `backward` uses only +, −, · and /. Unless its work is recorded, `grad_output`, `inputs`
             and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
 
@@ -236,7 +241,7 @@ class Function:
     saves_other = False
     returns_view = False
     elementwise = False
-    in_float32 = False
+    in_float32: bool | str = False
     works_on_arrays = False
 
     xp: ModuleType = np
@@ -291,6 +296,8 @@ class Function:
     def __call__(self, *inputs: Any) -> Tensor:
         """The output as a Tensor. If an input requires a gradient, this Function becomes the node of the graph that
         made it. Inlined on purpose: every operator passes here, and benchmarks/calls.py counts."""
+        if thread_mode.autocast is not None:
+            inputs = thread_mode.autocast.cast(self._called, inputs)
         arrays = [*inputs]
         recording = thread_mode.recording
         array: Any = None
@@ -312,15 +319,17 @@ class Function:
             self.recorded = True
         try:
             if arrays and arrays[0].__class__ is ndarray:  # the usual case, without a call in between
-                if arrays[0].itemsize == 2 and self.in_float32 and arrays[0].dtype == _FLOAT16:
-                    array = self._forward_in_float32(arrays)
+                if self.in_float32 and arrays[0].itemsize == 2 and arrays[0].dtype.kind in FLOATING:
+                    array = self._forward_in_float32(*arrays)
                 else:
                     array = self.forward(*arrays)
-            elif self.in_float32 and array.__class__ is ndarray and array.dtype == _FLOAT16:  # 1 / x
-                array = self._forward_in_float32(arrays)
+            elif self.in_float32 and array.__class__ is ndarray and _has_16_bits(array):  # 1 / x
+                array = self._forward_in_float32(*arrays)
             else:
                 self.xp, self.kernels = backend.modules_of(arrays)
-                array = backend.compute(self._called, self.forward, arrays, self.elementwise)
+                is_widened = self.in_float32 is True and array is not None and _has_16_bits(array)
+                forward = self._forward_in_float32 if is_widened else self.forward
+                array = backend.compute(self._called, forward, arrays, self.elementwise)
         except Exception as error:
             self._explain(error, arrays)
             raise
@@ -375,10 +384,11 @@ class Function:
         node._output_type = output._array.shape, output._array.dtype
         return node
 
-    def _forward_in_float32(self, arrays: Sequence[Any]) -> Array:
-        """What `forward` makes of float16 arrays, computed in float32 and rounded once."""
-        with np.errstate(over="ignore"):  # beyond 65504 lies infinity
-            return self.forward(*map(_in_float32, arrays)).astype(_FLOAT16)
+    def _forward_in_float32(self, *arrays: Any) -> Array:
+        """What `forward` makes of arrays of 16 bits, computed in float32 and rounded once."""
+        dtype = next(x.dtype for x in arrays if hasattr(x, "dtype"))
+        with np.errstate(over="ignore"):  # beyond the largest number lies infinity
+            return self.forward(*[_in_float32(x, self.in_float32) for x in arrays]).astype(dtype)
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raises a clearer error than `error`, if the operands lie on several devices, do not broadcast, or hold a
@@ -421,7 +431,9 @@ class Function:
                 raise self._changed_in_place(f"input {i} of shape {tuple(x.shape)}")
         if self.works_on_arrays and thread_mode.on_arrays:
             inputs = tuple([getattr(x, "_array", x) for x in inputs])
-        return tuple(map(_in_float32, inputs)) if self._output_type[1] is _FLOAT16 and self.in_float32 else inputs
+        if self._output_type[1].itemsize == 2 and self.in_float32:
+            return tuple([_in_float32(x, self.in_float32) for x in inputs])
+        return inputs
 
     @property
     def output(self) -> Any:
@@ -433,14 +445,15 @@ class Function:
         version = self._output_version
         if version.changed(self._output_mark, self._output):
             raise self._changed_in_place(f"the output of shape {tuple(self._output.shape)}")
+        is_widened = self._output_type[1].itemsize == 2 and self.in_float32
         if self.works_on_arrays and thread_mode.on_arrays:
-            return _in_float32(self._output) if self._output_type[1] is _FLOAT16 and self.in_float32 else self._output
+            return _in_float32(self._output, self.in_float32) if is_widened else self._output
         # A node that held its output Tensor, which holds the node, would be a cycle that only the garbage
         # collector frees: it holds the array, and the Tensor is made again here.
         output = _new_object(Tensor)
         output._array, output._node, output._changes = self._output, self, version
         output._requires_grad = True
-        return _in_float32(output) if self._output_type[1] is _FLOAT16 and self.in_float32 else output
+        return _in_float32(output, self.in_float32) if is_widened else output
 
     def _changed_in_place(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -465,13 +478,19 @@ class Name(str):
 
 _order = itertools.count()
 _OF_AN_APPLICATION = {*Function.__annotations__, "recorded", "freed"}
-_FLOAT16 = np.dtype("float16")  # the very one of what _forward_in_float32 returns
 
 
-def _in_float32(x: Any) -> Any:
-    """An array or a Tensor of float16 in float32, if it lies on the CPU; anything else as it is."""
+def _has_16_bits(array: Array) -> bool:
+    """Whether it is float16 or bfloat16."""
+    return array.itemsize == 2 and array.dtype.kind in FLOATING
+
+
+def _in_float32(x: Any, where: bool | str) -> Any:
+    """An array or a Tensor of 16 bits in float32, for ON_CPU if it lies there; anything else as it is."""
     array = getattr(x, "_array", x)
-    if array.__class__ is not ndarray or array.dtype != _FLOAT16:
+    if array.__class__ is not ndarray and (where == ON_CPU or not hasattr(array, "itemsize")):
+        return x
+    if not _has_16_bits(array):
         return x
     return x.astype(np.float32) if x is array else x.float()
 
@@ -588,11 +607,13 @@ class _Walking:
         self.recorded = recorded
 
     def __enter__(self) -> None:
-        self.outer = thread_mode.recording, thread_mode.on_arrays, thread_mode.asked
+        # Gradients have the dtypes of what they are gradients of: `autocast` has no say.
+        self.outer = thread_mode.recording, thread_mode.on_arrays, thread_mode.asked, thread_mode.autocast
         thread_mode.recording, thread_mode.on_arrays, thread_mode.asked = self.recorded, not self.recorded, (None, ())
+        thread_mode.autocast = None
 
     def __exit__(self, *exc: object) -> None:
-        thread_mode.recording, thread_mode.on_arrays, thread_mode.asked = self.outer
+        thread_mode.recording, thread_mode.on_arrays, thread_mode.asked, thread_mode.autocast = self.outer
 
 
 def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -604,7 +625,7 @@ def _backward(node: Function, gradient: Tensor) -> tuple[Tensor | None, ...]:
         )
     array = gradient._array
     if array.itemsize == 2 and node.in_float32:
-        gradient = _in_float32(gradient)
+        gradient = _in_float32(gradient, node.in_float32)
         array = gradient._array
     given_arrays = False
     if array.__class__ is ndarray and thread_mode.anomaly is None:  # the usual case, without a call in between

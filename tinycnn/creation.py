@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, dtypes
+from tinycnn._bfloat16 import FLOATING, holds_numbers
 from tinycnn._decorator import composed
 from tinycnn.autograd import Version, array_of, wrap
 from tinycnn.backend import DeviceLike
@@ -42,6 +43,7 @@ __all__ = [
     "ones_like", "empty_like", "full_like", "arange", "linspace", "logspace", "eye", "tril_indices", "triu_indices",
     "rand", "randn", "randint", "randperm", "normal", "rand_like", "randn_like", "randint_like", "FloatTensor",
     "DoubleTensor", "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor",
+    "BFloat16Tensor",
 ]  # fmt: skip
 
 
@@ -186,7 +188,7 @@ def linspace(
         raise TypeError("linspace: expected a dtype of numbers, got bool")
     for argument, value in zip(("start", "end"), ends):
         dtypes.fitted("linspace", argument, value, found)
-    if found.kind == "f":
+    if found.kind in FLOATING:
         return made("linspace", (*ends, steps), found, device, requires_grad)
     return made("linspace", (*ends, steps), dtypes.float64, device, False).to(found).requires_grad_(requires_grad)
 
@@ -327,7 +329,7 @@ def normal(
 
 def as_tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """A Tensor of `data`: itself, or a Tensor that shares the memory of an array, where dtype and device are right."""
-    if isinstance(data, np.ndarray) and data.dtype.kind in "buif" and data.dtype.itemsize <= 8 and data.dtype.isnative:
+    if isinstance(data, np.ndarray) and holds_numbers(data.dtype) and data.dtype.itemsize <= 8 and data.dtype.isnative:
         data = from_numpy(data)
     if isinstance(data, Tensor):
         return data.to(dtype=None if dtype is None else dtypes.as_dtype(dtype), device=device)
@@ -403,9 +405,10 @@ class TensorType:
         return isinstance(x, Tensor) and (x.dtype, x.device.type) == (self.dtype, self.device)
 
     def __repr__(self) -> str:
-        return dtypes.type_name(self.dtype, self.device)
+        return f"torch.{self.__name__}" if self.device == "cpu" else f"torch.{self.device}.{self.__name__}"
 
 
-FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor = map(
-    TensorType, dtypes.TENSOR_TYPES
-)
+(
+    FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor,
+    BFloat16Tensor,
+) = map(TensorType, dtypes.TENSOR_TYPES)  # fmt: skip

@@ -18,9 +18,10 @@ from tinycnn.creation import TensorType
 from tinycnn.dtypes import TENSOR_TYPES
 from tinycnn.tensor import Tensor
 
-FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor = (
-    TensorType(name, "cuda") for name in TENSOR_TYPES
-)
+(
+    FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor,
+    BFloat16Tensor,
+) = (TensorType(name, "cuda") for name in TENSOR_TYPES)  # fmt: skip
 
 # Each recording holds all memory of one step, so a step with many different shapes is not worth capturing.
 MOST_RECORDINGS = 8

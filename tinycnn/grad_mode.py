@@ -24,6 +24,8 @@ class _Mode(threading.local):
         self.inference: list[bool] = []  # the modes of the `inference_mode`s around
         self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
         self.outer_anomalies: list[Any] = []  # those around it
+        self.autocast: Any = None  # a `Casting`, where `autocast` is on
+        self.outer_autocasts: list[Any] = []  # those of the blocks around
 
 
 thread_mode = _Mode()

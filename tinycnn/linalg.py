@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tinycnn._decorator import numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import array_of
 from tinycnn.checks import check_number, shortened
 from tinycnn.ops import products, reduce
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["cross", "diagonal", "matmul", "matrix_norm", "norm", "vector_norm"]
 
 
+@autocasts
 @numpy_names
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None
@@ -35,6 +37,7 @@ def vector_norm(
     return reduce.norm(x, order, dim, keepdim)
 
 
+@autocasts
 @numpy_names
 def matrix_norm(x: Tensor, ord: str | float = "fro", dim: Dims = (-2, -1), keepdim: bool = False) -> Tensor:
     """The norm of matrices, by default in the last two dimensions: "fro", √Σ x²; 1 or inf, the largest sum of absolute

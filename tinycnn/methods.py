@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn._absent import refused
+from tinycnn.autocast_mode import autocasts
 from tinycnn.ops import (
     aliases,
     arithmetic,
@@ -162,6 +163,7 @@ class Methods:
     def __rsub__(self: Any, other: Operand) -> Tensor:
         return arithmetic.sub(other, self)
 
+    @autocasts
     def __rtruediv__(self: Any, other: Operand) -> Tensor:
         return arithmetic.div(other, self)
 

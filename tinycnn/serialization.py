@@ -69,8 +69,8 @@ def load(
             but tensors, containers and numbers is refused.
         mmap: map the file into memory, and read what is used, when it is used. The file is never written.
 
-    bfloat16, which NumPy lacks, becomes float32. Raises FileNotFoundError if there is no such file, ValueError if it is
-    damaged or holds anything else, RuntimeError for a device that this machine lacks; each names the file.
+    Raises FileNotFoundError if there is no such file, ValueError if it is damaged or holds anything else, RuntimeError
+    for a device that this machine lacks; each names the file. ImportError for bfloat16 where ml_dtypes is missing.
     """
     from tinycnn.interop.source import checked_location
 

@@ -20,6 +20,7 @@ _FLOATING: dict[str, dtypes.DTypeLike] = {
     "FloatTensor": dtypes.float32,
     "DoubleTensor": dtypes.float64,
     "HalfTensor": dtypes.float16,
+    "BFloat16Tensor": "bfloat16",
 }
 _deterministic = False
 

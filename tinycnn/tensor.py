@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import _printing, autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import ShapeError, check_flag, shortened
 from tinycnn.memory_format import memory_format as MemoryFormat
@@ -73,7 +74,7 @@ class Tensor(Methods):
         array = data._array if isinstance(data, Tensor) else data
         if not isinstance(array, np.ndarray) and not backend.is_gpu_array(array):
             raise TypeError(f"Tensor.data: expected a Tensor or an array, got {type(array).__name__}")
-        if dtypes.as_dtype(array.dtype).kind != "f" and self._requires_grad:
+        if dtypes.as_dtype(array.dtype).kind not in FLOATING and self._requires_grad:
             raise TypeError(f"Tensor.data: this tensor requires a gradient, and {array.dtype} has none")
         old = self._array
         if array is old or (  # by `x.data += 1`, which has changed this memory
@@ -168,7 +169,7 @@ class Tensor(Methods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and self.dtype.kind != "f":
+        if value and self.dtype.kind not in FLOATING:
             raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
         if not value and self._node is not None:
             raise RuntimeError("requires_grad: this tensor was computed from others; use detach() to cut it off")
@@ -526,6 +527,10 @@ class Tensor(Methods):
     def half(self) -> Tensor:
         """This tensor with dtype float16: itself, if it has it."""
         return self.to(dtypes.float16)
+
+    def bfloat16(self) -> Tensor:
+        """This tensor with dtype bfloat16: itself, if it has it."""
+        return self.to("bfloat16")
 
     def int(self) -> Tensor:
         """This tensor with dtype int32: itself, if it has it."""

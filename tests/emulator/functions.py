@@ -7,7 +7,18 @@ import math
 import numpy as np
 
 from . import machine
-from .ndarray import RECORDED, arrays_in, bind, check_device, compute, mutate, ndarray, view
+from .ndarray import (
+    NOT_OF_BFLOAT16,
+    RECORDED,
+    arrays_in,
+    bind,
+    check_device,
+    compute,
+    is_bfloat16,
+    mutate,
+    ndarray,
+    view,
+)
 
 
 def names(text):
@@ -38,6 +49,12 @@ NOT_EMULATED = names(
 )
 
 
+def refuse_bfloat16(name, args):
+    """For what CuPy does not do with bfloat16, or what is not known of it."""
+    if any(is_bfloat16(a.dtype) for a in arrays_in(list(args))):
+        raise TypeError(f"CuPy has no {name} of bfloat16")
+
+
 class ufunc:
     """An elementwise function; `out` may also be the last positional argument."""
 
@@ -48,6 +65,8 @@ class ufunc:
 
     def __call__(self, *args, **keywords):
         bind(self.__name__, args, keywords)
+        if self.__name__ in ("divmod", "rint", "floor", "ceil", "trunc"):
+            refuse_bfloat16(self.__name__, args)
         if self.__name__ in BLAS:
             machine.refuse_library_in_capture("cuBLAS")
         if len(args) > self.nin:
@@ -73,6 +92,8 @@ def function(name, prefix="", owner=np):
 
     def run(*args, **keywords):
         bind(prefix + name, args, keywords)
+        if name in NOT_OF_BFLOAT16 or name in WAITING - {"nonzero", "flatnonzero", "argwhere"} or prefix:
+            refuse_bfloat16(name, args)
         if name == "concatenate" and len(args[0]) > 8 and sum(a.nbytes for a in args[0]) < len(args[0]) << 21:
             machine.refuse_in_capture("a list of many arrays, whose addresses are copied from the host")
         if name in BLAS or prefix == "linalg.":
@@ -274,7 +295,11 @@ def _each(function):
         dtype = x.dtype if x.dtype.kind == "f" else np.float64
         return np.array([function(float(v)) for v in x.flat], dtype).reshape(x.shape)
 
-    return lambda x, out=None: compute(over, x, out=out)
+    def of_array(x, out=None):
+        refuse_bfloat16("function of cupyx", [x])
+        return compute(over, x, out=out)
+
+    return of_array
 
 
 def _inverse_normal(p):

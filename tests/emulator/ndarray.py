@@ -62,10 +62,25 @@ def _quietly(function, arguments, keywords):
         return function(*arguments, **keywords)
 
 
+def is_bfloat16(dtype):
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def without_promotion(arguments):
+    """Python's numbers among bfloat16 arrays as such numbers: to CuPy they have no type, but to NumPy they have."""
+    arrays = [x for x in arguments if isinstance(x, np.ndarray)]
+    if not any(is_bfloat16(x.dtype) for x in arrays) or any(x.dtype.kind == "f" for x in arrays):
+        return arguments
+    dtype = next(x.dtype for x in arrays if is_bfloat16(x.dtype))
+    return tuple([dtype.type(x) if type(x) in (int, float) else x for x in arguments])
+
+
 def compute(function, *arguments, out=None, **keywords):
     """New C-contiguous arrays, or `out`, with what a NumPy function returns for arrays on the device."""
     check_device(arrays_in([arguments, keywords, out]))
     arguments, keywords = raw(arguments), raw(keywords)
+    if isinstance(function, np.ufunc):
+        arguments = without_promotion(arguments)
     recording = machine.capture() is not None
     given = zeros_for((arguments, keywords)) if recording else (arguments, keywords)
     result = _quietly(function, *given)
@@ -419,6 +434,8 @@ def _method(name):
 
     def method(self, *args, **keywords):
         args, keywords = bind(f"ndarray.{name}", args, keywords)
+        if is_bfloat16(self.dtype) and name in NOT_OF_BFLOAT16:
+            raise TypeError(f"CuPy has no {name} of bfloat16")
         if name in ("nonzero", "sort", "argsort"):  # thrust sorts, and synchronises
             machine.host_waits(name)
         if name == "dot":
@@ -433,6 +450,8 @@ def _method(name):
     return method
 
 
+# What CuPy does not do with bfloat16, sums in bfloat16, or is not known to do.
+NOT_OF_BFLOAT16 = set("argpartition argsort partition round searchsorted sort std sum trace var".split())  # noqa: SIM905
 METHODS = (
     "all any argmax argmin argpartition argsort choose clip compress conj conjugate cumprod cumsum diagonal dot "
     "flatten max mean min nonzero partition prod ptp put ravel repeat round searchsorted sort squeeze std sum "

@@ -268,23 +268,55 @@ graph.differs(
 )  # fmt: skip
 
 mixed = Subject("Mixed precision")
-mixed.differs(
-    "autocast", """
-    net = fixed(nn.Linear(2, 2))
-    with torch.autocast('cpu', dtype=torch.float16):
-        dtype = net(torch.ones(1, 2)).dtype
-""",
-    "`autocast` leaves results and activations in float32; only the operands of products are rounded.",
-    remedy="Code that asks for the dtype of activations should ask for float32.",
-)  # fmt: skip
-
-mixed.differs(
-    "bfloat16 tensors", """
-    x = torch.ones(2, dtype=torch.bfloat16).sum().item()
-""",
-    "There are no bfloat16 tensors, as NumPy has none; `tinycnn.bfloat16` is a name for `autocast`, and what a file "
-    "holds in bfloat16 is read as float32.", instead="x = torch.ones(2).sum().item()", remedy="Use float32.",
-)  # fmt: skip
+mixed.same("bfloat16 tensors", """
+    x = torch.ones(2, dtype=torch.bfloat16); y = x * 1.5 + 2; s = y.sum(); same = s.dtype == torch.bfloat16
+    v = s.item(); own = x.bfloat16() is x; f = y.float(); h = torch.tensor([0.1, 3.14]).to(torch.bfloat16).float()
+    eps, big = torch.finfo(torch.bfloat16).eps, torch.finfo(torch.bfloat16).max; size = x.element_size()
+    p = torch.promote_types(torch.bfloat16, torch.float16) == torch.float32
+    whole = (x + torch.tensor([1, 2])).dtype == x.dtype
+""")
+mixed.same("a net in bfloat16", """
+    net = fixed(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))).bfloat16()
+    y = net(torch.tensor([[1.0, 2.0]]).bfloat16()); y.sum().backward()
+    g = net[0].weight.grad.float(); same = y.dtype == net[0].weight.grad.dtype == torch.bfloat16; z = y.detach().float()
+""")
+mixed.same("autocast: which results have 16 bits", """
+    net, x = fixed(nn.Linear(2, 2)), torch.ones(1, 2)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        y = net(x); z = torch.relu(y); s = (z + x).dtype == torch.float32; loss = F.mse_loss(z, x)
+        inside = torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu') == torch.bfloat16
+        with torch.autocast('cpu', enabled=False):
+            off = net(x).dtype == torch.float32
+    dtypes = y.dtype == z.dtype == torch.bfloat16, loss.dtype == torch.float32
+    loss.backward(); g = net.weight.grad; out = torch.is_autocast_enabled('cpu')
+""")
+mixed.same("autocast as a decorator, with float16", """
+    net = fixed(nn.Conv2d(1, 2, 3))
+    @torch.autocast('cpu', dtype=torch.float16)
+    def forward(x):
+        return net(x)
+    half = forward(numbers(1, 1, 4, 4)).dtype == torch.float16; double = forward.__name__
+""")
+mixed.same("a loss of scores under autocast", """
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = F.binary_cross_entropy_with_logits(torch.zeros(2).bfloat16(), torch.ones(2).bfloat16())
+    f = loss.dtype == torch.float32
+""")
+mixed.same("custom_fwd and custom_bwd", """
+    class Double(torch.autograd.Function):
+        @staticmethod
+        @torch.amp.custom_fwd(device_type='cpu', cast_inputs=torch.float32)
+        def forward(ctx, x):
+            return x * 2
+        @staticmethod
+        @torch.amp.custom_bwd(device_type='cpu')
+        def backward(ctx, g):
+            return g * 2
+    x = torch.ones(2, requires_grad=True)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        y = Double.apply(x.bfloat16())
+    y.sum().backward(); f = y.dtype == torch.float32; g = x.grad
+""")
 
 loader = Subject("Data")
 loader.differs(

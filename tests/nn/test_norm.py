@@ -9,7 +9,7 @@ import tinycnn
 from tests.layouts import LAYOUTS
 from tinycnn import gradcheck, gradgradcheck
 from tinycnn.nn import functional as F
-from tinycnn.nn.norm import Normalize
+from tinycnn.nn.norm import Standardize
 from tinycnn.teaching import reference
 
 SHAPES = [(5, 3), (4, 3, 7), (3, 2, 4, 5), (2, 3, 2, 3, 4)]
@@ -45,7 +45,7 @@ def test_any_memory_order(layout):
 @pytest.mark.parametrize("dims", [(0,), (0, 2, 3), (1, 2, 3), (2, 3), (3,)])
 def test_statistics_over_any_dimensions(dims):
     x = arrays((3, 2, 4, 5))[0]
-    normalize = Normalize(dims, 1e-5)
+    normalize = Standardize(dims, 1e-5)
     y = normalize(tinycnn.tensor(x)).numpy()
     np.testing.assert_allclose(normalize.mean, x.mean(dims, keepdims=True), atol=1e-12)
     np.testing.assert_allclose(normalize.variance, x.var(dims, keepdims=True), atol=1e-12)
@@ -56,8 +56,8 @@ def test_statistics_over_any_dimensions(dims):
 @pytest.mark.parametrize("dims", [(0,), (0, 2), (1, 2)])
 def test_finite_differences(dims):
     x = tinycnn.tensor(np.random.default_rng(1).standard_normal((3, 2, 4)), requires_grad=True)
-    assert gradcheck(lambda x: Normalize(dims, 1e-3)(x), (x,))
-    assert gradgradcheck(lambda x: Normalize(dims, 1e-3)(x), (x,))
+    assert gradcheck(lambda x: Standardize(dims, 1e-3)(x), (x,))
+    assert gradgradcheck(lambda x: Standardize(dims, 1e-3)(x), (x,))
 
 
 def test_finite_differences_of_batch_norm():

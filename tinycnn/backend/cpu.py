@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import threads
 from tinycnn.backend.memory import keep_freed_memory
 from tinycnn.backend.precision import EXACT
@@ -143,7 +144,7 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
     y = _like(x, window.output_size, x.dtype)
     numbers = np.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32) if keeps_argmax else None
     if taps[0].margins:
-        y[...] = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        y[...] = -np.inf if x.dtype.kind in FLOATING else np.iinfo(x.dtype).min
         if numbers is not None:  # where all elements are −∞, the first that lies on the input is the first largest
             for k, tap in reversed(list(enumerate(taps))):
                 numbers[tap.outputs] = k
@@ -156,7 +157,7 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
             argmax = numbers[tap.outputs]
             np.maximum(argmax, better * argmax.dtype.type(k), out=argmax)
         np.maximum(best, candidate, out=best)
-    if numbers is not None and y.size and x.dtype.kind == "f" and np.isnan(np.maximum.reduce(y, axis=None)):
+    if numbers is not None and y.size and x.dtype.kind in FLOATING and np.isnan(np.maximum.reduce(y, axis=None)):
         for k, tap in enumerate(taps):  # a nan is larger than nothing: look for it
             numbers[tap.outputs][np.isnan(x[tap.inputs])] = k
     return y, numbers
@@ -333,6 +334,16 @@ def standardize_backward(
     return g, sum_ux, sum_u
 
 
+def scale_shift(y: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None) -> np.ndarray:
+    """y · weight + bias, of which one may be None."""
+    if weight is None:
+        return y + bias
+    z = y * weight
+    if bias is not None:
+        z += bias
+    return z
+
+
 # --- the loss of a classifier -------------------------------------------------------------------------------
 
 
@@ -481,25 +492,8 @@ def _blas_functions(library: Any) -> tuple[Callable[[], int], Callable[[int], An
     return library.get_num_threads, library.set_num_threads
 
 
-def rounded(x: np.ndarray, precision: str) -> np.ndarray:
-    """A float32 operand for a product of this precision: rounded to values of "float16" or "bfloat16", but kept in
-    float32, in which products are summed. Other operands are returned as they are."""
-    if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
-        return x
-    if precision == "float16":
-        with np.errstate(over="ignore"):
-            return x.astype(np.float16).astype(np.float32)
-    # bfloat16 is the upper half of a float32: to the nearest, ties to even.
-    word = np.array(x, order="K").view(np.uint32)
-    word += 0x7FFF + ((word >> 16) & 1)
-    word &= 0xFFFF0000
-    y = word.view(np.float32)
-    y[np.isnan(x)] = np.nan  # the addition may have turned a nan into another number
-    return y
-
-
-def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precision: str = "float32") -> np.ndarray:
-    """a b for (..., n, k) and (..., k, m), into `out` if it is given; operands come from `rounded`.
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precision: str = EXACT) -> np.ndarray:
+    """a b for (..., n, k) and (..., k, m), into `out` if it is given; `precision` is for GPUs.
 
     The rows of a large matrix are shared among threads.
     """
@@ -521,33 +515,31 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
         _blas.release(product)
 
 
-def product(a: np.ndarray, b: np.ndarray, precision: str) -> np.ndarray:
-    """a b with operands of any precision. Where a matrix `a` lies batch innermost in memory, that is column by column,
-    so does the result: (a b)ᵀ = bᵀ aᵀ."""
-    if precision != EXACT:
-        a, b = rounded(a, precision), rounded(b, precision)
+def product(a: np.ndarray, b: np.ndarray, precision: str = EXACT) -> np.ndarray:
+    """a b. Where a matrix `a` lies batch innermost in memory, that is column by column, so does the result:
+    (a b)ᵀ = bᵀ aᵀ."""
     if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
         return matmul(b.T, a.T).T
     return matmul(a, b)
 
 
-def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, precision: str) -> np.ndarray:
+def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, precision: str = EXACT) -> np.ndarray:
     """x wᵀ + b: x (n, k), w (m, k), b (m) or None."""
-    y = product(x, w.T, precision)
+    y = product(x, w.T)
     if b is not None:
         y += b
     return y
 
 
 def linear_backward(
-    u: np.ndarray, x: np.ndarray, w: np.ndarray, needs: Sequence[bool], precision: str
+    u: np.ndarray, x: np.ndarray, w: np.ndarray, needs: Sequence[bool], precision: str = EXACT
 ) -> list[np.ndarray | None]:
     """The gradients of x, w and, if `needs` has three, b, for y = `linear(x, w, b)` and the upstream gradient u; None
     for what is not needed."""
     need_x, need_w, *need_b = needs
     return [
-        product(u, w, precision) if need_x else None,
-        product(u.T, x, precision) if need_w else None,
+        product(u, w) if need_x else None,
+        product(u.T, x) if need_w else None,
         *[sum_over(u, (0,), False) if need else None for need in need_b],
     ]
 
@@ -573,7 +565,7 @@ def reduced(method: str, x: np.ndarray, dims: Any, keepdims: bool) -> np.ndarray
     "sum" and "mean" take several; a sum of integers is an int64.
     """
     if method == "sum":
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOATING:
             return sum_over(x, dims, keepdims)
         return np.add.reduce(x, axis=dims, dtype=np.int64, keepdims=keepdims)  # type: ignore[call-overload]
     if method == "mean":
@@ -665,7 +657,7 @@ def total_norm(arrays: list[np.ndarray], p: float) -> np.ndarray:
 
 def _wide(dtype: np.dtype) -> np.dtype:
     """The dtype in which sums of `dtype` are taken."""
-    return np.dtype("float32") if dtype == np.float16 else dtype
+    return np.dtype("float32") if dtype.itemsize == 2 else dtype
 
 
 def scale_all(arrays: list[np.ndarray], factor: np.ndarray) -> None:

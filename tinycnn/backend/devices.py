@@ -12,14 +12,15 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
+from tinycnn._bfloat16 import is_bfloat16
 from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
 
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
-    "current", "current_gpu", "device", "device_of", "elementwise", "get_default_device", "gpu_count", "host_reads",
-    "is_gpu_array", "is_writeable", "kernels", "memory_address", "modules_of", "on", "one_device", "set_current_gpu",
-    "set_default_device", "to_device",
+    "check_bfloat16", "current", "current_gpu", "device", "device_of", "elementwise", "get_default_device", "gpu_count",
+    "host_reads", "is_gpu_array", "is_writeable", "kernels", "memory_address", "modules_of", "on", "one_device",
+    "set_current_gpu", "set_default_device", "to_device",
 ]  # fmt: skip
 
 # A numpy.ndarray or a cupy.ndarray, which has the same methods. To type checkers it is the first.
@@ -251,6 +252,8 @@ def to_device(array: Array, target: Device) -> Array:
     """`array` on the device `target`: itself if it lives there, else a copy of the same memory order."""
     if device_of(array) == target:
         return array
+    if is_bfloat16(array.dtype):
+        check_bfloat16()
     gpu = gpu_kernels()
     if target.type == "cpu":
         return gpu.in_memory_order(cupy().asnumpy, array)
@@ -267,6 +270,18 @@ def to_device(array: Array, target: Device) -> Array:
             return gpu.in_memory_order(cupy().asarray, array)
         except MemoryError as error:
             _refuse_memory("to", target, error)
+
+
+@cache
+def check_bfloat16() -> None:
+    """ImportError that says what to install if the CuPy that is there does not know bfloat16."""
+    found = cupy().__version__, np.__version__
+    if int(found[0].partition(".")[0]) < 14 or tuple(map(int, found[1].split(".")[:3])) < (2, 1, 2):
+        extra = f"cuda{cupy().cuda.runtime.runtimeGetVersion() // 1000}x"
+        raise ImportError(
+            "bfloat16 on a GPU needs CuPy 14 and NumPy 2.1.2 or later, this is CuPy {} and NumPy {}: ".format(*found)
+            + how_to_install(extra)
+        )
 
 
 def constant(array: np.ndarray, target: Device) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinycnn._bfloat16 import holds_numbers
 from tinycnn.checks import is_int, shortened
 
 
@@ -45,6 +46,6 @@ def as_numbers(argument: str, value: ArrayLike) -> np.ndarray:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # lists of different lengths; a Tensor with a gradient
         raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__}: {error}") from None
-    if array.dtype.kind not in "biuf":
+    if not holds_numbers(array.dtype):
         raise TypeError(f"{argument}: expected an array of numbers, got a {type(value).__name__} of {array.dtype}")
     return array

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, creation
+from tinycnn._bfloat16 import FLOATING, holds_numbers
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import shortened
@@ -87,7 +88,7 @@ class ArrayDataset(Dataset):
             scaled = images.astype(np.float32)
             scaled /= 255  # in place: MNIST is 188 MB
             return scaled
-        if images.dtype.kind != "f":
+        if images.dtype.kind not in FLOATING:
             raise TypeError(f"{self.name}: expected images of uint8 or floating point, got {images.dtype}")
         return images.astype(np.float32, copy=False)
 
@@ -140,7 +141,7 @@ class ArrayDataset(Dataset):
         assert self._transform is not None
         N, result = len(images), self._transform(images)
         expected = f"{self.name}: expected the transform to return an array of {N} images"
-        if not isinstance(result, type(images)) or result.dtype.kind not in "biuf":
+        if not isinstance(result, type(images)) or not holds_numbers(result.dtype):
             of = f" of {result.dtype}" if hasattr(result, "dtype") else ""
             raise TypeError(f"{expected}, got {type(result).__name__}{of}")
         if result.shape[:1] != (N,):

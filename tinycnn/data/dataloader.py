@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend, creation
+from tinycnn._bfloat16 import holds_numbers
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, check_not_negative, shortened
@@ -186,7 +187,7 @@ def get_worker_info() -> None:
 
 def default_convert(data: object) -> Any:
     """Arrays and NumPy's numbers as Tensors, also within tuples, lists and dicts; anything else as it is."""
-    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+    if isinstance(data, (np.ndarray, np.generic)) and holds_numbers(data.dtype):
         return creation.from_numpy(np.asarray(data))
     if isinstance(data, dict):
         return {key: default_convert(value) for key, value in data.items()}
@@ -249,7 +250,7 @@ def _as_array(sample: Any, index: int) -> Any:
     if is_pil(sample):
         return to_tensor(sample)._array
     array = np.asarray(sample)
-    if array.dtype.kind not in "biuf":
+    if not holds_numbers(array.dtype):
         raise TypeError(
             f"DataLoader: cannot make a tensor of a {type(sample).__name__} (item {index}); pass collate_fn"
         )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, creation
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import shortened
@@ -321,7 +322,7 @@ def random_split(
     given = as_numbers("random_split(lengths)", lengths)
     if given.ndim != 1 or given.dtype.kind == "b":
         raise TypeError(f"random_split: expected lengths as a sequence of numbers, got {shortened(lengths)}")
-    sizes = _sizes_of_fractions(given.tolist(), N) if given.dtype.kind == "f" else given.tolist()
+    sizes = _sizes_of_fractions(given.tolist(), N) if given.dtype.kind in FLOATING else given.tolist()
     if sum(sizes) != N or min(sizes, default=0) < 0:
         wanted = f"lengths that add up to {N}, or fractions that add up to 1"
         raise ValueError(f"random_split: expected {wanted}, got {shortened(lengths)}")

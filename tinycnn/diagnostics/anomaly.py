@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinycnn import autograd, backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import ContextDecorator
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag
@@ -81,7 +82,7 @@ class AnomalyWatch:
 
 
 def _has_nan(array: Array) -> bool:
-    is_floating = getattr(getattr(array, "dtype", None), "kind", "") == "f"
+    is_floating = getattr(getattr(array, "dtype", None), "kind", " ") in FLOATING
     return is_floating and bool(backend.elementwise("isnan", array).any())
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, write_whole
 from tinycnn.autograd import no_grad, wrap
@@ -208,7 +209,7 @@ def _other_batch(batch: int) -> int:
 def _others(x: Tensor, batch: int) -> Any:
     """Other numbers of the same kind and range, of another size if x is a batch."""
     array = np.flip(backend.to_device(x._array, backend.CPU))
-    if array.dtype.kind == "f" and array.size:
+    if array.dtype.kind in FLOATING and array.size:
         ramp = np.linspace(0.5, 1, array.size, dtype=array.dtype).reshape(array.shape)
         array = ramp if not array.any() else array * ramp
     if batch and array.shape[:1] == (batch,):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.autograd import wrap
 from tinycnn.interop.onnx_export import onnx_ir
@@ -143,7 +144,7 @@ def _graph(ir: Any, path: str) -> Graph:
     weights: dict[str, Tensor] = {}
     for name, value in graph.initializers.items():
         array = _array(value.const_value, f"weight {name!r}", path)
-        if array.dtype.kind != "f" or array.ndim == 0:
+        if array.dtype.kind not in FLOATING or array.ndim == 0:
             constants[name] = array
         else:
             weights[name] = wrap(array) if name in statistics else Parameter(wrap(array))
@@ -177,7 +178,7 @@ def _array(tensor: Any, what: str, path: str) -> np.ndarray:
     return np.array(tensor.numpy())
 
 
-_DTYPES = {"FLOAT", "FLOAT16", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "BOOL"}
+_DTYPES = {"FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "BOOL"}
 
 
 def _attribute(ir: Any, attribute: Any, node: Any, path: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import Function, is_view
 from tinycnn.interop.onnx_record import Run, Sizes, Unexportable, row_of
 from tinycnn.nn import activation, linear, loss, norm, piecewise, resize
@@ -61,7 +62,7 @@ def _reduction(type: str) -> Callable:
 
 
 def _whole_division(run: Run, y: Tensor, f: Function, a: Any, b: Any) -> Any:
-    if y.dtype.kind != "f":
+    if y.dtype.kind not in FLOATING:
         raise Unexportable("a whole division of integers cannot be exported")
     a, b = run.cast(a, y.dtype), run.cast(b, y.dtype)
     quotient = run.op("Floor", run.op("Div", a, b))
@@ -159,7 +160,7 @@ def _deviation(run: Run, x: Tensor, dims: Sequence[int]) -> tuple[str, str]:
     return centred, run.op("Mul", centred, centred)
 
 
-def _normalize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bias: Any = None) -> str:
+def _standardize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bias: Any = None) -> str:
     if f.dims == tuple(range(2, x.ndim)):
         return run.op("InstanceNormalization", x, *_affine(x, None, None, x.shape[1]), epsilon=float(f.eps))
     centred, square = _deviation(run, x, f.dims)
@@ -170,6 +171,11 @@ def _normalize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bias:
         if given is not None:
             standard = run.op(operator, standard, run.op("Reshape", given, kept))
     return standard
+
+
+def _scale_shift(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any, bias: Any) -> str:
+    scaled = x if weight is None else run.op("Mul", x, run.cast(weight, y.dtype))
+    return scaled if bias is None else run.op("Add", scaled, run.cast(bias, y.dtype))
 
 
 def _affine(x: Tensor, weight: Any, bias: Any, size: Any) -> list[Any]:
@@ -216,7 +222,7 @@ def _im2col(run: Run, y: Tensor, f: Any, x: Tensor) -> str:
 
 def _max_pool(run: Run, y: Tensor, f: Any, x: Any) -> str:
     attributes = {**_window(f.window), "pads": _with_ceil(f.window)}
-    if any(p >= k for p, k in zip(attributes["pads"], 2 * f.window.kernel_size)) and y.dtype.kind == "f":
+    if any(p >= k for p, k in zip(attributes["pads"], 2 * f.window.kernel_size)) and y.dtype.kind in FLOATING:
         x = run.op("Pad", x, _spatial(attributes.pop("pads")), run.cast(-math.inf, y.dtype))  # too much for a MaxPool
     return run.op("MaxPool", x, **attributes)
 
@@ -305,7 +311,8 @@ _OPERATORS: dict[type[Function], str | Callable] = {
     reduce.Softmax: lambda run, y, f, x: run.op("Softmax", x, axis=f.dim),
     reduce.LogSoftmax: lambda run, y, f, x: run.op("LogSoftmax", x, axis=f.dim),
     sort.CumSum: lambda run, y, f, x: run.op("CumSum", run.cast(x, y.dtype), np.array(f.dim)),
-    norm.Normalize: _normalize,
+    norm.Standardize: _standardize,
+    norm.Affine: _scale_shift,
     # Products and windows.
     matmul.Linear: lambda run, y, f, *operands: run.op("Gemm", *operands, transB=1),
     conv.Conv: lambda run, y, f, *operands: run.op("Conv", *operands, group=f.spec.groups, **_window(f.spec)),

@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import is_bfloat16
 from tinycnn.autograd import wrap
 from tinycnn.interop.source import MapLocation, Source, Unreadable, item_size, placed, typed
 from tinycnn.tensor import Tensor
 
-# The format's names of the dtypes that a Tensor may have, and of the one that is read as float32.
+# The format's names of the dtypes that a Tensor may have.
 _NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
-    "uint64": "U64", "int64": "I64", "float16": "F16", "float32": "F32", "float64": "F64",
+    "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32",
+    "float64": "F64",
 }  # fmt: skip
-_DTYPES = {short: name for name, short in _NAMES.items()} | {"BF16": "bfloat16"}
+_DTYPES = {short: name for name, short in _NAMES.items()}
 _LONGEST_HEADER = 100_000_000  # readers refuse a longer one
 
 
@@ -50,7 +52,7 @@ def parts(state_dict: Any, metadata: Mapping[str, str] | None) -> list[bytes | m
     # The widest dtypes come first, so that each array is aligned in memory when the file is mapped.
     order = sorted(state_dict, key=lambda key: (-state_dict[key].element_size(), key))
     arrays = {key: _row_major(state_dict[key]) for key in order}
-    header = _header(arrays, metadata or {})
+    header = _header({key: (state_dict[key].dtype, array) for key, array in arrays.items()}, metadata or {})
     length = len(header).to_bytes(8, "little")
     return [length, header, *(array.reshape(-1).view(np.uint8).data for array in arrays.values())]
 
@@ -58,18 +60,21 @@ def parts(state_dict: Any, metadata: Mapping[str, str] | None) -> list[bytes | m
 def _row_major(x: Tensor) -> np.ndarray:
     """The array on the CPU in the format's order of elements and of bytes: itself, or a copy."""
     array = backend.to_device(x._array, backend.CPU)
+    if is_bfloat16(array.dtype):
+        array = array.view(np.uint16)
     return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
 
 
-def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The JSON that says where each array lies in what follows, padded with blanks to a multiple of 8 bytes."""
+def _header(arrays: Mapping[str, tuple[np.dtype, np.ndarray]], metadata: Mapping[str, str]) -> bytes:
+    """The JSON that says what each array is and where it lies in what follows, padded with blanks to a multiple of 8
+    bytes."""
     if "__metadata__" in arrays:
         raise ValueError("save: '__metadata__' is the format's name for the metadata: no Tensor can have it")
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
-    for key, array in arrays.items():
+    for key, (dtype, array) in arrays.items():
         start, end = end, end + array.nbytes
-        header[key] = {"dtype": _NAMES[array.dtype.name], "shape": array.shape, "data_offsets": [start, end]}
+        header[key] = {"dtype": _NAMES[dtype.name], "shape": array.shape, "data_offsets": [start, end]}
     try:
         text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:

@@ -11,6 +11,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import bfloat16
 from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array, DeviceLike
@@ -82,12 +83,10 @@ class Source:
 
 
 def typed(raw: np.ndarray, dtype: str, order: ByteOrder = "little") -> np.ndarray:
-    """Bytes as numbers of `dtype`, in this machine's byte order. bfloat16 becomes float32, which holds each of its
-    numbers: NumPy has no such dtype. Booleans, whose bytes may be any in a file, become 0 or 1."""
+    """Bytes as numbers of `dtype`, in this machine's byte order. Booleans, whose bytes may be any in a file, become 0
+    or 1. ImportError for bfloat16 without ml_dtypes."""
     if dtype == "bfloat16":
-        wide = raw.view(np.dtype("u2").newbyteorder(order)).astype(np.uint32)
-        wide <<= 16  # bfloat16 is the upper half of a float32
-        return wide.view(np.float32)
+        return typed(raw, "uint16", order).view(bfloat16())  # ml_dtypes knows no other byte order than the machine's
     if dtype == "bool":
         return raw != 0
     array = raw.view(np.dtype(dtype).newbyteorder(order))

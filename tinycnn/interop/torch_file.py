@@ -1,7 +1,7 @@
 """torch's files: an archive, in the zip format, of a pickle and of the memory of each storage.
 
 Read without torch and without executing anything: `torch_pickle`. Nothing in the archive is compressed, so no file
-takes more memory than it has bytes (twice as much for bfloat16).
+takes more memory than it has bytes.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import bfloat16
 from tinycnn.checks import shortened
 from tinycnn.interop.source import Unreadable, item_size
 from tinycnn.nn.parameter import Parameter
@@ -104,6 +105,8 @@ class _Machine(_Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What a global name stands for."""
+        if (module, name) == ("torch", "bfloat16"):
+            return bfloat16()
         if f"{module}.{name}" not in GLOBALS:
             raise Unreadable(_refusal(f"{module}.{name}"))
         return GLOBALS[f"{module}.{name}"]

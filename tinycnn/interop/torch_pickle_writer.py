@@ -19,7 +19,7 @@ from tinycnn.size import Size
 from tinycnn.tensor import Tensor
 
 _Pickler: Any = pickle._Pickler  # that in Python can be told how to write a global name without importing it
-_TORCH_DTYPES = {dtype: Global("torch", dtype.name) for dtype in GLOBALS.values() if isinstance(dtype, np.dtype)}
+_TORCH_DTYPES = {name: Global("torch", name) for name in (*STORAGES, *LATER)}
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ class _Writer(_Pickler):
         if isinstance(obj, np.generic):
             obj = obj.item()
         elif isinstance(obj, np.dtype):
-            obj = _TORCH_DTYPES.get(obj, obj)
+            obj = _TORCH_DTYPES.get(obj.name, obj)
         super().save(obj, save_persistent_id)
 
     def persistent_id(self, obj: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
+from tinycnn.autocast_mode import autocasts
 from tinycnn.checks import check_choice, check_flag, check_number
 from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.module import Module
@@ -85,6 +86,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return (x * sigmoid(x)).to(input.dtype)
 
 
+@autocasts
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta · x)) / beta, without overflow; x itself where beta · x > threshold, where both agree to the
     last digit. TypeError for integers."""

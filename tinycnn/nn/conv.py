@@ -11,6 +11,7 @@ from tinycnn import creation
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import ShapeError, check_choice, check_flag, is_int, shortened
 from tinycnn.dtypes import DTypeLike
+from tinycnn.grad_mode import thread_mode
 from tinycnn.nn import init
 from tinycnn.nn.arguments import (
     Shape,
@@ -86,6 +87,8 @@ def _convolve(
     groups: int, stride: Any, padding: Any, dilation: Any,
 ) -> Tensor:  # fmt: skip
     """The convolution over `dims` spatial dimensions; errors name `name`."""
+    if thread_mode.autocast is not None:
+        input, weight, bias = thread_mode.autocast.cast("conv2d", (input, weight, bias))
     spec, batched = _checked(_conv_geometry, dims, name, input, weight, bias, stride, padding, dilation, groups)
     y = ops.conv(input if batched else input.unsqueeze(0), weight, bias, spec)
     return y if batched else y.squeeze(0)
@@ -160,6 +163,8 @@ def _transposed(
     groups: int, stride: Any, padding: Any, output_padding: Any, dilation: Any,
 ) -> Tensor:  # fmt: skip
     """The transposed convolution over `dims` spatial dimensions; errors name `name`."""
+    if thread_mode.autocast is not None:
+        input, weight, bias = thread_mode.autocast.cast("conv_transpose2d", (input, weight, bias))
     options = (stride, padding, output_padding, dilation, groups)
     spec, batched = _checked(_transposed_geometry, dims, name, input, weight, bias, *options)
     y = ops.conv_transpose(input if batched else input.unsqueeze(0), weight, spec)

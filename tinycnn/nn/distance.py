@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tinycnn import creation
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import check_broadcast
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, check_int, check_not_negative
@@ -25,6 +26,7 @@ __all__ = ["Bilinear", "CosineSimilarity", "PairwiseDistance"]
 # --- functions ----------------------------------------------------------------------------------------------
 
 
+@autocasts
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """input / max(‖input‖, eps): vectors along `dim` of p-norm 1."""
     check_floating("normalize", input)
@@ -33,6 +35,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     return narrowed(x / clamp(norm(x, p, dim, keepdim=True), min=float(eps)), input)
 
 
+@autocasts
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along `dim`, x₁ · x₂ / (max(‖x₁‖, eps) · max(‖x₂‖, eps)); x1 and x2
     broadcast."""
@@ -44,6 +47,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return (normalize(x1, 2.0, dim, eps) * normalize(x2, 2.0, dim, eps)).sum(dim)
 
 
+@autocasts
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """‖x₁ − x₂ + eps‖, the p-norm along the last dimension; x1 and x2 broadcast."""
     check_floating("pairwise_distance", x1)
@@ -53,6 +57,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+@autocasts
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = input1ᵀ · weight · input2 + bias.
 

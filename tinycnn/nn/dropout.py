@@ -6,6 +6,7 @@ import math
 import warnings
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_flag
 from tinycnn.nn.arguments import probability
@@ -103,7 +104,7 @@ def _masked(name: str, input: Tensor, mask: backend.Array, inplace: bool) -> Ten
 def _is_identity(name: str, input: Tensor, p: float, training: bool) -> bool:
     """Whether nothing is to be dropped; refuses integers where some elements are, and the others grow."""
     check_flag(name, "training", training)
-    if array_of(name, input).dtype.kind != "f" and training and 0 < p < 1:
+    if array_of(name, input).dtype.kind not in FLOATING and training and 0 < p < 1:
         check_floating(name, input)
     return not training or p == 0
 

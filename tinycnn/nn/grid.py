@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinycnn import creation
+from tinycnn.autocast_mode import autocasts
 from tinycnn.checks import check_choice, check_flag, shortened
 from tinycnn.nn.arguments import refuse_others, sizes
 from tinycnn.ops import unary
@@ -41,6 +42,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     return (base.reshape(height * width, 3) @ theta.transpose(1, 2)).reshape(batch, height, width, 2)
 
 
+@autocasts
 def grid_sample(
     input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:

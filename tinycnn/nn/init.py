@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import no_grad
 from tinycnn.checks import Number, check_choice, check_not_negative, check_number, check_positive, check_share
 from tinycnn.dtypes import fitted
@@ -51,7 +52,7 @@ def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
 def _check(name: str, tensor: Tensor, is_drawn: bool = True, **numbers: float) -> None:
     """TypeError unless `tensor` is one, of floating point if its values are drawn, and the rest are numbers."""
     refuse_others(name, tensor=tensor)
-    if is_drawn and tensor.dtype.kind != "f":
+    if is_drawn and tensor.dtype.kind not in FLOATING:
         raise TypeError(f"{name}: expected a floating-point tensor, got {tensor.dtype}")
     for argument, number in numbers.items():
         check = {"std": check_not_negative, "gain": check_gain}.get(argument, check_number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
+from tinycnn.autocast_mode import autocasts
 from tinycnn.checks import Number, check_choice, check_flag, check_not_negative
 from tinycnn.nn.loss import REDUCTIONS, _Loss, difference, difference_of_floats, legacy_reduction, reduced
 from tinycnn.ops.arithmetic import narrowed, widened
@@ -17,6 +18,7 @@ __all__ = ["GaussianNLLLoss", "HuberLoss", "KLDivLoss", "PoissonNLLLoss"]
 # --- functions ----------------------------------------------------------------------------------------------
 
 
+@autocasts
 def kl_div(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", log_target: bool = False,
@@ -45,6 +47,7 @@ def kl_div(
     return narrowed(reduced(loss, reduction), input, target)
 
 
+@autocasts
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d² / 2 where d = |input − target| is at most delta, delta · (d − delta / 2) elsewhere. Source: Huber, 1964."""
     Number(above=0)("huber_loss", "delta", delta)
@@ -55,6 +58,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return narrowed(reduced(loss, reduction), input, target)
 
 
+@autocasts
 def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
     eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
@@ -77,6 +81,7 @@ def poisson_nll_loss(
     return narrowed(reduced(loss, reduction), input, target)
 
 
+@autocasts
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:

@@ -13,6 +13,7 @@ from tinycnn.backend import DeviceLike
 from tinycnn.backend.precision import chosen
 from tinycnn.checks import ShapeError, check_flag, check_int
 from tinycnn.dtypes import DTypeLike
+from tinycnn.grad_mode import thread_mode
 from tinycnn.nn import init
 from tinycnn.nn.arguments import Shape, check_alike, refuse_others, size
 from tinycnn.nn.module import Module
@@ -35,6 +36,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The affine map; errors name `name`."""
+    if thread_mode.autocast is not None:
+        input, weight, bias = thread_mode.autocast.cast("linear", (input, weight, bias))
     try:
         x, w, b = input._array, weight._array, None if bias is None else bias._array
     except AttributeError:

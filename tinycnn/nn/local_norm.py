@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinycnn import creation
+from tinycnn.autocast_mode import autocasts
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
@@ -46,6 +47,7 @@ def rms_norm(
     return narrowed(y if weight is None else y * weight, input)
 
 
+@autocasts
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn._bfloat16 import FLOATING
+from tinycnn.autocast_mode import autocasts
+from tinycnn.autograd import ON_CPU, Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, check_choice, check_flag, check_int, check_not_negative, check_share
 from tinycnn.dtypes import promote
+from tinycnn.grad_mode import thread_mode
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
 from tinycnn.nn.module import Module
@@ -37,7 +40,7 @@ class CrossEntropy(Function):
     """
 
     saves_inputs = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, ignore_index: int, smoothing: float, reduction: str, class_dim: int, caller: str):
         self.ignore_index, self.smoothing, self.reduction = ignore_index, smoothing, reduction
@@ -96,6 +99,8 @@ def cross_entropy(
     A class index out of range is a ValueError on a CPU. On a GPU it is not checked, which would make the host
     wait: the loss becomes nan.
     """
+    if thread_mode.autocast is not None:
+        input, target, weight = thread_mode.autocast.cast("cross_entropy", (input, target, weight))
     if size_average is not None or reduce is not None:
         reduction = legacy_reduction(name, size_average, reduce)
     _check_input(name, input, target, reduction)
@@ -108,7 +113,7 @@ def cross_entropy(
     classes = shape[class_dim]
     if weight is not None:
         _check_weight(name, input, classes, weight)
-    if target._array.dtype.kind != "f" or target._array.shape != shape:
+    if target._array.dtype.kind not in FLOATING or target._array.shape != shape:
         _check_target(name, input, target)
         if weight is not None:
             _refuse_gradient(name, weight)
@@ -125,6 +130,7 @@ def cross_entropy(
     return narrowed(reduced(-per_class.sum(class_dim), reduction), input, target, weight)
 
 
+@autocasts
 def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", *, name: str = "nll_loss",
@@ -201,6 +207,7 @@ def _refuse_class(wrong: int | None, name: str, shape: tuple[int, ...], class_di
 # --- other losses -------------------------------------------------------------------------------------------
 
 
+@autocasts
 def mse_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", *, name: str = "mse_loss",
@@ -212,6 +219,7 @@ def mse_loss(
     return narrowed(reduced(distance * distance, reduction), input, target)
 
 
+@autocasts
 def l1_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", *, name: str = "l1_loss",
@@ -223,6 +231,7 @@ def l1_loss(
     return narrowed(reduced(distance, reduction), input, target)
 
 
+@autocasts
 def smooth_l1_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", beta: float = 1.0, *, name: str = "smooth_l1_loss",
@@ -261,6 +270,7 @@ class BinaryCrossEntropy(Function):
         )
 
 
+@autocasts
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", *, name: str = "binary_cross_entropy",
@@ -282,6 +292,7 @@ def binary_cross_entropy(
     return narrowed(reduced(_weighted(loss, weight, "weight", name), reduction), input, target, weight)
 
 
+@autocasts
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None, *,
@@ -341,7 +352,7 @@ def _check_input(name: str, input: Tensor, target: Tensor, reduction: str, least
     if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
         refuse_others(name, input=input, target=target)
     x = input._array
-    if x.dtype.kind != "f" and (least_dims or target._array.dtype.kind != "f"):
+    if x.dtype.kind not in FLOATING and (least_dims or target._array.dtype.kind not in FLOATING):
         raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
     if x.ndim < least_dims:
         raise ValueError(f"{name}: expected input (N, C), (N, C, *) or (C), got a tensor without dimensions")

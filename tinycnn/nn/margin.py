@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import backend, creation
+from tinycnn.autocast_mode import autocasts
 from tinycnn.checks import Number, check_choice, check_flag, check_int, check_number, shortened
 from tinycnn.nn.activation import logsigmoid
 from tinycnn.nn.arguments import refuse_others
@@ -33,6 +34,7 @@ __all__ = [
 # --- functions ----------------------------------------------------------------------------------------------
 
 
+@autocasts
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -46,6 +48,7 @@ def margin_ranking_loss(
     return narrowed(reduced(clamp(-target * distance + margin, min=0.0), reduction), input1, input2)
 
 
+@autocasts
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
@@ -61,6 +64,7 @@ def hinge_embedding_loss(
     return narrowed(reduced(loss, reduction), input)
 
 
+@autocasts
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -80,6 +84,7 @@ def cosine_embedding_loss(
     return narrowed(reduced(loss, reduction), input1, input2)
 
 
+@autocasts
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
     swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -100,6 +105,7 @@ def triplet_margin_loss(
     return reduced(clamp(near - far + margin, min=0.0), reduction)
 
 
+@autocasts
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
@@ -112,6 +118,7 @@ def soft_margin_loss(
     return narrowed(reduced(loss, reduction), input, target)
 
 
+@autocasts
 def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -125,6 +132,7 @@ def multilabel_soft_margin_loss(
     return narrowed(reduced(loss.mean(-1), reduction), input, target)
 
 
+@autocasts
 def multilabel_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
@@ -153,6 +161,7 @@ def multilabel_margin_loss(
     return narrowed(reduced(loss, reduction), input)
 
 
+@autocasts
 def multi_margin_loss(
     input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
     size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",

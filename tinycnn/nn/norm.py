@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinycnn import backend, creation, dtypes
-from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn.autocast_mode import autocasts
+from tinycnn.autograd import ON_CPU, Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
@@ -15,7 +16,7 @@ from tinycnn.nn import init
 from tinycnn.nn.arguments import check_shapes, size, sizes
 from tinycnn.nn.module import Module
 from tinycnn.nn.parameter import Parameter
-from tinycnn.ops.arithmetic import narrowed, widened
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.in_place import assign, check_changeable
 from tinycnn.ops.reduce import check_floating
 from tinycnn.ops.shape import reshaped
@@ -27,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Normalize(Function):
+class Standardize(Function):
     """y = x̂ · weight + bias with x̂ = (x − mean) / √(variance + eps), mean and (biased) variance taken over `dims`.
 
     weight and bias, if given, have an element for each mean. After `forward`, `mean` and `variance` hold the
@@ -37,7 +38,7 @@ class Normalize(Function):
     """
 
     saves_inputs = (0, 1)
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], eps: float, running: Any = None):
         self.dims, self.eps, self.running = dims, eps, running
@@ -52,15 +53,15 @@ class Normalize(Function):
 
     def backward(self, grad_output: Tensor) -> Gradients:
         x, weight, *_ = (*self.inputs, None)
-        x, kept = x.to(grad_output.dtype), self._kept(x.shape)
+        kept = self._kept(x.shape)
         weight = None if weight is None else weight.reshape(*kept)
         gradients: Sequence[Any]
         if is_grad_enabled():
-            gradients = self._recorded_backward(grad_output, x, weight)
+            gradients = self._recorded_backward(widened(grad_output), widened(x), weight)
         else:
             found = self.kernels.standardize_backward(
-                grad_output._array, x._array, self.saved, self.dims, None if weight is None else weight._array,
-                self.needs_input_grad[0],
+                grad_output._array, x.to(grad_output.dtype)._array, self.saved, self.dims,
+                None if weight is None else weight._array, self.needs_input_grad[0],
             )  # fmt: skip
             gradients = [None if array is None else wrap(array) for array in found]
         return gradients[0], *[g.reshape(-1) for g in gradients[1 : len(self.edges)]]
@@ -76,6 +77,26 @@ class Normalize(Function):
         count = math.prod([x.shape[d] for d in self.dims])
         g = (u - sum_u / count - x_hat * (sum_ux / count)) * inverse_std
         return [g if weight is None else g * weight, sum_ux, sum_u]
+
+
+class Affine(Function):
+    """y · weight + bias, which broadcast or are None, rounded once: of 16 bits with parameters of 32, 16 bits."""
+
+    saves_inputs = (0, 1)
+    in_float32 = ON_CPU
+
+    def forward(self, y: Array, weight: Array | None, bias: Array | None) -> Array:
+        return self.kernels.scale_shift(y, weight, bias)
+
+    def backward(self, grad_output: Tensor) -> Gradients:
+        y, weight, _ = self.inputs
+        need_y, need_weight, need_bias = self.needs_input_grad
+        wide = widened(grad_output)  # gradients of parameters are sums
+        return (
+            (grad_output if weight is None else Affine()(grad_output, weight, None)) if need_y else None,
+            wide * widened(y) if need_weight else None,
+            wide if need_bias else None,
+        )
 
 
 # --- functions ----------------------------------------------------------------------------------------------
@@ -101,7 +122,6 @@ def batch_norm(
     _check_momentum(name, momentum)
     check_flag(name, "training", training)
     _check_pair(running_mean, running_var, name)
-    per_channel = (1, channels, *[1] * (input.ndim - 2))
     if training and not eps > 0:
         raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
     if training:
@@ -113,9 +133,10 @@ def batch_norm(
         running = None
         if running_mean is not None and running_var is not None and input.numel():
             counted = None if num_batches_tracked is None else num_batches_tracked._array
+            per_channel = (1, channels, *[1] * (input.ndim - 2))
             arrays = [x._array.reshape(per_channel) for x in (running_mean, running_var)]
             running = (*arrays, momentum, counted)
-        y = Normalize((0, *range(2, input.ndim)), eps, running)(input, weight, bias)
+        y = Standardize((0, *range(2, input.ndim)), eps, running)(input, weight, bias)
         for x in moving:
             x._changed_in_place()
         return y
@@ -127,9 +148,10 @@ def batch_norm(
     shift = -running_mean * scale
     if bias is not None:
         shift = shift + bias
-    return narrowed(widened(input) * scale.reshape(*per_channel) + shift.reshape(*per_channel), input)
+    return _affine(input, scale, shift)
 
 
+@autocasts
 def layer_norm(
     input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
     eps: float = 1e-5,
@@ -143,9 +165,8 @@ def layer_norm(
         got = input.shape if isinstance(input, Tensor) else type(input).__name__
         raise ValueError(f"layer_norm: expected input (*, {', '.join(map(str, shape))}), got {got}")
     _check("layer_norm", input, shape, eps, weight=weight, bias=bias)
-    y = Normalize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(widened(input))
-    y = y if weight is None else y * weight
-    return narrowed(y if bias is None else y + bias, input)
+    y = Standardize(tuple(range(input.ndim - len(shape), input.ndim)), eps)(input)
+    return y if weight is bias is None else Affine()(y, weight, bias)
 
 
 def _normalized_shape(name: str, given: Any) -> tuple[int, ...]:
@@ -156,6 +177,7 @@ def _normalized_shape(name: str, given: Any) -> tuple[int, ...]:
     return sizes(shape, len(shape), name, "normalized_shape")
 
 
+@autocasts
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -173,10 +195,10 @@ def group_norm(
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels, got {input.shape}")
     if input.numel() == num_groups:  # as in torch, that of several samples is a constant, not an error
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
-    grouped = reshaped(widened(input), batch, num_groups, channels // num_groups, *spatial)
-    y = Normalize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
+    grouped = reshaped(input, batch, num_groups, channels // num_groups, *spatial)
+    y = Standardize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
     y = _affine(y, weight, bias)
-    return narrowed(y, input)
+    return y
 
 
 def instance_norm(
@@ -204,23 +226,23 @@ def instance_norm(
     _check("instance_norm", input, input.shape[1:2], eps, weight=weight, bias=bias, **statistics)
     _check_momentum("instance_norm", momentum)
     _check_pair(running_mean, running_var, "instance_norm")
-    normalize = Normalize(tuple(range(2, input.ndim)), eps)
-    y = normalize(widened(input))
-    of_samples = (x.reshape(input.shape[:2]) for x in (normalize.mean, normalize.variance))
-    with backend.current(normalize.mean):
-        mean, variance = (normalize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
+    standardize = Standardize(tuple(range(2, input.ndim)), eps)
+    y = standardize(input)
+    of_samples = (x.reshape(input.shape[:2]) for x in (standardize.mean, standardize.variance))
+    with backend.current(standardize.mean):
+        mean, variance = (standardize.kernels.reduced("mean", x, (0,), False) for x in of_samples)
         _update_running(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
-    return narrowed(_affine(y, weight, bias), input)
+    return _affine(y, weight, bias)
 
 
 def _check(name: str, input: Tensor, shape: tuple[int, ...], eps: float, **parameters: Tensor | None) -> None:
     """Refuses an input that is not floating-point, and parameters and statistics of another shape or dtype; with
-    float16 they may be float32."""
+    16 bits they may be float32."""
     check_floating(name, input)
     check_not_negative(name, "eps", eps)
     check_shapes(name, input, shape, **parameters)
     for argument, x in parameters.items():
-        if x is not None and x.dtype != input.dtype and (input.dtype, x.dtype) != (dtypes.float16, dtypes.float32):
+        if x is not None and x.dtype != input.dtype and (input.dtype.itemsize, x.dtype) != (2, dtypes.float32):
             raise TypeError(f"{name}: input is {input.dtype}, {argument} is {x.dtype}: convert one with .to()")
 
 
@@ -236,9 +258,10 @@ def _check_pair(running_mean: Tensor | None, running_var: Tensor | None, name: s
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """y (N, C, *) · weight (C) + bias (C)."""
+    if weight is bias is None:
+        return y
     per_channel = (1, y.shape[1], *[1] * (y.ndim - 2))
-    y = y if weight is None else y * weight.reshape(*per_channel)
-    return y if bias is None else y + bias.reshape(*per_channel)
+    return Affine()(y, *[x if x is None else x.reshape(*per_channel) for x in (weight, bias)])
 
 
 def _update_running(mean: Tensor | None, var: Tensor | None, new_mean: Any, new_var: Any, momentum: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from numpy.typing import ArrayLike
 
 from tinycnn import backend, creation, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag
 from tinycnn.dtypes import DTypeLike
@@ -93,7 +94,7 @@ class Uninitialized(Tensor):
         return self
 
     def is_floating_point(self) -> bool:
-        return self.dtype.kind == "f"
+        return self.dtype.kind in FLOATING
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         result = type(self)(self.requires_grad, *self._kind)

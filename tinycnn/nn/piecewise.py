@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from tinycnn import backend, creation
-from tinycnn.autograd import Function, Gradients, array_of
+from tinycnn.autocast_mode import autocasts
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import check_flag, check_not_negative, check_number
 from tinycnn.dtypes import DTypeLike
@@ -30,6 +31,7 @@ class Clip(Function):
 
     saves_inputs = True
     elementwise = True
+    in_float32 = ON_CPU
 
     def __init__(self, low: float, high: float):
         self.low, self.high = low, high
@@ -135,6 +137,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, where(isnan(input), input, 0.0)))
 
 
+@autocasts
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where it is positive, weight · x elsewhere; the weight has one element, or one for each channel of (N, C, *).
     Source: He et al., "Delving deep into rectifiers", 2015."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import wrap
 from tinycnn.checks import LARGEST, Number, check_choice, check_flag, check_number, is_int, shortened
 from tinycnn.nn.arguments import Size, refuse_others, sizes
@@ -95,6 +96,7 @@ _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # the spat
 _STEPS = ("nearest", "nearest-exact", "area")
 
 
+@autocasts
 def interpolate(
     input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,

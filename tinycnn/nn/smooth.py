@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tinycnn import creation
+from tinycnn.autocast_mode import autocasts
 from tinycnn.checks import Number, check_flag, check_number
 from tinycnn.nn.activation import _Activation, elu, softmax
 from tinycnn.nn.module import Module
@@ -85,6 +86,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * sigmoid(b)
 
 
+@autocasts
 def softmin(input: Tensor, dim: int | None = None) -> Tensor:
     """softmax(−x) along `dim`; see `softmax`."""
     check_floating("softmin", input)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tinycnn import backend, creation, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import RemovableHandle, Version, no_grad
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag
@@ -17,7 +18,7 @@ from tinycnn.tensor import Tensor
 if TYPE_CHECKING:
     from tinycnn.nn.module import Module
 
-_FLOATS = ("float16", "float32", "float64")
+_FLOATS = ("bfloat16", "float16", "float32", "float64")
 
 
 class StateDictError(RuntimeError, ValueError):
@@ -209,7 +210,7 @@ class Stateful:
                 device = target
             else:
                 dtype = dtypes.as_dtype(target)
-        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind != "f":
+        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind not in FLOATING:
             raise TypeError(f"{type(self).__name__}.to: expected a floating-point dtype, got {dtype}")
         if device is not None:
             device = backend.device(device)
@@ -249,8 +250,8 @@ class Stateful:
         return self.to(dtypes.float64)
 
     def bfloat16(self) -> Self:
-        """TypeError: there are no bfloat16 tensors; `tinycnn.autocast` computes products in bfloat16."""
-        raise TypeError(f"{type(self).__name__}.bfloat16: there are no bfloat16 tensors: see tinycnn.autocast")
+        """Converts the floating-point parameters and buffers to bfloat16, in place."""
+        return self.to("bfloat16")
 
     def type(self, dst_type: DTypeLike) -> Self:
         """Converts the floating-point parameters and buffers to a floating-point dtype, in place."""

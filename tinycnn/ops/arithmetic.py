@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
+from tinycnn._bfloat16 import FLOATING
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_choice, check_flag, check_not_negative, check_number
 from tinycnn.ops.copy import new_array
@@ -42,7 +43,8 @@ def operands(name: str, a: Any, b: Any) -> tuple[Any, Any]:
             dtype = dtypes.result_type(a._array, b._array)
             return a.to(dtype), b.to(dtype)
         if isinstance(b, float):
-            return a if x.kind == "f" else as_float(a), float(b)  # NumPy's float64 is a float too, but would promote
+            a = a if x.kind in FLOATING else as_float(a)
+            return a, float(b)  # NumPy's float64 is a float too, but would promote
         if isinstance(b, int):
             return a, b if 0 <= b < 128 else dtypes.wrapped(b, x)
         return operands(name, a, constant(name, b, a.device))
@@ -61,20 +63,23 @@ def constant(name: str, value: Any, device: Any) -> Tensor:
 
 def as_float(x: Tensor) -> Tensor:
     """Integers as the default floating-point dtype: they have no fractions, and no gradients."""
-    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind == "f":
+    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind in FLOATING:
         return x  # what is no Tensor is refused by the operator
     return x.to(dtypes.get_default_dtype())
 
 
 def widened(x: Tensor) -> Tensor:
-    """float16 as float32, in which what takes several steps is computed, sums above all; another Tensor itself."""
-    return x.float() if x._array.dtype == dtypes.float16 else x
+    """16 bits as float32, in which what takes several steps is computed, sums above all; another Tensor itself."""
+    dtype = x._array.dtype
+    return x.float() if dtype.itemsize == 2 and dtype.kind in FLOATING else x
 
 
 def narrowed(y: Tensor, *operands: Any) -> Tensor:
-    """What was computed of `widened` operands, in float16 if all are that have fractions."""
-    of = [x._array.dtype for x in operands if isinstance(x, autograd.Tensor) and x._array.dtype.kind == "f"]
-    return y.half() if y._array.dtype == dtypes.float32 and set(of) == {dtypes.float16} else y
+    """What was computed of `widened` operands, in 16 bits if all are that have fractions, and are alike."""
+    if y._array.dtype != dtypes.float32:
+        return y
+    of = {x._array.dtype for x in operands if isinstance(x, autograd.Tensor) and x._array.dtype.kind in FLOATING}
+    return y.to(of.pop()) if len(of) == 1 else y
 
 
 _KINDS = {bool: "b", int: "i", float: "f"}
@@ -83,7 +88,7 @@ _KINDS = {bool: "b", int: "i", float: "f"}
 def _kind(x: Any) -> str:
     """The kind of an operand, "f", "i", "u" or "b" as that of a dtype; "" of what is no operand."""
     if isinstance(x, autograd.Tensor):
-        return x._array.dtype.kind
+        return "f" if x._array.dtype.kind in FLOATING else x._array.dtype.kind
     return getattr(getattr(x, "dtype", None), "kind", _KINDS.get(type(x), ""))
 
 
@@ -96,7 +101,7 @@ def _kinds(*operands: Any) -> list[str]:
 
 class Add(Function):
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def forward(self, a: Array, b: Array) -> Array:
         return a + b
@@ -107,7 +112,7 @@ class Add(Function):
 
 class Sub(Function):
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def forward(self, a: Array, b: Array) -> Array:
         return a - b
@@ -120,7 +125,7 @@ class Mul(Function):
     saves_inputs = True
     saves_other = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
     works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
@@ -136,7 +141,7 @@ class Div(Function):
     saves_inputs = True
     saves_other = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
     works_on_arrays = True
 
     def forward(self, a: Array, b: Array) -> Array:
@@ -206,7 +211,7 @@ class TruncDivide(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         floor = a // b
-        if floor.dtype.kind == "f":
+        if floor.dtype.kind in FLOATING:
             return self.xp.trunc(a / b)
         return floor + ((floor < 0) & (floor * b != a)).astype(floor.dtype)
 
@@ -272,7 +277,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
         return floor_divide(input, other) if rounding_mode == "floor" else _trunc_divide(input, other)
     a: Any = input
     b: Any = other
-    if not any(isinstance(x, autograd.Tensor) and x._array.dtype.kind == "f" for x in (a, b)):
+    if not any(isinstance(x, autograd.Tensor) and x._array.dtype.kind in FLOATING for x in (a, b)):
         a, b = as_float(a), as_float(b)
     return Div()(*operands("div", a, b))
 

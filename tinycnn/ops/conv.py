@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import ON_CPU, Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.backend.precision import chosen
 from tinycnn.ops import conv_rows
@@ -38,7 +38,7 @@ class _Trilinear(Function):
     """Base class of the three. Backward operators inherit the precision that was chosen for the forward one."""
 
     saves_inputs = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, spec: ConvSpec, precision: str):
         self.spec, self.precision = spec, precision

@@ -17,9 +17,8 @@ from math import gcd, prod
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from tinycnn.backend import Array, in_threads
+from tinycnn.backend.precision import WIDE
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """y (N, O, *output_size) of x (N, C, *input_size), w (O, C/G, *kernel_size) and b (O) or None."""
     rows_x, groups = rows_first(x), spec.groups
-    weight = kernels.rounded(_split_groups(w, groups).reshape(groups, 1, len(w) // groups, -1), precision)
+    weight = _split_groups(w, groups).reshape(groups, 1, len(w) // groups, -1)
     rows_y = kernels.xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
     for part in _undilated_rows(rows_x, rows_y, spec):
         work = partial(_conv_rows, part, weight, b, spec, precision, kernels)
@@ -77,8 +76,8 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: Mod
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
     shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
-    if x.dtype == np.float16:
-        precision = "float16"  # products of 16 bits, summed over rows in float32
+    if x.itemsize == 2:
+        precision = WIDE  # products of 16 bits, summed over rows in float32
     shares: list[Array] = []
     for part in _undilated_rows(rows_x, rows_g, spec):
         work = partial(_weight_rows, part, spec, precision, kernels)
@@ -178,7 +177,7 @@ def _conv_rows(
     """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
     for block in blocks:
         y = part.y[block]
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, kernels)
         kernels.matmul(weight, windows, _by_group(y, spec.groups), precision)
         del windows  # so that the next block takes the same scratch memory
         if bias is not None:
@@ -189,8 +188,8 @@ def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType
     """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of rows of `part.y`, the output gradient, contribute."""
     total: Array | None = None
     for block in blocks:
-        g = _by_group(kernels.rounded(part.y[block], precision), spec.groups)
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, precision, kernels)
+        g = _by_group(part.y[block], spec.groups)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, kernels)
         # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels
         # this way.
         product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precision)
@@ -207,7 +206,7 @@ def _by_group(y: Array, groups: int) -> Array:
 
 
 def _row_windows(
-    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, precision: str, kernels: ModuleType
+    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, kernels: ModuleType
 ) -> Array:
     """The im2col matrices (G, rows, KH·KW·C/G, OW·N) of the output rows in `block`, as a view of L.
 
@@ -223,7 +222,6 @@ def _row_windows(
         slabs = inside.reshape(1, count, depth, columns)
     else:
         slabs = _unfold_width(inside, above, below, width, groups, kernels).reshape(groups, count, depth, columns)
-    slabs = kernels.rounded(slabs, precision)
     step = slabs.itemsize
     return kernels.as_strided(
         slabs,
@@ -281,7 +279,7 @@ def _transpose_rows(
         x[...] = 0
         return
     weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
-    weight = kernels.rounded(weight.reshape(*weight.shape[:-2], count * out_group), precision)
+    weight = weight.reshape(*weight.shape[:-2], count * out_group)
     work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precision, kernels)
     _shared(work, _shared_blocks(x, x, weight.size, spec, 1, kernels))
 
@@ -297,7 +295,7 @@ def _fold_rows(
     weight = weight.reshape(groups, 1, -1, depth)
     for block in blocks:
         x = part.y[block]
-        windows = _row_windows(part, block, kernel_rows, identity, groups, precision, kernels)
+        windows = _row_windows(part, block, kernel_rows, identity, groups, kernels)
         shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = kernels.scratch("columns", shape, x)
         product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING, holds_numbers, is_bfloat16
 from tinycnn.autograd import Function, Gradients
 from tinycnn.backend import Array, DeviceLike
 from tinycnn.checks import shortened
@@ -49,12 +50,14 @@ class Cast(Function):
         self.dtype = dtype
 
     def __call__(self, *inputs: Any) -> Tensor:
-        if self.dtype.kind == "f":
+        if self.dtype.kind in FLOATING:
             return super().__call__(*inputs)
         with autograd.no_grad():  # integers have no gradient
             return super().__call__(*inputs)
 
     def forward(self, x: Array) -> Array:
+        if is_bfloat16(self.dtype) and self.xp is not np:
+            backend.check_bfloat16()
         with np.errstate(over="ignore"):  # beyond the largest number lies infinity
             return x.astype(self.dtype)
 
@@ -88,7 +91,7 @@ def new_array(name: str, data: Any, dtype: DTypeLike = None, device: DeviceLike 
         array = np.array(data, order="K")
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: cannot make an array of {type(data).__name__}: {error}") from None
-    if array.dtype.kind not in "buif":
+    if not holds_numbers(array.dtype):
         raise TypeError(f"{name}: expected numbers, got {shortened(data)} (dtype {array.dtype})")
     # Python floats have no dtype of their own, arrays have.
     if dtype is None and array.dtype == np.float64 and not _has_dtype(data):

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_number, is_int, shortened
-from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow
+from tinycnn.ops.arithmetic import Operand, as_float, bitwise_and, bitwise_or, bitwise_xor, div, operands, pow, widened
 from tinycnn.ops.rearrange import check_one_dtype
 from tinycnn.ops.select import clamp, where
 from tinycnn.ops.unary import cos, log, log1p, rsqrt, sigmoid
@@ -52,16 +54,19 @@ class OneVariable(Function):
         return grad_output * self.derivative(x)
 
 
+@autocasts
 def tan(input: Tensor) -> Tensor:
     """The tangent of each element, in radians."""
     return OneVariable("tan", "tan", lambda x: pow(cos(x), -2))(as_float(input))
 
 
+@autocasts
 def asin(input: Tensor) -> Tensor:
     """The angle, from −π/2 to π/2, of which each element is the sine; nan outside of [−1, 1]."""
     return OneVariable("asin", "arcsin", lambda x: rsqrt(1 - x * x))(as_float(input))
 
 
+@autocasts
 def acos(input: Tensor) -> Tensor:
     """The angle, from 0 to π, of which each element is the cosine; nan outside of [−1, 1]."""
     return OneVariable("acos", "arccos", lambda x: -rsqrt(1 - x * x))(as_float(input))
@@ -72,11 +77,13 @@ def atan(input: Tensor) -> Tensor:
     return OneVariable("atan", "arctan", lambda x: 1 / (1 + x * x))(as_float(input))
 
 
+@autocasts
 def sinh(input: Tensor) -> Tensor:
     """(eˣ − e⁻ˣ) / 2 of each element."""
     return OneVariable("sinh", "sinh", cosh)(as_float(input))
 
 
+@autocasts
 def cosh(input: Tensor) -> Tensor:
     """(eˣ + e⁻ˣ) / 2 of each element."""
     return OneVariable("cosh", "cosh", sinh)(as_float(input))
@@ -102,16 +109,19 @@ def exp2(input: Tensor) -> Tensor:
     return OneVariable("exp2", "exp2", lambda x: exp2(x) * math.log(2))(as_float(input))
 
 
+@autocasts
 def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2 of each element: −inf of 0, nan of negative numbers."""
     return OneVariable("log2", "log2", lambda x: 1 / (x * math.log(2)))(as_float(input))
 
 
+@autocasts
 def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10 of each element: −inf of 0, nan of negative numbers."""
     return OneVariable("log10", "log10", lambda x: 1 / (x * math.log(10)))(as_float(input))
 
 
+@autocasts
 def reciprocal(input: Tensor) -> Tensor:
     """1 / x of each element."""
     array_of("reciprocal", input)
@@ -151,12 +161,14 @@ def trunc(input: Tensor) -> Tensor:
     x = array_of("trunc", input)
     if x.dtype.kind == "b":
         raise TypeError("trunc: expected numbers, got a boolean tensor")
-    return wrap(backend.elementwise("trunc", x)) if x.dtype.kind == "f" else input.clone()
+    if x.dtype.kind not in FLOATING:
+        return input.clone()
+    return wrap(backend.elementwise("trunc", widened(input)._array)).to(x.dtype)
 
 
 def frac(input: Tensor) -> Tensor:
     """x − trunc(x) of each element. TypeError for integers."""
-    if array_of("frac", input).dtype.kind != "f":
+    if array_of("frac", input).dtype.kind not in FLOATING:
         raise TypeError(f"frac: expected a floating-point tensor, got {input.dtype}")
     return input - trunc(input)
 
@@ -164,7 +176,7 @@ def frac(input: Tensor) -> Tensor:
 def signbit(input: Tensor) -> Tensor:
     """Whether each element has a minus sign, −0.0 included."""
     x = array_of("signbit", input)
-    return wrap(backend.elementwise("signbit", x)) if x.dtype.kind == "f" else input < 0
+    return wrap(backend.elementwise("signbit", x)) if x.dtype.kind in FLOATING else input < 0
 
 
 @composed
@@ -173,7 +185,7 @@ def nan_to_num(
 ) -> Tensor:
     """Numbers in place of nan and the infinities: by default 0, and the largest and the smallest of the dtype."""
     array = array_of("nan_to_num", input)
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in FLOATING:
         return input.clone()
     least, largest = dtypes.limits(array.dtype)
     given = [check_number("nan_to_num", name, value) for name, value in (
@@ -188,7 +200,7 @@ def nan_to_num(
 
 def _floats(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Two Tensors of one floating-point dtype."""
-    if "f" not in (array_of(name, a).dtype.kind, array_of(name, b).dtype.kind):
+    if not set(FLOATING).intersection([array_of(name, x).dtype.kind for x in (a, b)]):
         a, b = as_float(a), as_float(b)
     dtype = dtypes.result_type(a._array, b._array)
     return a.to(dtype), b.to(dtype)
@@ -209,6 +221,7 @@ class Atan2(Function):
         return scaled * x if need_y else None, -scaled * y if need_x else None
 
 
+@autocasts
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle, from −π to π, of the point with y from `input` and x from `other`."""
     return Atan2()(*_floats("atan2", input, other))
@@ -237,7 +250,8 @@ def fmod(input: Tensor, other: Operand) -> Tensor:
     kinds = [getattr(getattr(x, "dtype", None), "kind", "f" if isinstance(x, float) else "i") for x in (a, b)]
     if set(kinds) == {"b"} or (kinds[0] == "b" and not isinstance(b, autograd.Tensor)):
         raise TypeError("fmod: not defined for boolean tensors; convert one of them")
-    if "f" not in kinds and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
+    are_whole = not set(FLOATING).intersection(kinds)
+    if are_whole and (b == 0 if isinstance(b, int) else bool((b == 0).any())):  # which waits for a GPU
         raise ZeroDivisionError("fmod: division of integers by zero")
     return Fmod()(a, b)
 
@@ -295,13 +309,14 @@ class Lerp(Function):
 def lerp(input: Tensor, end: Tensor, weight: float | Tensor) -> Tensor:
     """input + weight · (end − input), element by element. TypeError unless all have one floating-point dtype."""
     check_one_dtype("lerp", input, end)
-    if input._array.dtype.kind != "f":
+    if input._array.dtype.kind not in FLOATING:
         raise TypeError(f"lerp: expected floating-point Tensors, got {input.dtype}")
     if isinstance(weight, autograd.Tensor):
         check_one_dtype("lerp", input, weight)
     return Lerp()(input, end, _factor("lerp", "weight", weight))
 
 
+@autocasts
 @composed
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 · tensor2, element by element."""
@@ -310,10 +325,12 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     return input + tensor1 * tensor2 * check_number("addcmul", "value", value)
 
 
+@autocasts
 @composed
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """input + value · tensor1 / tensor2, element by element."""
-    if "f" not in [array_of("addcdiv", x).dtype.kind for x in (input, tensor1, tensor2)][1:]:
+    kinds = [array_of("addcdiv", x).dtype.kind for x in (input, tensor1, tensor2)]
+    if not set(FLOATING).intersection(kinds[1:]):
         raise TypeError("addcdiv: expected tensor1 or tensor2 of floating point; use addcmul or convert them")
     return input + tensor1 / tensor2 * check_number("addcdiv", "value", value)
 
@@ -390,7 +407,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 def nextafter(input: Tensor, other: Tensor) -> Tensor:
     """The next number of the dtype from `input` towards `other`, element by element: a constant."""
     check_one_dtype("nextafter", input, other)
-    if input._array.dtype.kind != "f":
+    if input._array.dtype.kind not in FLOATING:
         raise TypeError(f"nextafter: expected floating-point tensors, got {input.dtype}")
     check_broadcast("nextafter", [input, other])
     return wrap(backend.elementwise("nextafter", input._array, other._array))

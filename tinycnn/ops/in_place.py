@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING, holds_numbers
 from tinycnn.autograd import NOT_RECORDED, Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import Number, check_int, check_not_negative, check_number, check_share, shortened
@@ -157,7 +158,7 @@ def put(name: str, x: Tensor, values: Tensor) -> Tensor:
 
 def _is_recorded(x: Tensor, *values: Any) -> bool:
     """Whether a change of x by `values` is one for gradients."""
-    if not autograd.is_grad_enabled() or x._array.dtype.kind != "f":
+    if not autograd.is_grad_enabled() or x._array.dtype.kind not in FLOATING:
         return False
     return x._requires_grad or any(getattr(value, "_requires_grad", False) for value in values)
 
@@ -201,7 +202,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError):
         array = None
-    if array is None or array.dtype.kind not in "buif":
+    if array is None or not holds_numbers(array.dtype):
         raise TypeError(f"{name}: cannot assign {shortened(value)} to elements of a tensor")
     return array
 
@@ -332,7 +333,8 @@ def random_(input: Tensor, low: int = 0, high: int | None = None) -> Tensor:
     dtype = autograd.array_of("random_", input).dtype
     low = check_int("random_", "low", low)
     if high is None:
-        bits = np.finfo(dtype).nmant + 1 if dtype.kind == "f" else dtype.itemsize * 8 - (dtype.kind == "i")
+        is_floating = dtype.kind in FLOATING
+        bits = dtypes.float_info(dtype).nmant + 1 if is_floating else dtype.itemsize * 8 - (dtype.kind == "i")
         low, high = 0, low or 2**bits
     if low >= check_int("random_", "high", high):
         raise ValueError(f"random_: expected low < high, got {low} and {high}")
@@ -342,7 +344,7 @@ def random_(input: Tensor, low: int = 0, high: int | None = None) -> Tensor:
 
 
 def _check_drawn(name: str, input: Tensor, **numbers: float) -> None:
-    if autograd.array_of(name, input).dtype.kind != "f":
+    if autograd.array_of(name, input).dtype.kind not in FLOATING:
         raise TypeError(f"{name}: expected a floating-point tensor, got {input.dtype}")
     for argument, number in numbers.items():
         check_number(name, argument, number)

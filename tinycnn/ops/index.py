@@ -10,7 +10,7 @@ import numpy as np
 
 from tinycnn import autograd, backend
 from tinycnn._decorator import numpy_names
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import ON_CPU, Function, Gradients
 from tinycnn.backend import Array
 from tinycnn.checks import shortened
 from tinycnn.ops.shape import normalize_dim, reshaped
@@ -48,7 +48,7 @@ class GetItem(Function):
 class Scatter(Function):
     """Zeros of `shape` to which the input is added at `index`, which `repeats` elements or not: GetItem's adjoint."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, index: Any, shape: tuple[int, ...], repeats: bool):
         self.index, self.shape, self.repeats = index, shape, repeats

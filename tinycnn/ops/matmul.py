@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn.autograd import Function, Gradients, is_grad_enabled, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, is_grad_enabled, wrap
 from tinycnn.backend import Array
 from tinycnn.backend.precision import chosen
 from tinycnn.checks import ShapeError
+from tinycnn.grad_mode import thread_mode
 from tinycnn.ops.reduce import Sum
 from tinycnn.ops.shape import reshaped
 
@@ -23,7 +24,7 @@ class MatMul(Function):
     """a @ b for (..., n, k) and (..., k, m); dimensions before the last two are broadcast."""
 
     saves_inputs = True
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, precision: str):
         self.precision = precision
@@ -44,7 +45,7 @@ class Linear(Function):
     """y = x wᵀ + b: x (n, k), w (m, k), b (m) or absent."""
 
     saves_inputs = (0, 1)
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, precision: str):
         self.precision = precision
@@ -56,9 +57,9 @@ class Linear(Function):
         x, w, *_ = self.inputs
         need_x, need_w, *need_b = self.needs_input_grad
         if not is_grad_enabled():
-            found = self.kernels.linear_backward(
-                grad_output._array, x._array, w._array, self.needs_input_grad, self.precision
-            )
+            u = grad_output._array  # float32 on a CPU where x and w have 16 bits
+            x, w = (tensor._array.astype(u.dtype, copy=False) for tensor in (x, w))
+            found = self.kernels.linear_backward(u, x, w, self.needs_input_grad, self.precision)
             return tuple([None if array is None else wrap(array) for array in found])
         return (
             MatMul(self.precision)(grad_output, w) if need_x else None,
@@ -70,6 +71,8 @@ class Linear(Function):
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product. (k) is a row on the left and a column on the right; of more than two dimensions, all but the
     last two are a batch and broadcast, as in torch. Both have one dtype, other than bool."""
+    if thread_mode.autocast is not None:
+        input, other = thread_mode.autocast.cast("matmul", (input, other))
     a, b = input, other
     for x in (a, b):
         if not isinstance(x, autograd.Tensor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING, is_bfloat16
 from tinycnn._decorator import composed
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import DeviceLike
@@ -28,8 +29,11 @@ def shape_of(function: str, sizes: tuple[Any, ...], size: Sizes | None = None) -
 def made(function: str, arguments: tuple, dtype: DTypeLike, device: DeviceLike, requires_grad: bool) -> Tensor:
     """The result of a function of NumPy or CuPy, as a Tensor."""
     check_flag(function, "requires_grad", requires_grad)
-    with backend.on(backend.device(device)) as xp:
-        array = getattr(xp, function)(*arguments, dtype=dtypes.as_dtype(dtype))
+    found, target = dtypes.as_dtype(dtype), backend.device(device)
+    if is_bfloat16(found) and target != backend.CPU:
+        backend.check_bfloat16()
+    with backend.on(target) as xp:
+        array = getattr(xp, function)(*arguments, dtype=found)
     return wrap(array).requires_grad_(requires_grad)
 
 
@@ -51,14 +55,15 @@ def drawn(
     """Floating-point draws by the method `draw` of `generator`, by default the device's."""
     found = dtypes.as_dtype(dtype)
     check_flag(function, "requires_grad", requires_grad)
-    if found.kind != "f":
+    if found.kind not in FLOATING:
         raise TypeError(f"{function}: expected a floating-point dtype, got {found}; for integers use randint")
     target = backend.device(device)
     drawn_as = found if found in (dtypes.float32, dtypes.float64) else dtypes.float32
-    with backend.on(target):
+    with backend.on(target) as xp:
         array = getattr(backend.numbers_of(function, generator, target), draw)(shape, dtype=drawn_as)
-        if draw == "random" and found == dtypes.float16:
-            array = (array * 2048).astype(dtypes.int16).astype(found) / 2048  # rounded to float16, it could become 1
+        if draw == "random" and found.itemsize == 2:
+            steps = 2 ** (dtypes.float_info(found).nmant + 1)
+            array = xp.floor(array * steps) / steps  # rounded to 16 bits, it could become 1
         array = array.astype(found, copy=False)
     return wrap(array).requires_grad_(requires_grad)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import ON_CPU, Function, Gradients
 from tinycnn.backend import Array
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class IndexSelect(Function):
 class IndexAdd(Function):
     """x[.., index[j], ..] += y[.., j, ..] along one dimension, into zeros: the adjoint of IndexSelect."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dim: int, index: np.ndarray, size: int):
         self.dim, self.index, self.size = dim, index, size

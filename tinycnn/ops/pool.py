@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinycnn import backend
-from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.autograd import ON_CPU, Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import along
@@ -45,7 +45,7 @@ class MaxPool(Function):
 class ScatterTaps(Function):
     """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, window: Window, argmax: Array):
         self.window, self.argmax = window, argmax
@@ -73,7 +73,7 @@ class GatherTaps(Function):
 class WindowSum(Function):
     """y[n, c, o] = Σ over taps k of x[n, c, o·stride + k·dilation − padding]; padding counts as 0."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, window: Window):
         self.window = window
@@ -88,7 +88,7 @@ class WindowSum(Function):
 class WindowSpread(Function):
     """x[.., o·stride + k·dilation − padding] += g[.., o] for every tap k: the adjoint of WindowSum."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, window: Window):
         self.window = window

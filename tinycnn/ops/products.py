@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinycnn._decorator import composed, numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import array_of
 from tinycnn.checks import ShapeError, check_count, check_number, shortened
 from tinycnn.ops.matmul import matmul
@@ -37,24 +38,28 @@ def _product(name: str, a: Tensor, b: Tensor, *ndims: int) -> Tensor:
     return matmul(a, b)
 
 
+@autocasts
 @composed
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices, (n, k) and (k, m)."""
     return _product("mm", input, mat2, 2, 2)
 
 
+@autocasts
 @composed
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices, (b, n, k) and (b, k, m)."""
     return _product("bmm", input, mat2, 3, 3)
 
 
+@autocasts
 @composed
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (n, k) and a vector (k)."""
     return _product("mv", input, vec, 2, 1)
 
 
+@autocasts
 @composed
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of the elements of two vectors of one size."""
@@ -90,18 +95,21 @@ def _added(name: str, input: Tensor, product: Tensor, beta: float, alpha: float)
     return (added if beta == 1 else added * beta) + scaled
 
 
+@autocasts
 @composed
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · mat1 mat2, for matrices."""
     return _added("addmm", input, _product("addmm", mat1, mat2, 2, 2), beta, alpha)
 
 
+@autocasts
 @composed
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · mat vec, for a matrix and a vector."""
     return _added("addmv", input, _product("addmv", mat, vec, 2, 1), beta, alpha)
 
 
+@autocasts
 @composed
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · the outer product of two vectors."""
@@ -110,18 +118,21 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
     return _added("addr", input, outer(vec1, vec2), beta, alpha)
 
 
+@autocasts
 @composed
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · batch1 batch2, for batches of matrices."""
     return _added("baddbmm", input, _product("baddbmm", batch1, batch2, 3, 3), beta, alpha)
 
 
+@autocasts
 @composed
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · the sum of batch1 batch2 over the batch."""
     return _added("addbmm", input, _product("addbmm", batch1, batch2, 3, 3).sum(0), beta, alpha)
 
 
+@autocasts
 @composed
 def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> Tensor:
     """The sums of products over pairs of dimensions: the last of `a` with the first of `b`, `dims` of them, or as two
@@ -157,6 +168,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
                    shape=tuple([n * m for n, m in zip(*shapes)]))  # fmt: skip
 
 
+@autocasts
 @composed
 @numpy_names
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
@@ -171,6 +183,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     return roll(input, -1, dim) * roll(other, -2, dim) - roll(input, -2, dim) * roll(other, -1, dim)
 
 
+@autocasts
 @composed
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of input − other: see `norm`."""
@@ -178,6 +191,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return norm(input - other, check_number("dist", "p", p))
 
 
+@autocasts
 @composed
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of each row of x1 (..., n, k) and each of x2 (..., m, k): (..., n, m)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
 from tinycnn.autograd import array_of
 from tinycnn.backend import DeviceLike
@@ -30,7 +31,7 @@ def is_tensor(obj: object) -> bool:
 
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is a floating-point one."""
-    return array_of("is_floating_point", input).dtype.kind == "f"
+    return array_of("is_floating_point", input).dtype.kind in FLOATING
 
 
 def is_complex(input: Tensor) -> bool:

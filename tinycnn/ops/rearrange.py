@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycnn import backend
 from tinycnn._decorator import composed, numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, array_of
 from tinycnn.backend import Array
 from tinycnn.checks import ShapeError, check_choice, check_count, check_int, check_positive, shortened
@@ -165,6 +166,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     return diag_embed(input, offset) if input._array.ndim == 1 else Diagonal(offset)(input).clone()
 
 
+@autocasts
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix. ValueError for others."""
     if ndim_of(input, "trace") != 2:

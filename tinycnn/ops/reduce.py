@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from tinycnn import autograd
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
+from tinycnn.autocast_mode import autocasts
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array, kernels
 from tinycnn.checks import check_flag, check_number, shortened
 from tinycnn.ops.arithmetic import as_float, widened
@@ -33,7 +35,7 @@ __all__ = [
 
 
 class Sum(Function):
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], keepdim: bool):
         self.dims, self.keepdim = dims, keepdim
@@ -48,7 +50,7 @@ class Sum(Function):
 class Mean(Function):
     """The sum by the number of its elements, nan if there are none; rounded once."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], keepdim: bool):
         self.dims, self.keepdim = dims, keepdim
@@ -152,6 +154,7 @@ def std(
     return _root(_var("std", x, dim, unbiased, keepdim, correction), 2).to(input.dtype)
 
 
+@autocasts
 @numpy_names
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim`, (Σ |x|^p)^(1/p): "fro" is p = 2, inf gives the largest absolute value.
@@ -412,6 +415,7 @@ class LogSumExp(Function):
         return u * (x - y).exp()
 
 
+@autocasts
 @numpy_names
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over `dim`, shifted by the maximum so that nothing overflows; integers become floating
@@ -425,6 +429,6 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
 
 def check_floating(name: str, x: Tensor) -> None:
     """TypeError unless x is a floating-point Tensor."""
-    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind != "f":
+    if not isinstance(x, autograd.Tensor) or x._array.dtype.kind not in FLOATING:
         got = f"{x.dtype}; convert it with .float()" if isinstance(x, autograd.Tensor) else type(x).__name__
         raise TypeError(f"{name}: expected a floating-point Tensor, got {got}")

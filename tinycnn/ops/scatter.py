@@ -9,6 +9,7 @@ import numpy as np
 
 from tinycnn import autograd, backend
 from tinycnn._decorator import composed, numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import ShapeError, check_choice, check_flag, check_number, shortened
@@ -127,6 +128,7 @@ def _placed(name: str, input: Tensor, dim: int, index: Any, source: Any) -> tupl
     return dim, input, index, source[tuple([slice(n) for n in index._array.shape])]
 
 
+@autocasts
 @on_its_gpu
 @numpy_names
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -181,6 +183,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     return input + reshape(added, shape=input._array.shape)
 
 
+@autocasts
 @on_its_gpu
 @numpy_names
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
@@ -279,6 +282,7 @@ def isin(elements: Tensor, test_elements: Tensor | float, *, invert: bool = Fals
     return ~found if check_flag("isin", "invert", invert) else found
 
 
+@autocasts
 @composed
 @on_its_gpu
 def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumulate: bool = False) -> Tensor:

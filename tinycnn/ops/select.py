@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from tinycnn import autograd, dtypes
-from tinycnn.autograd import Function, Gradients, array_of, check_broadcast, wrap
+from tinycnn._bfloat16 import in_one_dtype
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.ops.arithmetic import Operand, constant, operands
 from tinycnn.ops.copy import new_array
@@ -89,6 +90,7 @@ class Clamp(Function):
 
     saves_inputs = True
     elementwise = True
+    in_float32 = ON_CPU
 
     def forward(self, x: Array, low: Any, high: Any) -> Array:
         if low is not None:
@@ -135,7 +137,7 @@ class Where(Function):
     elementwise = True
 
     def forward(self, condition: Array, a: Array, b: Array) -> Array:
-        return self.xp.where(condition, a, b)
+        return self.xp.where(condition, *in_one_dtype(a, b))
 
     def backward(self, grad_output: Tensor) -> Gradients:
         condition, *_ = self.inputs

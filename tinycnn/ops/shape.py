@@ -16,7 +16,8 @@ import numpy as np
 
 from tinycnn import autograd, backend, dtypes
 from tinycnn._decorator import numpy_names
-from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn.autocast_mode import autocasts
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import LARGEST, ShapeError, check_flag, check_int, check_positive, shortened
 from tinycnn.memory_format import memory_format as MemoryFormat
@@ -430,7 +431,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 class SumToSize(Function):
     """The adjoint of Expand: sums over the dimensions that were repeated."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, shape: tuple[int, ...], dims: tuple[int, ...]):
         self.shape, self.dims = shape, dims
@@ -522,6 +523,7 @@ class Cat(Function):
         )
 
 
+@autocasts
 @numpy_names
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors joined along an existing dimension; all other sizes must be equal, but for those of empty vectors, of
@@ -543,6 +545,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return Cat(dim)(*tensors)
 
 
+@autocasts
 @numpy_names
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors, all of one shape, joined along a new dimension. Dtypes are promoted."""

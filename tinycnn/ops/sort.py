@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinycnn import backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import numpy_names
-from tinycnn.autograd import Function, Gradients, wrap
+from tinycnn.autocast_mode import autocasts
+from tinycnn.autograd import ON_CPU, Function, Gradients, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, is_int, shortened
+from tinycnn.ops.arithmetic import widened
 from tinycnn.ops.index import ValuesAndIndices, gather
 from tinycnn.ops.shape import normalize_dim
 
@@ -24,13 +27,13 @@ __all__ = ["argsort", "cumsum", "sort", "topk"]
 class CumSum(Function):
     """y[i] = x[0] + … + x[i] along one dimension. Backward: the running sum from the other end."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, dim: int):
         self.dim = dim
 
     def forward(self, x: Array) -> Array:
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in FLOATING:
             return x.cumsum(axis=self.dim, dtype=np.int64)
         # The elements are added one after the other: in float64, as torch does, or the error would grow with them.
         return x.cumsum(axis=self.dim, dtype=np.float64).astype(x.dtype)
@@ -39,6 +42,7 @@ class CumSum(Function):
         return CumSum(self.dim)(grad_output.flip(self.dim)).flip(self.dim)
 
 
+@autocasts
 @numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: DTypeLike = None) -> Tensor:
     """The sum of all elements up to each, along `dim`; of integers and booleans an int64.
@@ -61,7 +65,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 def _argsort(name: str, input: Tensor, dim: int, descending: bool) -> Tensor:
     dim = normalize_dim(dim, input, name)
     check_flag(name, "largest" if name == "topk" else "descending", descending)
-    array = input._array if input.ndim else input._array.reshape(1)
+    array = widened(input.detach())._array.reshape(input.shape or 1)  # neither NumPy nor CuPy sorts bfloat16
     xp = backend.array_module(array)
     with backend.current(array):
         if descending:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import composed, numpy_names
+from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import array_of, wrap
 from tinycnn.checks import check_choice, check_count, check_flag, check_int, check_number, check_positive, shortened
 from tinycnn.ops.arithmetic import as_float, widened
@@ -32,6 +34,7 @@ __all__ = [
 # --- products and running products: in pairs, so that gradients are right where elements are 0 ------------------
 
 
+@autocasts
 @composed
 @numpy_names
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
@@ -58,9 +61,10 @@ def _numbers(name: str, x: Tensor, dtype: DTypeLike) -> Tensor:
     """x as `dtype`; by default integers and booleans as int64."""
     if dtype is not None:
         return x.to(dtypes.as_dtype(dtype)) if array_of(name, x).dtype != dtype else x
-    return x if array_of(name, x).dtype.kind == "f" else x.to(dtypes.int64)
+    return x if array_of(name, x).dtype.kind in FLOATING else x.to(dtypes.int64)
 
 
+@autocasts
 @composed
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: DTypeLike = None) -> Tensor:
@@ -160,13 +164,14 @@ def _in_order(name: str, x: Tensor, dim: int, keepdim: bool, k: int | None) -> V
         return ValuesAndIndices(x.clone(), x.new_zeros((), dtype=dtypes.int64))
     places, place = argsort(x, dim), (size - 1) // 2 if k is None else k - 1
     chosen = narrow(places, dim, place, 1)
-    if k is None and x._array.dtype.kind == "f":
+    if k is None and x._array.dtype.kind in FLOATING:
         is_nan = (x != x).sum(dim, keepdim=True)  # they come last in order
         chosen = where(is_nan > 0, gather(places, dim, (size - is_nan).clamp(max=size - 1)), chosen)
     values, chosen = gather(x, dim, chosen), chosen.clone()
     return ValuesAndIndices(values, chosen) if keepdim else ValuesAndIndices(values.squeeze(dim), chosen.squeeze(dim))
 
 
+@autocasts
 @composed
 @numpy_names
 def quantile(
@@ -224,7 +229,7 @@ def searchsorted(
     if not isinstance(values, autograd.Tensor):
         check_number("searchsorted", "values", values)
         values = sorted_sequence.new_full((), values)
-    given = values._array
+    array, given = widened(sorted_sequence)._array, widened(values)._array  # neither NumPy nor CuPy orders bfloat16
     if array.ndim == 0 or (array.ndim > 1 and array.shape[:-1] != given.shape[:-1]):
         raise ValueError(f"searchsorted: values of shape {values.shape} do not fit a sequence of {array.shape}")
     backend.one_device("searchsorted", [array, given])
@@ -313,7 +318,8 @@ def unique(
     with backend.current(array):
         xp = backend.array_module(array)
         options = {"return_inverse": True, "return_counts": True, "axis": axis}
-        values, inverse, counts = xp.unique(array if array.ndim else array.reshape(1), **options)
+        values, inverse, counts = xp.unique(widened(input.detach())._array.reshape(array.shape or 1), **options)
+        values = values.astype(array.dtype, copy=False)
     inverse = inverse.reshape(array.shape) if axis is None else inverse.reshape(-1)
     return _asked(values, inverse, counts, return_inverse, return_counts)
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinycnn import autograd, backend
-from tinycnn.autograd import Function, Gradients, array_of, wrap
+from tinycnn._bfloat16 import FLOATING
+from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_int
-from tinycnn.ops.arithmetic import as_float, isnan
+from tinycnn.ops.arithmetic import as_float, isnan, widened
 from tinycnn.ops.select import Masked, where
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def log1p(input: Tensor) -> Tensor:
 class Sqrt(Function):
     saves_output = True
     elementwise = True
-    in_float32 = True
+    in_float32 = ON_CPU
     works_on_arrays = True
 
     def forward(self, x: Array) -> Array:
@@ -302,7 +303,7 @@ def sign(input: Tensor) -> Tensor:
     if x.dtype.kind == "b":
         return input.clone()
     signs = wrap(backend.elementwise("sign", x))
-    return where(isnan(input), 0.0, signs) if x.dtype.kind == "f" else signs
+    return where(isnan(input), 0.0, signs) if x.dtype.kind in FLOATING else signs
 
 
 def floor(input: Tensor) -> Tensor:
@@ -320,7 +321,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """
     if check_int("round", "decimals", decimals) == 0:
         return _rounded("round", input)
-    if array_of("round", input).dtype.kind != "f":
+    if array_of("round", input).dtype.kind not in FLOATING:
         raise TypeError(f"round: expected a floating-point tensor with decimals, got {input.dtype}")
     scale = 10.0 ** builtins.abs(decimals)
     return _rounded("round", input * scale) / scale if decimals > 0 else _rounded("round", input / scale) * scale
@@ -331,4 +332,6 @@ def _rounded(function: str, x: Tensor) -> Tensor:
         got = "a boolean tensor" if isinstance(x, autograd.Tensor) else type(x).__name__
         raise TypeError(f"{function}: expected numbers, got {got}")
     name = "rint" if function == "round" else function  # CuPy has no `round` that takes an array alone
-    return wrap(backend.elementwise(name, x._array)) if x.dtype.kind == "f" else x.clone()
+    if x.dtype.kind not in FLOATING:
+        return x.clone()
+    return wrap(backend.elementwise(name, widened(x)._array)).to(x.dtype)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinycnn.autograd import Function, Gradients
+from tinycnn.autograd import ON_CPU, Function, Gradients
 from tinycnn.backend import Array
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Im2col(Function):
 class Col2im(Function):
     """(N, C, *kernel_size, *output_size) to (N, C, *input_size): each value added where im2col took it from."""
 
-    in_float32 = True
+    in_float32 = ON_CPU
 
     def __init__(self, window: Window):
         self.window = window

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinycnn import autograd, backend
+from tinycnn.autocast_mode import Casting, anew
 from tinycnn.autograd import Function, enable_grad
-from tinycnn.backend.precision import autocast, chosen
 from tinycnn.checks import check_choice, check_flag, check_positive
 from tinycnn.custom_function import JointNode, alias, has_changed, keep
 from tinycnn.grad_mode import thread_mode
@@ -49,10 +49,11 @@ def checkpoint(
         return function(*args, **kwargs)
     given = _tensors((args, kwargs))
     states = backend.random_states(*{x.device for x in given}) if preserve_rng_state else None
-    conditions = states, vars(chosen).get("product")
+    conditions = states, thread_mode.autocast
     kept = [(x, keep(x)) for x in given]
     since = next(autograd._order)
-    result = function(*args, **kwargs)
+    with anew(thread_mode.autocast):  # casts that are made outside are not among those that are made again
+        result = function(*args, **kwargs)
     roots = [y._node or y for y in _tensors(result) if y._requires_grad]
     if not roots:
         return result
@@ -170,10 +171,9 @@ def _inside(roots: Sequence[Any], since: int) -> tuple[list[Function], dict[Any,
 
 
 @contextmanager
-def _again(states: dict | None, product: str | None) -> Iterator[None]:
-    """A block that draws the random numbers, and computes products in the precision, of before."""
-    is_mixed = product in ("bfloat16", "float16")
-    with autocast("cpu", product if is_mixed else "bfloat16", enabled=is_mixed):
+def _again(states: dict | None, casting: Casting | None) -> Iterator[None]:
+    """A block that draws the random numbers, and casts operands as by the `autocast`, of before."""
+    with anew(casting):
         if states is None:
             yield
             return

@@ -17,14 +17,12 @@ from ctypes import byref, c_int, c_longlong, c_size_t, c_void_p
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from tinycnn._extras import how_to_install
 
 OK, NOT_SUPPORTED = 0, 15
 
-# cudaDataType_t. bfloat16 has no NumPy type: arrays of it are uint16, see `round.cu`.
-DATA_TYPES = {np.dtype("float32"): 0, np.dtype("float64"): 1, np.dtype("float16"): 2, np.dtype("uint16"): 14}
+# cudaDataType_t, by NumPy's letters for the dtypes; E is that of ml_dtypes for bfloat16.
+DATA_TYPES = {"f": 0, "d": 1, "e": 2, "E": 14}
 
 # cublasComputeType_t: in which precision products are summed, and operands taken.
 COMPUTE_32F, COMPUTE_32F_FAST_TF32, COMPUTE_64F = 68, 77, 70
@@ -179,7 +177,7 @@ class Handle:
         alignments: tuple[int, ...],
     ) -> LtPlan | None:  # fmt: skip
         plan, lt = LtPlan(self.lt), self.lt
-        of_factors = DATA_TYPES[np.dtype("float64" if compute == COMPUTE_64F else "float32")]
+        of_factors = DATA_TYPES["d" if compute == COMPUTE_64F else "f"]
         made = lt.cublasLtMatmulDescCreate(byref(plan.operation), compute, of_factors)
         self._check(made, "cublasLtMatmulDescCreate")
         transposed = [(TRANSA, c_int(a_transposed)), (TRANSB, c_int(b_transposed))]

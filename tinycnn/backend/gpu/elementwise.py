@@ -13,18 +13,19 @@ import numpy as np
 
 from tinycnn.backend.devices import constant, device_of
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import launch, launch_packs
+from tinycnn.backend.gpu.launch import NULL, launch, launch_packs
 from tinycnn.backend.gpu.order import in_memory_order, same_order
+from tinycnn.backend.gpu.reduce import sum_type
 
 __all__ = [
     "add_at", "all_finite", "as_strided", "broadcast_to", "concatenate", "erf", "in_row_order", "index_add", "masked",
-    "relu", "relu_backward", "scratch", "threads_for",
+    "relu", "relu_backward", "scale_shift", "scratch", "threads_for",
 ]  # fmt: skip
 
 
 def masked(x: Any, mask: Any) -> Any:
     """x where the boolean `mask`, of the same shape, is true, and 0 elsewhere."""
-    return in_memory_order(lambda x, mask: cupy.where(mask, x, 0), x, mask)
+    return in_memory_order(lambda x, mask: cupy.where(mask, x, x.dtype.type(0)), x, mask)
 
 
 def relu(x: Any) -> Any:
@@ -42,6 +43,16 @@ def relu_backward(u: Any, y: Any) -> Any:
     return g
 
 
+def scale_shift(y: Any, weight: Any, bias: Any) -> Any:
+    """y · weight + bias, of which one may be None: they are float32 where y has 16 bits, in the memory order of y."""
+    z, wide = cupy.empty_like(y), sum_type(y.dtype)
+    given = [None if x is None else cupy.ascontiguousarray(x.astype(wide, copy=False)) for x in (weight, bias)]
+    repeated = cupy.broadcast_to(given[1] if weight is None else given[0], y.shape)
+    walk = geometry.walk(y.shape, geometry.elements(z), geometry.elements(y), geometry.elements(repeated))
+    launch("elementwise", "scale_shift", y.dtype, y.size, z, y, *[NULL if x is None else x for x in given], walk)
+    return z
+
+
 def all_finite(x: Any) -> bool:
     """True: the host would have to wait for the answer."""
     return True
@@ -49,7 +60,8 @@ def all_finite(x: Any) -> bool:
 
 def erf(x: Any) -> Any:
     """The error function."""
-    return cupyx.scipy.special.erf(x).astype(x.dtype, copy=False)  # float64 for float16
+    wide = x.astype(np.float32) if x.itemsize == 2 else x  # CuPy gives float64 for float16, and knows no bfloat16
+    return cupyx.scipy.special.erf(wide).astype(x.dtype, copy=False)
 
 
 def concatenate(arrays: Sequence[Any], dim: int) -> Any:
@@ -81,7 +93,7 @@ def add_at(array: Any, index: Any, values: Any) -> None:
 def index_add(x: Any, dim: int, index: np.ndarray, y: Any) -> None:
     """x[.., index[j], ..] += y[.., j, ..] along `dim`, in a fixed order: the first value of each position of x,
     then the second, and so on. A launch for each position would take longer than the work."""
-    if x.dtype == np.float16:  # rounded once, not in every turn
+    if x.itemsize == 2:  # rounded once, not in every turn
         total = x.astype(np.float32)
         index_add(total, dim, index, y.astype(np.float32))
         x[...] = total

@@ -26,7 +26,7 @@ _kernels: dict[tuple, Any] = {}
 @cache
 def _module(file: str, dtype: np.dtype, width: int, sizes: Sizes | None) -> Any:
     # --fmad=false would make sums equal a CPU's more often; fused multiply-adds are faster and more exact.
-    return cupy.RawModule(code=cuda.source(file, dtype, width, sizes), options=("--std=c++17",))
+    return cupy.RawModule(code=cuda.source(file, dtype.name, width, sizes), options=("--std=c++17",))
 
 
 def kernel(file: str, name: str, dtype: np.dtype, width: int = 1, sizes: Sizes | None = None) -> Any:

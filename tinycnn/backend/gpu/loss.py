@@ -22,11 +22,11 @@ def cross_entropy(
     x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float, reduction: str, class_dim: int
 ) -> tuple[Any, Any]:
     """(loss, what `cross_entropy_backward` needs): see cuda/loss.cu. A target that is no class gives nan."""
-    if x.dtype == np.float16:  # which holds neither the sum of many losses nor that of their weights
+    if x.itemsize == 2:  # which holds neither the sum of many losses nor that of their weights
         wide = None if weight is None else weight.astype(np.float32)
-        x = x.astype(np.float32)
+        dtype, x = x.dtype, x.astype(np.float32)
         loss, saved = cross_entropy(x, target, wide, ignore_index, smoothing, reduction, class_dim)
-        return loss.astype(np.float16), saved
+        return loss.astype(dtype), saved
     target = target.astype(np.int64, order="C", copy=False)
     wide, of_all = sum_type(x.dtype), reduction != "none"
     loss, totals = (NULL, cupy.empty(2, x.dtype)) if of_all else (cupy.empty(target.shape, x.dtype), NULL)
@@ -48,10 +48,10 @@ def cross_entropy(
 
 def cross_entropy_backward(u: Any, x: Any, saved: Any, weight: Any, class_dim: int) -> Any:
     """u times the gradient of the loss."""
-    if x.dtype == np.float16:
+    if x.itemsize == 2:
         wide = None if weight is None else weight.astype(np.float32)
-        u, x = u.astype(np.float32), x.astype(np.float32)
-        return cross_entropy_backward(u, x, saved, wide, class_dim).astype(np.float16)
+        u, wide_x = u.astype(np.float32), x.astype(np.float32)
+        return cross_entropy_backward(u, wide_x, saved, wide, class_dim).astype(x.dtype)
     target, rows, divisor = saved
     g = cupy.empty_like(x)
     in_rows, in_u = list(geometry.elements(target)), list(geometry.elements(u)) or [0] * target.ndim

@@ -11,10 +11,10 @@ import cupy
 import numpy as np
 
 from tinycnn.backend.gpu import cublas, geometry
-from tinycnn.backend.gpu.launch import launch_packs
 from tinycnn.backend.gpu.reduce import sum_over
+from tinycnn.backend.precision import WIDE
 
-__all__ = ["linear", "linear_backward", "matmul", "product", "rounded"]
+__all__ = ["linear", "linear_backward", "matmul", "product"]
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -32,24 +32,11 @@ def _handle() -> cublas.Handle:
     return handle
 
 
-def rounded(x: Any, precision: str) -> Any:
-    """A float32 operand for a product of this precision: converted to 16 bits for "float16" and "bfloat16". Other
-    operands are returned as they are.
-
-    bfloat16, which NumPy lacks, is kept in uint16.
-    """
-    if x.dtype != np.float32 or precision not in ("float16", "bfloat16"):
-        return x
-    y = cupy.empty_like(x, dtype=np.float16 if precision == "float16" else np.uint16)
-    walks = geometry.elementwise(x.shape, (y.strides, y.itemsize), (x.strides, x.itemsize))
-    launch_packs("round", f"to_{precision}", x.dtype, walks, (y, x))
-    return y
-
-
 def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
     """a b for (..., n, k) and (..., k, m), into `out` if it is given. Operands may overlap themselves in memory.
 
-    Operands of 16 bits from `rounded` give float32; "tf32" lets the GPU round float32 operands to 10 bits of mantissa.
+    Products are summed in float32 at least. "wide" gives float32 for operands of 16 bits; "tf32" lets the GPU round
+    float32 operands to 10 bits of mantissa.
     """
     dtype = a.dtype
     if dtype.kind in "ib" or dtype == np.uint8:  # cuBLAS has no products of integers
@@ -72,7 +59,7 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
     if plan.copied:
         a, b = [cupy.ascontiguousarray(x) if name in plan.copied else x for name, x in (("a", a), ("b", b))]
         return matmul(a, b, out, precision)
-    handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype], cublas.DATA_TYPES[out.dtype]
+    handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype.char], cublas.DATA_TYPES[out.dtype.char]
     left, right = (a.data.ptr, b.data.ptr) if plan.by_columns else (b.data.ptr, a.data.ptr)
     for in_left, in_right, in_out in plan.starts:
         handle.products(
@@ -97,7 +84,6 @@ def _compute_type(dtype: np.dtype, precision: str) -> int:
 
 def product(a: Any, b: Any, precision: str) -> Any:
     """As the CPU's."""
-    a, b = rounded(a, precision), rounded(b, precision)
     if a.ndim == b.ndim == 2 and a.flags.f_contiguous and not a.flags.c_contiguous:
         return matmul(b.T, a.T, None, precision).T
     return matmul(a, b, None, precision)
@@ -105,7 +91,6 @@ def product(a: Any, b: Any, precision: str) -> Any:
 
 def linear(x: Any, w: Any, b: Any, precision: str) -> Any:
     """As the CPU's; the result is row-major, where the product adds the bias in the same launch."""
-    x, w = rounded(x, precision), rounded(w, precision)
     y = _empty_product(x, w.T, precision)
     if b is None or not _product_and(cublas.BIAS, b, x, w.T, y, precision):
         matmul(x, w.T, y, precision)
@@ -117,10 +102,9 @@ def linear(x: Any, w: Any, b: Any, precision: str) -> Any:
 def linear_backward(u: Any, x: Any, w: Any, needs: Sequence[bool], precision: str) -> list[Any]:
     """As the CPU's; the gradient of x lies in memory as x does."""
     need_x, need_w, need_b = (*needs, False)[:3]
-    u, x, w = [rounded(array, precision) for array in (u, x, w)]
     of_x, of_w, of_b = None, None, None
     if need_x:
-        of_x = matmul(u, w, cupy.empty_like(x, dtype=_product_type(u.dtype, precision)), precision)
+        of_x = matmul(u, w, cupy.empty_like(x), precision)
     if need_w:
         of_w = _empty_product(u.T, x, precision)
         of_b = cupy.empty(len(of_w), of_w.dtype) if need_b else None
@@ -138,9 +122,9 @@ def _product_and(epilogue: int, vector: Any, a: Any, b: Any, out: Any, precision
     if out.size == 0 or a.shape[-1] == 0 or vector.dtype != out.dtype or not vector.flags.c_contiguous:
         return False
     plan = _plan(a, b, out)
-    if plan.copied or plan.by_columns or a.dtype not in cublas.DATA_TYPES:
+    if plan.copied or plan.by_columns or a.dtype.char not in cublas.DATA_TYPES:
         return False
-    data_type, out_type = cublas.DATA_TYPES[a.dtype], cublas.DATA_TYPES[out.dtype]
+    data_type, out_type = cublas.DATA_TYPES[a.dtype.char], cublas.DATA_TYPES[out.dtype.char]
     return _handle().product_and(
         epilogue, vector.data.ptr, plan.m, plan.n, plan.k,
         b.data.ptr, data_type, plan.left.transposed, plan.left.leading,
@@ -150,14 +134,9 @@ def _product_and(epilogue: int, vector: Any, a: Any, b: Any, out: Any, precision
     )  # fmt: skip
 
 
-def _product_type(dtype: np.dtype, precision: str) -> np.dtype:
-    """Of the product of operands of `dtype`, which may come from `rounded`."""
-    is_rounded = dtype.itemsize == 2 and precision in ("float16", "bfloat16")
-    return np.dtype(np.float32) if is_rounded else dtype
-
-
 def _empty_product(a: Any, b: Any, precision: str) -> Any:
-    return cupy.empty(_product_shape(a.shape, b.shape), _product_type(a.dtype, precision))
+    is_wide = a.dtype.itemsize == 2 and precision == WIDE
+    return cupy.empty(_product_shape(a.shape, b.shape), np.float32 if is_wide else a.dtype)
 
 
 @lru_cache(maxsize=4096)

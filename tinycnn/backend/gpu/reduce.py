@@ -10,6 +10,7 @@ from typing import Any
 import cupy
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, THREADS, counters, launch, launch_packs, packs, run
 from tinycnn.backend.gpu.order import axis_order, inverse, same_order
@@ -100,7 +101,7 @@ def _kept_shape(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...
 
 def sum_type(dtype: np.dtype) -> np.dtype:
     """As `Sum` in common.cuh."""
-    return np.dtype("float32") if dtype == np.float16 else dtype
+    return np.dtype("float32") if dtype.itemsize == 2 and dtype.kind in FLOATING else dtype
 
 
 Layout = tuple[tuple[int, ...], int]  # of an array: its strides in bytes, and the bytes of an element
@@ -157,10 +158,12 @@ def reduced(method: str, x: Any, dims: Any, keepdims: bool) -> Any:
     if method == "mean":
         total = reduced("sum", x.astype(sum_type(x.dtype), copy=False), dims, keepdims)
         return (total / math.prod([x.shape[d] for d in dims])).astype(x.dtype, copy=False)
-    options = {"dtype": np.int64} if method == "sum" and x.dtype.kind != "f" else {}
-    if method == "sum" and x.dtype.kind == "f" and dims is not None and x.size >= LARGE_SUM:
+    options = {"dtype": np.int64} if method == "sum" and x.dtype.kind not in FLOATING else {}
+    is_large = dims is not None and x.size >= LARGE_SUM
+    if method == "sum" and x.dtype.kind in FLOATING and (is_large or x.dtype.kind == "V"):  # CuPy sums it in bfloat16
+        dims = range(x.ndim) if dims is None else (dims,) if isinstance(dims, int) else dims
         with x.device:
-            return sum_over(x, (dims,) if isinstance(dims, int) else tuple(dims), keepdims)
+            return sum_over(x, tuple(dims), keepdims)
     order = axis_order((x.shape, x.strides))
     with x.device:
         if order is None or dims is None:  # all elements are numbered in the order of the axes

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import NULL, Sizes, launch_packs
 from tinycnn.backend.gpu.order import same_order
@@ -151,7 +152,8 @@ def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
 
 @cache
 def _lowest(dtype: np.dtype) -> Any:
-    return dtype.type(-np.inf if dtype.kind == "f" else np.iinfo(dtype).min)
+    lowest = np.array(-np.inf if dtype.kind in FLOATING else np.iinfo(dtype).min, dtype)
+    return lowest.view(np.uint16 if dtype.kind == "V" else dtype)[()]  # CuPy passes no bfloat16, but its bits
 
 
 def scatter_taps(g: Any, argmax: Any, window: Any) -> Any:

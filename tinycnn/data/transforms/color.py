@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.checks import check_flag, check_not_negative, check_number, check_share, shortened
 from tinycnn.data.transforms import sampling
@@ -40,7 +41,7 @@ GREY = 0.2989, 0.587, 0.114  # the brightness of red, green and blue
 
 def _most(x: Tensor) -> float:
     """The value of white."""
-    return 1.0 if x.dtype.kind == "f" else float(np.iinfo(x.dtype).max)
+    return 1.0 if x.dtype.kind in FLOATING else float(np.iinfo(x.dtype).max)
 
 
 def _blended(x: Tensor, other: Tensor | float, factor: float) -> Tensor:
@@ -49,7 +50,7 @@ def _blended(x: Tensor, other: Tensor | float, factor: float) -> Tensor:
 
 
 def _floating(x: Tensor) -> np.dtype:
-    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    return x.dtype if x.dtype.kind in FLOATING else np.dtype(np.float32)
 
 
 def _grey(x: Tensor) -> Tensor:

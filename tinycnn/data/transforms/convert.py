@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag
@@ -66,7 +67,7 @@ def to_pil_image(pic: Picture, mode: str | None = None) -> Any:
     owner = "to_pil_image"
     if isinstance(pic, Tensor):
         pixels = pic.detach().cpu()._array
-        if pixels.dtype.kind == "f" and mode != "F":
+        if pixels.dtype.kind in FLOATING and mode != "F":
             pixels = (pixels * 255).astype(np.uint8)
         pixels = pixels[None] if pixels.ndim == 2 else pixels
         pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 else pixels
@@ -95,12 +96,12 @@ def convert_image_dtype(image: Picture, dtype: DTypeLike = None) -> Any:
         source = x.dtype
         if source == target:
             return x
-        if source.kind == "f" and target.kind == "f":
+        if source.kind in FLOATING and target.kind in FLOATING:
             return x.to(target)
-        if source.kind == "f":
+        if source.kind in FLOATING:
             return (x * (np.iinfo(target).max + 1 - 1e-3)).to(target)
         most = int(np.iinfo(source).max)
-        if target.kind == "f":
+        if target.kind in FLOATING:
             return x.to(target) / most
         ratio = (most + 1) / (int(np.iinfo(target).max) + 1)
         return (x // int(ratio)).to(target) if ratio > 1 else x.to(target) * int(1 / ratio)

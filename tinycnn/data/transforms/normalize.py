@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, shortened
@@ -64,7 +65,7 @@ class Normalize(Transform):
             return xp.divide(images, std, out=images)
 
     def _check(self, images: Any) -> None:
-        if images.dtype.kind != "f":
+        if images.dtype.kind not in FLOATING:
             raise TypeError(f"{self}: expected floats, got {images.dtype}; put ToTensor() before it")
         for statistic in (self.mean, self.std):
             if statistic.ndim and len(statistic) not in (1, images.shape[-3]):

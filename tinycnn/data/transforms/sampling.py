@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.ops.pad import index_select
 from tinycnn.ops.select import where
@@ -37,7 +38,7 @@ def _nearest(old: int, new: int, shift: float) -> np.ndarray:
 
 def _through(x: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     """rows · x · columnsᵀ; integers are computed in float32, rounded and kept in their range."""
-    is_float = x.dtype.kind == "f"
+    is_float = x.dtype.kind in FLOATING
     dtype = x.dtype if is_float else np.dtype(np.float32)
     left, right = (_beside(matrix.astype(dtype), x) for matrix in (rows, columns.T))
     y = left @ (x.to(dtype) @ right)
@@ -124,7 +125,7 @@ def sampled(
     (a, b, c), (d, e, f) = np.array(matrix, np.float32).reshape(2, 3) / np.array([[W / 2], [H / 2]], np.float32)
     from_column = ((a * columns + b * rows + c + 1) * np.float32(W) - 1) / 2
     from_row = ((d * columns + e * rows + f + 1) * np.float32(H) - 1) / 2
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    dtype = x.dtype if x.dtype.kind in FLOATING else np.dtype(np.float32)
     found, inside = _picked(x.to(dtype), from_row, from_column, mode)
     if fill is not None:
         values = np.asarray(fill, dtype).reshape(-1, 1, 1)

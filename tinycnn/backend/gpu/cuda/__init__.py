@@ -6,34 +6,34 @@ import re
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 FOLDER = Path(__file__).parent
 FILES = sorted(path.stem for path in FOLDER.glob("*.cu"))
 
-# What T stands for. CuPy keeps float16 arrays; Half, in common.cuh, computes with them.
+# What T stands for, by the name of the dtype. CuPy keeps arrays of 16 bits; Half and BFloat16, in common.cuh, compute
+# with them.
 TYPES = {
-    np.dtype("float32"): "float",
-    np.dtype("float64"): "double",
-    np.dtype("float16"): "Half",
-    np.dtype("bool"): "bool",
-    np.dtype("uint8"): "unsigned char",
-    np.dtype("int8"): "signed char",
-    np.dtype("int16"): "short",
-    np.dtype("int32"): "int",
-    np.dtype("int64"): "long long",
+    "float32": "float",
+    "float64": "double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
 }
 
 
 @cache
-def source(file: str, dtype: np.dtype, width: int = 1, sizes: tuple[tuple[int, ...], ...] | None = None) -> str:
-    """The text of a kernel file, with the files that it includes, for elements of `dtype`.
+def source(file: str, dtype: str, width: int = 1, sizes: tuple[tuple[int, ...], ...] | None = None) -> str:
+    """The text of a kernel file, with the files that it includes, for elements of the dtype of this name.
 
     `width` is how many neighbours in memory a thread takes at a time. `sizes`, for cuda/window.cu, is the struct Sizes
     of each dimension of the windows, to be known when the file is compiled.
     """
-    lines = ["struct Half;", f"typedef {TYPES[dtype]} T;", f"#define WIDTH {width}"]
-    if dtype.kind == "f":
+    lines = ["struct Half;", "struct BFloat16;", f"typedef {TYPES[dtype]} T;", f"#define WIDTH {width}"]
+    if "float" in dtype:
         lines.append("#define FLOATING")
     if sizes is not None:
         rows = ", ".join(f"{{{', '.join(map(str, row))}}}" for row in sizes)

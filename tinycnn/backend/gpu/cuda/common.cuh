@@ -1,5 +1,6 @@
-// What all kernels share. A file is compiled once for each element type: T is float, double, Half or an integer type;
-// and once for each WIDTH, the neighbours in memory that a thread takes at a time. Kernels index with 32 bits, which are several times as fast as 64; the launching side refuses larger arrays.
+// What all kernels share. A file is compiled once for each element type, T: float, double, Half, BFloat16 or an integer
+// type; and once for each WIDTH, the neighbours in memory that a thread takes at a time. Kernels index with 32 bits,
+// which are several times as fast as 64; the launching side refuses larger arrays.
 
 typedef unsigned int uint;
 
@@ -19,11 +20,25 @@ struct Half {
     }
 };
 
+// bfloat16, the upper half of a float: kept in 16 bits, computed with as float. Rounds to nearest, ties to even.
+struct BFloat16 {
+    unsigned short bits;
+
+    __device__ BFloat16() {}
+    __device__ BFloat16(float value) {
+        uint word = __float_as_uint(value);
+        bool is_nan = (word & 0x7fffffffu) > 0x7f800000u;  // the addition may turn it into another number
+        bits = is_nan ? 0x7fc0u : (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
+    }
+    __device__ operator float() const { return __uint_as_float(uint(bits) << 16); }
+};
+
 // The type in which sums of T are taken.
 template <typename Number> struct SumOf { typedef long long type; };
 template <> struct SumOf<float> { typedef float type; };
 template <> struct SumOf<double> { typedef double type; };
 template <> struct SumOf<Half> { typedef float type; };
+template <> struct SumOf<BFloat16> { typedef float type; };
 typedef SumOf<T>::type Sum;
 
 // --- from an index to a place -------------------------------------------------------------------------------
