@@ -136,7 +136,7 @@ def test_another_batch_size_has_a_recording_of_its_own():
     a, b = Training(captured=True, lr=0.05), Training(lr=0.05)
     for size in (4, 3, 4, 3):
         assert_same_training(a, b, steps=4, size=size)
-    assert len(a.step._recordings) == 2
+    assert sum(map(len, a.step._recordings.values())) == 2
 
 
 # The emulator takes its time.
@@ -248,7 +248,7 @@ def test_a_replay_where_another_gpu_is_the_current_one():
             with cupy.cuda.Device(current):
                 y = step(x)
             assert (y.device, y.tolist()) == (x.device, [2.0] * 3)
-    assert len(step._recordings) == 2
+    assert sum(map(len, step._recordings.values())) == 2
 
 
 def test_a_recording_does_not_give_back_memory_that_it_works_in():
@@ -284,16 +284,17 @@ def test_a_recording_does_not_give_back_memory_that_it_works_in():
 
 
 def test_what_a_step_took_before_it_was_recorded_is_given_back():
+    pool = backend.cupy().get_default_memory_pool()
     tinycnn.cuda.empty_cache()
     x = tinycnn.ones(1_000_000, device="gpu")
     step = tinycnn.cuda.capture(lambda x: x.repeat(10).sum())
     step(x)
-    before = tinycnn.cuda.memory_reserved()
+    before = pool.total_bytes()
     step(x)
-    assert tinycnn.cuda.memory_reserved() == before
+    assert pool.total_bytes() == before
     step(x)
     assert step.captured
-    assert tinycnn.cuda.memory_reserved() <= before - 35_000_000  # 40 MB, but for a copy of x
+    assert pool.total_bytes() <= before - 35_000_000  # 40 MB, but for a copy of x
 
 
 def test_errors_of_the_step_are_the_user_s():

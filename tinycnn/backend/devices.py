@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
@@ -14,6 +16,7 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
+from tinycnn.backend.recording import kept_constants
 
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
@@ -270,14 +273,45 @@ def to_device(array: Array, target: Device) -> Array:
 
 
 def constant(array: np.ndarray, target: Device) -> Array:
-    """A read-only `array` on the device `target`. It is copied there once: a captured step cannot copy from the
-    host."""
-    return array if target == CPU else _constant(array.tobytes(), array.dtype, array.shape, target)
+    """A read-only `array` on the device `target`. It is copied there once, before a step is captured: that cannot copy
+    from the host."""
+    if target == CPU:
+        return array
+    key = array.tobytes(), array.dtype, array.shape, target
+    of_step = kept_constants()
+    found = None if of_step is None else of_step.get(key)
+    if found is None:
+        found = _constants.get(key, lambda: to_device(array, target))
+        if of_step is not None:
+            of_step[key] = found
+    return found
 
 
-@cache
-def _constant(data: bytes, dtype: np.dtype, shape: tuple[int, ...], target: Device) -> Array:
-    return to_device(np.frombuffer(data, dtype).reshape(shape), target)
+class _Latest:
+    """The arrays that were asked for last, by a key: at most so many, and so many bytes of all but the last."""
+
+    def __init__(self, most: int, most_bytes: int):
+        self.most, self.most_bytes = most, most_bytes
+        self.arrays: OrderedDict[Hashable, Array] = OrderedDict()
+        self.lock = threading.Lock()
+        self.bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], Array]) -> Array:
+        with self.lock:
+            if key in self.arrays:
+                self.arrays.move_to_end(key)
+                return self.arrays[key]
+        made = make()
+        with self.lock:
+            found = self.arrays.setdefault(key, made)  # one for all threads, whichever comes first
+            if found is made:
+                self.bytes += made.nbytes
+            while len(self.arrays) > self.most or (self.bytes > self.most_bytes and len(self.arrays) > 1):
+                self.bytes -= self.arrays.popitem(last=False)[1].nbytes
+        return found
+
+
+_constants = _Latest(most=256, most_bytes=16 << 20)  # a resizing layer has four, of the lengths of its output
 
 
 def current(array: Array) -> AbstractContextManager:
