@@ -9,7 +9,7 @@ import threading
 import types
 import warnings
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from operator import is_
 from typing import Any
 
@@ -188,19 +188,26 @@ class _Recording:
         self, shared: _Shared, stream: Any, step: Callable[..., Any], arguments: tuple, keywords: dict,
         tensors: list[Tensor], constants: dict,
     ):  # fmt: skip
-        cupy = backend.cupy()
         self.shared, self.constants = shared, constants
         self.own = [_copied(x) for x in tensors]  # buffers for the arguments; each call copies into them
-        arguments, keywords = _replaced((arguments, keywords), dict(zip(map(id, tensors), self.own)))
-        # The graph holds addresses. So what is allocated during the capture comes from memory that lives as long as
-        # the graph: the default pool would reuse it as soon as Python drops the arrays.
-        self.memory = _Memory(shared)
-        self.recorded = recorded = Recorded(self.memory.holds)
+        given = _replaced((arguments, keywords), dict(zip(map(id, tensors), self.own)))
+        self._record(shared.memory(), stream, step, given, tensors)
+        if not shared.learn(self.memory):  # once more, in memory that no other recording works in
+            self._record(_Memory(_Pool()), stream, step, given, tensors)
+
+    def _record(
+        self, memory: _Memory, stream: Any, step: Callable[..., Any], given: tuple, tensors: list[Tensor]
+    ) -> None:
+        """Captures the step. The graph holds addresses. So what is allocated comes from `memory`, which lives as long
+        as the graph: the default pool would reuse it as soon as Python drops the arrays."""
+        cupy = backend.cupy()
+        self.memory, self.recorded = memory, (recorded := Recorded(memory.holds))
+        arguments, keywords = given
         # The capture allocates as much as the eager calls did; what they left cached in this stream is freed first.
         cupy.get_default_memory_pool().free_all_blocks(stream)
         stream.wait_event(cupy.cuda.get_current_stream().record())
-        using_memory = cupy.cuda.using_allocator(backend.gpu_memory.counted(self.memory.allocator()))
-        with stream, using_memory, backend.recording(recorded), backend.keeping_constants(constants):
+        using_memory = cupy.cuda.using_allocator(backend.gpu_memory.counted(memory.allocator()))
+        with stream, using_memory, backend.recording(recorded), backend.keeping_constants(self.constants):
             try:
                 stream.begin_capture()
                 self.result = step(*arguments, **keywords)
@@ -210,12 +217,12 @@ class _Recording:
                 raise
             self.graph = stream.end_capture()
             self.after = [(holder, key, holder.get(key)) for holder, key, *_ in recorded.rebound.values()]
-        left = [weakref.ref(x) for x in gc.get_objects() if issubclass(type(x), Tensor) and self.memory.holds(x)]
+        left = [weakref.ref(x) for x in gc.get_objects() if issubclass(type(x), Tensor) and memory.holds(x)]
         for x in autograd.alive(left):
             if x._node is not None:
                 x._node = _OfCapturedStep(x)
         versions = [x._shared_version() for x in (*autograd.alive(left), *self.own)]
-        self.memory.close()
+        memory.close()
         self.written = [*dict.fromkeys([*versions, *recorded.versions])]  # each replay is a change of them
         self.changed = [i for i, own in enumerate(self.own) if own._changes in recorded.versions]
         self.leaves = [i for i, own in enumerate(self.own) if own._requires_grad]
@@ -353,19 +360,45 @@ def _copied(x: Tensor) -> Tensor:
 # --- memory -------------------------------------------------------------------------------------------------
 
 
+class _Pool:
+    """A memory pool of CuPy's that never gives memory back while graphs work in it."""
+
+    def __init__(self) -> None:
+        self.pool = backend.cupy().cuda.MemoryPool(_from_device)
+        self.pool.set_limit(0)  # at a limit, unused blocks would be freed
+        backend.gpu_memory.pool_owners.add(self)
+        self.device = backend.cupy().cuda.Device()
+
+    def __del__(self) -> None:
+        with self.device:  # a pool that dies does not free its unused blocks
+            self.pool.free_all_blocks()
+
+
 class _Shared:
-    """What all recordings of a step on one GPU share. No two of them run at once: that makes their memory one."""
+    """What all recordings of a step on one GPU share.
+
+    No two of them are replayed at once, so that they may work in the same memory: what one has freed during its
+    capture, the next is given. But what stays at the end of one, results and gradients, must lie where no other one
+    works. For the first recording it does: it was not freed. For others it is taken from memory of its own. Which
+    allocations of a step these are, counted from its beginning, is known from the recordings before.
+    """
 
     def __init__(self, device: int):
         self.device = device
-        self.pool = backend.cupy().cuda.MemoryPool(_from_device)
-        self.pool.set_limit(0)  # at a limit too, unused blocks would be freed
+        self.working, self.staying = _Pool(), _Pool()
+        self.stays: set[int] | None = None  # the numbers of the allocations that stay; None before the first recording
         self.stream: Any = None  # of the last replay
-        backend.gpu_memory.pool_owners.add(self)
 
-    def __del__(self) -> None:
-        with backend.cupy().cuda.Device(self.device):  # a pool that dies does not free its unused blocks
-            self.pool.free_all_blocks()
+    def memory(self) -> _Memory:
+        """Memory for a recording."""
+        return _Memory(self.working) if self.stays is None else _Memory(self.working, self.staying, {*self.stays})
+
+    def learn(self, memory: _Memory) -> bool:
+        """Learns from a recording what stays, and returns whether all of that lies where it may."""
+        stay = {number for number, _ in memory.held.values()}
+        is_known = self.stays is None or stay <= self.stays
+        self.stays = (self.stays or set()) | stay
+        return is_known
 
     def launch(self, graph: Any) -> None:
         """Launches a graph in the current stream, behind what was launched in another one."""
@@ -377,31 +410,34 @@ class _Shared:
 
 
 class _Memory:
-    """Allocates for one recording, from the pool that all recordings of a step share.
+    """Allocates for one recording: from the pool `working`, and the allocations of the numbers `stays` from `staying`.
 
-    What the step frees is free again, for the rest of it and for recordings to come. What is there at its end is
-    written by each replay: that is free again when the recording and all arrays of it are gone.
+    What the step frees is free again, for the rest of it and for recordings to come. What is there at its end, or is
+    of those numbers, is written by each replay: that is free again when the recording and all arrays of it are gone.
     """
 
-    def __init__(self, shared: _Shared):
-        self.shared = shared
-        self.held: dict[int, Any] = {}  # by address
+    def __init__(self, working: _Pool, staying: _Pool | None = None, stays: Container[int] = ()):
+        self.working, self.staying, self.stays = working, staying or working, stays
+        self.held: dict[int, tuple[int, Any]] = {}  # by address: the number of the allocation, CuPy's pointer
+        self.count = 0
         self.closed = False
 
     def __del__(self) -> None:
-        self.held.clear()  # before the pool is given up
+        self.held.clear()  # before the pools are given up
 
     def allocator(self) -> Callable[[int], Any]:
         """For `using_allocator`: CuPy calls `_free` when an array's memory is not needed any more."""
         return backend.cupy().cuda.PythonFunctionAllocator(self._allocate, self._free).malloc
 
     def _allocate(self, size: int, device: int) -> int:
-        pointer = self.shared.pool.malloc(size)
-        self.held[pointer.ptr] = pointer
+        owner = self.staying if self.count in self.stays else self.working
+        pointer = owner.pool.malloc(size)
+        self.held[pointer.ptr] = self.count, pointer
+        self.count += 1
         return pointer.ptr
 
     def _free(self, address: int, device: int) -> None:
-        if not self.closed:
+        if not self.closed and self.held[address][0] not in self.stays:
             del self.held[address]
 
     def holds(self, x: Tensor | Array) -> bool:

@@ -191,4 +191,4 @@ def _keep(scaler: GradScaler) -> None:
     replay."""
     if (recorded := backend.recorded()) is not None:
         recorded.rebinds(vars(scaler), "_unscaled")
-        recorded.kept.append(scaler)
+        recorded.kept[id(scaler)] = scaler

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
@@ -16,7 +16,7 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
-from tinycnn.backend.recording import kept_constants
+from tinycnn.backend.recording import kept_constants, recorded
 
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
@@ -200,12 +200,24 @@ def _no_gpu(runtime: Any, error: Exception) -> str:
 
 def array_module(array: Array) -> ModuleType:
     """numpy for a NumPy array or scalar, cupy for a CuPy array."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    _note([array])
+    return cupy()
 
 
 def kernels(array: Array) -> ModuleType:
     """The kernels, for the device that holds `array`."""
-    return cpu if isinstance(array, np.ndarray) else gpu_kernels()
+    if isinstance(array, np.ndarray):
+        return cpu
+    _note([array])
+    return gpu_kernels()
+
+
+def _note(arrays: Iterable[Array]) -> None:
+    """Notes, of a step that is being recorded, arrays on a GPU that are about to be read."""
+    if (step := recorded()) is not None:
+        step.reads(arrays)
 
 
 @cache
@@ -357,6 +369,7 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
     for x in operands:
         if isinstance(x, np.ndarray) or (isinstance(x, of_gpu) and x.data.device_id != device):
             one_device(name, operands)  # says that there are several
+    _note(arrays)
     with current(arrays[0]):
         try:
             return gpu_kernels().in_memory_order(function, *operands) if elementwise else function(*operands)

@@ -22,7 +22,7 @@ class Recorded:
         versions: of the memory that the step changes in place, as keys: each replay is such a change.
         relied_on: (dict, key, value): the graph is of no use once the dict has another value.
         rebound: (dict, key, value before, whether the step reads that): the step gives the dict another value.
-        kept: what else must live as long as the graph.
+        kept: what else must live as long as the graph, by its id.
     """
 
     def __init__(self, is_own: Callable[[Any], bool]):
@@ -31,7 +31,13 @@ class Recorded:
         self.versions: dict[Any, None] = {}
         self.relied_on: dict[tuple[int, Hashable], tuple[dict, Hashable, Any]] = {}
         self.rebound: dict[tuple[int, Hashable], tuple[dict, Hashable, Any, bool]] = {}
-        self.kept: list[Any] = []
+        self.kept: dict[int, Any] = {}
+
+    def reads(self, arrays: Iterable[Any]) -> None:
+        """Keeps those arrays that were there before the step."""
+        for x in arrays:
+            if not self.is_own(x):
+                self.kept[id(x)] = x
 
     def uses(self, tensors: Iterable[Any]) -> None:
         """Notes the arrays of those tensors, among any objects, that were there before the step."""
