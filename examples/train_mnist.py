@@ -333,7 +333,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--device", default="cpu", help="cpu (default), gpu, cuda:N, or auto: a GPU if there is one")
     add("--precision", choices=("float32", "tf32", "bfloat16", "float16"), default="float32",
         help="tf32: of matrix products; bfloat16 and float16: mixed precision, float16 with a scaled loss")  # fmt: skip
-    add("--capture", action="store_true", help="record a training step on the GPU once and replay it")
+    add("--capture", action=argparse.BooleanOptionalAction, help="record a training step on the GPU once and replay "
+        "it; default on a GPU")  # fmt: skip
     add("--epochs", type=int, metavar="N", help="instead of the settings'")
     add("--batch-size", type=int, metavar="N", help="instead of the settings'")
     add("--lr", type=float, metavar="X", help="(highest) learning rate, instead of the settings'")
@@ -351,7 +352,8 @@ def prepare(options: argparse.Namespace) -> Run:
     require_matplotlib()
     device = backend.device(options.device)
     config, recipe, (train_set, test_set) = choose(options)
-    computing = Computing(device, options.precision, options.capture)
+    capture = device.type == "cuda" if options.capture is None else options.capture
+    computing = Computing(device, options.precision, capture)
     tinycnn.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     run = Run(recipe, computing, train_set, test_set, options.out or Path("runs") / config.stem)
     run.open_folder()

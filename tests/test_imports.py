@@ -26,6 +26,7 @@ LAYERS = [
     {"tensor"},
     {"creation"},
     {"autograd_names", "custom_function", "jacobians", "variable"},
+    {"_capture"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg", "random", "settings"},
     {"tinycnn"},
     {"models", "accelerator", "backends", "distributed", "hub", "multiprocessing", "version", "run"},

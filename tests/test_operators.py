@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinycnn
+from tests.gpu import lib
 from tests.operators import CASES, OpCase, gradients
 
 FIXTURE = Path(__file__).parent / "fixtures" / "operators.npz"
@@ -22,9 +23,9 @@ each_smooth_case = pytest.mark.parametrize(
 )
 
 
-def tensors(arrays: list[np.ndarray]) -> list[tinycnn.Tensor]:
-    """Around the arrays themselves, so that their memory order is kept."""
-    result = [tinycnn.from_numpy(a) for a in arrays]
+def tensors(arrays: list[np.ndarray], device: str = "cpu") -> list[tinycnn.Tensor]:
+    """Around the arrays themselves, so that their memory order is kept; or on another device."""
+    result = [tinycnn.from_numpy(a).to(device) for a in arrays]
     return [x.requires_grad_() if x.is_floating_point() else x for x in result]
 
 
@@ -154,26 +155,29 @@ def from_outside(x: tinycnn.Tensor, array: np.ndarray) -> None:
     array[...] = overwritten(array)
 
 
-def gradients_with_changes(case: OpCase, change=None, place: int = 0, after: str = "") -> dict[str, np.ndarray]:
-    """First and second gradients, where argument `place` (an input, or, beyond them, an upstream gradient) is
-    overwritten by `change` after the pass of that name."""
+def gradients_with_changes(
+    case: OpCase, change=None, place: int = 0, after: str = "", twice: bool = True, device: str = "cpu"
+) -> dict[str, np.ndarray]:
+    """First gradients, and second ones if `twice`, where argument `place` (an input, or, beyond them, an upstream
+    gradient) is overwritten by `change` after the pass of that name."""
     rng, arrays = upstream_rng(case), case.inputs()
-    inputs = tensors(arrays)
-    kept = [y for y in case.run(tinycnn, inputs) if y.requires_grad]
+    inputs = tensors(arrays, device)
+    kept = [y for y in case.run(tinycnn if device == "cpu" else lib, inputs) if y.requires_grad]
     asked = [x for x in inputs if x.requires_grad]
     arrays += [rng.standard_normal(y.shape).astype(y.dtype) for y in kept]
-    upstream = tensors(arrays[len(inputs) :])
+    upstream = tensors(arrays[len(inputs) :], device)
     if after == "forward":
         change([*inputs, *upstream][place], arrays[place])
-    first = tinycnn.autograd.grad(kept, asked, upstream, create_graph=case.twice, allow_unused=True)
-    found = {f"first{i}": g.detach().numpy().copy() for i, g in enumerate(first) if g is not None}
+    twice = twice and case.twice
+    first = tinycnn.autograd.grad(kept, asked, upstream, create_graph=twice, allow_unused=True)
+    found = {f"first{i}": g.detach().cpu().numpy().copy() for i, g in enumerate(first) if g is not None}
     used = [g for g in first if g is not None and g.requires_grad]
-    if case.twice and used:
-        weights = [tinycnn.tensor(rng.standard_normal(g.shape), dtype=g.dtype) for g in used]
+    if twice and used:
+        weights = [tinycnn.tensor(rng.standard_normal(g.shape), dtype=g.dtype, device=device) for g in used]
         if after == "backward":
             change([*inputs, *upstream][place], arrays[place])
         second = tinycnn.autograd.grad(used, [*asked, *upstream], weights, allow_unused=True)
-        found |= {f"second{i}": g.numpy() for i, g in enumerate(second) if g is not None}
+        found |= {f"second{i}": g.cpu().numpy() for i, g in enumerate(second) if g is not None}
     return found
 
 
@@ -190,12 +194,16 @@ def unless_refused(function, *arguments):
 @pytest.mark.parametrize("change", [by_method, from_outside])
 @pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=lambda case: case.name)
 def test_what_a_graph_keeps_does_not_change_unseen(case, change):
-    expected = gradients_with_changes(case)
+    assert_nothing_changes_unseen(case, change)
+
+
+def assert_nothing_changes_unseen(case, change, twice=True, device="cpu"):
+    expected = gradients_with_changes(case, twice=twice, device=device)
     outputs = sum(y.requires_grad for y in case.run(tinycnn, tensors(case.inputs())))
-    for after in ("forward", "backward") if case.twice else ("forward",):
+    for after in ("forward", "backward") if twice and case.twice else ("forward",):
         count = len(case.samplers) + (outputs if after == "backward" else 0)
         for place in range(count):
-            found = unless_refused(gradients_with_changes, case, change, place, after)
+            found = unless_refused(gradients_with_changes, case, change, place, after, twice, device)
             for name, value in ({} if found is None else expected).items():
                 np.testing.assert_allclose(found[name], value, err_msg=f"{name}, argument {place} after {after}")
 

@@ -78,11 +78,14 @@ class GradScaler:
             self._found_inf = xp.zeros((), "float32")
             self._good_steps = xp.zeros((), "int32")
             self._one = xp.ones((), "float32")
-        self._unscaled: set[int] = set()  # ids of the optimizers that `unscale_` was called for since update()
+        self._unscaled: tuple[Optimizer, ...] = ()  # those that `unscale_` was called for since update()
 
     def scale(self, loss: Tensor) -> Tensor:
         """The loss times the scale, to call `backward()` on."""
-        return loss * wrap(self._scale.astype(loss.dtype)) if self.enabled else loss
+        if not self.enabled:
+            return loss
+        _keep(self)
+        return loss * wrap(self._scale.astype(loss.dtype))
 
     def unscale_(self, optimizer: Optimizer) -> None:
         """Divides the optimizer's gradients by the scale, in place, for example to clip them before `step`.
@@ -91,13 +94,14 @@ class GradScaler:
         """
         if not self.enabled:
             return
-        if id(optimizer) in self._unscaled:
+        if self._has_unscaled(optimizer):
             raise RuntimeError("GradScaler.unscale_: called a second time for this optimizer before update()")
         if grads := self._look_for_infinity(optimizer):
             backend.kernels(self._scale).scale_all([grad._array for grad in grads], self._inverse)
         for grad in grads:
             grad._changed_in_place()
-        self._unscaled.add(id(optimizer))
+        _keep(self)
+        self._unscaled += (optimizer,)
 
     def step(self, optimizer: Optimizer) -> None:
         """Calls `optimizer.step()` on the unscaled gradients; skips the step if one of them is infinite or nan.
@@ -107,9 +111,9 @@ class GradScaler:
         if not self.enabled:
             optimizer.step()
             return
-        if id(optimizer) not in self._unscaled:
+        if not self._has_unscaled(optimizer):
             self._look_for_infinity(optimizer)
-        factor = self._one if id(optimizer) in self._unscaled else self._inverse
+        factor = self._one if self._has_unscaled(optimizer) else self._inverse
         optimizer.found_inf, optimizer.grad_scale = wrap(self._found_inf), wrap(factor)
         try:
             optimizer.step()
@@ -129,7 +133,8 @@ class GradScaler:
         self._scale[...] = self._scale * factor
         self._inverse[...] = 1 / self._scale
         self._found_inf[...] = 0
-        self._unscaled.clear()
+        _keep(self)
+        self._unscaled = ()
 
     def is_enabled(self) -> bool:
         """Whether losses are scaled."""
@@ -165,6 +170,10 @@ class GradScaler:
         self._inverse[...] = 1 / self._scale
         self._good_steps[...] = good_steps
 
+    def _has_unscaled(self, optimizer: Optimizer) -> bool:
+        _keep(self)
+        return any(known is optimizer for known in self._unscaled)
+
     def _look_for_infinity(self, optimizer: Optimizer) -> list[Tensor]:
         """The gradients of the optimizer. Sets the flag if one is infinite or nan."""
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -176,3 +185,11 @@ class GradScaler:
             largest = backend.kernels(self._scale).total_norm([grad._array for grad in grads], float("inf"))
             self._found_inf[...] = xp.maximum(self._found_inf, ~xp.isfinite(largest))
         return grads
+
+
+def _keep(scaler: GradScaler) -> None:
+    """While a step is being recorded: has the scaler live as long as the graph, and be in the same state after a
+    replay."""
+    if (recorded := backend.recorded()) is not None:
+        recorded.rebinds(vars(scaler), "_unscaled")
+        recorded.kept[id(scaler)] = scaler

@@ -61,6 +61,8 @@ def array_of(called: str, x: Any) -> Array:
     """The array of a Tensor, or TypeError for anything else."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{called}: expected a Tensor, got {type(x).__name__}")
+    if x._array.__class__ is not ndarray and (recorded := backend.recorded()) is not None:
+        recorded.uses([x])
     return x._array
 
 
@@ -94,10 +96,6 @@ class Version:
     room = 30  # for so many of them, before the dead are removed
     copies: Tensors | None = None  # copies of it that in torch are views
     copied: Tensors | None = None  # the tensors of what this is such a copy of
-
-    def add_one(self) -> None:
-        """Counts a change."""
-        self.count += 1
 
     def hand_out(self, array: Array) -> Array:
         """A view of `array`, memory of the tensor, to be known outside of the library."""
@@ -326,6 +324,8 @@ class Function:
             elif self.in_float32 and array.__class__ is ndarray and _has_16_bits(array):  # 1 / x
                 array = self._forward_in_float32(*arrays)
             else:
+                if (recorded := backend.recorded()) is not None:
+                    recorded.uses(inputs)
                 self.xp, self.kernels = backend.modules_of(arrays)
                 is_widened = self.in_float32 is True and array is not None and _has_16_bits(array)
                 forward = self._forward_in_float32 if is_widened else self.forward
@@ -685,6 +685,8 @@ def _retain(tensor: Tensor | None, gradient: Tensor) -> None:
 def _accumulate(tensor: Tensor, gradient: Tensor) -> None:
     """Adds to `tensor.grad`, in place unless it is recorded, as in torch. What another thread, or a signal handler,
     adds at the same time is not lost."""
+    if "cupy" in sys.modules and (recorded := backend.recorded()) is not None:
+        recorded.gradient(tensor)
     while True:
         old = tensor._grad
         if old is not None and not (old._requires_grad or gradient._requires_grad) and backend.is_writeable(old._array):
@@ -696,9 +698,7 @@ def _accumulate(tensor: Tensor, gradient: Tensor) -> None:
         with _accumulating:
             if tensor._grad is old:
                 tensor._grad = total
-                break
-    if "cupy" in sys.modules:  # the memory of this gradient is the same in each replay of a recorded step
-        backend.on_replay(total._shared_version().add_one)
+                return
 
 
 _accumulating = threading.RLock()

@@ -77,6 +77,8 @@ class Tensor(Methods):
         if dtypes.as_dtype(array.dtype).kind not in FLOATING and self._requires_grad:
             raise TypeError(f"Tensor.data: this tensor requires a gradient, and {array.dtype} has none")
         old = self._array
+        if "cupy" in sys.modules and (recorded := backend.recorded()) is not None:
+            recorded.uses([self])
         if array is old or (  # by `x.data += 1`, which has changed this memory
             backend.address(array) == backend.address(old) and (array.shape, array.strides) == (old.shape, old.strides)
         ):
@@ -146,6 +148,8 @@ class Tensor(Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has accumulated, or None. Setting it checks shape and dtype."""
+        if "cupy" in sys.modules and (recorded := backend.recorded()) is not None:
+            recorded.gradient(self)
         return self._grad
 
     @grad.setter
@@ -157,6 +161,8 @@ class Tensor(Methods):
                 f"Tensor.grad: expected a gradient of shape {self.shape} and dtype {self.dtype}, "
                 f"got {value.shape} and {value.dtype}"
             )
+        if "cupy" in sys.modules and (recorded := backend.recorded()) is not None:
+            recorded.gradient(self, reads=False)
         self._grad = value
 
     @property
@@ -173,6 +179,8 @@ class Tensor(Methods):
             raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}")
         if not value and self._node is not None:
             raise RuntimeError("requires_grad: this tensor was computed from others; use detach() to cut it off")
+        if "cupy" in sys.modules and (recorded := backend.recorded()) is not None and not recorded.is_own(self._array):
+            recorded.rebinds(vars(self), "_requires_grad")
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -282,8 +290,8 @@ class Tensor(Methods):
         """Counts a change in place, so that a graph that saved this memory refuses to use it."""
         version = self._shared_version()
         version.count += 1
-        if "cupy" in sys.modules:
-            backend.on_replay(version.add_one)
+        if "cupy" in sys.modules and (recorded := backend.recorded()) is not None:
+            recorded.changes(self, version)
 
     # --- memory -------------------------------------------------------------------------------------------
 

@@ -160,7 +160,7 @@ def cuda():
         "memory": module("cupy.cuda.memory", OutOfMemoryError=memory.OutOfMemoryError, MemoryPool=memory.MemoryPool,
                          Memory=memory.DeviceMemory,
                          MemoryPointer=memory.MemoryPointer, alloc=memory.alloc, set_allocator=memory.set_allocator,
-                         get_allocator=memory.get_allocator),
+                         get_allocator=memory.get_allocator, PythonFunctionAllocator=memory.PythonFunctionAllocator),
         "stream": module("cupy.cuda.stream", Stream=machine.Stream, Event=machine.Event,
                          get_current_stream=lambda device_id=-1: machine.current_stream(),
                          get_elapsed_time=machine.elapsed_time),

@@ -23,6 +23,7 @@ _total = Counter()  # bytes taken from each device, by all pools
 _limit = 1 << 40  # bytes that each device has
 _live: dict[int, np.ndarray] = {}  # the bytes in use, by their address
 _addresses: list[int] = []  # its keys, sorted
+_slack: dict[int, np.ndarray] = {}  # for each, the bytes from its end to the next chunk
 
 
 class OutOfMemoryError(MemoryError):
@@ -79,13 +80,13 @@ class Memory:
         self.ptr = self.bytes.ctypes.data if chunk else 0
         if chunk:
             chunk.bytes.fill(POISON)
-            _live[self.ptr] = self.bytes
+            _live[self.ptr], _slack[self.ptr] = self.bytes, self.slack
             bisect.insort(_addresses, self.ptr)
 
     def __del__(self):
         if self._chunk is None or _live is None:  # None at the end of the interpreter
             return
-        del _live[self.ptr], _addresses[bisect.bisect_left(_addresses, self.ptr)]
+        del _live[self.ptr], _slack[self.ptr], _addresses[bisect.bisect_left(_addresses, self.ptr)]
         pool = self._pool()
         if pool is None:
             self._chunk.bytes.fill(POISON)
@@ -203,8 +204,10 @@ class MemoryPool:
         free.append(chunk)
 
     def free_all_blocks(self, stream=None):
-        """Gives free memory back to its device, except parts of allocations of which others are in use."""
+        """Gives free memory back to the current device, except parts of allocations of which others are in use."""
         for (device, on), chunks in self._free.items():
+            if device != machine.state.device:
+                continue
             whole = [chunk for chunk in chunks if chunk.previous is chunk.next is None]
             if stream is None or on == stream.ptr:
                 chunks[:] = [chunk for chunk in chunks if chunk not in whole]
@@ -238,6 +241,39 @@ class MemoryPool:
         self._limits[machine.state.device] = int(fraction * _limit) if size is None else size
 
 
+class PythonFunctionMemory:
+    """What PythonFunctionAllocator hands out: `free` is called when the last array that holds it dies."""
+
+    def __init__(self, size, malloc, free):
+        self.device_id, self.size, self._free = machine.state.device, size, free
+        self.ptr = malloc(size, self.device_id) if size else 0
+        self.bytes = find(self.ptr, size) if size else np.empty(0, np.uint8)
+
+    def __del__(self):
+        if getattr(self, "ptr", 0) and _live is not None:
+            self._free(self.ptr, self.device_id)
+
+    @property
+    def device(self):
+        from .devices import Device
+
+        return Device(self.device_id)
+
+    @property
+    def slack(self):
+        return _slack.get(self.ptr, self.bytes[:0])
+
+
+class PythonFunctionAllocator:
+    """cupy.cuda.PythonFunctionAllocator: memory from functions (size, device) -> address and (address, device)."""
+
+    def __init__(self, malloc_func, free_func):
+        self._malloc, self._free = malloc_func, free_func
+
+    def malloc(self, size):
+        return MemoryPointer(PythonFunctionMemory(size, self._malloc, self._free), 0)
+
+
 def find(address: int, nbytes: int) -> np.ndarray:
     """The bytes of live device memory from `address` on; ValueError if they are not all within one allocation."""
     index = bisect.bisect_right(_addresses, address) - 1
@@ -258,6 +294,8 @@ def get_allocator():
 
 def set_allocator(allocator=None):
     global _allocator
+    if getattr(_of_thread, "allocator", None) is not None:
+        raise ValueError("Can't change the global allocator inside `using_allocator` context manager")
     _allocator = allocator or default_pool.malloc
 
 

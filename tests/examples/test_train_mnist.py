@@ -161,13 +161,25 @@ def test_two_hundred_steps_on_the_real_mnist(mnist_root):
 def test_a_run_on_the_gpu():
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--device", "gpu"]) == 0
     settings, figures = metrics("runs/lenet_digits")
-    assert settings["device"] == "cuda:0"
+    assert (settings["device"], settings["capture"]) == ("cuda:0", True)
     assert np.isfinite(figures["test_loss"])
 
 
 @pytest.mark.gpu
+def test_captured_or_not_a_run_on_the_gpu_is_the_same(capsys):
+    losses = []
+    for options in ([], ["--no-capture"]):
+        assert train_mnist.main(["--dataset", "digits", "--epochs", "3", "--device", "gpu", *options]) == 0
+        said = capsys.readouterr()
+        assert ("steps captured" in said.out, said.err) == (not options, "")
+        _, *figures = metrics("runs/lenet_digits")
+        losses.append([(epoch["train_loss"], epoch["test_loss"]) for epoch in figures])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.gpu
 def test_captured_in_mixed_precision(capsys):
-    options = ["--device", "gpu", "--capture", "--precision", "float16"]
+    options = ["--device", "gpu", "--precision", "float16"]
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, *options]) == 0
     said = capsys.readouterr()
     assert "on cuda:0 in float16, steps captured" in said.out
@@ -175,6 +187,13 @@ def test_captured_in_mixed_precision(capsys):
     settings, figures = metrics("runs/lenet_digits")
     assert (settings["precision"], settings["capture"]) == ("float16", True)
     assert np.isfinite(figures["test_loss"])
+
+
+def test_nothing_is_captured_on_a_cpu_and_nothing_said_of_it(capsys):
+    assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 0
+    said = capsys.readouterr()
+    assert ("captur" in said.out, said.err) == (False, "")
+    assert metrics("runs/lenet_digits")[0]["capture"] is False
 
 
 def test_capturing_on_a_cpu_gives_one_notice_and_trains(capsys):

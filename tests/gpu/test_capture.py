@@ -1,14 +1,20 @@
 """Training steps recorded as CUDA graphs: what they compute, what they keep their hands off, when they give up."""
 
+import copy
 import gc
 import os
+import re
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
 import tinycnn
+from tests.gpu import lib
+from tests.operators import CASES
 from tinycnn import backend, nn, optim, tensor
+from tinycnn.backend import devices
 from tinycnn.models import LeNet5
 from tinycnn.nn.functional import cross_entropy
 
@@ -136,7 +142,7 @@ def test_another_batch_size_has_a_recording_of_its_own():
     a, b = Training(captured=True, lr=0.05), Training(lr=0.05)
     for size in (4, 3, 4, 3):
         assert_same_training(a, b, steps=4, size=size)
-    assert len(a.step._recordings) == 2
+    assert sum(map(len, a.step._recordings.values())) == 2
 
 
 # The emulator takes its time.
@@ -248,7 +254,7 @@ def test_a_replay_where_another_gpu_is_the_current_one():
             with cupy.cuda.Device(current):
                 y = step(x)
             assert (y.device, y.tolist()) == (x.device, [2.0] * 3)
-    assert len(step._recordings) == 2
+    assert sum(map(len, step._recordings.values())) == 2
 
 
 def test_a_recording_does_not_give_back_memory_that_it_works_in():
@@ -284,16 +290,17 @@ def test_a_recording_does_not_give_back_memory_that_it_works_in():
 
 
 def test_what_a_step_took_before_it_was_recorded_is_given_back():
+    pool = backend.cupy().get_default_memory_pool()
     tinycnn.cuda.empty_cache()
     x = tinycnn.ones(1_000_000, device="gpu")
     step = tinycnn.cuda.capture(lambda x: x.repeat(10).sum())
     step(x)
-    before = tinycnn.cuda.memory_reserved()
+    before = pool.total_bytes()
     step(x)
-    assert tinycnn.cuda.memory_reserved() == before
+    assert pool.total_bytes() == before
     step(x)
     assert step.captured
-    assert tinycnn.cuda.memory_reserved() <= before - 35_000_000  # 40 MB, but for a copy of x
+    assert pool.total_bytes() <= before - 35_000_000  # 40 MB, but for a copy of x
 
 
 def test_errors_of_the_step_are_the_user_s():
@@ -370,3 +377,545 @@ def test_a_replay_is_a_change_of_everything_it_writes():
         with pytest.raises(RuntimeError, match="changed in place"):
             needs_it.backward(inputs=[weight])
         (written.detach() * 2.0 + (weight * weight)).sum().backward(inputs=[weight])  # nothing came in between
+
+
+# --- what a replay finds and leaves in Python -----------------------------------------------------------------
+
+
+def small_net():
+    tinycnn.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.2), nn.Linear(5, 3)
+    ).to("gpu")  # fmt: skip
+
+
+def samples(rng, size):
+    images = tensor(rng.standard_normal((size, 6)).astype(np.float32), device="gpu")
+    return images, tensor(rng.integers(0, 3, size), device="gpu")
+
+
+def assert_same_program(program):
+    """`program(capture)` yields lists of tensors, the same ones whether its functions are captured or not; it returns
+    the captured functions, none of which may have given up."""
+    results, functions = [], ()
+    for capture in (lambda step: step, tinycnn.cuda.capture):
+        tinycnn.manual_seed(7)
+        steps, running = [], program(capture)
+        while True:
+            try:
+                steps.append([x.detach().cpu().numpy().copy() for x in next(running)])
+            except StopIteration as end:
+                functions = end.value
+                break
+        results.append(steps)
+    for i, (eager, captured) in enumerate(zip(*results, strict=True)):
+        for a, b in zip(eager, captured, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=f"call {i}")
+    assert all(function.captured and function.reason is None for function in functions)
+    return functions
+
+
+@pytest.mark.parametrize("set_to_none", [True, False, None], ids=["none", "zeros", "either"])
+def test_gradients_are_accumulated_over_recordings(set_to_none):
+    """Over calls with batches of several sizes, where they are cleared outside of the step."""
+
+    def program(capture):
+        rng = np.random.default_rng(1)
+        model = small_net()
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+        @capture
+        def accumulate(images, targets):
+            loss = cross_entropy(model(images), targets)
+            loss.backward()
+            return loss
+
+        update = capture(lambda: optimizer.step())
+        for i in range(45):
+            loss = accumulate(*samples(rng, rng.choice([4, 3, 2])))
+            gradients = [p.grad for p in model.parameters()]
+            if i % 3 == 2:
+                update()
+                optimizer.zero_grad(bool(rng.integers(2)) if set_to_none is None else set_to_none)
+            yield [loss, *model.parameters(), *gradients]
+        return accumulate, update
+
+    accumulate, update = assert_same_program(program)
+    assert update._captures == 1
+    assert accumulate._captures == (3 if set_to_none is False else 6) or set_to_none is None  # a size, added to or not
+
+
+def replace_state(optimizer, model, saved):
+    optimizer.load_state_dict(saved)
+
+
+def forget_state(optimizer, model, saved):
+    optimizer.state.clear()
+
+
+def replace_array(optimizer, model, saved):
+    model[0].weight.data = tinycnn.ones(5, 6, device="gpu") * 0.1
+
+
+def freeze(optimizer, model, saved):
+    model[0].weight.requires_grad_(not model[0].weight.requires_grad)
+
+
+def add_parameters(optimizer, model, saved):
+    optimizer.add_param_group({"params": [model.added], "lr": 0.5})
+
+
+def new_gradients(optimizer, model, saved):
+    for p in model.parameters():
+        p.grad = tinycnn.ones_like(p)
+
+
+def move(optimizer, model, saved):
+    model.half().float()
+
+
+def load(optimizer, model, saved):
+    model.load_state_dict({name: value * 0.5 for name, value in model.state_dict().items()})
+
+
+@pytest.mark.parametrize(
+    ("change", "captures"),
+    [(replace_state, 2), (forget_state, 2), (replace_array, 2), (freeze, 2), (add_parameters, 2), (move, 2),
+     (new_gradients, 1), (load, 1)],
+    ids=lambda value: getattr(value, "__name__", None),
+)  # fmt: skip
+def test_changes_between_replays_reach_the_step(change, captures):
+    def program(capture):
+        rng = np.random.default_rng(2)
+        model = small_net()
+        model.added = nn.Parameter(tinycnn.ones(3, device="gpu"))
+        optimizer = optim.Adam([p for p in model.parameters() if p is not model.added], lr=0.01)
+
+        @capture
+        def step(images, targets):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(images) + model.added, targets)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        for i in range(12):
+            if i == 2:
+                saved = copy.deepcopy(optimizer.state_dict())
+            if i == 5:
+                change(optimizer, model, saved)
+            yield [step(*samples(rng, 4)), *model.parameters(), *model.buffers()]
+        return [step]
+
+    (step,) = assert_same_program(program)
+    assert step._captures == captures
+
+
+def test_a_step_in_parts_and_an_evaluation_beside_it():
+    """Parts that are captured each, clipping and scaling over two of them, a schedule, a running average."""
+
+    def program(capture):
+        rng = np.random.default_rng(3)
+        model = small_net()
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        scaler = tinycnn.amp.GradScaler(init_scale=1024.0, growth_interval=3)
+        scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, 30)
+        average = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(0.9))
+
+        @capture
+        def backward(images, targets):
+            optimizer.zero_grad()
+            with tinycnn.autocast(dtype="float16"):
+                loss = cross_entropy(model(images), targets)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            return loss
+
+        @capture
+        def update():
+            nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            scaler.step(optimizer)
+            scaler.update()
+
+        @capture
+        def predict(images):
+            with tinycnn.no_grad():
+                return model(images).argmax(1)
+
+        for i in range(15):
+            images, targets = samples(rng, 3 if i % 5 == 4 else 4)
+            model.train()
+            loss = backward(images * (float("inf") if i == 9 else 1.0), targets)
+            update()
+            scheduler.step()
+            average.update_parameters(model)
+            model.eval()
+            state = [*model.state_dict().values(), *average.parameters(), tensor(scaler.get_scale())]
+            yield [loss, predict(images), *state]
+        return backward, update, predict
+
+    assert_same_program(program)
+
+
+def test_arguments_are_the_caller_s():
+    """Gradients of arguments, arguments that the step changes, containers, keywords."""
+
+    def program(capture):
+        rng = np.random.default_rng(4)
+        total = tinycnn.zeros(3, device="gpu")
+
+        @capture
+        def step(inputs, scale=1.0, more=()):
+            loss = (inputs["x"] * more[0] * scale).sum()
+            loss.backward()
+            with tinycnn.no_grad():
+                more[1].add_(1.0)
+            return {"loss": loss, "doubled": [more[1] * 2]}
+
+        for i in range(24):
+            x, y = (tensor(rng.standard_normal(3), device="gpu") for _ in range(2))
+            x.requires_grad_()
+            if i % 3 == 2:
+                x.grad = tinycnn.ones_like(x)
+            result = step({"x": x}, scale=float(i % 2), more=[y, total])
+            yield [result["loss"], *result["doubled"], x.grad, total]
+        return [step]
+
+    (step,) = assert_same_program(program)
+    assert step._captures == 4  # two scales, a gradient there or not
+
+
+@pytest.mark.parametrize(
+    "values", [(0.0, -0.0), (1, 1.0, True), (float("nan"), 0.5), (np.float32("nan"), np.float64("nan")), ("a", b"a"),
+               ([1], (1,), [1.0]), ({"a": 1}, {"a": 2}, {"b": 1}), (complex(0, 0.0), complex(0, -0.0))],
+    ids=repr,
+)  # fmt: skip
+def test_other_values_are_captured_anew_and_equal_ones_are_not(values):
+    step = tinycnn.cuda.capture(lambda x, value: x * 2, warmup=1)
+    x = tinycnn.ones(3, device="gpu")
+    for _ in range(3):
+        for value in values:
+            step(x, copy.deepcopy(value))
+    assert step._captures == len(values)
+
+
+@pytest.mark.parametrize("argument", [{1, 2}, np.ones(3), [bytearray(b"a")]], ids=lambda x: type(x).__name__)
+def test_arguments_that_may_change_unseen_run_eagerly(argument):
+    x = tinycnn.ones(3, device="gpu")
+    fallback(lambda x, argument: x * 2, x, argument, match="expected arguments that are tensors, hashable, or lists")
+
+
+def test_methods_and_steps_of_steps():
+    class Scaled:
+        def __init__(self, factor):
+            self.factor = factor
+
+        @tinycnn.cuda.capture
+        def run(self, x):
+            """x, scaled."""
+            return x * self.factor
+
+    a, b, x = Scaled(2.0), Scaled(3.0), tinycnn.ones(3, device="gpu")
+    both = tinycnn.cuda.capture(lambda x: a.run(x) + b.run(x))
+    for _ in range(4):
+        assert (a.run(x).tolist(), b.run(x).tolist(), both(x).tolist()) == ([2.0] * 3, [3.0] * 3, [5.0] * 3)
+    assert Scaled.run.captured
+    assert both.captured
+    assert (Scaled.run.__name__, Scaled.run.__doc__) == ("run", "x, scaled.")
+
+
+def test_grad_mode_and_precision_are_part_of_the_capture():
+    w = tinycnn.ones(3, device="gpu", requires_grad=True)
+    step = tinycnn.cuda.capture(lambda x: (x * w))
+    x = tinycnn.ones(3, device="gpu")
+    for _ in range(4):
+        assert step(x).requires_grad
+        with tinycnn.no_grad():
+            assert not step(x).requires_grad
+
+
+def test_the_graph_of_a_result_is_not_that_of_a_replay():
+    w = tinycnn.ones(3, device="gpu", requires_grad=True)
+    step = tinycnn.cuda.capture(lambda x: (x * w).exp())
+    x = tinycnn.ones(3, device="gpu")
+    for _ in range(2):
+        step(x).sum().backward()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="of a captured step: call backward\\(\\) in the step"):
+            step(x).sum().backward()
+
+
+def test_what_a_step_keeps_elsewhere_is_changed_by_a_replay():
+    kept = {}
+    w = tinycnn.ones(3, device="gpu", requires_grad=True)
+
+    def step(x):
+        kept["hidden"] = (x * 2).detach()
+
+    captured = tinycnn.cuda.capture(step)
+    x = tinycnn.ones(3, device="gpu")
+    for _ in range(4):
+        captured(x)
+    y = (kept["hidden"] * w).sum()
+    captured(x)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_capture_leaves_nothing(error):
+    model = small_net()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    scaler = tinycnn.amp.GradScaler()
+    fails = []
+
+    def step(images, targets):
+        loss = cross_entropy(model(images), targets)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        if fails:
+            raise fails.pop()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        return loss
+
+    captured = tinycnn.cuda.capture(step)
+    batch = samples(np.random.default_rng(0), 4)
+    for _ in range(2):
+        captured(*batch)
+    before = [x.cpu().numpy() for x in model.state_dict().values()]
+    fails.append(error("stop"))
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            captured(*batch)
+        assert all(p.grad is None for p in model.parameters())
+        for x, y in zip(model.state_dict().values(), before, strict=True):
+            np.testing.assert_array_equal(x.cpu().numpy(), y)
+        captured(*batch)
+        assert captured.captured
+    else:
+        with pytest.warns(RuntimeWarning, match="the step runs eagerly: ValueError: stop"):
+            captured(*batch)  # runs again, eagerly: nothing says that it has unscaled before
+        assert any((x.cpu().numpy() != y).any() for x, y in zip(model.state_dict().values(), before, strict=True))
+
+
+@pytest.mark.parametrize("how", ["data", "state", "scheduler", "argument"])
+def test_steps_that_no_replay_would_repeat_run_eagerly(how):
+    model = small_net()
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
+    x = tinycnn.ones(4, 6, device="gpu", requires_grad=True)
+
+    def step(x):
+        if how == "data":
+            model[0].weight.data = model[0].weight.data * 0.9
+        model(x).sum().backward()
+        optimizer.step()
+        if how == "state":
+            optimizer.load_state_dict(optimizer.state_dict())
+        if how == "scheduler":
+            scheduler.step()
+        return x
+
+    matches = {"data": "replaces the array", "state": "replaces what it has used|expected a step before",
+               "scheduler": "StepLR.step: cannot be part", "argument": "were not computed from others"}  # fmt: skip
+    captured = tinycnn.cuda.capture(step)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(5):
+            captured(x * 1.0 if how == "argument" else x)
+    (notice,) = [str(warning.message) for warning in caught]
+    assert re.search(matches[how], notice), notice
+    if how == "argument":
+        assert x.grad is not None
+
+
+ONE_OF_EACH = {case.name.split("/")[0]: case for case in CASES if case.samplers}.values()
+
+
+@pytest.mark.parametrize("case", ONE_OF_EACH, ids=lambda case: case.name)
+def test_a_graph_keeps_what_it_reads(case):
+    """Every operator, of tensors that nothing else keeps: their memory is given to others, and the graph replayed."""
+    inputs = [tensor(array, device="gpu") for array in case.inputs()]
+    leaves = [x.requires_grad_() for x in inputs if x.is_floating_point() and case.differentiable]
+
+    def step():
+        outputs = case.run(lib, inputs)
+        kept = [y for y in outputs if y.requires_grad]
+        found = [y.detach().clone() for y in outputs]
+        if kept:
+            upstream = [tinycnn.ones_like(y) for y in kept]
+            found += tinycnn.autograd.grad(kept, leaves, upstream, allow_unused=True)
+        return [x for x in found if x is not None]
+
+    captured = tinycnn.cuda.capture(step, warmup=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3):
+            results = captured()
+    if not captured.captured:
+        pytest.skip(captured.reason)
+    before = [x.cpu().numpy() for x in results]
+    sizes = {max(1, x.nbytes) for x in inputs}
+    inputs.clear()
+    leaves.clear()
+    taken = [tinycnn.full((n,), 7, dtype="uint8", device="gpu") for n in sizes for _ in range(8)]
+    ((recording,),) = captured._recordings.values()
+    for found, expected in zip(recording.replay([]), before, strict=True):
+        np.testing.assert_array_equal(found.cpu().numpy(), expected)
+    assert all((x == 7).all() for x in taken)
+
+
+# --- memory ---------------------------------------------------------------------------------------------------
+
+
+def step_with_temporaries():
+    weight = tinycnn.ones(50, 50, device="gpu", requires_grad=True)
+
+    @tinycnn.cuda.capture
+    def step(x):
+        weight.grad = None
+        for _ in range(4):
+            x = (x @ weight * 0.01).tanh()
+        loss = x.sum()
+        loss.backward()
+        return loss
+
+    return step
+
+
+def test_recordings_of_a_step_share_memory():
+    gc.collect()
+    before = tinycnn.cuda.memory_reserved()
+    step = step_with_temporaries()
+    held, results = [], []
+    for size in (2000, 1000, 500):
+        x = tinycnn.ones(size, 50, device="gpu")
+        results += [step(x) for _ in range(3)]
+        held.append(next(iter(step._shared.values())).working.pool.total_bytes())
+    assert held[0] > 4 * 2000 * 50 * 4
+    assert held[2] <= held[0] + 50_000  # what outlives the replays: two losses, two gradients
+    values = [step(tinycnn.ones(size, 50, device="gpu")).item() for size in (500, 2000, 1000)]
+    again = [step(tinycnn.ones(size, 50, device="gpu")) for size in (500, 2000, 1000)]
+    assert [x.item() for x in again] == values  # the result of one is not overwritten by another
+    del step, results, again, x
+    gc.collect()
+    tinycnn.cuda.empty_cache()
+    assert tinycnn.cuda.memory_reserved() <= before + 50_000
+
+
+def test_peaks():
+    cuda = tinycnn.cuda
+    cuda.reset_peak_memory_stats()
+    start = cuda.memory_allocated()
+    x = tinycnn.zeros(1_000_000, device="gpu")
+    y = tinycnn.zeros(500_000, device="gpu")
+    del x
+    z = tinycnn.zeros(10, device="gpu")
+    assert cuda.memory_allocated() == start + 2_000_384 + 512  # in units of 512 bytes
+    assert cuda.max_memory_allocated() == start + 4_000_256 + 2_000_384
+    assert cuda.max_memory_reserved() >= cuda.max_memory_allocated()
+    assert cuda.memory_stats() == {
+        "allocated_bytes.all.current": cuda.memory_allocated(), "allocated_bytes.all.peak": cuda.max_memory_allocated(),
+        "reserved_bytes.all.current": cuda.memory_reserved(), "reserved_bytes.all.peak": cuda.max_memory_reserved(),
+    }  # fmt: skip
+    cuda.reset_peak_memory_stats()
+    assert cuda.max_memory_allocated() == cuda.memory_allocated()
+    del y, z
+    assert cuda.max_memory_allocated() > cuda.memory_allocated()
+    with pytest.raises(ValueError, match="max_memory_allocated: expected a GPU, got cpu"):
+        cuda.max_memory_allocated("cpu")
+
+
+def test_peaks_of_each_gpu():
+    cuda = tinycnn.cuda
+    if cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    for index in (0, 1):
+        cuda.reset_peak_memory_stats(index)
+    before = cuda.max_memory_allocated(0), cuda.max_memory_allocated(1)
+    tinycnn.zeros(1000, device="cuda:1")
+    assert (cuda.max_memory_allocated(0), cuda.max_memory_allocated(1)) == (before[0], before[1] + 4096)
+
+
+def test_arrays_of_captured_steps_are_counted():
+    cuda = tinycnn.cuda
+    step = tinycnn.cuda.capture(lambda x: x.repeat(1000).exp().repeat(1))
+    x = tinycnn.ones(1000, device="gpu")
+    for _ in range(2):
+        step(x)
+    gc.collect()
+    cuda.reset_peak_memory_stats()
+    before = cuda.memory_allocated()
+    result = step(x)
+    assert before + 4_000_000 <= cuda.memory_allocated() < before + 5_000_000  # the result
+    assert cuda.max_memory_allocated() >= before + 8_000_000  # with what it was made of
+    assert cuda.memory_reserved() >= before + 8_000_000
+    del result, step
+    gc.collect()
+    assert cuda.memory_allocated() <= before
+
+
+def test_the_constants_of_layers_are_bounded_and_those_of_a_step_are_its_own():
+    images = tinycnn.ones(1, 1, 5, 5, device="gpu")
+    step = tinycnn.cuda.capture(lambda x: nn.functional.interpolate(x, size=(7, 9), mode="bilinear"))
+    for _ in range(2):
+        step(images)
+    known = devices._constants
+    before = tinycnn.cuda.memory_allocated()
+    for size in range(2, 2 + 2 * known.most):  # what the step has used is not the latest any more
+        devices.constant(np.arange(size), images.device)
+    assert len(known.arrays) == known.most
+    assert known.bytes == sum(array.nbytes for array in known.arrays.values())
+    assert tinycnn.cuda.memory_allocated() <= before + known.most * 4608
+    expected = step(images).cpu().numpy()
+    assert step.captured
+    taken = [tinycnn.full((size,), 7.0, device="gpu") for size in range(1, 40)]
+    np.testing.assert_array_equal(step(images).cpu().numpy(), expected)
+    assert all((x == 7.0).all() for x in taken)
+    devices.constant(np.zeros(known.most_bytes), images.device)
+    assert len(known.arrays) == 1
+
+
+def test_a_replay_in_another_stream_waits_for_the_last_one(monkeypatch):
+    import cupy
+
+    step = step_with_temporaries()
+    x = tinycnn.ones(10, 50, device="gpu")
+    for _ in range(4):
+        step(x)
+    waits = []
+    streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+    monkeypatch.setattr(type(streams[0]), "wait_event", lambda self, event: waits.append(self.ptr))
+    for stream in (streams[0], streams[0], streams[1]):
+        with stream:
+            step(x)
+    assert waits == [streams[0].ptr, streams[1].ptr]
+
+
+def test_a_replay_calls_few_functions():
+    """A replay's Python: its own function and those of the arguments, and none for each tensor that it looks at."""
+    model = small_net()
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+    def step(images, targets):
+        optimizer.zero_grad()
+        loss = cross_entropy(model(images), targets)
+        loss.backward()
+        optimizer.step()
+
+    captured = tinycnn.cuda.capture(step)
+    batch = samples(np.random.default_rng(0), 4)
+    for _ in range(4):
+        captured(*batch)
+    ((recording,),) = captured._recordings.values()
+    called = []
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        assert recording.is_valid()
+        assert recording.fits(list(batch))
+    finally:
+        sys.setprofile(None)
+    assert len(recording.relied_on[0]) > 40
+    assert called == ["is_valid", "fits", "<genexpr>"]

@@ -8,6 +8,7 @@ import pytest
 from tests.gpu import assert_close
 from tests.layers import CASES, state_of
 from tests.layouts import LAYOUTS
+from tests.nn.test_layers import assert_nothing_changes_unseen
 from tinycnn import nn
 from tinycnn.autograd import grad, wrap
 
@@ -64,3 +65,10 @@ def test_same_bits_twice(case):
     first, second = run(case, "cuda", "float32"), run(case, "cuda", "float32")
     for name in first:
         assert first[name].tobytes() == second[name].tobytes(), name
+
+
+@pytest.mark.parametrize("twice", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["first", "second"])
+@each_case
+def test_what_a_layer_keeps_does_not_change_unseen(case, twice):
+    for after in ("forward", "backward") if twice else ("forward",):
+        assert_nothing_changes_unseen(case, after, True, "gpu", twice)

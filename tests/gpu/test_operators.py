@@ -6,7 +6,15 @@ import pytest
 import tinycnn
 from tests.gpu import assert_close, lib, on_gpu
 from tests.operators import CASES, gradients
-from tests.test_operators import batch_innermost, column_major, reversed_memory, strided, upstream_rng
+from tests.test_operators import (
+    assert_nothing_changes_unseen,
+    batch_innermost,
+    by_method,
+    column_major,
+    reversed_memory,
+    strided,
+    upstream_rng,
+)
 from tinycnn.autograd import wrap
 from tinycnn.nn import functional as F
 
@@ -47,6 +55,12 @@ def test_memory_order_does_not_matter(case, layout):
     arrays = case.inputs()
     laid_out = [on_gpu(layout(a)) for a in arrays]
     assert_close(run(lib, case, laid_out), run(tinycnn, case, arrays), TOLERANCE[np.float64])
+
+
+@pytest.mark.parametrize("twice", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["first", "second"])
+@pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=lambda case: case.name)
+def test_what_a_graph_keeps_does_not_change_unseen(case, twice):
+    assert_nothing_changes_unseen(case, by_method, twice, "gpu")
 
 
 @each_case

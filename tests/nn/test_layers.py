@@ -85,13 +85,13 @@ def test_float32_in_float32_out(case):
     assert {p.grad.dtype for p in module.parameters()} <= {np.dtype(np.float32)}
 
 
-def gradients_with_changes(case, after="", place=0, by_method=True):
+def gradients_with_changes(case, after="", place=0, by_method=True, device="cpu", twice=True):
     """Gradients, and their gradients, where the input, target, parameter or buffer of number `place` is overwritten
     after the pass of that name, by a method or from outside. None if there are not so many."""
     rng = np.random.default_rng(2)
-    module = case.build(nn).double()
+    module = case.build(nn).double().to(device)
     arrays = [rng.uniform(0.2, 0.8, case.input), *[sampler(rng) for sampler in case.others]]
-    inputs = [tinycnn.from_numpy(array) for array in arrays]
+    inputs = [tinycnn.from_numpy(array).to(device) for array in arrays]
     inputs[0].requires_grad_()
     leaves = [inputs[0], *module.parameters()]
 
@@ -108,28 +108,34 @@ def gradients_with_changes(case, after="", place=0, by_method=True):
     if place >= len(inputs) + len(list(module.parameters())) + len(list(module.buffers())):
         return None
     for parameter in module.parameters():
-        parameter._array[...] = rng.uniform(0.2, 0.8, parameter.shape)
+        parameter.data.copy_(tensor(rng.uniform(0.2, 0.8, parameter.shape)))
     y = module(*inputs)
-    upstream = tensor(rng.standard_normal(y.shape), requires_grad=True)
+    upstream = tensor(rng.standard_normal(y.shape), device=device, requires_grad=True)
     if after == "forward":
         change()
-    first = tinycnn.autograd.grad(y, leaves, upstream, create_graph=True)
-    weights = [tensor(rng.standard_normal(g.shape)) for g in first]
+    first = tinycnn.autograd.grad(y, leaves, upstream, create_graph=twice)
+    if not twice:
+        return [g.detach().cpu().numpy() for g in first]
+    weights = [tensor(rng.standard_normal(g.shape), device=device) for g in first]
     if after == "backward":
         change()
     total = sum((g * w).sum() for g, w in zip(first, weights))
     second = tinycnn.autograd.grad(total, [*leaves, upstream], allow_unused=True)
-    return [None if g is None else g.numpy() for g in (*(g.detach() for g in first), *second)]
+    return [None if g is None else g.cpu().numpy() for g in (*(g.detach() for g in first), *second)]
 
 
 @pytest.mark.parametrize("by_method", [True, False], ids=["method", "outside"])
 @pytest.mark.parametrize("after", ["forward", "backward"])
 @each_case
 def test_what_a_layer_keeps_does_not_change_unseen(case, after, by_method):
-    expected = gradients_with_changes(case)
+    assert_nothing_changes_unseen(case, after, by_method)
+
+
+def assert_nothing_changes_unseen(case, after, by_method, device="cpu", twice=True):
+    expected = gradients_with_changes(case, device=device, twice=twice)
     for place in range(100):
         try:
-            found = gradients_with_changes(case, after, place, by_method)
+            found = gradients_with_changes(case, after, place, by_method, device, twice)
         except RuntimeError as error:
             if "was changed in place" not in str(error):
                 raise

@@ -12,6 +12,7 @@ import tinycnn
 from tests import emulator
 from tinycnn import Tensor, backend, optim
 from tinycnn.autograd import wrap
+from tinycnn.backend.recording import Recorded
 
 pytestmark = pytest.mark.gpu
 
@@ -532,12 +533,13 @@ def test_state_in_another_memory_order_than_the_parameter(name):
 class Recording:
     """A step of an optimizer as a CUDA graph."""
 
-    def __init__(self, step, monkeypatch):
+    def __init__(self, step):
         cupy = importlib.import_module("cupy")
-        self.callbacks, self.pool, self.stream = [], cupy.cuda.MemoryPool(), cupy.cuda.Stream(non_blocking=True)
+        self.pool, self.stream = cupy.cuda.MemoryPool(), cupy.cuda.Stream(non_blocking=True)
+        recorded = Recorded(is_own=lambda array: False)
+        self.callbacks = recorded.callbacks
         cupy.cuda.Device().synchronize()
-        with monkeypatch.context() as patch, self.stream, cupy.cuda.using_allocator(self.pool.malloc):
-            patch.setattr(backend, "on_replay", lambda callback: self.callbacks.append(callback) or True)
+        with self.stream, cupy.cuda.using_allocator(self.pool.malloc), backend.recording(recorded):
             self.stream.begin_capture()
             try:
                 step()
@@ -554,7 +556,7 @@ class Recording:
 
 
 @each_optimizer
-def test_a_replayed_step_equals_a_step(name, cupy, monkeypatch):
+def test_a_replayed_step_equals_a_step(name, cupy):
     pair = Pair(layouts=("C", "Fortran", "gaps"))
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for optimizer, device in zip(optimizers, ("cpu", "gpu")):
@@ -565,7 +567,7 @@ def test_a_replayed_step_equals_a_step(name, cupy, monkeypatch):
     for optimizer in optimizers:
         optimizer.step()  # skipped: the first step that counts is a replay
     untouched = in_bits(pair.gpu)
-    recording = Recording(optimizers[1].step, monkeypatch)
+    recording = Recording(optimizers[1].step)
     assert in_bits(pair.gpu) == untouched
     for step in range(10):
         for cpu, gpu in zip(pair.cpu, pair.gpu):
@@ -585,7 +587,7 @@ def test_a_replayed_step_equals_a_step(name, cupy, monkeypatch):
 
 
 @each_optimizer
-def test_options_between_recording_and_replay(name, monkeypatch):
+def test_options_between_recording_and_replay(name):
     """The recorded step holds no options: not those of the time of the recording, nor those of eager steps since."""
     pair = Pair()
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
@@ -600,7 +602,7 @@ def test_options_between_recording_and_replay(name, monkeypatch):
     steps(0.1)
     for optimizer in optimizers:
         optimizer.param_groups[0]["lr"] = 0.2
-    recording = Recording(optimizers[1].step, monkeypatch)
+    recording = Recording(optimizers[1].step)
     steps(0.2, recording)
     steps(0.3, recording)
     steps(0.4)
@@ -609,21 +611,21 @@ def test_options_between_recording_and_replay(name, monkeypatch):
     pair.assert_equal([optimizer.state for optimizer in optimizers])
 
 
-def test_what_cannot_be_recorded(monkeypatch):
+def test_what_cannot_be_recorded():
     pair = Pair(shapes=[(3,)])
     pair.new_gradients(missing=0)
     cpu, gpu = pair_of_optimizers(pair, "Adam", {})
     with pytest.raises(RuntimeError, match="Adam: expected a step before .* of the parameter of shape \\(3,\\)"):
-        Recording(gpu.step, monkeypatch)
+        Recording(gpu.step)
     with pytest.raises(RuntimeError, match="Adam: expected parameters on a GPU.* got parameters on cpu"):
-        Recording(cpu.step, monkeypatch)
+        Recording(cpu.step)
     with pytest.raises(RuntimeError, match="Signs: expected parameters .* a kernel .* got parameters on cuda:0"):
-        Recording(Signs(pair.gpu, 0.1).step, monkeypatch)
+        Recording(Signs(pair.gpu, 0.1).step)
     for optimizer in cpu, gpu:
         optimizer.step()
     gpu.load_state_dict(cpu.state_dict())
     with pytest.raises(RuntimeError, match="expected a step before"):  # the count comes from the host
-        Recording(gpu.step, monkeypatch)
+        Recording(gpu.step)
     for optimizer in cpu, gpu:
         optimizer.step()
     pair.assert_equal([cpu.state, gpu.state])  # nothing is left of what could not be recorded
@@ -638,12 +640,12 @@ CONSTANT = [
 
 
 @pytest.mark.parametrize("name, changed", CONSTANT)
-def test_options_that_a_recorded_step_takes_for_constant(name, changed, monkeypatch):
+def test_options_that_a_recorded_step_takes_for_constant(name, changed):
     pair = Pair(shapes=[(3,)])
     pair.new_gradients(missing=0)
     _, optimizer = pair_of_optimizers(pair, name, {})
     optimizer.step()
-    recording = Recording(optimizer.step, monkeypatch)
+    recording = Recording(optimizer.step)
     recording.replay()
     optimizer.param_groups[0].update(changed)
     optimizer.step()
@@ -707,7 +709,7 @@ def test_nothing_to_clip(cupy):
     assert optim.clip_grad_norm_(empty, 1.0).item() == 0
 
 
-def test_clipping_is_replayed(cupy, monkeypatch):
+def test_clipping_is_replayed(cupy):
     pair = Pair(shapes=[(80, 70), (3, 4), (1500,)])
     pair.new_gradients(missing=0)
     norms = []
@@ -716,7 +718,7 @@ def test_clipping_is_replayed(cupy, monkeypatch):
         norms.append(optim.clip_grad_norm_(pair.gpu, 5.0))
         optim.clip_grad_value_(pair.gpu, 0.1)
 
-    recording = Recording(clip, monkeypatch)
+    recording = Recording(clip)
     for _ in range(3):
         for cpu, gpu in zip(pair.cpu, pair.gpu):
             gradient = pair.normal(cpu.shape)

@@ -2,11 +2,11 @@
 device.
 
 `devices` knows where an array lies, `cpu` and `gpu` hold kernels of the same names. The other modules hold state
-of the process: `random` generators, `threads`, `memory` that is kept, the `precision` of products, the `recording`
-of GPU work.
+of the process: `random` generators, `threads`, `memory` that is kept, figures of `gpu_memory`, the `precision` of
+products, the `recording` of GPU work.
 """
 
-from tinycnn.backend import cpu, devices, memory, precision, random, threads
+from tinycnn.backend import cpu, devices, gpu_memory, memory, precision, random, threads
 from tinycnn.backend.devices import *
 from tinycnn.backend.random import (
     Generator,
@@ -17,12 +17,13 @@ from tinycnn.backend.random import (
     random_states,
     set_random_states,
 )
-from tinycnn.backend.recording import on_replay, recording
+from tinycnn.backend.recording import keeping_constants, recorded, recording
 from tinycnn.backend.threads import get_num_threads, in_threads, set_num_threads, shares
 
 __all__ = [
-    "cpu", "devices", "memory", "precision", "random", "threads", "Generator", "default_generator", "manual_seed",
-    "numbers_of", "random_generator", "random_states", "set_random_states", "on_replay", "recording",
-    "get_num_threads", "in_threads", "set_num_threads", "shares",
+    "cpu", "devices", "gpu_memory", "memory", "precision", "random", "threads", "Generator", "default_generator",
+    "manual_seed",
+    "numbers_of", "random_generator", "random_states", "set_random_states", "keeping_constants", "recorded",
+    "recording", "get_num_threads", "in_threads", "set_num_threads", "shares",
 ]  # fmt: skip
 __all__ += devices.__all__

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
@@ -15,6 +17,7 @@ import numpy as np
 from tinycnn._bfloat16 import is_bfloat16
 from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
+from tinycnn.backend.recording import kept_constants, recorded
 
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
@@ -198,12 +201,24 @@ def _no_gpu(runtime: Any, error: Exception) -> str:
 
 def array_module(array: Array) -> ModuleType:
     """numpy for a NumPy array or scalar, cupy for a CuPy array."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    _note([array])
+    return cupy()
 
 
 def kernels(array: Array) -> ModuleType:
     """The kernels, for the device that holds `array`."""
-    return cpu if isinstance(array, np.ndarray) else gpu_kernels()
+    if isinstance(array, np.ndarray):
+        return cpu
+    _note([array])
+    return gpu_kernels()
+
+
+def _note(arrays: Iterable[Array]) -> None:
+    """Notes, of a step that is being recorded, arrays on a GPU that are about to be read."""
+    if (step := recorded()) is not None:
+        step.reads(arrays)
 
 
 @cache
@@ -285,14 +300,45 @@ def check_bfloat16() -> None:
 
 
 def constant(array: np.ndarray, target: Device) -> Array:
-    """A read-only `array` on the device `target`. It is copied there once: a captured step cannot copy from the
-    host."""
-    return array if target == CPU else _constant(array.tobytes(), array.dtype, array.shape, target)
+    """A read-only `array` on the device `target`. It is copied there once, before a step is captured: that cannot copy
+    from the host."""
+    if target == CPU:
+        return array
+    key = array.tobytes(), array.dtype, array.shape, target
+    of_step = kept_constants()
+    found = None if of_step is None else of_step.get(key)
+    if found is None:
+        found = _constants.get(key, lambda: to_device(array, target))
+        if of_step is not None:
+            of_step[key] = found
+    return found
 
 
-@cache
-def _constant(data: bytes, dtype: np.dtype, shape: tuple[int, ...], target: Device) -> Array:
-    return to_device(np.frombuffer(data, dtype).reshape(shape), target)
+class _Latest:
+    """The arrays that were asked for last, by a key: at most so many, and so many bytes of all but the last."""
+
+    def __init__(self, most: int, most_bytes: int):
+        self.most, self.most_bytes = most, most_bytes
+        self.arrays: OrderedDict[Hashable, Array] = OrderedDict()
+        self.lock = threading.Lock()
+        self.bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], Array]) -> Array:
+        with self.lock:
+            if key in self.arrays:
+                self.arrays.move_to_end(key)
+                return self.arrays[key]
+        made = make()
+        with self.lock:
+            found = self.arrays.setdefault(key, made)  # one for all threads, whichever comes first
+            if found is made:
+                self.bytes += made.nbytes
+            while len(self.arrays) > self.most or (self.bytes > self.most_bytes and len(self.arrays) > 1):
+                self.bytes -= self.arrays.popitem(last=False)[1].nbytes
+        return found
+
+
+_constants = _Latest(most=256, most_bytes=16 << 20)  # a resizing layer has four, of the lengths of its output
 
 
 def current(array: Array) -> AbstractContextManager:
@@ -338,6 +384,7 @@ def compute(name: str, function: Callable[..., Array], operands: Sequence[Any], 
     for x in operands:
         if isinstance(x, np.ndarray) or (isinstance(x, of_gpu) and x.data.device_id != device):
             one_device(name, operands)  # says that there are several
+    _note(arrays)
     with current(arrays[0]):
         try:
             return gpu_kernels().in_memory_order(function, *operands) if elementwise else function(*operands)

@@ -164,7 +164,7 @@ def _part(part: Any, x: Array) -> Any:
     if isinstance(part, slice):
         return _checked_slice(part)
     if isinstance(part, autograd.Tensor):
-        part = part._array
+        part = autograd.array_of("indexing", part)
     elif isinstance(part, (list, tuple, range)):
         part = _array_of(part)
     is_array = isinstance(part, (np.ndarray, np.generic)) or backend.is_gpu_array(part)

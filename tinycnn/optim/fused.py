@@ -76,6 +76,7 @@ class FusedSteps:
                 self._numbers = kernels.Numbers(first.dtype)
             if recorded:  # refresh() sets the numbers before each replay; a recorded set() would undo it
                 self._recorded = fused
+                _note_state(params, states)
             else:
                 self._numbers.set(fused.numbers)
             kernels.optimizer_step(fused.kernel, rows, self._numbers, (fused.maximize, fused.variant), *scaling)
@@ -110,6 +111,18 @@ class FusedSteps:
                 f"recorded step, {recorded}, got {fused}: record it anew"
             )
         self._numbers.set(fused.numbers)
+
+
+def _note_state(params: list[Tensor], states: dict[Tensor, dict[str, Any]]) -> None:
+    """Notes, of a step that is being recorded, the parameters and their state: the graph has their addresses."""
+    recorded = backend.recorded()
+    assert recorded is not None
+    recorded.uses(params)
+    for param in params:
+        state = states[param]
+        recorded.relies_on(states, param, state)
+        for name, value in state.items():
+            recorded.relies_on(state, name, value)
 
 
 def step_count(state: dict[str, Any], param: Array) -> Array:

@@ -18,6 +18,7 @@ from tinycnn.optim._checks import WAYS, check_parameters, has_order
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
+    from tinycnn.backend.recording import Recorded
     from tinycnn.optim.fused import Fused, FusedSteps
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]  # parameters, or groups of them
@@ -65,6 +66,7 @@ class Optimizer:
         self.found_inf: Tensor | None = None
         self.grad_scale: Tensor | None = None
         self._fused_steps: dict[tuple[int, Device], FusedSteps] = {}  # by group and GPU
+        self._groups = object()  # another one whenever a group is added: a recorded step has none of its parameters
         name = type(self).__name__
         if not isinstance(defaults, Mapping):
             raise TypeError(f"{name}: expected defaults as a dict of options, got {type(defaults).__name__}")
@@ -117,8 +119,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        # Only the work of a GPU is recorded: there is no recording before CuPy is imported.
-        recorded = "cupy" in sys.modules and backend.on_replay(self.refresh)
+        recorded = "cupy" in sys.modules and self._note_step(backend.recorded())
         for index, group in enumerate(self.param_groups):
             params = [param for param in group["params"] if param._grad is not None]
             if [param for param in params if param._array.__class__ is not np.ndarray]:
@@ -130,6 +131,18 @@ class Optimizer:
             elif params:  # the usual case on a CPU: no device is looked up
                 self._step_on(backend.CPU, index, params, recorded)
         return loss
+
+    def _note_step(self, recorded: Recorded | None) -> bool:
+        """Whether this step is being recorded; notes what it relies on."""
+        if recorded is None:
+            return False
+        if self.refresh not in recorded.callbacks:
+            recorded.callbacks.append(self.refresh)
+        recorded.relies_on(vars(self), "state", self.state)
+        recorded.relies_on(vars(self), "_groups", self._groups)
+        for param in self._params():
+            recorded.gradient(param)
+        return True
 
     def _step_on(self, device: Device, index: int, params: list[Tensor], recorded: bool) -> None:
         """A step of those parameters of group `index` that are on one device."""
@@ -177,8 +190,11 @@ class Optimizer:
         Args:
             set_to_none: True (default) sets `.grad` to None, False to a Tensor of zeros.
         """
+        recorded = backend.recorded() if "cupy" in sys.modules else None
         for group in self.param_groups:
             for param in group["params"]:
+                if recorded is not None and set_to_none:
+                    recorded.gradient(param, reads=False)
                 if set_to_none:
                     param._grad = None
                 elif param.grad is not None:
@@ -218,6 +234,7 @@ class Optimizer:
                 raise ValueError(f"{name}: expected every parameter once, got parameter {i} a second time")
             known.add(param)
         self.param_groups.append(group)
+        self._groups = object()
 
     # --- saving and loading ---------------------------------------------------------------------------------
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from functools import cache
 from typing import Any
 
 import cupy
 import numpy as np
 
+from tinycnn.backend.devices import constant, device_of
 from tinycnn.backend.gpu import geometry
 from tinycnn.backend.gpu.launch import launch, run
 
@@ -115,13 +115,7 @@ def shifted(images: Any, starts: Any, pixels: int, fill: Any) -> Any:
     h_w_n = ((0, 0, 1, 0), (0, 0, 0, 1), (1, 0, 0, 0))
     walk = geometry.walk(images.shape, geometry.elements(out), (*outer, 0, 0), (0, 1, 0, 0), h_w_n)
     image = np.array((H, W, step_h, step_w), "i4, i4, i4, i4")
-    values = tuple(np.broadcast_to(np.asarray(fill, images.dtype), (C, 1, 1)).ravel().tolist())
-    arrays = (out, images, cupy.ascontiguousarray(starts), _constants(values, images.dtype, images.device.id))
+    fills = constant(np.broadcast_to(np.asarray(fill, images.dtype), (C, 1, 1)).ravel(), device_of(images))
+    arrays = (out, images, cupy.ascontiguousarray(starts), fills)
     launch("shift", "shift", images.dtype, out.size, *arrays, walk, image, np.int32(N), np.int32(pixels))
     return out
-
-
-@cache
-def _constants(values: tuple[float, ...], dtype: np.dtype, device: int) -> Any:
-    """These numbers on the device, which is the current one; copied there once."""
-    return cupy.asarray(np.array(values, dtype))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
+from tinycnn import backend
 from tinycnn.checks import Check, Integer, check_count
 from tinycnn.optim.optimizer import Optimizer
 
@@ -94,11 +96,17 @@ class LRScheduler:
         Args:
             epoch: go to this epoch instead, as torch deprecates. Default None.
         """
+        self._check_is_repeated()
         self._step_count += 1
         if epoch is not None:
             warnings.warn(f"{self._name}.step: epoch is deprecated: call step() once an epoch", stacklevel=2)
             check_count(f"{self._name}.step", "epoch", epoch)
         self._update_lr(epoch)
+
+    def _check_is_repeated(self) -> None:
+        """RuntimeError in a step that is being recorded: a replay would not change the learning rate."""
+        if "cupy" in sys.modules and backend.recorded() is not None:
+            raise RuntimeError(f"{self._name}.step: cannot be part of a captured step; call it after that")
 
     def _update_lr(self, epoch: int | None = None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch

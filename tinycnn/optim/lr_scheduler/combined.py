@@ -80,6 +80,7 @@ class SequentialLR(_Combined):
 
     def step(self) -> None:  # type: ignore[override]
         """Steps the scheduler whose turn it is; at its milestone it starts with its epoch 0."""
+        self._check_is_repeated()
         self._update_lr()
 
     def _update_lr(self, epoch: int | None = None) -> None:

@@ -146,6 +146,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:
         """Sets the learning rates for the next epoch or, given one, for that `epoch`, which may be a fraction."""
+        self._check_is_repeated()
         if epoch is None and self.last_epoch >= 0:
             self.last_epoch += 1
             self.T_cur += 1

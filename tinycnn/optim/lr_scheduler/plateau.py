@@ -57,6 +57,7 @@ class ReduceLROnPlateau(LRScheduler):
             metrics: the epoch's metric, a number or a Tensor of one element.
             epoch: the epoch that this is, as torch deprecates. Default None: the next one.
         """
+        self._check_is_repeated()
         if getattr(metrics, "ndim", 1) == 0 or getattr(metrics, "shape", None) == (1,):  # a Tensor or an array
             metrics = metrics.item()  # type: ignore[attr-defined]
         metric = float(check_number(f"{self._name}.step", "metrics", metrics))
