@@ -129,6 +129,12 @@ def test_affine_maps(dtype, bilinear, layout):
         assert abs(float(found[n, c, h, w]) - expected) <= tolerance
 
 
+def test_the_nearest_of_large_integers_is_exact():
+    x = np.arange(2**60, 2**60 + 12).reshape(1, 1, 3, 4)
+    maps = augmentation.grids(augmentation.inverse_affine_matrix((0, 0), 180.0, (0, 0), 1.0, (0, 0)), (3, 4))[:, None]
+    np.testing.assert_array_equal(cpu.warped(x, maps, False, np.array([0])), x[:, :, ::-1, ::-1])
+
+
 def test_affine_maps_of_what_is_not_finite():
     """What is outside of the image, or of the map, takes no part."""
     x = np.full((1, 1, 2, 2), np.inf, np.float32)

@@ -120,6 +120,8 @@ def test_the_same_pixels(gpu, name, dtype, layout):
     if name == "mixed" and dtype not in FLOATS:
         pytest.skip("mixtures are of floats")
     values = np.random.default_rng(0).uniform(0, 100, (5, 3, 6, 7))
+    if dtype == "int64" and name in MOVED:  # more digits than a float has
+        values *= 1e16
     x = LAYOUTS[layout]((values > 50) if dtype == "bool" else values.astype(dtype))
     found, expected = pixels(name, gpu, gpu.xp.asarray, on_gpu(x)), pixels(name, cpu, np.asarray, x)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)

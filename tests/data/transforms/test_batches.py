@@ -3,6 +3,7 @@ mixtures of images."""
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,6 +302,9 @@ X, LABELS = tinycnn.ones(2, 3, 5, 6), tinycnn.tensor([0, 1])
      "RandomCrop: expected padding of at least 0 for padding_mode 'constant', got [-1, -1, -1, -1]"),
     (lambda: T.RandomAffine(10, interpolation=T.InterpolationMode.BICUBIC)(X), ValueError,
      "RandomAffine: expected a Tensor with nearest or bilinear interpolation, got bicubic"),
+    (lambda: T.RandomAffine(10, scale=(0, 1)), ValueError, "RandomAffine: expected scale above 0, got (0, 1)"),
+    (lambda: T.RandomErasing(scale=(0.5, 2)), ValueError, "RandomErasing: expected scale from 0 to 1, got (0.5, 2)"),
+    (lambda: T.RandomErasing(ratio=(0, 2)), ValueError, "RandomErasing: expected ratio above 0, got (0, 2)"),
     (lambda: T.RandomErasing(1.0, value=[1, 2])(X), ValueError,
      "RandomErasing: expected fill to be a number or of shape (3, 1, 1), got shape (2,)"),
     (lambda: v2.MixUp(alpha=0), ValueError, "MixUp: expected alpha above 0, got 0"),
@@ -325,3 +329,13 @@ def test_errors_of_one_line(call, error, message):
     with pytest.raises(error, match="^" + re.escape(message)) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_the_code_blocks_of_the_document_run():
+    text = (Path(__file__).parents[3] / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    blocks, names = re.findall(r"```python\n(.*?)```", text, re.DOTALL), {}
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, names)
+    assert names["images"].shape == (64, 1, 32, 32)
+    assert abs(names["loss"].item() - math.log(10)) < 1e-5

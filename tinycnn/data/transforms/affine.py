@@ -135,6 +135,8 @@ class RandomAffine(BatchTransform):
             raise ValueError(f"{name}: expected translate as two shares from 0 to 1, got {shortened(translate)}")
         self.translate = translate
         self.scale = None if scale is None else range_of(name, "scale", scale, symmetric=False)
+        if self.scale is not None and self.scale[0] <= 0:
+            raise ValueError(f"{name}: expected scale above 0, got {shortened(scale)}")
         if np.ndim(shear) and len(shear) == 4:  # type: ignore[arg-type]
             x_range, y_range = (range_of(name, "shear", part, symmetric=False) for part in (shear[:2], shear[2:]))  # type: ignore[index]
             self.shear: tuple[float, ...] | None = x_range + y_range

@@ -311,7 +311,11 @@ class RandomErasing(BatchTransform):
     ):  # fmt: skip
         self.p = check_share("RandomErasing", "p", p)
         self.scale = range_of("RandomErasing", "scale", scale, symmetric=False)
+        if not 0 <= self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"RandomErasing: expected scale from 0 to 1, got {shortened(scale)}")
         self.ratio = range_of("RandomErasing", "ratio", ratio, symmetric=False)
+        if self.ratio[0] <= 0:
+            raise ValueError(f"RandomErasing: expected ratio above 0, got {shortened(ratio)}")
         if isinstance(value, str) and value != "random":
             raise ValueError(f"RandomErasing: expected value as numbers or 'random', got {value!r}")
         self.value, self.inplace = value, check_flag("RandomErasing", "inplace", inplace)

@@ -54,7 +54,7 @@ __device__ __forceinline__ float source(const float* maps, int count, float h, f
     return __fadd_rn(__fmul_rn(place, float(size)), -1) / 2;
 }
 
-template <typename Number> __device__ __forceinline__ T rounded(Number value) {
+__device__ __forceinline__ T rounded(Real value) {
 #ifdef FLOATING
     return T(value);
 #else
@@ -72,23 +72,25 @@ extern "C" __global__ void warp(T* out, const T* x, const float* maps, const T* 
         float h = at.position[0] + middle_h, w = at.position[1] + middle_w;
         float from_w = source(maps + n, count, h, w, image.width);
         float from_h = source(maps + 3 * count + n, count, h, w, image.height);
-        float top = bilinear ? floor(from_h) : rint(from_h), left = bilinear ? floor(from_w) : rint(from_w);
-        float down = from_h - top, right = from_w - left;
+        // Compared as floats: they may be beyond any int.
+        auto exists = [&](float h, float w) { return h >= 0 && h < image.height && w >= 0 && w < image.width; };
+        auto pixel = [&](float h, float w) { return x[at.b + int(h) * image.step_h + int(w) * image.step_w]; };
+        if (!bilinear) {
+            float row = rint(from_h), column = rint(from_w);
+            out[at.a] = exists(row, column) ? pixel(row, column) : fill[at.c];
+            continue;
+        }
+        float top = floor(from_h), left = floor(from_w), down = from_h - top, right = from_w - left;
         Real found = 0, covered = 0;
-        for (int i = 0; i < (bilinear ? 2 : 1); ++i) {
-            for (int j = 0; j < (bilinear ? 2 : 1); ++j) {
-                float row = top + i, column = left + j;  // compared as floats: they may be beyond any int
-                if (!(row >= 0 && row < image.height && column >= 0 && column < image.width)) continue;
-                Real share = bilinear ? (i ? down : 1 - down) * (j ? right : 1 - right) : 1;
-                found += Real(x[at.b + int(row) * image.step_h + int(column) * image.step_w]) * share;
-                covered += share;
-            }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            float row = top + i / 2, column = left + i % 2;
+            if (!exists(row, column)) continue;
+            Real share = (i / 2 ? down : 1 - down) * (i % 2 ? right : 1 - right);
+            found += Real(pixel(row, column)) * share;
+            covered += share;
         }
-        if (bilinear) {
-            out[at.a] = rounded(found * covered + (1 - covered) * Real(fill[at.c]));
-        } else {
-            out[at.a] = covered > 0 ? rounded(found) : fill[at.c];
-        }
+        out[at.a] = rounded(found * covered + (1 - covered) * Real(fill[at.c]));
     }
 }
 
