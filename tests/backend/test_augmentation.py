@@ -178,6 +178,23 @@ def test_mixtures(dtype, layout):
         np.testing.assert_array_equal(pasted[n], expected)
 
 
+class Chosen:
+    """A generator whose numbers are given."""
+
+    def __init__(self, beta, place):
+        self.beta, self.random = lambda a, b: beta, lambda size, dtype: np.array(place, dtype)
+
+
+@pytest.mark.parametrize("place, box", [
+    ((0.5, 0.5), [10, 15, 20, 30]), ((0.1, 0.99), [0, 44, 14, 16]), ((0.975, 0.0), [29, 0, 11, 15]),
+])  # fmt: skip
+def test_boxes_of_a_mixture(place, box):
+    """A share of 3/4 leaves a box of half the height and half the width, which ends at the border."""
+    share, found = cpu.draw_mixture(Chosen(0.75, place), 1.0, (40, 60))
+    assert found.tolist() == box
+    assert share == 1 - box[2] * box[3] / 2400
+
+
 def test_mixtures_of_classes():
     found = cpu.mixed_classes(np.array([2, 0, 0]), np.asarray(0.25), 3)
     np.testing.assert_array_equal(found, np.float32([[0.75, 0, 0.25], [0.25, 0, 0.75], [1, 0, 0]]))

@@ -1,6 +1,7 @@
 """Augmentation of batches on a GPU: the same draws from the same numbers as on the CPU, and then the same pixels."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,6 +64,31 @@ def test_the_same_draws_from_the_same_numbers(gpu, name, N):
     assert ours.state().get()[1] == theirs.drawn // 4
 
 
+def beta(alpha, seed, block):
+    """(Beta(α, α), the next block), by algorithm BA of Cheng, as in the paper."""
+    a = b = alpha
+    sharp = 1 / min(a, b) if min(a, b) <= 1 else math.sqrt((a + b - 2) / (2 * a * b - (a + b)))
+    gamma = a + 1 / sharp
+    while True:
+        u, w = 1 - expected_uniform(seed, 2, np.float64, block)
+        block += 1
+        v = sharp * math.log(u / (1 - u))
+        W = a * math.exp(v)
+        if (a + b) * math.log((a + b) / (b + W)) + gamma * v - math.log(4) >= math.log(u * u * w):
+            return W / (b + W), block
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0, 50.0])
+def test_the_share_of_a_mixture(gpu, alpha):
+    generator, block = gpu.Generator(1), 0
+    for _ in range(100):
+        share, box = gpu.draw_mixture(generator, alpha)
+        expected, block = beta(alpha, 1, block)
+        assert box is None
+        assert abs(share.get() - expected) < 1e-12
+    assert generator.state().get()[1] == block
+
+
 @pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 3.0, 50.0])
 def test_the_share_of_a_mixture_is_beta(gpu, alpha):
     generator = gpu.Generator(1)
@@ -71,20 +97,20 @@ def test_the_share_of_a_mixture_is_beta(gpu, alpha):
     expected = np.random.default_rng(0).beta(alpha, alpha, 100_000)
     for level in (0.05, 0.25, 0.5, 0.75, 0.95):  # as many are below it
         at = np.quantile(expected, level)
-        share, found = (expected <= at).mean(), (drawn <= at).mean()
-        assert abs(found - share) < 5 * math.sqrt(0.25 / 1500)
+        assert abs((drawn <= at).mean() - (expected <= at).mean()) < 5 * math.sqrt(0.25 / 1500)
 
 
-def test_boxes_of_a_mixture_leave_the_share(gpu):
-    generator = gpu.Generator(1)
+def test_the_box_of_a_mixture(gpu):
+    generator, block = gpu.Generator(1), 0
     for _ in range(200):
         share, box = gpu.draw_mixture(generator, 1.0, (9, 12))
-        top, left, height, width = box.get().tolist()
-        assert top >= 0
-        assert left >= 0
-        assert top + height <= 9
-        assert left + width <= 12
-        assert abs(share.get() - (1 - height * width / 108)) < 1e-12
+        of_beta, block = beta(1.0, 1, block)
+        numbers = expected_uniform(1, 2, np.float32, block)
+        block += 1
+        chosen = SimpleNamespace(beta=lambda a, b, drawn=of_beta: drawn, random=lambda size, dtype, u=numbers: u)
+        expected, where = cpu.draw_mixture(chosen, 1.0, (9, 12))
+        assert box.get().tolist() == where.tolist()
+        assert abs(share.get() - expected) < 1e-12
 
 
 def pixels(name, kernels, place, x):

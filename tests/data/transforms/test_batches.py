@@ -217,9 +217,9 @@ def test_erased_rectangles():
     areas, ratios = heights * widths / 600, heights / widths
     assert 0.08 < areas.min() < 0.12 < 0.28 < areas.max() < 0.33
     assert 0.4 < ratios.min() < 0.6 < 1.7 < ratios.max() < 2.5
-    tops = rows.argmax(axis=1)
-    assert tops.min() == 0
-    assert (tops + heights).max() == 20
+    tops, lefts = rows.argmax(axis=1), columns.argmax(axis=1)
+    assert tops.min() == lefts.min() == 0
+    assert ((tops + heights).max(), (lefts + widths).max()) == (20, 30)
     assert abs(np.log(ratios).mean()) < 0.06
 
 
