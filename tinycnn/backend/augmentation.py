@@ -8,7 +8,7 @@ do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,35 +136,42 @@ def warped(images: np.ndarray, maps: np.ndarray, bilinear: bool, fill: np.ndarra
         pixels = np.ascontiguousarray(images[some].transpose(0, 2, 3, 1), kind).reshape(-1, C)
         first = np.arange(0, len(pixels), H * W).reshape(-1, 1, 1)
         rows, columns = sources(maps[:, some], (H, W), (H, W))
-        top, left = (np.floor(rows), np.floor(columns)) if bilinear else (np.rint(rows), np.rint(columns))
-        found, covered = np.zeros((*rows.shape, C), kind), np.zeros((*rows.shape, 1), kind)
-        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)) if bilinear else ((0, 0),):
-            row, column = top + i, left + j
+
+        def at(row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             exists = (row >= 0) & (row < H) & (column >= 0) & (column < W)
             places = row.clip(0, H - 1).astype(np.int64) * W + column.clip(0, W - 1).astype(np.int64)
-            share = exists.astype(kind)
-            if bilinear:
-                down, right = rows - top, columns - left
-                share *= (down if i else 1 - down) * (right if j else 1 - right)
-            picked = pixels.take(first + places, axis=0)
-            with np.errstate(invalid="ignore"):  # inf · 0
-                picked *= share[..., None]
-            picked[~exists] = 0  # also where that is nan
-            found += picked
-            covered += share[..., None]
-        filling = fill.astype(kind)
+            return pixels.take(first + places, axis=0), exists
+
         if bilinear:
-            with np.errstate(invalid="ignore"):
-                found *= covered
-                found += (1 - covered) * filling
+            found = _between(at, rows, columns, fill.astype(kind))
         else:
-            found = np.where(covered > 0, found, filling)
+            found, exists = at(np.rint(rows), np.rint(columns))
+            found[~exists] = fill
         found = found.transpose(0, 3, 1, 2)
         out[some] = np.rint(found) if bilinear and images.dtype.kind != "f" else found
 
     if out.size:
         in_threads(warp, shares(range(N), 32 * out.size))
     return out
+
+
+def _between(at: Callable, rows: np.ndarray, columns: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """The means of four pixels, (N, H, W, C), of the dtype of `fill`, to which torchvision mixes what is outside."""
+    top, left = np.floor(rows), np.floor(columns)
+    down, right = rows - top, columns - left
+    found, covered = np.zeros((*rows.shape, len(fill)), fill.dtype), np.zeros((*rows.shape, 1), fill.dtype)
+    with np.errstate(invalid="ignore"):  # inf · 0
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            share = ((down if i else 1 - down) * (right if j else 1 - right))[..., None].astype(fill.dtype)
+            pixels, exists = at(top + i, left + j)
+            pixels *= share
+            pixels[~exists] = 0  # also where they are infinite
+            share[~exists] = 0
+            found += pixels
+            covered += share
+        found *= covered
+        found += (1 - covered) * fill
+    return found
 
 
 # --- pixels -------------------------------------------------------------------------------------------------

@@ -306,7 +306,7 @@ X, LABELS = tinycnn.ones(2, 3, 5, 6), tinycnn.tensor([0, 1])
     (lambda: T.RandomErasing(scale=(0.5, 2)), ValueError, "RandomErasing: expected scale from 0 to 1, got (0.5, 2)"),
     (lambda: T.RandomErasing(ratio=(0, 2)), ValueError, "RandomErasing: expected ratio above 0, got (0, 2)"),
     (lambda: T.RandomErasing(1.0, value=[1, 2])(X), ValueError,
-     "RandomErasing: expected fill to be a number or of shape (3, 1, 1), got shape (2,)"),
+     "RandomErasing: expected value to be a number or of shape (3, 1, 1), got shape (2,)"),
     (lambda: v2.MixUp(alpha=0), ValueError, "MixUp: expected alpha above 0, got 0"),
     (lambda: v2.MixUp(alpha="1"), TypeError, "MixUp: expected alpha as a number, got '1'"),
     (lambda: v2.CutMix(num_classes=0), ValueError, "CutMix: expected num_classes of at least 1, got 0"),

@@ -356,7 +356,7 @@ class RandomErasing(BatchTransform):
                 kind = np.float64 if images.dtype == np.float64 else np.float32
                 value = numbers.standard_normal(images.shape, kind).astype(images.dtype, copy=False)
             else:
-                value = fill_beside("RandomErasing", self.value, images).reshape(-1, 1, 1)
+                value = fill_beside("RandomErasing", self.value, images, "value").reshape(-1, 1, 1)
             log_ratio = math.log(self.ratio[0]), math.log(self.ratio[1])
             boxes = kernels.draw_boxes(numbers, len(images), size, self.p, self.scale, log_ratio)
             return kernels.erased(images, boxes, value)

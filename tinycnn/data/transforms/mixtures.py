@@ -32,9 +32,9 @@ class _Mixture(Transform):
         """The mixed images, and the probabilities of their classes."""
         self._check(images, labels)
         target = backend.one_device(type(self).__name__, [images._array, labels._array])
+        kernels = backend.kernels(images._array)
         with backend.on(target):
-            mixed, share = self._mixed(images._array, backend.kernels(images._array), backend.random_generator(target))
-            kernels = backend.kernels(mixed)
+            mixed, share = self._mixed(images._array, kernels, backend.random_generator(target))
             if labels.ndim == 2:
                 return wrap(mixed), wrap(kernels.mixed(labels._array, share))
             return wrap(mixed), wrap(kernels.mixed_classes(labels._array, share, self.num_classes))
