@@ -59,13 +59,14 @@ class Computing:
 
 
 def training_step(
-    model: Module, optimizer: Optimizer, label_smoothing: float, computing: Computing
+    model: Module, optimizer: Optimizer, label_smoothing: float, augment: Compose, computing: Computing
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """A function of images and targets that makes one step and returns the loss and the scores."""
     mixed = computing.precision in ("bfloat16", "float16")
     scaler = GradScaler(computing.device, enabled=computing.precision == "float16")
 
     def step(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        images = augment(images)
         with tinycnn.autocast(computing.device.type, computing.precision if mixed else None, enabled=mixed):
             scores = model(images)
             loss = cross_entropy(scores, targets, label_smoothing=label_smoothing)
@@ -87,7 +88,8 @@ def train(
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True)
     optimizer = recipe.optimizer.build(model.parameters())
     scheduler = recipe.scheduler.build(optimizer, recipe.epochs, len(loader))
-    step = training_step(model, optimizer, recipe.label_smoothing, computing)
+    shifts = [RandomShift(recipe.random_shift, fill=train_set.background)] if recipe.random_shift else []
+    step = training_step(model, optimizer, recipe.label_smoothing, Compose(shifts), computing)
 
     for epoch in range(1, recipe.epochs + 1):
         model.train()
@@ -270,10 +272,6 @@ class Run:
         tinycnn.manual_seed(recipe.seed)
         image, _ = self.train_set[0]
         model = LeNet5(image_size=image.shape[-1]).to(self.computing.device)
-        if recipe.random_shift:
-            shift = RandomShift(recipe.random_shift, fill=self.train_set.background)
-            before = self.train_set.transform
-            self.train_set.transform = shift if before is None else Compose([before, shift])
         print(
             f"{name}: {len(self.train_set):,} training and {len(self.test_set):,} test images; "
             f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, {self.computing}"

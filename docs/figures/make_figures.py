@@ -1,4 +1,4 @@
-"""Draws the figures of docs/backprop-through-conv.md: `python docs/figures/make_figures.py`.
+"""Draws the figures of docs/backprop-through-conv.md and docs/augmentation.md: `python docs/figures/make_figures.py`.
 
 explain.png is a photograph of the page of `tinycnn explain`, taken where playwright and Chromium are installed.
 """
@@ -13,7 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+import tinycnn
 from tinycnn._files import write_whole
+from tinycnn.data import Digits, make_grid
+from tinycnn.data.transforms import v2
 from tinycnn.teaching.explain.command import page
 from tinycnn.teaching.explain.figure import HUES, SELECTED
 from tinycnn.teaching.explain.worked import ConvGeometry
@@ -170,9 +173,36 @@ def photograph() -> None:
         browser.close()
 
 
+def augmentation() -> None:
+    """Eight digits above what each transform made of them, row by row."""
+    smooth = {"interpolation": v2.InterpolationMode.BILINEAR}
+    rows = {
+        "images": v2.Compose([]),
+        "RandomCrop(32, 6)": v2.RandomCrop(32, 6),
+        "RandomHorizontalFlip()": v2.RandomHorizontalFlip(),
+        "RandomRotation(40)": v2.RandomRotation(40, **smooth),
+        "RandomAffine(15, …)": v2.RandomAffine(15, (0.1, 0.1), (0.7, 1.3), 20, **smooth),
+        "RandomErasing(1)": v2.RandomErasing(1.0, value=0.5),
+        "MixUp(alpha=4)": v2.MixUp(alpha=4, num_classes=10),
+        "CutMix()": v2.CutMix(num_classes=10),
+    }
+    tinycnn.manual_seed(5)
+    images, labels = Digits(train=True).__getitems__(range(8))
+    figure = Figure(figsize=(8, 5.2))
+    for i, (label, transform) in enumerate(rows.items()):
+        shown = transform(images, labels)[0] if label in ("MixUp(alpha=4)", "CutMix()") else transform(images)
+        axes = figure.add_axes((0.27, 1 - (i + 1) / len(rows), 0.73, 1 / len(rows)))
+        axes.imshow(make_grid(shown, nrow=8, padding=1, pad_value=1.0)[0].numpy(), cmap="gray", vmin=0, vmax=1)
+        axes.set_axis_off()
+        figure.text(0.01, 1 - (i + 0.5) / len(rows), label, va="center", fontsize=11, family="monospace")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80, metadata={"Software": None}, facecolor="white")
+    write_whole(FOLDER / "augmentation.png", buffer.getbuffer())
+
+
 def main() -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "tinycnn", "svg.fonttype": "none", "font.family": "sans-serif"})
-    for draw in (wires, stride, windows, routing):
+    for draw in (wires, stride, windows, routing, augmentation):
         draw()
     try:
         photograph()

@@ -16,11 +16,12 @@ ARCHITECTURES = ["sm_70", "sm_80", "sm_90"]
 FLOATS = [np.dtype(name) for name in ("float32", "float64", "float16")]
 # The element types with which backend/gpu uses a file, where they are others than FLOATS.
 USED_FOR = {
+    "augment": list(cuda.TYPES),
+    "draws": [np.dtype("float32")],
     "index": list(cuda.TYPES),
     "random": [*FLOATS, np.dtype("int64")],
     "reduce": list(cuda.TYPES),
     "round": [np.dtype("float32")],
-    "shift": list(cuda.TYPES),
     "window": list(cuda.TYPES),
 }
 

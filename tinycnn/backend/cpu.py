@@ -18,6 +18,7 @@ import numpy as np
 
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import threads
+from tinycnn.backend.augmentation import *  # noqa: F403
 from tinycnn.backend.memory import keep_freed_memory
 from tinycnn.backend.precision import EXACT
 from tinycnn.backend.threads import in_threads, shares
@@ -628,19 +629,6 @@ def dropout_mask(x: np.ndarray, p: float, generator: np.random.Generator) -> np.
     if p < 1:
         mask *= 1 / (1 - p)
     return mask
-
-
-def shifted(images: np.ndarray, starts: np.ndarray, pixels: int, fill: Any) -> np.ndarray:
-    """Windows of the images, padded with `fill` by `pixels` on all sides: image n's begins at row starts[0, n] and
-    column starts[1, n]. Shapes: images (N, C, H, W), starts (2, N), fill a number or (C, 1, 1)."""
-    N, C, H, W = images.shape
-    padded = np.empty((N, C, H + 2 * pixels, W + 2 * pixels), images.dtype)
-    padded[...] = fill
-    padded[:, :, pixels : pixels + H, pixels : pixels + W] = images
-    # windows[n, c, dy, dx] is the H×W window of the padded image that starts at row dy and column dx.
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))
-    dy, dx = starts
-    return windows[np.arange(N), :, dy, dx]
 
 
 # --- optimizers -----------------------------------------------------------------------------------------------

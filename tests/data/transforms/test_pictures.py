@@ -10,6 +10,7 @@ import tinycnn
 from tinycnn.data import transforms as T
 from tinycnn.data.transforms import functional as F
 from tinycnn.data.transforms import v2
+from tinycnn.data.transforms.pictures import BatchTransform
 
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow")
 
@@ -40,23 +41,19 @@ def test_manual_seed_repeats_the_draws(transform):
         np.testing.assert_array_equal(transform(x).numpy(), one)
 
 
-@pytest.mark.parametrize("transform", RANDOM[:-1], ids=name_of)
-def test_each_picture_of_an_array_gets_a_draw_of_its_own(transform):
-    batch = np.stack([ARRAY] * 5)
+ONE_BY_ONE = [t for t in RANDOM[:-1] if not isinstance(t, BatchTransform)]  # the last gives pictures of two sizes
+
+
+@pytest.mark.parametrize("lib", [np.asarray, tinycnn.tensor], ids=["array", "Tensor"])
+@pytest.mark.parametrize("transform", ONE_BY_ONE, ids=name_of)
+def test_each_picture_of_a_batch_gets_a_draw_of_its_own(transform, lib):
+    batch = lib(np.stack([ARRAY] * 5))
     tinycnn.manual_seed(1)
     found = transform(batch)
-    assert isinstance(found, np.ndarray)
+    assert type(found) is type(batch)
     tinycnn.manual_seed(1)
     for one in found:
-        np.testing.assert_array_equal(one, transform(ARRAY))
-
-
-def test_a_tensor_gets_one_draw():
-    batch = tinycnn.tensor(np.stack([ARRAY] * 5))
-    tinycnn.manual_seed(0)
-    found = T.RandomCrop(4)(batch).numpy()
-    for one in found:
-        np.testing.assert_array_equal(one, found[0])
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(transform(lib(ARRAY))))
 
 
 @pytest.mark.parametrize("transform", [t for t in RANDOM if not isinstance(t, T.RandomErasing)], ids=name_of)
@@ -110,6 +107,8 @@ def test_gradients_flow_through():
         T.GaussianBlur(3, 1.0), T.CenterCrop((6, 5)),
     ]  # fmt: skip
     assert tinycnn.gradcheck(T.Compose(steps), x)
+    chosen = T.RandomChoice([T.Pad(1), T.Pad(1, padding_mode="edge")])  # of each picture of a batch
+    assert tinycnn.gradcheck(lambda x: (tinycnn.manual_seed(0), chosen(x.unsqueeze(0).repeat(3, 1, 1, 1)))[1], x)
     assert tinycnn.gradcheck(lambda x: F.rotate(x, 30, T.InterpolationMode.BILINEAR), x)
     assert tinycnn.gradcheck(lambda x: F.adjust_saturation(x * 0.5 + 0.2, 0.7), x)
 

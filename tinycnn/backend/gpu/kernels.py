@@ -2,6 +2,7 @@
 
 import cupy as xp
 
+from tinycnn.backend.gpu.augment import *
 from tinycnn.backend.gpu.elementwise import *
 from tinycnn.backend.gpu.loss import *
 from tinycnn.backend.gpu.matmul import *

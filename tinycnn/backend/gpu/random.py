@@ -8,11 +8,9 @@ from typing import Any
 import cupy
 import numpy as np
 
-from tinycnn.backend.devices import constant, device_of
-from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import launch, run
+from tinycnn.backend.gpu.launch import THREADS, launch, run
 
-__all__ = ["Generator", "dropout_mask", "shifted"]
+__all__ = ["Generator", "dropout_mask"]
 
 
 class Generator:
@@ -83,6 +81,11 @@ class Generator:
                 launch("random", name, out.dtype, blocks, out, self._state, np.uint32(out.size), *numbers)
                 run("random", "move_on", out.dtype, (1,), (self._state, np.uint64(blocks)), threads=1)
 
+    def run(self, name: str, *arguments: Any, threads: int = THREADS) -> None:
+        """Runs the kernel `name` of cuda/draws.cu in one block; it moves the state on by itself."""
+        with self._state.device, self._lock:
+            run("draws", name, np.dtype("float32"), (1,), (self._state, *arguments), threads)
+
     def _drawn(self, name: str, size: Any, dtype: np.dtype, *numbers: Any) -> Any:
         with self._state.device:
             out = cupy.empty(() if size is None else size, dtype)
@@ -102,20 +105,3 @@ def dropout_mask(x: Any, p: float, generator: Generator) -> Any:
     real = np.float64 if x.dtype == np.float64 else np.float32
     generator.fill("dropout_mask", mask, real(p), real(1 / (1 - p) if p < 1 else 0))
     return mask
-
-
-def shifted(images: Any, starts: Any, pixels: int, fill: Any) -> Any:
-    """Windows of the images, padded with `fill` by `pixels` on all sides: image n's begins at row starts[0, n] and
-    column starts[1, n]. Shapes: images (N, C, H, W), starts (2, N), fill a number or (C, 1, 1)."""
-    N, C, H, W = images.shape
-    out = cupy.empty_like(images)
-    if out.size == 0:
-        return out
-    *outer, step_h, step_w = geometry.elements(images)
-    h_w_n = ((0, 0, 1, 0), (0, 0, 0, 1), (1, 0, 0, 0))
-    walk = geometry.walk(images.shape, geometry.elements(out), (*outer, 0, 0), (0, 1, 0, 0), h_w_n)
-    image = np.array((H, W, step_h, step_w), "i4, i4, i4, i4")
-    fills = constant(np.broadcast_to(np.asarray(fill, images.dtype), (C, 1, 1)).ravel(), device_of(images))
-    arrays = (out, images, cupy.ascontiguousarray(starts), fills)
-    launch("shift", "shift", images.dtype, out.size, *arrays, walk, image, np.int32(N), np.int32(pixels))
-    return out

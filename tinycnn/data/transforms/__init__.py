@@ -12,11 +12,12 @@ from tinycnn.data.transforms.geometry import (
     RandomCrop,
     RandomHorizontalFlip,
     RandomResizedCrop,
+    RandomShift,
     RandomVerticalFlip,
     Resize,
     TenCrop,
 )
-from tinycnn.data.transforms.normalize import Normalize, RandomShift
+from tinycnn.data.transforms.normalize import Normalize
 from tinycnn.data.transforms.options import InterpolationMode
 
 __all__ = [

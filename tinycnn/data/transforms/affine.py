@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tinycnn import backend
+from tinycnn.backend import Array
+from tinycnn.backend.augmentation import inverse_affine_matrix
 from tinycnn.checks import check_flag, shortened
 from tinycnn.data.transforms import sampling
 from tinycnn.data.transforms.options import (
@@ -15,12 +17,14 @@ from tinycnn.data.transforms.options import (
     Fill,
     InterpolationMode,
     Range,
+    fill_beside,
     fill_of,
     listed,
     mode_of,
     range_of,
 )
 from tinycnn.data.transforms.pictures import (
+    BatchTransform,
     Picture,
     RandomTransform,
     checked_picture,
@@ -29,6 +33,8 @@ from tinycnn.data.transforms.pictures import (
     size_of,
     uniform,
 )
+
+NONE, ONE = (0.0, 0.0), (1.0, 1.0)  # ranges of what does not change
 
 
 def rotate(
@@ -73,25 +79,7 @@ def affine(
     return on_tensor("affine", img, lambda x: sampling.sampled(x, matrix, (H, W), mode, fill))
 
 
-def inverse_affine_matrix(
-    center: Sequence[float], angle: float, translate: Sequence[float], scale: float, shear: Sequence[float]
-) -> list[float]:
-    """(a, b, c, d, e, f) such that the pixel (x, y) comes from (ax + by + c, dx + ey + f).
-
-    The map is M = T · C · R(angle) · S(shear) · scale · C⁻¹ of translation T and centre C; this is its inverse.
-    """
-    turn, (x_shear, y_shear) = math.radians(angle), (math.radians(s) for s in shear)
-    (cx, cy), (tx, ty) = center, translate
-    a = math.cos(turn - y_shear) / math.cos(y_shear)
-    b = -math.cos(turn - y_shear) * math.tan(x_shear) / math.cos(y_shear) - math.sin(turn)
-    c = math.sin(turn - y_shear) / math.cos(y_shear)
-    d = -math.sin(turn - y_shear) * math.tan(x_shear) / math.cos(y_shear) + math.cos(turn)
-    # The determinant of the rotation with shear is 1.
-    a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
-    return [a, b, a * (-cx - tx) + b * (-cy - ty) + cx, c, d, c * (-cx - tx) + d * (-cy - ty) + cy]
-
-
-class RandomRotation(RandomTransform):
+class RandomRotation(BatchTransform):
     """The picture turned by a random angle.
 
     Args:
@@ -105,7 +93,7 @@ class RandomRotation(RandomTransform):
     ):  # fmt: skip
         self.degrees = range_of("RandomRotation", "degrees", degrees)
         mode_of("RandomRotation", interpolation)
-        self.interpolation, self.center, self.fill = interpolation, center, fill
+        self.interpolation, self.center, self.fill = interpolation, center, 0 if fill is None else fill
         self.expand = check_flag("RandomRotation", "expand", expand)
 
     @staticmethod
@@ -117,8 +105,15 @@ class RandomRotation(RandomTransform):
         """The turned picture."""
         return rotate(img, self.get_params(self.degrees), self.interpolation, self.expand, self.center, self.fill)
 
+    def on_batch(self, images: Array) -> Array:
+        """Images (N, C, H, W), each turned by an angle of its own."""
+        if self.expand:  # to a size of its own: one by one, and ValueError if the sizes differ
+            return RandomTransform.__call__(self, images)
+        ranges = [(-self.degrees[0], -self.degrees[1]), NONE, NONE, ONE, NONE, NONE]
+        return _warped_at_random("RandomRotation", images, ranges, self.interpolation, self.fill, self.center)
 
-class RandomAffine(RandomTransform):
+
+class RandomAffine(BatchTransform):
     """The picture turned, moved, enlarged and sheared at random about its centre.
 
     Args:
@@ -140,13 +135,15 @@ class RandomAffine(RandomTransform):
             raise ValueError(f"{name}: expected translate as two shares from 0 to 1, got {shortened(translate)}")
         self.translate = translate
         self.scale = None if scale is None else range_of(name, "scale", scale, symmetric=False)
+        if self.scale is not None and self.scale[0] <= 0:
+            raise ValueError(f"{name}: expected scale above 0, got {shortened(scale)}")
         if np.ndim(shear) and len(shear) == 4:  # type: ignore[arg-type]
             x_range, y_range = (range_of(name, "shear", part, symmetric=False) for part in (shear[:2], shear[2:]))  # type: ignore[index]
             self.shear: tuple[float, ...] | None = x_range + y_range
         else:
             self.shear = None if shear is None else range_of(name, "shear", shear)
         mode_of(name, interpolation)
-        self.interpolation, self.fill, self.center = interpolation, fill, center
+        self.interpolation, self.fill, self.center = interpolation, 0 if fill is None else fill, center
 
     @staticmethod
     def get_params(
@@ -168,3 +165,28 @@ class RandomAffine(RandomTransform):
         H, W = size_of(checked_picture("RandomAffine", img))
         drawn = self.get_params(self.degrees, self.translate, self.scale, self.shear, [W, H])
         return affine(img, *drawn, self.interpolation, self.fill, self.center)
+
+    def on_batch(self, images: Array) -> Array:
+        """Images (N, C, H, W), each changed in its own way."""
+        most = [share * size for share, size in zip(self.translate or (0, 0), images.shape[:1:-1], strict=True)]
+        shears = self.shear or NONE
+        ranges = [
+            self.degrees, *[(-move, move) for move in most], self.scale or ONE, shears[:2], shears[2:] or NONE
+        ]  # fmt: skip
+        return _warped_at_random("RandomAffine", images, ranges, self.interpolation, self.fill, self.center)
+
+
+def _warped_at_random(
+    owner: str, images: Array, ranges: list[Any], interpolation: InterpolationMode | int, fill: Any,
+    center: Sequence[float] | None,
+) -> Array:  # fmt: skip
+    """Each image through an affine map of its own, drawn from `ranges` as `backend.augmentation.draw_maps` does."""
+    size, mode = size_of(images), mode_of(owner, interpolation)
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(f"{owner}: expected a Tensor with nearest or bilinear interpolation, got {mode}")
+    middle = (0.0, 0.0) if center is None else (center[0] - size[1] * 0.5, center[1] - size[0] * 0.5)
+    target, kernels = backend.device_of(images), backend.kernels(images)
+    filling = fill_beside(owner, fill, images)
+    with backend.on(target):
+        maps = kernels.draw_maps(backend.random_generator(target), len(images), size, ranges, middle)
+        return kernels.warped(images, maps, mode == "bilinear", filling)

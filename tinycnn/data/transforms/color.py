@@ -12,18 +12,20 @@ from numpy.typing import ArrayLike
 from tinycnn import backend
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
+from tinycnn.backend import Array
 from tinycnn.checks import check_flag, check_not_negative, check_number, check_share, shortened
 from tinycnn.data.transforms import sampling
 from tinycnn.data.transforms.convert import convert_image_dtype, pil_to_tensor, to_pil_image
-from tinycnn.data.transforms.options import listed, pair_of, range_of
+from tinycnn.data.transforms.options import fill_beside, listed, pair_of, range_of
 from tinycnn.data.transforms.pictures import (
+    BatchTransform,
     Picture,
     RandomTransform,
     Transform,
-    WithChance,
     chance,
     channels_of,
     checked_picture,
+    is_batch,
     is_pil,
     on_tensor,
     pillow,
@@ -210,11 +212,11 @@ class Grayscale(Transform):
         return to_grayscale(img, self.num_output_channels)
 
 
-class RandomGrayscale(WithChance):
+class RandomGrayscale(RandomTransform):
     """Shades of grey with probability `p`, in as many channels. Default 0.1."""
 
     def __init__(self, p: float = 0.1):
-        super().__init__(p)
+        self.p = check_share("RandomGrayscale", "p", p)
 
     def forward(self, img: Picture) -> Any:
         """The picture, grey or not."""
@@ -293,7 +295,7 @@ class GaussianBlur(RandomTransform):
         return gaussian_blur(img, self.kernel_size, self.get_params(*self.sigma))
 
 
-class RandomErasing(RandomTransform):
+class RandomErasing(BatchTransform):
     """A random rectangle of a Tensor or an array overwritten with probability `p`.
 
     Args:
@@ -310,10 +312,21 @@ class RandomErasing(RandomTransform):
     ):  # fmt: skip
         self.p = check_share("RandomErasing", "p", p)
         self.scale = range_of("RandomErasing", "scale", scale, symmetric=False)
+        if not 0 <= self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"RandomErasing: expected scale from 0 to 1, got {shortened(scale)}")
         self.ratio = range_of("RandomErasing", "ratio", ratio, symmetric=False)
+        if self.ratio[0] <= 0:
+            raise ValueError(f"RandomErasing: expected ratio above 0, got {shortened(ratio)}")
         if isinstance(value, str) and value != "random":
             raise ValueError(f"RandomErasing: expected value as numbers or 'random', got {value!r}")
         self.value, self.inplace = value, check_flag("RandomErasing", "inplace", inplace)
+
+    def __call__(self, img: Picture) -> Any:
+        result = super().__call__(img)
+        if self.inplace and is_batch(img):
+            img[...] = result
+            return img
+        return result
 
     def get_params(self, img: Picture) -> tuple[int, int, int, int] | None:
         """(top, left, height, width) of a rectangle, drawn; None where ten draws do not fit."""
@@ -334,3 +347,17 @@ class RandomErasing(RandomTransform):
         else:
             value = np.reshape(self.value, (-1, 1, 1))
         return erase(img, *part, value, self.inplace)
+
+    def on_batch(self, images: Array) -> Array:
+        """Images (N, C, H, W), each with a rectangle of its own or without; new ones."""
+        target, kernels = backend.device_of(images), backend.kernels(images)
+        numbers, size = backend.random_generator(target), size_of(images)
+        with backend.on(target):
+            if isinstance(self.value, str):
+                kind = np.float64 if images.dtype == np.float64 else np.float32
+                value = numbers.standard_normal(images.shape, kind).astype(images.dtype, copy=False)
+            else:
+                value = fill_beside("RandomErasing", self.value, images, "value").reshape(-1, 1, 1)
+            log_ratio = math.log(self.ratio[0]), math.log(self.ratio[1])
+            boxes = kernels.draw_boxes(numbers, len(images), size, self.p, self.scale, log_ratio)
+            return kernels.erased(images, boxes, value)

@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.checks import check_choice, check_flag, check_int, shortened
+from tinycnn import backend
+from tinycnn.autograd import wrap
+from tinycnn.backend import Array
+from tinycnn.checks import check_choice, check_flag, check_int, check_share, shortened
+from tinycnn.data._checks import as_numbers, checked_int
 from tinycnn.data.transforms import sampling
+from tinycnn.data.transforms.normalize import rounded
 from tinycnn.data.transforms.options import (
     PADDING_MODES,
     PILLOW_MODES,
     Fill,
     InterpolationMode,
     Size,
+    fill_beside,
     fill_of,
     listed,
     ltrb_of,
@@ -24,10 +30,10 @@ from tinycnn.data.transforms.options import (
     range_of,
 )
 from tinycnn.data.transforms.pictures import (
+    BatchTransform,
     Picture,
     RandomTransform,
     Transform,
-    WithChance,
     chance,
     checked_picture,
     is_pil,
@@ -136,7 +142,38 @@ def _border_indices(owner: str, size: tuple[int, int], edges: Sequence[int], mod
     if min(edges) < 0:
         raise ValueError(f"{owner}: expected padding of at least 0 for padding_mode {mode!r}, got {list(edges)}")
     pairs = zip(size, ((top, bottom), (left, right)), strict=True)
-    return [np.pad(np.arange(length), pair, mode=mode) for length, pair in pairs]  # type: ignore[call-overload]
+    return [_bordered(np.arange(length, dtype=np.int32), pair, mode) for length, pair in pairs]
+
+
+def _bordered(places: np.ndarray, widths: tuple[int, int], mode: str) -> np.ndarray:
+    """Places in a row of pixels with those of a border around them; −1 in a constant one."""
+    if mode == "constant":
+        return np.pad(places, widths, constant_values=-1)
+    return np.pad(places, widths, mode=mode)  # type: ignore[call-overload]
+
+
+def _cropped_at_random(
+    owner: str, images: Array, numbers: Any, rows: np.ndarray, columns: np.ndarray, size: tuple[int, int], fill: Any
+) -> Array:  # fmt: skip
+    """A part of `size` of each image, at a place of its own. `rows` and `columns` are those of `_bordered`. `numbers`
+    is a generator on the CPU; with None, the images' device draws."""
+    target, kernels = backend.device_of(images), backend.kernels(images)
+    places = len(rows) - size[0] + 1, len(columns) - size[1] + 1
+    filling = fill_beside(owner, fill, images)
+    with backend.on(target):
+        if numbers is None:
+            starts = kernels.draw_starts(backend.random_generator(target), len(images), *places)
+        else:
+            starts = backend.to_device(backend.cpu.draw_starts(numbers, len(images), *places), target)
+        borders = backend.constant(rows, target), backend.constant(columns, target)
+        return kernels.cropped(images, starts, *borders, size, filling)
+
+
+def _flipped_at_random(images: Array, p: float, dim: int) -> Array:
+    """The images, each reversed along `dim` with probability p."""
+    target, kernels = backend.device_of(images), backend.kernels(images)
+    with backend.on(target):
+        return kernels.flipped(images, kernels.draw_flips(backend.random_generator(target), len(images), p), dim)
 
 
 def _padded(owner: str, img: Picture, edges: Sequence[int], fill: Fill, mode: str = "constant") -> Any:
@@ -260,7 +297,7 @@ class TenCrop(FiveCrop):
         return ten_crop(img, self.size, self.vertical_flip)
 
 
-class RandomCrop(RandomTransform):
+class RandomCrop(BatchTransform):
     """A part of `size` at a random place.
 
     Args:
@@ -286,8 +323,7 @@ class RandomCrop(RandomTransform):
     def get_params(img: Picture, output_size: tuple[int, int]) -> tuple[int, int, int, int]:
         """(top, left, height, width) of a part, drawn. ValueError for a picture that is smaller."""
         (H, W), (height, width) = size_of(checked_picture("RandomCrop", img)), output_size
-        if height > H or width > W:
-            raise ValueError(f"RandomCrop: expected a picture of at least {(height, width)}, got {(H, W)}")
+        RandomCrop._check((H, W), output_size)
         return whole(0, H - height), whole(0, W - width), height, width
 
     def forward(self, img: Picture) -> Any:
@@ -301,21 +337,93 @@ class RandomCrop(RandomTransform):
                     img = pad(img, border, self.fill, self.padding_mode)
         return crop(img, *self.get_params(img, self.size))
 
+    def on_batch(self, images: Array) -> Array:
+        """The parts (N, C, height, width) of images (N, C, H, W), each at a place of its own."""
+        edges = (0, 0, 0, 0) if self.padding is None else ltrb_of("RandomCrop", self.padding)
+        borders = _border_indices("RandomCrop", size_of(images), edges, self.padding_mode)
+        if self.pad_if_needed:
+            lacking = [max(wanted - len(places), 0) for wanted, places in zip(self.size, borders, strict=True)]
+            pairs = zip(borders, lacking, strict=True)
+            borders = [_bordered(places, (width, width), self.padding_mode) for places, width in pairs]
+        rows, columns = borders
+        self._check((len(rows), len(columns)), self.size)
+        fill = 0 if self.fill is None else self.fill
+        return _cropped_at_random("RandomCrop", images, None, rows, columns, self.size, fill)
 
-class RandomHorizontalFlip(WithChance):
+    @staticmethod
+    def _check(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+        if wanted[0] > size[0] or wanted[1] > size[1]:
+            raise ValueError(f"RandomCrop: expected a picture of at least {wanted}, got {size}")
+
+
+class RandomShift(BatchTransform):
+    """Shifts every image by a whole number of pixels, drawn uniformly from [−pixels, pixels] for each direction.
+
+    Takes Tensors and arrays (..., C, H, W); no gradient flows through.
+
+    Args:
+        pixels: the largest shift, less than the images' height and width.
+        fill: the value at the border, a number or an array (C, 1, 1). Default 0, black in images within [0, 1];
+            normalised images need `dataset.background`.
+        seed: an int or a numpy.random.Generator, for the same shifts on every device. None (default) draws from the
+            library's random state (`tinycnn.manual_seed`) of the images' device.
+
+    Raises ValueError if `pixels` or `seed` is not an int of at least 0 and, when called, if `pixels` is too large for
+    the images or `fill` has another number of channels; TypeError if `fill` is no number.
+    """
+
+    def __init__(self, pixels: int, fill: float | np.ndarray = 0.0, seed: int | np.random.Generator | None = None):
+        self.pixels = checked_int("RandomShift(pixels)", pixels, minimum=0)
+        as_numbers("RandomShift(fill)", fill)
+        self.fill = fill
+        if not isinstance(seed, (np.random.Generator, type(None))):
+            seed = np.random.default_rng(checked_int("RandomShift(seed)", seed, minimum=0))
+        self.generator = seed
+
+    def __call__(self, img: Picture) -> Any:
+        return on_tensor(f"{self}", img, lambda x: wrap(self._on_batches(x._array)))
+
+    def on_batch(self, images: Array) -> Array:
+        """The shifted pictures of an array (N, C, H, W)."""
+        H, W = size_of(images)
+        p = self.pixels
+        if p >= min(H, W):
+            raise ValueError(f"{self}: expected images larger than {p} pixels, got {H}×{W}")
+        rows, columns = _border_indices("RandomShift", (H, W), (p, p, p, p), "constant")
+        return _cropped_at_random(f"{self}", images, self.generator, rows, columns, (H, W), self.fill)
+
+    def __repr__(self) -> str:
+        return f"RandomShift(pixels={self.pixels}, fill={rounded(self.fill)})"
+
+
+class RandomHorizontalFlip(BatchTransform):
     """Left and right exchanged with probability `p`. Default 0.5."""
+
+    def __init__(self, p: float = 0.5):
+        self.p = check_share("RandomHorizontalFlip", "p", p)
 
     def forward(self, img: Picture) -> Any:
         """The picture, flipped or not."""
         return hflip(img) if chance(self.p) else img
 
+    def on_batch(self, images: Array) -> Array:
+        """Images (N, C, H, W), each flipped or not."""
+        return _flipped_at_random(images, self.p, -1)
 
-class RandomVerticalFlip(WithChance):
+
+class RandomVerticalFlip(BatchTransform):
     """Top and bottom exchanged with probability `p`. Default 0.5."""
+
+    def __init__(self, p: float = 0.5):
+        self.p = check_share("RandomVerticalFlip", "p", p)
 
     def forward(self, img: Picture) -> Any:
         """The picture, flipped or not."""
         return vflip(img) if chance(self.p) else img
+
+    def on_batch(self, images: Array) -> Array:
+        """Images (N, C, H, W), each flipped or not."""
+        return _flipped_at_random(images, self.p, -2)
 
 
 class RandomResizedCrop(RandomTransform):

@@ -1,4 +1,4 @@
-"""Normalisation, and shifts by whole pixels: transforms that work on a whole batch as on one picture."""
+"""Normalisation, of a whole batch as of one picture."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, shortened
-from tinycnn.data._checks import as_numbers, checked_int
-from tinycnn.data.transforms.pictures import Picture, RandomTransform, Transform, on_tensor
+from tinycnn.data._checks import as_numbers
+from tinycnn.data.transforms.pictures import Picture, Transform, on_tensor
 from tinycnn.tensor import Tensor
 
 PerChannel = float | Sequence[float] | np.ndarray  # one number for all channels, or one for each
@@ -84,56 +84,10 @@ class Normalize(Transform):
         return images.copy_(normalized) if self.inplace else normalized
 
     def __repr__(self) -> str:
-        return f"Normalize(mean={_rounded(self.mean)}, std={_rounded(self.std)})"
+        return f"Normalize(mean={rounded(self.mean)}, std={rounded(self.std)})"
 
 
-class RandomShift(RandomTransform):
-    """Shifts every image by a whole number of pixels, drawn uniformly from [−pixels, pixels] for each direction.
-
-    Takes Tensors and arrays (..., C, H, W); no gradient flows through.
-
-    Args:
-        pixels: the largest shift, less than the images' height and width.
-        fill: the value at the border, a number or an array (C, 1, 1). Default 0, black in images within [0, 1];
-            normalised images need `dataset.background`.
-        seed: an int or a numpy.random.Generator, for the same shifts on every device. None (default) draws from the
-            library's random state (`tinycnn.manual_seed`) of the images' device.
-
-    Raises ValueError if `pixels` or `seed` is not an int of at least 0 and, when called, if `pixels` is too large for
-    the images or `fill` has another number of channels; TypeError if `fill` is no number.
-    """
-
-    def __init__(self, pixels: int, fill: float | np.ndarray = 0.0, seed: int | np.random.Generator | None = None):
-        self.pixels = checked_int("RandomShift(pixels)", pixels, minimum=0)
-        as_numbers("RandomShift(fill)", fill)
-        self.fill = fill
-        if not isinstance(seed, (np.random.Generator, type(None))):
-            seed = np.random.default_rng(checked_int("RandomShift(seed)", seed, minimum=0))
-        self.generator = seed
-
-    def __call__(self, img: Picture) -> Any:
-        return on_tensor(f"{self}", img, lambda x: wrap(self.on_batch(x._array)))
-
-    def on_batch(self, images: Array) -> Array:
-        """The shifted pictures of an array (..., C, H, W)."""
-        C, H, W = images.shape[-3:]
-        p = self.pixels
-        if p >= min(H, W):
-            raise ValueError(f"{self}: expected images larger than {p} pixels, got {H}×{W}")
-        if (shape := np.shape(self.fill)) not in ((), (1, 1, 1), (C, 1, 1)):
-            raise ValueError(f"{self}: expected fill to be a number or of shape {(C, 1, 1)}, got shape {shape}")
-        target = backend.device_of(images)
-        generator = backend.random_generator(target) if self.generator is None else self.generator
-        batch = images.reshape(-1, C, H, W)
-        with backend.on(target):
-            starts = backend.to_device(generator.integers(0, 2 * p + 1, (2, len(batch))), target)
-            return backend.kernels(batch).shifted(batch, starts, p, self.fill).reshape(images.shape)
-
-    def __repr__(self) -> str:
-        return f"RandomShift(pixels={self.pixels}, fill={_rounded(self.fill)})"
-
-
-def _rounded(value: PerChannel) -> float | list[float]:
+def rounded(value: PerChannel) -> float | list[float]:
     """A number, or a list of one per channel, for printing."""
     rounded = np.round(np.asarray(value, np.float64), 4)
     return rounded.ravel().tolist() if rounded.ndim else rounded.item()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn import backend
+from tinycnn.backend import Array
 from tinycnn.checks import check_int, check_number, check_positive, shortened
 
 Size = int | Sequence[int]
@@ -84,3 +86,14 @@ def range_of(owner: str, name: str, value: Any, symmetric: bool = True) -> tuple
         wanted = "a number of at least 0 or (low, high)" if symmetric else "(low, high)"
         raise ValueError(f"{owner}: expected {name} as {wanted}, got {shortened(value)}")
     return float(value[0]), float(value[1])
+
+
+def fill_beside(owner: str, fill: Any, images: Array, name: str = "fill") -> Array:
+    """`fill` as an array (C) of the dtype and on the device of images (N, C, H, W). ValueError, naming `owner`, unless
+    it is a number or one for each channel."""
+    C, values = images.shape[1], np.asarray(fill)
+    if values.shape not in ((), (1,), (C,), (1, 1, 1), (C, 1, 1)):
+        wanted = f"expected {name} to be a number or of shape {(C, 1, 1)}, got shape {values.shape}"
+        raise ValueError(f"{owner}: {wanted}")
+    values = np.broadcast_to(values.astype(images.dtype).ravel(), C)
+    return backend.constant(np.ascontiguousarray(values), backend.device_of(images))

@@ -1,14 +1,18 @@
 """What a transform works on, said here once.
 
 - A PIL image: Pillow does the pixel work. `ToTensor` makes a Tensor of it.
-- A Tensor (..., C, H, W): leading dimensions, if any, count pictures. As in torchvision a random transform draws once
-  for all of them. Gradients flow through.
-- An array (..., C, H, W), NumPy's or CuPy's: what `ArrayDataset` gives its transform, a batch (N, C, H, W). Each of
-  its pictures gets a draw of its own.
+- A Tensor (..., C, H, W), or an array, NumPy's or CuPy's, which is what `ArrayDataset` gives its transform. Leading
+  dimensions, if any, count pictures.
 
 What comes out is of the kind that went in. Random transforms draw from the library's random state
-(`tinycnn.manual_seed`). A transform on a whole batch saves the calls for each picture: `steps_on_batches` finds those
-steps of a pipeline that give the same numbers so.
+(`tinycnn.manual_seed`), and for each picture of a batch by itself. torchvision draws once for all of them; but what
+augments a data set must not do the same to all pictures of a step.
+
+Gradients of Tensors flow through; but a `BatchTransform`, which transforms all pictures of a batch at once, gives what
+is detached. On a GPU it draws there, in one launch, and moves the pixels in another: nobody waits, it can be part of a
+captured step, and every replay draws anew. The same numbers give the same pictures on every device, but each device
+draws its own. From `ToTensor` on, `PictureDataset` runs a pipeline on the pixels of a whole batch as far as its steps
+have `on_batch`.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn._extras import how_to_install
 from tinycnn.autograd import wrap
-from tinycnn.checks import check_share
+from tinycnn.backend import Array
 from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor
 
@@ -64,6 +68,11 @@ def _named(picture: Any) -> str:
     if is_pil(picture):
         return f"a PIL image (mode {picture.mode}); put ToTensor() before it"
     return f"a {type(picture).__name__}"
+
+
+def is_batch(picture: Any) -> bool:
+    """Whether this is a Tensor or an array of several pictures."""
+    return (isinstance(picture, Tensor) or is_array(picture)) and picture.ndim >= 4 and len(picture) > 0
 
 
 def checked_picture(owner: str, picture: Any) -> Picture:
@@ -143,16 +152,29 @@ class Transform:
 
 
 class RandomTransform(Transform):
-    """Base class of those that draw: of an array (N, C, H, W) each picture is transformed by itself."""
+    """Base class of those that draw: each picture of a batch (..., C, H, W) is transformed by itself."""
 
     def __call__(self, img: Picture) -> Any:
-        if not is_array(img) or img.ndim < 4 or not len(img):
+        if not is_batch(img):
             return self.forward(img)
-        return stack([wrap(self(picture)) for picture in img])._array
+        pictures = stack([part if isinstance(part, Tensor) else wrap(part) for part in map(self, img)])
+        return pictures if isinstance(img, Tensor) else pictures._array
 
 
-class WithChance(RandomTransform):
-    """Base class of those that do something with probability `p`. Default 0.5."""
+class BatchTransform(RandomTransform):
+    """Base class of those that transform all pictures of a batch at once. A subclass defines `on_batch`, which a
+    subclass of that one must define anew."""
 
-    def __init__(self, p: float = 0.5):
-        self.p = check_share(type(self).__name__, "p", p)
+    def __call__(self, img: Picture) -> Any:
+        if not is_batch(img):
+            return self.forward(img)
+        return on_tensor(f"{self}", img, lambda x: wrap(self._on_batches(x._array)))
+
+    def _on_batches(self, images: Array) -> Array:
+        """`on_batch` for any number of leading dimensions."""
+        result = self.on_batch(images.reshape(-1, *images.shape[-3:]) if images.ndim != 4 else images)
+        return result.reshape(*images.shape[:-3], *result.shape[1:]) if images.ndim != 4 else result
+
+    def on_batch(self, images: Array) -> Array:
+        """The transformed pictures of an array (N, C, H, W), a new one of its memory order."""
+        raise NotImplementedError(f"{type(self).__name__} must define on_batch")

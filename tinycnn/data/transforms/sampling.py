@@ -12,6 +12,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
+from tinycnn.backend.augmentation import grids, sources
 from tinycnn.ops.pad import index_select
 from tinycnn.ops.select import where
 from tinycnn.tensor import Tensor
@@ -119,12 +120,7 @@ def sampled(
     """
     if mode not in ("nearest", "bilinear"):
         raise ValueError(f"rotate, affine: expected a Tensor with nearest or bilinear interpolation, got {mode}")
-    (H, W), (OH, OW) = x.shape[-2:], size
-    # In torch's order and precision: halfway between two pixels rounding decides which one is the nearest.
-    rows, columns = np.mgrid[:OH, :OW].astype(np.float32) + np.array([[[0.5 - OH / 2]], [[0.5 - OW / 2]]], np.float32)
-    (a, b, c), (d, e, f) = np.array(matrix, np.float32).reshape(2, 3) / np.array([[W / 2], [H / 2]], np.float32)
-    from_column = ((a * columns + b * rows + c + 1) * np.float32(W) - 1) / 2
-    from_row = ((d * columns + e * rows + f + 1) * np.float32(H) - 1) / 2
+    from_row, from_column = sources(grids(matrix, x.shape[-2:]), x.shape[-2:], size)
     dtype = x.dtype if x.dtype.kind in FLOATING else np.dtype(np.float32)
     found, inside = _picked(x.to(dtype), from_row, from_column, mode)
     if fill is not None:

@@ -1,0 +1,264 @@
+"""Augmentation of batches of images (N, C, H, W) in NumPy; `gpu/augment.py` does the same on a GPU.
+
+What happens to each image is drawn first, by the functions `draw_…`, into small arrays whose last dimension is N. All
+of it are functions of uniform numbers, of which each image takes its own. So a GPU, which draws with the same
+functions, gets the same from the same numbers. Then the pixels move, all at once. Results lie in memory as the images
+do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinycnn.backend.threads import in_threads, shares
+
+__all__ = [
+    "cropped", "draw_boxes", "draw_flips", "draw_maps", "draw_mixture", "draw_starts", "erased", "flipped", "mixed",
+    "mixed_classes", "pasted", "warped",
+]  # fmt: skip
+
+TRIES = 10  # that a random rectangle has to fit
+
+Range = tuple[float, float]
+
+
+# --- draws --------------------------------------------------------------------------------------------------
+
+
+def _uniform(generator: Any, N: int, K: int) -> np.ndarray:
+    """(K, N) numbers in [0, 1). Of 24 bits each, so that its product with a count of places is below that count."""
+    return np.ascontiguousarray(generator.random((N, K), dtype=np.float32).T, np.float64)
+
+
+def draw_starts(generator: Any, N: int, rows: int, columns: int) -> np.ndarray:
+    """(2, N) int32: one of so many rows, and one of so many columns."""
+    return (_uniform(generator, N, 4)[:2] * [[rows], [columns]]).astype(np.int32)
+
+
+def draw_flips(generator: Any, N: int, p: float) -> np.ndarray:
+    """(N) bool: true with probability p."""
+    return _uniform(generator, N, 4)[0] < p
+
+
+def draw_boxes(generator: Any, N: int, size: tuple[int, int], p: float, scale: Range, log_ratio: Range) -> np.ndarray:
+    """(4, N) int32: top, left, height and width of a part of images of `size`, which has a share from `scale` of their
+    area and a height to width whose logarithm is from `log_ratio`. Of no size with probability 1 − p, and where ten
+    draws do not fit."""
+    H, W = size
+    u = _uniform(generator, N, 4 + 2 * TRIES)
+    area = H * W * (scale[0] + (scale[1] - scale[0]) * u[3:-1:2])
+    aspect = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * u[4::2])
+    heights, widths = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
+    fits = (heights < H) & (widths < W) & (u[0] < p)
+    first = fits.argmax(axis=0)[None]  # 0 where none fits
+    height, width = (np.take_along_axis(np.where(fits, sizes, 0), first, axis=0)[0] for sizes in (heights, widths))
+    return np.stack([np.floor(u[1] * (H - height + 1)), np.floor(u[2] * (W - width + 1)), height, width]).astype("i4")
+
+
+def draw_maps(
+    generator: Any, N: int, size: tuple[int, int], ranges: Sequence[Range], center: tuple[float, float]
+) -> np.ndarray:
+    """(6, N) float32, what `warped` takes. `ranges` are those of the angle, of how far to move along x and y, in whole
+    pixels, of the scale, and of the shear along x and y, angles in degrees; `center` is (x, y) from the middle."""
+    low, high = np.array(ranges, np.float64).T[:, :, None]
+    angle, x, y, scale, *shear = low + (high - low) * _uniform(generator, N, 8)[:6]
+    return grids(inverse_affine_matrix(center, angle, (np.rint(x), np.rint(y)), scale, shear), size)
+
+
+def draw_mixture(
+    generator: Any, alpha: float, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(share, None), the share of an image in a mixture, a float64 of shape (), Beta(α, α).
+
+    With a size, (share, box): int32, top, left, height and width of a part that is put into images of this size, and
+    what share of them is left. The part has 1 − Beta(α, α) of their area and any centre, and ends at the border.
+    """
+    share = generator.beta(alpha, alpha)
+    if size is None:
+        return np.asarray(share), None
+    H, W = size
+    radius = 0.5 * np.sqrt(1 - share)
+    h, w = (generator.random(2, dtype=np.float32) * np.array(size, np.float64)).astype(np.int64)
+    top, left = max(h - int(radius * H), 0), max(w - int(radius * W), 0)
+    height, width = min(h + int(radius * H), H) - top, min(w + int(radius * W), W) - left
+    return np.asarray(1 - height * width / (H * W)), np.array([top, left, height, width], np.int32)
+
+
+# --- affine maps --------------------------------------------------------------------------------------------
+
+
+def inverse_affine_matrix(center: Any, angle: Any, translate: Any, scale: Any, shear: Any) -> list[Any]:
+    """[a, b, c, d, e, f] such that the pixel (x, y) comes from (ax + by + c, dx + ey + f). Numbers, or arrays of them.
+
+    The map is M = T · C · R(angle) · S(shear) · scale · C⁻¹ of translation T and centre C; this is its inverse.
+    """
+    turn, (x_shear, y_shear) = np.radians(angle), (np.radians(s) for s in shear)
+    (cx, cy), (tx, ty) = center, translate
+    a = np.cos(turn - y_shear) / np.cos(y_shear)
+    b = -a * np.tan(x_shear) - np.sin(turn)
+    c = np.sin(turn - y_shear) / np.cos(y_shear)
+    d = -c * np.tan(x_shear) + np.cos(turn)
+    # The determinant of the rotation with shear is 1.
+    a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
+    return [a, b, a * (-cx - tx) + b * (-cy - ty) + cx, c, d, c * (-cx - tx) + d * (-cy - ty) + cy]
+
+
+def grids(matrix: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
+    """A matrix, or six arrays of N entries, as float32 (6) or (6, N) for coordinates from −1 to 1, which torch uses."""
+    H, W = size
+    entries = np.array(matrix, np.float32)
+    return entries / np.array([W / 2] * 3 + [H / 2] * 3, np.float32).reshape(-1, *[1] * (entries.ndim - 1))
+
+
+def sources(maps: np.ndarray, size: tuple[int, int], new: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns in an image of `size` from which the pixels of one of size `new` come, (OH, OW) or
+    (N, OH, OW) float32, for `grids`."""
+    # In torch's order and precision: halfway between two pixels rounding decides which one is the nearest.
+    (H, W), (OH, OW) = size, new
+    rows, columns = np.mgrid[:OH, :OW].astype(np.float32) + np.array([[[0.5 - OH / 2]], [[0.5 - OW / 2]]], np.float32)
+    a, b, c, d, e, f = maps[..., None, None]
+    from_column = ((a * columns + b * rows + c + 1) * np.float32(W) - 1) / 2
+    from_row = ((d * columns + e * rows + f + 1) * np.float32(H) - 1) / 2
+    return from_row, from_column
+
+
+def warped(images: np.ndarray, maps: np.ndarray, bilinear: bool, fill: np.ndarray) -> np.ndarray:
+    """Each image through its map of (6, N), from the nearest pixel or between four. Outside of it is fill (C)."""
+    N, C, H, W = images.shape
+    out = np.empty_like(images)
+    kind = images.dtype if images.dtype == np.float64 or not bilinear else np.dtype(np.float32)
+
+    def warp(part: range) -> None:
+        some = slice(part.start, part.stop)
+        pixels = np.ascontiguousarray(images[some].transpose(0, 2, 3, 1), kind).reshape(-1, C)
+        first = np.arange(0, len(pixels), H * W).reshape(-1, 1, 1)
+        rows, columns = sources(maps[:, some], (H, W), (H, W))
+
+        def at(row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            exists = (row >= 0) & (row < H) & (column >= 0) & (column < W)
+            places = row.clip(0, H - 1).astype(np.int64) * W + column.clip(0, W - 1).astype(np.int64)
+            return pixels.take(first + places, axis=0), exists
+
+        if bilinear:
+            found = _between(at, rows, columns, fill.astype(kind))
+        else:
+            found, exists = at(np.rint(rows), np.rint(columns))
+            found[~exists] = fill
+        found = found.transpose(0, 3, 1, 2)
+        out[some] = np.rint(found) if bilinear and images.dtype.kind != "f" else found
+
+    if out.size:
+        in_threads(warp, shares(range(N), 32 * out.size))
+    return out
+
+
+def _between(at: Callable, rows: np.ndarray, columns: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """The means of four pixels, (N, H, W, C), of the dtype of `fill`, to which torchvision mixes what is outside."""
+    top, left = np.floor(rows), np.floor(columns)
+    down, right = rows - top, columns - left
+    found, covered = np.zeros((*rows.shape, len(fill)), fill.dtype), np.zeros((*rows.shape, 1), fill.dtype)
+    with np.errstate(invalid="ignore"):  # inf · 0
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            share = ((down if i else 1 - down) * (right if j else 1 - right))[..., None].astype(fill.dtype)
+            pixels, exists = at(top + i, left + j)
+            pixels *= share
+            pixels[~exists] = 0  # also where they are infinite
+            share[~exists] = 0
+            found += pixels
+            covered += share
+        found *= covered
+        found += (1 - covered) * fill
+    return found
+
+
+# --- pixels -------------------------------------------------------------------------------------------------
+
+
+def cropped(
+    images: np.ndarray, starts: np.ndarray, rows: np.ndarray, columns: np.ndarray, size: tuple[int, int],
+    fill: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Parts of `size` of the padded images, which begin at the row and column (2, N). `rows` and `columns` say where in
+    an image each row and column of the padded one is, −1 where it is fill (C)."""
+    N, C, H, W = images.shape
+    filling = fill.reshape(-1, 1, 1)
+    if 0 in (N, C, H, W):
+        found = np.empty((N, C, *size), images.dtype)
+        found[...] = filling
+    else:
+        # windows[n, c, h, w] is the part of the padded image that starts at row h and column w.
+        windows = np.lib.stride_tricks.sliding_window_view(_padded(images, rows, columns, filling), size, axis=(2, 3))
+        found = windows[np.arange(N), :, starts[0], starts[1]]
+    if images.flags.c_contiguous:
+        return found
+    out = np.empty_like(images, shape=found.shape)
+    out[...] = found
+    return out
+
+
+def _padded(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, filling: np.ndarray) -> np.ndarray:
+    """The images with a border. In one block and by whole rows and columns: indexing takes ten times as long."""
+    N, C, H, W = images.shape
+    if len(rows) == H and len(columns) == W:
+        return images
+    top, left = (_run(places, length) for places, length in ((rows, H), (columns, W)))
+    padded = np.empty((N, C, len(rows), len(columns)), images.dtype)
+    padded[...] = filling
+    padded[:, :, top : top + H, left : left + W] = images
+    for j in {*np.flatnonzero(columns >= 0).tolist()} - {*range(left, left + W)}:
+        padded[:, :, top : top + H, j] = images[:, :, :, columns[j]]
+    for i in {*np.flatnonzero(rows >= 0).tolist()} - {*range(top, top + H)}:
+        padded[:, :, i] = padded[:, :, top + rows[i]]
+    return padded
+
+
+def _run(places: np.ndarray, length: int) -> int:
+    """Where 0, 1, …, length − 1 stand in `places`."""
+    runs = np.lib.stride_tricks.sliding_window_view(places, length)
+    return int((runs == np.arange(length)).all(axis=1).argmax())
+
+
+def flipped(images: np.ndarray, flips: np.ndarray, dim: int) -> np.ndarray:
+    """The images, those of true `flips` reversed along `dim`."""
+    out = images.copy(order="K")
+    out[flips] = np.flip(images[flips], dim)
+    return out
+
+
+def erased(images: np.ndarray, boxes: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The images with `value`, (C, 1, 1) or of their shape, in the boxes (4, N): see `draw_boxes`."""
+    H, W = images.shape[2:]
+    top, left, height, width = boxes[:, :, None]
+    rows, columns = np.arange(H), np.arange(W)
+    inside = ((rows >= top) & (rows < top + height))[:, None, :, None]
+    inside = inside & ((columns >= left) & (columns < left + width))[:, None, None, :]
+    out = images.copy(order="K")
+    np.copyto(out, value, where=inside)
+    return out
+
+
+# --- mixtures of each image with the one before it, of the first with the last --------------------------------
+
+
+def mixed(x: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """share · x[n] + (1 − share) · x[n − 1]"""
+    kind = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+    own, other = share.astype(kind), (1 - share).astype(kind)
+    return (np.roll(x, 1, axis=0) * other + x * own).astype(x.dtype, order="K", copy=False)
+
+
+def pasted(x: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """x[n], and x[n − 1] in the box of top, left, height and width."""
+    top, left, height, width = box.tolist()
+    out = x.copy(order="K")
+    part = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
+    out[part] = np.roll(x[part], 1, axis=0)
+    return out
+
+
+def mixed_classes(classes: np.ndarray, share: np.ndarray, count: int) -> np.ndarray:
+    """(N, count) float32: the mixture of classes (N) as probabilities."""
+    return mixed((classes[:, None] == np.arange(count)).astype(np.float32), share)
