@@ -223,6 +223,7 @@ class Function:
         in_float32: arrays of 16 bits come to `forward` as float32, and what it returns is rounded to theirs, once;
             `backward` gets float32 too. For every operator that computes; those that move elements need it not.
             ON_CPU: for arrays there; on a GPU the kernels round once by themselves.
+        consumes_gradient: `backward` returns neither `grad_output` nor a view of it, and shows it to nobody.
         works_on_arrays: `backward` uses only +, −, · and /. Unless its work is recorded, `grad_output`, `inputs`
             and `output` are then arrays, and it returns arrays: 1,000 small operators take 8 % less time.
 
@@ -240,6 +241,7 @@ class Function:
     returns_view = False
     elementwise = False
     in_float32: bool | str = False
+    consumes_gradient = False
     works_on_arrays = False
 
     xp: ModuleType = np
@@ -738,8 +740,7 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
         if array.__class__ is ndarray:
             gradient = wrap(np.ones_like(array))
         else:
-            with backend.current(array):
-                gradient = wrap(backend.array_module(array).ones_like(array))
+            gradient = _one(array, output._node)
     elif not isinstance(gradient, Tensor):
         raise TypeError(f"{caller}: expected the gradient as a Tensor, got {type(gradient).__name__}")
     elif gradient.shape != output.shape:
@@ -747,6 +748,14 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
     if gradient._array.dtype != output._array.dtype:
         gradient = gradient.to(output.dtype)
     return output._node or output, gradient
+
+
+def _one(array: Array, node: Function | None) -> Tensor:
+    """1 on the GPU of `array`, of its shape: one that is there already if nobody but an operator's kernels gets it."""
+    if node is not None and node.consumes_gradient and not node.hooks and node.retained is None:
+        return wrap(backend.constant(np.ones(array.shape, array.dtype), backend.device_of(array)))
+    with backend.current(array):
+        return wrap(backend.array_module(array).ones_like(array))
 
 
 def _keys(inputs: Sequence[Any], caller: str) -> list[Any]:

@@ -95,11 +95,16 @@ def in_row_order(rows: np.ndarray) -> np.ndarray:
 # In all of these, the last D axes are spatial and `window` is an `ops.windows.Window` over them; any memory order.
 
 
-def unfold_into(columns: np.ndarray, x: np.ndarray, window: Any) -> None:
-    """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory.
+def unfold_into(
+    columns: np.ndarray, x: np.ndarray, window: Any, copies: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+) -> None:
+    """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory. Besides, it
+    makes `copies`, pairs of an array and what is copied into it, from `before_product`.
 
     Shapes: x (..., *input_size), columns (*kernel_size, ..., *output_size).
     """
+    for to, source in copies:
+        to[...] = source
     for tap in window.taps:
         column = columns[tap.position]
         for margin in tap.margins:
@@ -514,6 +519,23 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
         return np.matmul(a, b) if out is None else np.matmul(a, b, out)
     finally:
         _blas.release(product)
+
+
+def before_product(
+    weight: np.ndarray, out: np.ndarray | None = None, bias: np.ndarray | None = None
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """`weight` in row-major order, and copies that have to be made before the first of the products that fill `out`:
+    see `product_and_bias`."""
+    return np.ascontiguousarray(weight), []
+
+
+def product_and_bias(
+    a: np.ndarray, b: np.ndarray, out: np.ndarray, y: np.ndarray, bias: np.ndarray | None, precision: str
+) -> None:
+    """out = a b, where `out` is a view of y, and then y += bias."""
+    matmul(a, b, out)
+    if bias is not None:
+        y += bias
 
 
 def product(a: np.ndarray, b: np.ndarray, precision: str = EXACT) -> np.ndarray:

@@ -160,12 +160,12 @@ def _deviation(run: Run, x: Tensor, dims: Sequence[int]) -> tuple[str, str]:
     return centred, run.op("Mul", centred, centred)
 
 
-def _standardize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bias: Any = None) -> str:
+def _standardize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bias: Any = None) -> Any:
     if f.dims == tuple(range(2, x.ndim)):
         return run.op("InstanceNormalization", x, *_affine(x, None, None, x.shape[1]), epsilon=float(f.eps))
     centred, square = _deviation(run, x, f.dims)
     variance = run.op("Add", run.op("ReduceMean", square, list(f.dims)), run.cast(f.eps, y.dtype))
-    standard = run.op("Div", centred, run.op("Sqrt", variance))
+    standard: Any = run.op("Div", centred, run.op("Sqrt", variance))
     kept = [1 if d in f.dims else n for d, n in enumerate(x.shape)]
     for operator, given in (("Mul", weight), ("Add", bias)):
         if given is not None:
@@ -173,7 +173,7 @@ def _standardize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bia
     return standard
 
 
-def _scale_shift(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any, bias: Any) -> str:
+def _scale_shift(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any, bias: Any) -> Any:
     scaled = x if weight is None else run.op("Mul", x, run.cast(weight, y.dtype))
     return scaled if bias is None else run.op("Add", scaled, run.cast(bias, y.dtype))
 

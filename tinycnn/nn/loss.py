@@ -40,6 +40,7 @@ class CrossEntropy(Function):
     """
 
     saves_inputs = True
+    consumes_gradient = True
     in_float32 = ON_CPU
 
     def __init__(self, ignore_index: int, smoothing: float, reduction: str, class_dim: int, caller: str):

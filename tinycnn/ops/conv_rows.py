@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from math import gcd, prod
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tinycnn.backend import Array, in_threads
 from tinycnn.backend.precision import WIDE
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """y (N, O, *output_size) of x (N, C, *input_size), w (O, C/G, *kernel_size) and b (O) or None."""
     rows_x, groups = rows_first(x), spec.groups
-    weight = _split_groups(w, groups).reshape(groups, 1, len(w) // groups, -1)
     rows_y = kernels.xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
+    bias = None if b is None else b.reshape(-1, *[1] * (rows_y.ndim - 2))
+    weight, copies = kernels.before_product(_split_groups(w, groups), rows_y, bias)
+    weight = weight.reshape(groups, 1, len(w) // groups, -1)
     for part in _undilated_rows(rows_x, rows_y, spec):
-        work = partial(_conv_rows, part, weight, b, spec, precision, kernels)
+        work = partial(_conv_rows, part, weight, bias, copies, spec, precision, kernels)
         _shared(work, _shared_blocks(part.y, rows_x, w.size, spec, spec.kernel_size[0], kernels))
     return rows_last(rows_y)
 
@@ -111,6 +113,10 @@ def _split_groups(w: Array, groups: int) -> Array:
 # --- rows -------------------------------------------------------------------------------------------------
 
 
+# Pairs of an array and what is to be copied into it; on a GPU, a launch that is made anyway does it.
+Copies: TypeAlias = "list[tuple[Array, Array]]"
+
+
 class Part(NamedTuple):
     """A convolution whose rows are not dilated: output row r begins at row r·stride − top of the input."""
 
@@ -171,17 +177,15 @@ def _shared(work: Callable[[Sequence[slice]], Any], shares: Sequence[Sequence[sl
 
 
 def _conv_rows(
-    part: Part, weight: Array, bias: Array | None, spec: ConvSpec, precision: str, kernels: ModuleType,
+    part: Part, weight: Array, bias: Array | None, copies: Copies, spec: ConvSpec, precision: str, kernels: ModuleType,
     blocks: Sequence[slice],
 ) -> None:  # fmt: skip
-    """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G)."""
+    """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G), bias (O, 1..). `copies` are made first."""
     for block in blocks:
         y = part.y[block]
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, kernels)
-        kernels.matmul(weight, windows, _by_group(y, spec.groups), precision)
+        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, kernels, copies)
+        kernels.product_and_bias(weight, windows, _by_group(y, spec.groups), y, bias, precision)
         del windows  # so that the next block takes the same scratch memory
-        if bias is not None:
-            y += bias.reshape(-1, *[1] * (y.ndim - 2))
 
 
 def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[slice]) -> Array:
@@ -206,11 +210,12 @@ def _by_group(y: Array, groups: int) -> Array:
 
 
 def _row_windows(
-    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, kernels: ModuleType
-) -> Array:
+    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, kernels: ModuleType,
+    copies: Copies | None = None,
+) -> Array:  # fmt: skip
     """The im2col matrices (G, rows, KH·KW·C/G, OW·N) of the output rows in `block`, as a view of L.
 
-    Rows outside of `part.x` are zeros.
+    Rows outside of `part.x` are zeros. `copies` are made too, where L is made, and removed from the list.
     """
     x, stride = part.x, part.stride
     first = block.start * stride - part.top
@@ -220,8 +225,13 @@ def _row_windows(
     inside = kernels.in_row_order(x[first + above : first + count - below])
     if groups == 1 and width.is_identity and above == below == 0 and inside.flags.c_contiguous:
         slabs = inside.reshape(1, count, depth, columns)
+        for to, source in copies or ():
+            to[...] = source
     else:
-        slabs = _unfold_width(inside, above, below, width, groups, kernels).reshape(groups, count, depth, columns)
+        unfolded = _unfold_width(inside, above, below, width, groups, kernels, copies or ())
+        slabs = unfolded.reshape(groups, count, depth, columns)
+    if copies:
+        copies.clear()
     step = slabs.itemsize
     return kernels.as_strided(
         slabs,
@@ -230,7 +240,9 @@ def _row_windows(
     )
 
 
-def _unfold_width(x: Array, above: int, below: int, width: Window, groups: int, kernels: ModuleType) -> Array:
+def _unfold_width(
+    x: Array, above: int, below: int, width: Window, groups: int, kernels: ModuleType, copies: Sequence[Any]
+) -> Array:
     """L (G, rows, KW.., C/G, OW.., N) of the rows (H, C, W.., N), with zero rows above and below them.
 
     In scratch memory.
@@ -240,7 +252,7 @@ def _unfold_width(x: Array, above: int, below: int, width: Window, groups: int, 
     unfolded = kernels.scratch("L", shape, x)
     rows_too = unfolded[None].transpose(0, *range(3, 3 + d), 1, 3 + d, 4 + 2 * d, 2, *range(4 + d, 4 + 2 * d))
     x_rows_too = _spatial_last(x, groups).transpose(1, 2, 3, 0, *range(4, 4 + d))  # (G, C/G, N, H, W..)
-    kernels.unfold_into(rows_too, x_rows_too, _with_rows(width, len(x), above, below))
+    kernels.unfold_into(rows_too, x_rows_too, _with_rows(width, len(x), above, below), copies)
     return unfolded
 
 
@@ -278,14 +290,15 @@ def _transpose_rows(
     if count == 0:
         x[...] = 0
         return
-    weight = kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1)  # (G, KW.., C/G, J, O/G)
+    # (G, KW.., C/G, J, O/G)
+    weight, copies = kernels.before_product(kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1))
     weight = weight.reshape(*weight.shape[:-2], count * out_group)
-    work = partial(_fold_rows, Part(g, x, 1, top), weight, count, spec, precision, kernels)
+    work = partial(_fold_rows, Part(g, x, 1, top), weight, copies, count, spec, precision, kernels)
     _shared(work, _shared_blocks(x, x, weight.size, spec, 1, kernels))
 
 
 def _fold_rows(
-    part: Part, weight: Array, kernel_rows: int, spec: ConvSpec, precision: str, kernels: ModuleType,
+    part: Part, weight: Array, copies: Copies, kernel_rows: int, spec: ConvSpec, precision: str, kernels: ModuleType,
     blocks: Sequence[slice],
 ) -> None:  # fmt: skip
     """Writes the blocks of rows of `part.y`: the product of weight (G, KW.., C/G, KH·O/G) with windows of `part.x`,
@@ -295,7 +308,7 @@ def _fold_rows(
     weight = weight.reshape(groups, 1, -1, depth)
     for block in blocks:
         x = part.y[block]
-        windows = _row_windows(part, block, kernel_rows, identity, groups, kernels)
+        windows = _row_windows(part, block, kernel_rows, identity, groups, kernels, copies)
         shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
         columns = kernels.scratch("columns", shape, x)
         product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])

@@ -50,6 +50,7 @@ class Sum(Function):
 class Mean(Function):
     """The sum by the number of its elements, nan if there are none; rounded once."""
 
+    consumes_gradient = True
     in_float32 = ON_CPU
 
     def __init__(self, dims: tuple[int, ...], keepdim: bool):

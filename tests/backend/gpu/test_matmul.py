@@ -198,6 +198,25 @@ def products(draw):
     return a, b, draw(st.sampled_from([None, out]))
 
 
+@pytest.mark.parametrize("of_out", RESULTS)
+@pytest.mark.parametrize("of_a", ["ascontiguousarray", "swapped", "every_second"])
+def test_added_to_the_result(gpu, of_a, of_out):
+    for batch, dtype, k in itertools.product(((), (3,)), FLOATS, (0, 1, 5)):
+        a, b = normal((*batch, 4, k), dtype), normal((*batch, k, 6), dtype, 1)
+        if k:
+            a = IN_MEMORY[of_a](a)
+        before = normal((*batch, 4, 6), dtype, 2)
+        out = on_gpu(IN_MEMORY[of_out](before))
+        before = out.get().astype(np.float64)
+        assert gpu.matmul(on_gpu(a), on_gpu(b), out, added=True) is out
+        expected = before + cpu.matmul(a.astype(np.float64), b.astype(np.float64))
+        eps = max(np.finfo(dtype).eps, 1e-15)
+        np.testing.assert_allclose(out.get().astype(np.float64), expected, rtol=4 * eps, atol=40 * eps)
+    out = on_gpu(np.arange(6).reshape(2, 3))
+    gpu.matmul(on_gpu(np.ones((2, 4), int)), on_gpu(np.ones((4, 3), int)), out, added=True)
+    np.testing.assert_array_equal(out.get(), np.arange(6).reshape(2, 3) + 4)
+
+
 ANY_OPERANDS = ["ascontiguousarray", "swapped", "every_second"]
 
 

@@ -266,6 +266,51 @@ def test_statistics_along_the_innermost_axis(gpu, launched):
     assert width_of(launched, "standardize") == 1
 
 
+REPEATED = {  # where a copy takes one element for a whole pack: (to, what is copied, whether packs are written)
+    "one for each channel": (lambda: dense(values((16, 3, 5, 7), "float32")), (3, 1, 1), True),
+    "one for each image": (lambda: dense(values((16, 3, 5, 7), "float32")), (16, 1, 1, 1), False),
+    "one for all": (lambda: dense(values((16, 3, 5, 7), "float32")), (), True),
+    "between packs": (lambda: in_larger_memory(1, 15)(values((16, 3, 5, 7), "float32")), (3, 1, 1), False),
+    "row-major": (lambda: row_major(values((16, 3, 5, 7), "float32")), (3, 1, 1), False),
+    "none": (lambda: dense(values((16, 0, 5, 7), "float32")), (), False),
+}
+
+
+@each_place
+@pytest.mark.parametrize("case", REPEATED)
+def test_copies_besides_an_unfolding(gpu, launched, place, case):
+    """In one launch, however both lie in memory; the third is made by itself."""
+    lay_out, packed = PLACES[place]
+    make, shape, _ = REPEATED[case]
+    x = values((16, 3, *POOLED.input_size), "float32")
+    to, source = make(), on_gpu(np.asarray(values(shape, "float32", 3)))
+    weight = values((4, 2, 3, 5), "float32", 4)
+    ordered, third = on_gpu(np.zeros((4, 3, 5, 2), np.float32)), on_gpu(np.zeros(3, np.float32))
+    expected = empty_columns(16, POOLED, "float32")
+    columns = on_gpu(expected)
+    copies = [(ordered, on_gpu(weight).transpose(0, 2, 3, 1)), (to, source), (third, on_gpu(np.arange(3.0)))]
+    gpu.unfold_into(columns, lay_out(x), POOLED, copies)
+    cpu.unfold_into(expected, x, POOLED)
+    np.testing.assert_array_equal(columns.get(), expected)
+    np.testing.assert_array_equal(ordered.get(), weight.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(to.get(), np.broadcast_to(source.get(), to.shape))
+    np.testing.assert_array_equal(third.get(), np.arange(3.0))
+    assert [name for name, *_ in launched] == ["unfold"]
+    assert width_of(launched, "unfold") == (4 if packed else 1)
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_copies_of_one_element_to_packs(gpu, case):
+    windows = importlib.import_module("tinycnn.backend.gpu.windows")
+    make, shape, packs = REPEATED[case]
+    to = make()
+    source = np.broadcast_to(np.zeros(shape, np.float32), to.shape)
+    is_aligned = to.data.ptr % 16 == 0
+    struct = windows._copying(to.shape, to.strides, source.strides, 4, 4 if is_aligned else 1).view(windows.COPY)
+    assert bool(struct["repeated"]) == packs
+    assert struct["walk"]["size"] == to.size // (4 if packs else 1)
+
+
 # --- nets ---------------------------------------------------------------------------------------------------------
 
 PACKED = {

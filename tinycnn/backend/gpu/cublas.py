@@ -125,15 +125,16 @@ class Handle:
         a: int, a_type: int, a_transposed: int, a_leading: int, a_stride: int,
         b: int, b_type: int, b_transposed: int, b_leading: int, b_stride: int,
         c: int, c_type: int, c_leading: int, c_stride: int,
-        compute: int,
+        compute: int, added: bool = False,
     ) -> None:  # fmt: skip
-        """c[i] = a[i] b[i] for i below `count`: (m, n) = (m, k) (k, n), all by columns, as BLAS counts."""
+        """c[i] = a[i] b[i], or that `added` to c[i], for i below `count`: (m, n) = (m, k) (k, n), all by columns, as
+        BLAS counts."""
         one, zero = self.scalars[compute]
         status = self.gemm(
             self.handle, a_transposed, b_transposed, m, n, k, byref(one),
             a, a_type, a_leading, a_stride,
             b, b_type, b_leading, b_stride,
-            byref(zero), c, c_type, c_leading, c_stride,
+            byref(one if added else zero), c, c_type, c_leading, c_stride,
             count, compute, DEFAULT_ALGORITHM,
         )  # fmt: skip
         self._check(status, f"cublasGemmStridedBatchedEx of {count} products ({m}, {k}) ({k}, {n})")

@@ -289,9 +289,11 @@ def _transposed(x: Layout) -> Layout:
 
 
 def _matrix(x: Layout) -> Matrix | None:
-    """None if BLAS cannot take it: with gaps within rows and columns, or overlaps."""
+    """None if BLAS cannot take it: with gaps within rows and columns, or overlaps. A single row lies by rows."""
     (*_, rows, columns), (*_, down, right), itemsize = x
     down, right = down // itemsize, right // itemsize
+    if rows == right == 1:
+        return Matrix(1, columns)
     if (down == 1 or rows == 1) and (right >= rows or columns == 1):
         return Matrix(0, right if columns > 1 else rows)
     if (right == 1 or columns == 1) and down >= columns:

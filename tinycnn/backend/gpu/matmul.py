@@ -12,9 +12,9 @@ import numpy as np
 
 from tinycnn.backend.gpu import cublas, geometry
 from tinycnn.backend.gpu.reduce import sum_over
-from tinycnn.backend.precision import WIDE
+from tinycnn.backend.precision import EXACT, WIDE
 
-__all__ = ["linear", "linear_backward", "matmul", "product"]
+__all__ = ["before_product", "linear", "linear_backward", "matmul", "product", "product_and_bias"]
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -32,8 +32,9 @@ def _handle() -> cublas.Handle:
     return handle
 
 
-def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
-    """a b for (..., n, k) and (..., k, m), into `out` if it is given. Operands may overlap themselves in memory.
+def matmul(a: Any, b: Any, out: Any = None, precision: str = EXACT, added: bool = False) -> Any:
+    """a b for (..., n, k) and (..., k, m), into `out` if it is given, or `added` to it. Operands may overlap themselves
+    in memory.
 
     Products are summed in float32 at least. "wide" gives float32 for operands of 16 bits; "tf32" lets the GPU round
     float32 operands to 10 bits of mantissa.
@@ -43,22 +44,24 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
         product = cupy.matmul(a, b)
         if out is None:
             return product
-        out[...] = product
+        out[...] = out + product if added else product
         return out
     if out is None:
         out = _empty_product(a, b, precision)
     if out.size == 0:
         return out
     if a.shape[-1] == 0:
-        out[...] = 0
+        if not added:
+            out[...] = 0
         return out
     plan = _plan(a, b, out)
     if "out" in plan.copied:
-        out[...] = matmul(a, b, cupy.empty(out.shape, out.dtype), precision)
+        copy = cupy.array(out, order="C") if added else cupy.empty(out.shape, out.dtype)
+        out[...] = matmul(a, b, copy, precision, added)
         return out
     if plan.copied:
         a, b = [cupy.ascontiguousarray(x) if name in plan.copied else x for name, x in (("a", a), ("b", b))]
-        return matmul(a, b, out, precision)
+        return matmul(a, b, out, precision, added)
     handle, data_type, out_type = _handle(), cublas.DATA_TYPES[dtype.char], cublas.DATA_TYPES[out.dtype.char]
     left, right = (a.data.ptr, b.data.ptr) if plan.by_columns else (b.data.ptr, a.data.ptr)
     for in_left, in_right, in_out in plan.starts:
@@ -67,7 +70,7 @@ def matmul(a: Any, b: Any, out: Any = None, precision: str = "float32") -> Any:
             left + in_left, data_type, plan.left.transposed, plan.left.leading, plan.steps[0],
             right + in_right, data_type, plan.right.transposed, plan.right.leading, plan.steps[1],
             out.data.ptr + in_out, out_type, plan.leading, plan.steps[2],
-            _compute_type(dtype, precision),
+            _compute_type(dtype, precision), added,
         )  # fmt: skip
     return out
 
@@ -80,6 +83,20 @@ def _compute_type(dtype: np.dtype, precision: str) -> int:
     if precision == "tf32" and dtype == np.float32:
         return cublas.COMPUTE_32F_FAST_TF32
     return cublas.COMPUTE_64F if dtype == np.float64 else cublas.COMPUTE_32F
+
+
+def before_product(weight: Any, out: Any = None, bias: Any = None) -> tuple[Any, list[tuple[Any, Any]]]:
+    """As the CPU's. Both the weight and the bias are copied before, and the products are added to the bias."""
+    copies = [] if bias is None else [(out, bias)]
+    if weight.flags.c_contiguous:
+        return weight, copies
+    ordered = cupy.empty(weight.shape, weight.dtype)
+    return ordered, [(ordered, weight), *copies]
+
+
+def product_and_bias(a: Any, b: Any, out: Any, y: Any, bias: Any, precision: str) -> None:
+    """out += a b if there is a bias, which `out` holds already, else out = a b."""
+    matmul(a, b, out, precision, added=bias is not None)
 
 
 def product(a: Any, b: Any, precision: str) -> Any:

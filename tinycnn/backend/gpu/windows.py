@@ -7,6 +7,7 @@ The functions that make the structs of a launch are cached; they take strides in
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend.gpu import geometry
-from tinycnn.backend.gpu.launch import NULL, Sizes, launch_packs
+from tinycnn.backend.gpu.launch import MAX_BLOCKS, NULL, THREADS, Sizes, launch_packs, packs, run
 from tinycnn.backend.gpu.order import same_order
 
 __all__ = ["fold_into", "gather_taps", "max_pool", "scatter_taps", "unfold_into", "window_spread", "window_sum"]
@@ -43,13 +44,37 @@ def _sizes(window: Any) -> Sizes | None:
     return tuple(map(geometry.window_sizes, window.kernel_size, window.stride, window.dilation))
 
 
-def unfold_into(columns: Any, x: Any, window: Any) -> None:
-    """columns[k][.., o] = x[.., o·stride + k·dilation − padding], 0 outside: im2col into given memory.
+COPY = np.dtype([("walk", geometry.WALK), ("repeated", "i4")], align=True)
+NO_COPY = geometry.passed(np.zeros((), COPY))
 
-    Shapes: x (..., *input_size), columns (*kernel_size, ..., *output_size).
-    """
+
+def unfold_into(columns: Any, x: Any, window: Any, copies: Sequence[tuple[Any, Any]] = ()) -> None:
+    """As the CPU's; up to two of the copies are made by the same launch."""
     launch = _unfolding(window, columns.shape, columns.strides, x.shape, x.strides, x.itemsize)
-    _launch("unfold", x.dtype, launch, (columns, x))
+    width, walk = packs(launch.walks, (columns, x))
+    beside: list[Any] = []
+    for to, source in copies[:2]:
+        source = cupy.broadcast_to(source, to.shape)
+        is_aligned = to.data.ptr % 16 == 0
+        beside += (to, source, _copying(to.shape, to.strides, source.strides, to.itemsize, width if is_aligned else 1))
+    for to, source in copies[2:]:
+        to[...] = source
+    beside += [NULL, NULL, NO_COPY] * (2 - len(beside) // 3)
+    if size := max([launch.walks.size // width, *[to.size for to, _ in copies[:2]]]):
+        blocks = min(-(-size // THREADS), MAX_BLOCKS)
+        run("window", "unfold", x.dtype, (blocks,), (columns, x, walk, launch.struct, *beside), width=width)
+
+
+@lru_cache(maxsize=4096)
+def _copying(shape: tuple, to: tuple, source: tuple, itemsize: int, width: int) -> np.ndarray:
+    """The struct Copy, as `passed`, in a kernel that takes packs of `width`."""
+    in_to, in_source = (geometry.in_elements(shape, strides, itemsize) for strides in (to, source))
+    walks = geometry.walks(itemsize, shape, in_to, in_source, once="b")
+    repeated = walks.width == width > 1
+    result = np.zeros((), COPY)
+    result["walk"] = (walks.packed if repeated else walks.single).view(geometry.WALK)
+    result["repeated"] = repeated
+    return geometry.passed(result)
 
 
 @lru_cache(maxsize=4096)

@@ -129,9 +129,32 @@ __device__ __forceinline__ void store_sums(T* to, const Sum* sum) {
     store(to, rounded);
 }
 
+// A copy of elements: a in the copy, b in what is copied. If `repeated`, each element is written to a whole pack.
+struct Copy {
+    Walk walk;
+    int repeated;
+};
+
+__device__ __forceinline__ void copy(T* to, const T* from, const Copy& by) {
+    FOR_EACH(index, by.walk.size) {
+        Place at = locate(index, by.walk);
+        T value = from[at.b];
+        if (by.repeated) {
+            Pack<T> pack;
+            EACH(i) pack[i] = value;
+            store(to + at.a, pack);
+        } else {
+            to[at.a] = value;
+        }
+    }
+}
+
 // columns[k][o] = x[o * stride + k * dilation - padding], 0 outside. Walks over the columns: a in the columns, b in x;
 // the position is the one in x, but for the padding.
-extern "C" __global__ void unfold(T* columns, const T* x, Walk walk, Window window) {
+// Besides, it copies `of_first` to `first` and `of_second` to `second`: small preparations of a product are not worth
+// launches of their own.
+extern "C" __global__ void unfold(T* columns, const T* x, Walk walk, Window window, T* first, const T* of_first,
+                                  Copy by_first, T* second, const T* of_second, Copy by_second) {
     FOR_EACH(index, walk.size) {
         Place at = locate(index, walk);
         bool inside = true;
@@ -147,6 +170,8 @@ extern "C" __global__ void unfold(T* columns, const T* x, Walk walk, Window wind
         if (inside) value = load(x + offset);
         store(columns + at.a, value);
     }
+    copy(first, of_first, by_first);
+    copy(second, of_second, by_second);
 }
 
 // x[i] = sum of columns[k][o] over all (k, o) that meet at i: the adjoint of unfold. Walks over x: a in x, b in the
