@@ -24,7 +24,7 @@ from tests.crash import killed_at
 from tinycnn import backend, nn
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
-from tinycnn.data import MNIST
+from tinycnn.data import MNIST, Digits
 from tinycnn.data.arrays import ArrayDataset
 from tinycnn.models import LeNet5
 
@@ -155,6 +155,18 @@ def test_two_hundred_steps_on_the_real_mnist(mnist_root):
     tinycnn.manual_seed(0)
     (figures,) = train_mnist.train(LeNet5(), train_set, test_set, recipe, train_mnist.Computing(backend.CPU))
     assert figures["test_accuracy"] > 0.93
+
+
+def test_every_step_shifts_its_images(monkeypatch):
+    made, shifted = [], []
+    shift = lambda images: shifted.append(tuple(images.shape)) or images  # noqa: E731
+    monkeypatch.setattr(train_mnist, "RandomShift", lambda pixels, fill: made.append((pixels, fill)) or shift)
+    assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 0
+    (figures,) = metrics("runs/lenet_digits")[1:]
+    assert made == [(2, Digits().background)]
+    assert sum(N for N, *_ in shifted) == len(Digits())
+    assert all(size == [1, 32, 32] for _, *size in shifted)
+    assert np.isfinite(figures["test_loss"])
 
 
 @pytest.mark.gpu
