@@ -332,7 +332,8 @@ def test_activations_take_half_the_memory(device, casts):
             of[dtype] = kept(loss)
         if dtype is not None:
             shapes = {tuple(p.shape) for p in net.parameters()}
-            assert sum(to == dtype and shape in shapes for shape, to in casts) == 6  # weights and biases of the three layers with products, once
+            # Weights and biases of the three layers with products, once.
+            assert sum(to == dtype and shape in shapes for shape, to in casts) == 6
         loss.backward()
         assert {p.grad.dtype for p in net.parameters()} == {FLOAT32_}
     assert of[FLOAT16] == of[BFLOAT16]

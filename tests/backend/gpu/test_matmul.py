@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tinycnn
 from tests.gpu import on_gpu
 from tinycnn.backend import cpu
 
