@@ -131,7 +131,7 @@ for name in ("rand_like", "randn_like"):
     call(name, real(2, 3), dtype=DType("float64"), device="cpu", requires_grad=True)
 call("randint_like", real(2, 3), 1, 7)
 for name in ("FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor",
-             "ByteTensor", "BoolTensor"):  # fmt: skip
+             "ByteTensor", "BoolTensor", "BFloat16Tensor"):  # fmt: skip
     call(name, [1, 0])
 call("manual_seed", 3)
 call("asarray", [1.0, 2.0], dtype=DType("float32"), device="cpu", copy=True)
@@ -396,8 +396,8 @@ call("Tensor.add_", real(2, 3), 0.5, alpha=2)
 call("Tensor.sub_", real(2, 3), 0.5, alpha=2)
 call("Tensor.fill_", real(2, 3), 0.5)
 call("Tensor.zero_", real(2, 3))
-for name in ("float", "double", "half", "int", "long", "bool", "cpu", "detach", "numpy", "tolist", "numel", "data_ptr",
-             "dim", "element_size", "is_contiguous", "is_floating_point"):  # fmt: skip
+for name in ("float", "double", "half", "bfloat16", "int", "long", "bool", "cpu", "detach", "numpy", "tolist", "numel",
+             "data_ptr", "dim", "element_size", "is_contiguous", "is_floating_point"):  # fmt: skip
     call(f"Tensor.{name}", real(2, 3))
 call("Tensor.item", real(1))
 call("Tensor.size", real(2, 3), 1)
@@ -670,7 +670,8 @@ call("nn.ModuleDict", Made(lambda lib: {"first": lib.nn.Linear(3, 4)}))
 M = "nn.Module."
 call("nn.Module")
 for name in ("children", "named_children", "modules", "named_modules", "parameters", "named_parameters", "buffers",
-             "named_buffers", "state_dict", "eval", "cpu", "half", "float", "double", "extra_repr"):  # fmt: skip
+             "named_buffers", "state_dict", "eval", "cpu", "half", "bfloat16", "float", "double",
+             "extra_repr"):  # fmt: skip
     call(M + name, net)
 call(M + "train", net, True)
 call(M + "requires_grad_", net, True)
@@ -786,8 +787,11 @@ def _schedule(lib: Any) -> Any:
 
 # --- precision and tools --------------------------------------------------------------------------------------
 
-call("autocast", "cpu", dtype=DType("float16"), enabled=True, torch="")
+call("autocast", "cpu", dtype=DType("float16"), enabled=True, cache_enabled=True, torch="")
 call("amp.autocast", "cpu", "bfloat16", True, torch="")
+call("is_autocast_enabled", "cpu")
+call("get_autocast_dtype", "cpu", torch="")
+call("amp.is_autocast_available", "cpu")
 call("amp.GradScaler", "cpu", 65536.0, 2.0, 0.5, 2000, True)
 call("conv_parts", Made(lambda lib: lib.nn.Conv2d(1, 2, 3)), real(1, 1, 5, 5), torch="")
 call("graph", Made(summed), torch="")

@@ -17,10 +17,12 @@ PACKAGE = REPOSITORY / "tinycnn"
 # import each other. "tinycnn" is the package's __init__: the core, with the public names.
 LAYERS = [
     {"_absent", "_extras", "_command", "_decorator", "_files", "checks", "size"},
+    {"_bfloat16"},
     {"backend", "_printing"},
     {"memory_format", "dtypes"},
     {"grad_mode"},
     {"autograd"},
+    {"autocast_mode"},
     {"ops"},
     {"methods"},
     {"tensor"},
@@ -28,6 +30,7 @@ LAYERS = [
     {"autograd_names", "custom_function", "jacobians", "variable"},
     {"_capture"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg", "random", "settings"},
+    {"cuda_amp"},
     {"tinycnn"},
     {"models", "accelerator", "backends", "distributed", "hub", "multiprocessing", "version", "run"},
     {"diagnostics"},

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
+from tinycnn._bfloat16 import FLOATING
 from tinycnn._decorator import ContextDecorator
 from tinycnn.checks import check_flag, shortened
 from tinycnn.dtypes import DTypeLike
@@ -19,7 +20,7 @@ from tinycnn.grad_mode import thread_mode
 F = TypeVar("F", bound=Callable[..., Any])
 
 DeviceType = Literal["cuda", "cpu"]
-_DEFAULTS = {"cuda": dtypes.float16, "cpu": "bfloat16"}
+_DEFAULTS: dict[str, DTypeLike] = {"cuda": dtypes.float16, "cpu": "bfloat16"}
 
 LOWER, FLOAT32, WIDEST, REFUSED = "the dtype of autocast", "float32", "the widest of the operands'", "nothing"
 
@@ -107,7 +108,7 @@ class Casting:
 
 def _is_eligible(x: Any) -> bool:
     dtype = x._array.dtype
-    return dtype.itemsize <= 4 and dtype.kind in dtypes.FLOATING
+    return dtype.itemsize <= 4 and dtype.kind in FLOATING
 
 
 def _flat(value: Any) -> Iterator[Any]:
@@ -186,7 +187,7 @@ class autocast(ContextDecorator):
     ):
         self.device = _device_type("autocast", device_type)
         found = dtypes.as_dtype(_DEFAULTS[self.device] if dtype is None and enabled else dtype or dtypes.float16)
-        if found.itemsize != 2 or found.kind not in dtypes.FLOATING:
+        if found.itemsize != 2 or found.kind not in FLOATING:
             raise ValueError(f"autocast: expected dtype as bfloat16 or float16, got {found}")
         check_flag("autocast", "enabled", enabled)
         self.cache_enabled = cache_enabled is None or check_flag("autocast", "cache_enabled", cache_enabled)

@@ -120,8 +120,11 @@ def limits(dtype: np.dtype) -> tuple[float, float]:
     """The smallest and the largest number of a dtype."""
     if dtype.kind == "b":
         return 0, 1
-    info = float_info(dtype) if dtype.kind in FLOATING else np.iinfo(dtype)
-    return (info.min, info.max) if dtype.kind != "V" else (float(info.min), float(info.max))
+    if dtype.kind in FLOATING:
+        info = float_info(dtype)
+        return float(info.min), float(info.max)
+    whole = np.iinfo(dtype)
+    return whole.min, whole.max
 
 
 def wrapped(number: int, dtype: np.dtype) -> int:

@@ -1,90 +1,11 @@
-"""Mixed precision on a CPU: operands rounded as a GPU would, in the forward pass and in its backward pass."""
-
-import threading
+"""In which precision products of float32 are computed; loss scaling."""
 
 import numpy as np
 import pytest
 
 import tinycnn
 from tinycnn import nn, optim, tensor
-from tinycnn.backend import cpu, precision
-from tinycnn.nn import functional as F
-
-
-def bfloat16(x):
-    """Rounded with the exponent of each number: 8 significant binary digits, ties to even."""
-    mantissa, exponent = np.frexp(np.asarray(x, np.float64))
-    return np.ldexp(np.round(mantissa * 256) / 256, exponent).astype(np.float32)
-
-
-def test_rounding_to_bfloat16():
-    rng = np.random.default_rng(0)
-    x = (rng.standard_normal(10_000) * 10.0 ** rng.integers(-30, 30, 10_000)).astype(np.float32)
-    x[:4] = 1 + 2.0**-8, 1 + 3 * 2.0**-8, -(1 + 2.0**-8), 0  # ties
-    np.testing.assert_array_equal(cpu.rounded(x, "bfloat16"), bfloat16(x))
-    special = np.array([np.inf, -np.inf, np.nan, -0.0, 3.4e38], np.float32)
-    np.testing.assert_array_equal(cpu.rounded(special, "bfloat16"), [np.inf, -np.inf, np.nan, -0.0, np.inf])
-    full_mantissa = np.array([0x7FFFFFFF, 0x7F800001], np.uint32).view(np.float32)
-    assert np.isnan(cpu.rounded(full_mantissa, "bfloat16")).all()
-
-
-def test_rounding_leaves_the_operand_and_other_types_alone():
-    x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32).T
-    before = x.copy()
-    assert cpu.rounded(x, "bfloat16").strides == x.strides
-    np.testing.assert_array_equal(x, before)
-    assert cpu.rounded(x, "float32") is x
-    assert cpu.rounded(x, "tf32") is x
-    double = x.astype(np.float64)
-    assert cpu.rounded(double, "float16") is double
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("layer", ["linear", "matmul", "conv", "strided conv", "grouped conv", "conv_transpose"])
-def test_operands_are_rounded_forward_and_backward(dtype, layer):
-    rng = np.random.default_rng(1)
-
-    def leaf(*shape):
-        return tensor(rng.standard_normal(shape).astype(np.float32), requires_grad=True)
-
-    x, w, function = {
-        "linear": (leaf(5, 7), leaf(3, 7), F.linear),
-        "matmul": (leaf(2, 5, 7), leaf(2, 7, 3), tinycnn.matmul),
-        "conv": (leaf(2, 3, 6, 5), leaf(4, 3, 3, 2), F.conv2d),
-        "strided conv": (leaf(2, 3, 7, 6), leaf(4, 3, 3, 2), lambda x, w: F.conv2d(x, w, stride=2, padding=1)),
-        "grouped conv": (leaf(2, 4, 6, 5), leaf(6, 2, 3, 2), lambda x, w: F.conv2d(x, w, groups=2)),
-        "conv_transpose": (leaf(2, 3, 4, 5), leaf(3, 4, 3, 2), F.conv_transpose2d),
-    }[layer]
-    u = tensor(rng.standard_normal(function(x, w).shape).astype(np.float32))
-    with tinycnn.autocast(dtype=dtype):
-        y = function(x, w)
-    assert y.dtype == tinycnn.float32
-    y.backward(u)  # outside of the block, as torch advises
-    round_ = [tensor(cpu.rounded(t.detach().numpy(), dtype), requires_grad=True) for t in (x, w)]
-    expected = function(*round_)
-    expected.backward(tensor(cpu.rounded(u.numpy(), dtype)))
-    close = {"rtol": 1e-5, "atol": 1e-5}
-    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), **close)
-    for given, rounded in zip((x, w), round_):
-        np.testing.assert_allclose(given.grad.numpy(), rounded.grad.numpy(), **close)
-    assert np.abs(y.detach().numpy() - function(x, w).detach().numpy()).max() > 1e-5  # it did make a difference
-
-
-def test_where_autocast_holds():
-    assert precision.chosen.product == "float32"
-    with tinycnn.autocast("cuda", "float16"):
-        assert precision.chosen.product == "float16"
-        with tinycnn.autocast(enabled=False):
-            assert precision.chosen.product == "float32"
-        assert precision.chosen.product == "float16"
-    assert precision.chosen.product == "float32"
-
-    @tinycnn.autocast(dtype=tinycnn.float16)
-    def decorated():
-        return precision.chosen.product
-
-    assert decorated() == "float16"
-    assert precision.chosen.product == "float32"
+from tinycnn.backend import precision
 
 
 def test_tf32_is_asked_for_by_torch_s_name():
@@ -98,9 +19,7 @@ def test_tf32_is_asked_for_by_torch_s_name():
 
 @pytest.mark.parametrize(
     ("call", "message"),
-    [(lambda: tinycnn.autocast(dtype="float8"), "autocast: expected dtype as 'bfloat16' or 'float16', got 'float8'"),
-     (lambda: tinycnn.autocast("tpu"), "expected device_type 'cuda' or 'cpu', got 'tpu'"),
-     (lambda: tinycnn.set_float32_matmul_precision("medium"), "expected precision as 'highest' or 'high', got 'me"),
+    [(lambda: tinycnn.set_float32_matmul_precision("medium"), "expected precision as 'highest' or 'high', got 'me"),
      (lambda: tinycnn.amp.GradScaler("cpu", init_scale=0), "expected init_scale above 0 and below inf, got 0"),
      (lambda: tinycnn.amp.GradScaler("cpu", growth_interval=1.5), "expected growth_interval as an int")],
 )  # fmt: skip
@@ -233,28 +152,3 @@ class TestGradScaler:
         with pytest.raises(ValueError, match=r"^GradScaler.load_state_dict: expected a dict, got int$"):
             scaler.load_state_dict(3)
         assert scaler.state_dict() == before
-
-
-def test_one_autocast_in_two_threads():
-    """Each thread has its own nesting."""
-    shared, inside, leave = tinycnn.autocast(dtype="float16"), threading.Event(), threading.Event()
-    seen = []
-
-    def other():
-        with shared:
-            seen.append(precision.chosen.product)
-            inside.set()
-            leave.wait(10)
-        seen.append(precision.chosen.product)
-
-    thread = threading.Thread(target=other)
-    with tinycnn.autocast(dtype="bfloat16"):
-        thread.start()
-        inside.wait(10)
-        with shared:
-            leave.set()
-            thread.join()
-            assert precision.chosen.product == "float16"
-        assert precision.chosen.product == "bfloat16"
-    assert precision.chosen.product == "float32"
-    assert seen == ["float16", "float32"]

@@ -31,7 +31,7 @@ def batches(count, size=4, image_size=16, seed=0):
 class Training:
     """A small net with everything that has state: dropout, batch normalisation, an optimizer, a schedule."""
 
-    def __init__(self, optimizer="SGD", captured=False, scaled=False, **options):
+    def __init__(self, optimizer="SGD", captured=False, scaled=False, dtype=None, **options):
         tinycnn.manual_seed(3)
         self.model = nn.Sequential(
             nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
@@ -39,12 +39,12 @@ class Training:
         ).to("gpu")  # fmt: skip
         self.optimizer = getattr(optim, optimizer)(self.model.parameters(), **options)
         self.scaler = tinycnn.amp.GradScaler(init_scale=1024.0, growth_interval=3, enabled=scaled)
-        self.scaled = scaled
+        self.scaled, self.dtype = scaled, dtype
         self.step = tinycnn.cuda.capture(self.eager_step) if captured else self.eager_step
 
     def eager_step(self, images, targets):
         self.optimizer.zero_grad()
-        with tinycnn.autocast(dtype="float16", enabled=self.scaled):
+        with tinycnn.autocast("cuda", self.dtype, enabled=self.scaled or self.dtype is not None):
             loss = cross_entropy(self.model(images), targets, label_smoothing=0.1)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
@@ -94,6 +94,14 @@ def test_a_scaled_step_can_be_captured():
     assert_same_training(captured, eager, steps=12)
     assert captured.step.captured
     assert captured.scaler.get_scale() == eager.scaler.get_scale() > 1024
+
+
+def test_a_step_in_bfloat16_can_be_captured():
+    """With its casts of parameters, which are made again in every replay."""
+    options = {"lr": 0.05, "momentum": 0.9, "dtype": "bfloat16"}
+    captured, eager = Training(captured=True, **options), Training(**options)
+    assert_same_training(captured, eager, steps=12)
+    assert captured.step.captured
 
 
 def test_lenet():

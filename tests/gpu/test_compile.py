@@ -13,15 +13,14 @@ from tinycnn.backend.gpu import cuda, geometry
 # CUDA 13 has dropped sm_70, the oldest that CuPy for CUDA 12 supports; sm_80 brought tf32, sm_90 is Hopper.
 ARCHITECTURES = ["sm_70", "sm_80", "sm_90"]
 
-FLOATS = [np.dtype(name) for name in ("float32", "float64", "float16")]
+FLOATS = ["float32", "float64", "float16", "bfloat16"]
 # The element types with which backend/gpu uses a file, where they are others than FLOATS.
 USED_FOR = {
     "augment": list(cuda.TYPES),
-    "draws": [np.dtype("float32")],
+    "draws": ["float32"],
     "index": list(cuda.TYPES),
-    "random": [*FLOATS, np.dtype("int64")],
+    "random": [*FLOATS, "int64"],
     "reduce": list(cuda.TYPES),
-    "round": [np.dtype("float32")],
     "window": list(cuda.TYPES),
 }
 
@@ -47,8 +46,9 @@ def test_every_source_compiles(architecture):
         for dtype in USED_FOR.get(file, FLOATS):
             if dtype not in FLOATS and architecture != ARCHITECTURES[0]:
                 continue  # what an integer type breaks, it breaks for all of them
-            jobs += [(file, dtype, 1, None), (file, dtype, 16 // dtype.itemsize, None)]
-            jobs += [(file, dtype, 16 // dtype.itemsize, of) for of in sizes if file == "window" and dtype in FLOATS]
+            width = 8 if dtype == "bfloat16" else 16 // np.dtype(dtype).itemsize
+            jobs += [(file, dtype, 1, None), (file, dtype, width, None)]
+            jobs += [(file, dtype, width, of) for of in sizes if file == "window" and dtype in FLOATS]
 
     def failure(job):
         compiled = nvrtc.compiled(f"{job[0]}.cu", cuda.source(*job), architecture)
@@ -60,11 +60,11 @@ def test_every_source_compiles(architecture):
 
 
 def test_an_error_is_reported_with_its_line():
-    source = cuda.source("round", np.dtype("float32"))
+    source = cuda.source("elementwise", "float32")
     wrong = source + "\n__device__ int wrong() { return no_such_name; }\n"
-    compiled = nvrtc.compiled("round.cu", wrong, "sm_70")
+    compiled = nvrtc.compiled("elementwise.cu", wrong, "sm_70")
     assert compiled.cubin is None
-    assert f"round.cu({wrong.count(chr(10))}): error" in compiled.log
+    assert f"elementwise.cu({wrong.count(chr(10))}): error" in compiled.log
     assert "no_such_name" in compiled.log
 
 

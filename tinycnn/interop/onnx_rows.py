@@ -173,9 +173,10 @@ def _standardize(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any = None, bia
     return standard
 
 
-def _scale_shift(run: Run, y: Tensor, f: Any, x: Tensor, weight: Any, bias: Any) -> Any:
-    scaled = x if weight is None else run.op("Mul", x, run.cast(weight, y.dtype))
-    return scaled if bias is None else run.op("Add", scaled, run.cast(bias, y.dtype))
+def _scale_shift(run: Run, y: Tensor, f: Any, x: Any, weight: Any, bias: Any) -> str:
+    if weight is not None:
+        x = run.op("Mul", x, run.cast(weight, y.dtype))
+    return x if bias is None else run.op("Add", x, run.cast(bias, y.dtype))
 
 
 def _affine(x: Tensor, weight: Any, bias: Any, size: Any) -> list[Any]:

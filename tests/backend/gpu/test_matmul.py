@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tinycnn
 from tests.gpu import launches, on_gpu
-from tests.layouts import LAYOUTS
 from tinycnn.backend import cpu
 
 pytestmark = pytest.mark.gpu
@@ -298,74 +298,31 @@ def test_any_product(gpu, case):
 # --- mixed precision ----------------------------------------------------------------------------------------------
 
 
-def every_kind_of_float32():
-    """Random bits, so numbers of all sizes and nans; halves between two 16-bit numbers, and their neighbours."""
-    bits = np.random.default_rng(0).integers(0, 2**32, 40_000, np.uint32)
-    ties = (bits[:3000] & np.uint32(0xFFFF0000) | np.uint32(0x8000)) + np.arange(-1, 2, dtype=np.int64).repeat(1000)
-    halves = (np.arange(0, 2**16, 7, dtype=np.uint16)).view(np.float16).astype(np.float32)
-    halves = halves[np.isfinite(halves)]
-    between = (halves[1:] + halves[:-1]) / 2
-    around = [between, np.nextafter(between, np.float32(0)), np.nextafter(between, np.float32(np.inf))]
-    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 65504, 65519.99, 65520, 2.0**-24, 2.0**-25, 2.0**-25 * 1.001, 3.4e38]
-    payload = np.array([0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF, 0xFF80FFFF], np.uint32)
-    pieces = [bits, ties.astype(np.uint32), payload]
-    return np.concatenate([p.view(np.float32) for p in pieces] + [halves, *around, np.array(special, np.float32)])
+def sixteen_bits(x, dtype):
+    return x.astype(tinycnn.bfloat16 if dtype == "bfloat16" else dtype)
 
 
-def as_float32(x):
-    """What the 16 bits stand for."""
-    return x.astype(np.float32) if x.dtype == np.float16 else (x.astype(np.uint32) << np.uint32(16)).view(np.float32)
-
-
-@pytest.mark.filterwarnings("ignore:invalid value")
-@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-def test_rounding_to_16_bits(gpu, precision):
-    x = every_kind_of_float32()
-    found, expected = as_float32(gpu.rounded(on_gpu(x), precision).get()), cpu.rounded(x, precision)
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(np.signbit(found[~np.isnan(x)]), np.signbit(x[~np.isnan(x)]))
-    assert (np.isnan(found) == np.isnan(x)).all()
-
-
-@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_rounding_in_any_memory_order(gpu, layout, precision):
-    x = LAYOUTS[layout](normal((2, 3, 4, 5), np.float32))
-    found = gpu.rounded(on_gpu(x), precision)
-    np.testing.assert_array_equal(as_float32(found.get()), cpu.rounded(x, precision))
-    assert gpu.rounded(on_gpu(x[:0]), precision).shape == (0, 3, 4, 5)
-
-
-def test_what_is_not_rounded(gpu):
-    for dtype, precision in [(np.float64, "bfloat16"), (np.float16, "bfloat16"), (np.float32, "tf32")]:
-        x = on_gpu(normal(3, dtype))
-        assert gpu.rounded(x, precision) is x
-    x = on_gpu(normal(3, np.float32))
-    assert gpu.rounded(x, "float32") is x
-
-
-@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-def test_products_of_16_bits(gpu, precision):
-    """As exact as float32, of the rounded operands: only they are rounded."""
-    a, b = normal((3, 40, 50), np.float32), normal((3, 50, 30), np.float32, 1)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("precision, eps", [("float32", {"float16": 2**-11, "bfloat16": 2**-8}), ("wide", None)])
+def test_products_of_16_bits(gpu, dtype, precision, eps):
+    """Summed in float32, and rounded once, or, as "wide" asks, not at all."""
+    a, b = (sixteen_bits(normal(shape, np.float32, i), dtype) for i, shape in enumerate([(3, 40, 50), (3, 50, 30)]))
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
+    result = a.dtype if eps else np.float32
+    close = {"rtol": eps[dtype] * 1.01, "atol": 1e-4} if eps else {"rtol": 0, "atol": 1e-5}
     for lay_a, lay_b, lay_out in itertools.product((np.ascontiguousarray, swapped, with_gaps), repeat=3):
-        found = [None, on_gpu(lay_out(np.zeros((3, 40, 30), np.float32)))]
-        for i, out in enumerate(found):
-            operands = [gpu.rounded(on_gpu(x), precision) for x in (lay_a(a), lay_b(b))]
-            found[i] = gpu.matmul(*operands, out, precision)
-            assert found[i].dtype == np.float32
-        exact = cpu.matmul(*(cpu.rounded(x, precision).astype(np.float64) for x in (a, b)))
-        for result in found:
-            np.testing.assert_allclose(result.get(), exact, rtol=0, atol=1e-5)
-    assert abs(exact - a.astype(np.float64) @ b).max() > 1e-3
+        for out in (None, on_gpu(lay_out(np.zeros((3, 40, 30), result)))):
+            found = gpu.matmul(on_gpu(lay_a(a)), on_gpu(lay_b(b)), out, precision)
+            assert found.dtype == result
+            np.testing.assert_allclose(found.get().astype(np.float64), exact, **close)
 
 
 def test_products_of_16_bits_in_several_calls(gpu):
     """Batches that do not lie evenly in memory, and results that are twice as wide as the operands."""
-    a, b = normal((4, 3, 5, 7), np.float32), normal((4, 3, 7, 2), np.float32)
-    operands = [gpu.rounded(on_gpu(x), "float16").swapaxes(0, 1)[:, ::2] for x in (a, b)]
+    a, b = normal((4, 3, 5, 7), np.float16), normal((4, 3, 7, 2), np.float16, 1)
+    operands = [on_gpu(x).swapaxes(0, 1)[:, ::2] for x in (a, b)]
     exact = np.matmul(*(x.get().astype(np.float64) for x in operands))
-    np.testing.assert_allclose(gpu.matmul(*operands, None, "float16").get(), exact, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(gpu.matmul(*operands, None, "wide").get(), exact, rtol=0, atol=1e-5)
 
 
 def test_products_of_tf32(gpu):
@@ -380,8 +337,8 @@ def test_products_of_tf32(gpu):
     np.testing.assert_allclose(in_float32, exact, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["tf32", "wide"])
 def test_float64_is_never_rounded(gpu, precision):
     a, b = normal((4, 5)), normal((5, 6), seed=1)
-    operands = [gpu.rounded(on_gpu(x), precision) for x in (a, b)]
-    np.testing.assert_allclose(gpu.matmul(*operands, precision=precision).get(), a @ b, rtol=1e-14, atol=1e-14)
+    found = gpu.matmul(on_gpu(a), on_gpu(b), precision=precision)
+    np.testing.assert_allclose(found.get(), a @ b, rtol=1e-14, atol=1e-14)

@@ -84,7 +84,7 @@ def test_known_answers(gpu, counter, key, words):
         Words words = philox(key, counter[0], counter[1]);
         for (int i = 0; i < 4; ++i) out[i] = words.word[i];
     }"""
-    module = cupy.RawModule(code=cuda.source("random", np.dtype("float32")) + asked, options=("--std=c++17",))
+    module = cupy.RawModule(code=cuda.source("random", "float32") + asked, options=("--std=c++17",))
     block, attempt, key = (a | b << 32 for a, b in (counter[:2], counter[2:], key))
     out = cupy.empty(4, np.uint32)
     module.get_function("answer")((1,), (1,), (out, cupy.asarray([block, attempt], np.uint64), np.uint64(key)))
