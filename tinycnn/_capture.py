@@ -9,7 +9,7 @@ import threading
 import types
 import warnings
 import weakref
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Hashable, Set
 from operator import is_
 from typing import Any
 
@@ -191,9 +191,11 @@ class _Recording:
         self.shared, self.constants = shared, constants
         self.own = [_copied(x) for x in tensors]  # buffers for the arguments; each call copies into them
         given = _replaced((arguments, keywords), dict(zip(map(id, tensors), self.own)))
-        self._record(shared.memory(), stream, step, given, tensors)
-        if not shared.learn(self.memory):  # once more, in memory that no other recording works in
-            self._record(_Memory(_Pool()), stream, step, given, tensors)
+        # If not what stayed before stays, once more, now that it is known; then in memory of its own.
+        for memory in (shared.memory, shared.memory, lambda: _Memory(_Pool())):
+            self._record(memory(), stream, step, given, tensors)
+            if shared.learn(self.memory):
+                break
 
     def _record(
         self, memory: _Memory, stream: Any, step: Callable[..., Any], given: tuple, tensors: list[Tensor]
@@ -380,7 +382,7 @@ class _Shared:
     No two of them are replayed at once, so that they may work in the same memory: what one has freed during its
     capture, the next is given. But what stays at the end of one, results and gradients, must lie where no other one
     works. For the first recording it does: it was not freed. For others it is taken from memory of its own. Which
-    allocations of a step these are, counted from its beginning, is known from the recordings before.
+    allocations of a step these are, counted from its beginning, is known from the recording before.
     """
 
     def __init__(self, device: int):
@@ -391,13 +393,13 @@ class _Shared:
 
     def memory(self) -> _Memory:
         """Memory for a recording."""
-        return _Memory(self.working) if self.stays is None else _Memory(self.working, self.staying, {*self.stays})
+        return _Memory(self.working) if self.stays is None else _Memory(self.working, self.staying, self.stays)
 
     def learn(self, memory: _Memory) -> bool:
         """Learns from a recording what stays, and returns whether all of that lies where it may."""
-        stay = {number for number, _ in memory.held.values()}
-        is_known = self.stays is None or stay <= self.stays
-        self.stays = (self.stays or set()) | stay
+        stay = {number for number, _ in memory.held.values()} - memory.freed
+        is_known = self.stays is None or stay <= memory.stays
+        self.stays = stay
         return is_known
 
     def launch(self, graph: Any) -> None:
@@ -416,13 +418,15 @@ class _Memory:
     of those numbers, is written by each replay: that is free again when the recording and all arrays of it are gone.
     """
 
-    def __init__(self, working: _Pool, staying: _Pool | None = None, stays: Container[int] = ()):
+    def __init__(self, working: _Pool, staying: _Pool | None = None, stays: Set[int] = frozenset()):
         self.working, self.staying, self.stays = working, staying or working, stays
+        self.freed: set[int] = set()  # numbers of those of `stays` that the step did free
         self.held: dict[int, tuple[int, Any]] = {}  # by address: the number of the allocation, CuPy's pointer
         self.count = 0
         self.closed = False
 
     def __del__(self) -> None:
+        self.closed = True
         self.held.clear()  # before the pools are given up
 
     def allocator(self) -> Callable[[int], Any]:
@@ -437,7 +441,12 @@ class _Memory:
         return pointer.ptr
 
     def _free(self, address: int, device: int) -> None:
-        if not self.closed and self.held[address][0] not in self.stays:
+        if self.closed:
+            return
+        number, _ = self.held[address]
+        if number in self.stays:
+            self.freed.add(number)
+        else:
             del self.held[address]
 
     def holds(self, x: Tensor | Array) -> bool:

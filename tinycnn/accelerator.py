@@ -6,13 +6,24 @@ from tinycnn import backend, cuda
 from tinycnn.backend import Device, DeviceLike
 from tinycnn.cuda import current_device as current_device_idx
 from tinycnn.cuda import current_device as current_device_index
-from tinycnn.cuda import device_count, empty_cache, is_available, max_memory_allocated, memory_allocated
+from tinycnn.cuda import (
+    device_count,
+    empty_cache,
+    is_available,
+    max_memory_allocated,
+    max_memory_reserved,
+    memory_allocated,
+    memory_reserved,
+    memory_stats,
+    reset_peak_memory_stats,
+)
 from tinycnn.cuda import set_device as set_device_idx
 from tinycnn.cuda import set_device as set_device_index
 
 __all__ = [
     "current_accelerator", "current_device_idx", "current_device_index", "device_count", "empty_cache", "is_available",
-    "max_memory_allocated", "memory_allocated", "set_device_idx", "set_device_index", "synchronize",
+    "max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved", "memory_stats",
+    "reset_peak_memory_stats", "set_device_idx", "set_device_index", "synchronize",
 ]  # fmt: skip
 
 

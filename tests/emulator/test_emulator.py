@@ -630,3 +630,23 @@ def test_addresses(cp):
     memory.find(x.data.ptr, 10)
     with pytest.raises(ValueError, match="not live device memory"):
         memory.find(x.data.ptr, 11)
+
+
+def test_memory_of_python_functions_is_freed_with_the_last_array(cp):
+    pool, freed, pointers = cp.cuda.MemoryPool(), [], {}
+
+    def malloc(size, device):
+        pointer = pool.malloc(size)
+        pointers[pointer.ptr] = pointer
+        return pointer.ptr
+
+    with cp.cuda.using_allocator(cp.cuda.PythonFunctionAllocator(malloc, lambda *given: freed.append(given)).malloc):
+        x, empty = cp.arange(10), cp.empty(0)
+        with pytest.raises(ValueError, match="inside `using_allocator`"):
+            cp.cuda.set_allocator(pool.malloc)
+    assert [*pointers] == [x.data.ptr]
+    view = x[3:]
+    del x, empty
+    assert (view.get()[0], freed) == (3, [])
+    del view
+    assert freed == [(address, 0) for address in pointers]

@@ -181,7 +181,8 @@ def test_a_run_on_the_gpu():
 def test_captured_or_not_a_run_on_the_gpu_is_the_same(capsys):
     losses = []
     for options in ([], ["--no-capture"]):
-        assert train_mnist.main(["--dataset", "digits", "--epochs", "3", "--device", "gpu", *options]) == 0
+        shape = ["--epochs", "2", "--batch-size", "400", "--device", "gpu"]
+        assert train_mnist.main(["--dataset", "digits", *shape, *options]) == 0
         said = capsys.readouterr()
         assert ("steps captured" in said.out, said.err) == (not options, "")
         _, *figures = metrics("runs/lenet_digits")
