@@ -17,6 +17,7 @@ FLOATS = [np.dtype(name) for name in ("float32", "float64", "float16")]
 # The element types with which backend/gpu uses a file, where they are others than FLOATS.
 USED_FOR = {
     "index": list(cuda.TYPES),
+    "pool": list(cuda.TYPES),
     "random": [*FLOATS, np.dtype("int64")],
     "reduce": list(cuda.TYPES),
     "round": [np.dtype("float32")],
@@ -47,7 +48,8 @@ def test_every_source_compiles(architecture):
             if dtype not in FLOATS and architecture != ARCHITECTURES[0]:
                 continue  # what an integer type breaks, it breaks for all of them
             jobs += [(file, dtype, 1, None), (file, dtype, 16 // dtype.itemsize, None)]
-            jobs += [(file, dtype, 16 // dtype.itemsize, of) for of in sizes if file == "window" and dtype in FLOATS]
+            if file in ("pool", "window") and dtype in FLOATS:
+                jobs += [(file, dtype, 16 // dtype.itemsize, of) for of in sizes]
 
     def failure(job):
         compiled = nvrtc.compiled(f"{job[0]}.cu", cuda.source(*job), architecture)
