@@ -1,6 +1,6 @@
-// What all kernels share. A file is compiled once for each element type: T is float, double, Half or an integer type;
-// and once for each WIDTH, the neighbours in memory that a thread takes at a time. Kernels index with 32 bits, which are
-// several times as fast as 64; the launching side refuses larger arrays.
+// What all kernels share. A file is compiled once for each element type, T: float, double, Half, BFloat16 or an integer
+// type; and once for each WIDTH, the neighbours in memory that a thread takes at a time. Kernels index with 32 bits,
+// which are several times as fast as 64; the launching side refuses larger arrays.
 
 typedef unsigned int uint;
 
