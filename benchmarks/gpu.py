@@ -360,7 +360,7 @@ def launching(report: Report, options: argparse.Namespace) -> None:
         calls: dict[str, Callable] = {"CuPy's RawKernel": partial(ready, (1,), (launch.THREADS,), arguments)}
         if width == 1:
             calls["with the way to it"] = partial(launch.run, file, name, dtype, (1,), arguments)
-            with suppress(ImportError), report.part("cuda.core"):
+            with report.part("cuda.core"), suppress(ImportError):
                 calls["cuda.core"] = by_cuda_core(file, name, dtype, arguments)
         else:  # cuda.core 1.2 passes no structs
             on_walks = partial(launch.launch_packs, file, name, dtype, walks, (x, x, x))

@@ -108,6 +108,31 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+def computed(head: str, modifiers: list[str], given: list[int]) -> int:
+    """The bits that an instruction without memory or jumps gives."""
+    kind = modifiers[-1].replace("b", "u")
+    if head == "cvt":
+        return bits_of(value_of(given[0], modifiers[-1]), modifiers[-2])
+    if head == "prmt":  # each half byte of the last operand chooses a byte
+        both = (given[0] & 0xFFFFFFFF) | (given[1] & 0xFFFFFFFF) << 32
+        return sum((both >> 8 * (given[2] >> 4 * i & 7) & 0xFF) << 8 * i for i in range(4))
+    if head in ("bfe", "bfi"):  # the last operands are a position and a length
+        *values, position, length = given
+        mask = (1 << length) - 1
+        if head == "bfe":
+            return values[0] >> position & mask
+        return values[1] & ~(mask << position) | (values[0] & mask) << position
+    if kind == "pred":
+        return int(ARITHMETIC[head](*given)) & 1
+    result = kind[0] + str(2 * int(kind[1:])) if "wide" in modifiers else kind
+    values = [value_of(bits, kind) for bits in given[:2]] + [value_of(bits, result) for bits in given[2:]]
+    if head in ("shl", "shr"):  # by how much is unsigned, of 32 bits
+        values[1] = given[1] & 0xFFFFFFFF
+    if "hi" in modifiers:
+        values[:2] = [values[0] * values[1] >> 8 * size_of(kind), 1]
+    return bits_of(ARITHMETIC[head](*values), result)
+
+
 def execute(function: Function, arguments: list[bytes], special: dict[str, int]) -> Executed:
     """One thread of a kernel that meets no other: global memory is that of this process, and stays as it is."""
     bits: dict[str, int] = dict(special)
@@ -180,36 +205,9 @@ def execute(function: Function, arguments: list[bytes], special: dict[str, int])
                                             for i, item in enumerate(items))  # fmt: skip
                 else:
                     bits[operands[0]] = read(operands[1])
-            elif head == "cvt":
-                to, from_ = modifiers[-2:]
-                bits[operands[0]] = bits_of(value_of(read(operands[1]), from_), to)
-            elif head == "prmt":
-                both = (read(operands[1]) & 0xFFFFFFFF) | (read(operands[2]) & 0xFFFFFFFF) << 32
-                chosen = read(operands[3])
-                bits[operands[0]] = sum((both >> 8 * (chosen >> 4 * i & 7) & 0xFF) << 8 * i for i in range(4))
-            elif head in ("bfe", "bfi"):  # the last operands are a position and a length
-                *values, position, length = (read(operand) & 0xFFFFFFFF for operand in operands[1:])
-                mask = (1 << length) - 1
-                if head == "bfe":
-                    bits[operands[0]] = values[0] >> position & mask
-                else:
-                    bits[operands[0]] = values[1] & ~(mask << position) | (values[0] & mask) << position
-            elif kind == "pred":
-                values = [bits[operand] for operand in operands[1:]]
-                bits[operands[0]] = int(ARITHMETIC[head](*values)) & 1
             else:
-                plain = kind.replace("b", "u")
-                values = [value_of(read(operand), plain) for operand in operands[1:]]
-                if head == "shr" or head == "shl":
-                    values[1] = read(operands[2]) & 0xFFFFFFFF
-                if "wide" in modifiers:
-                    plain = plain[0] + str(2 * int(plain[1:]))
-                    if head == "mad":
-                        values[2] = value_of(read(operands[3]), plain)
-                if "hi" in modifiers:
-                    values[0] = values[0] * values[1] >> 8 * size_of(plain)
-                    values[1] = 1
-                bits[operands[0]] = bits_of(ARITHMETIC[head](*values), plain)
+                values = [read(operand) for operand in operands[1:]]
+                bits[operands[0]] = computed(head, modifiers, values)
     return Executed(count, accesses, stores)
 
 

@@ -19,6 +19,7 @@ USED_FOR = {
     "augment": list(cuda.TYPES),
     "draws": ["float32"],
     "index": list(cuda.TYPES),
+    "pool": list(cuda.TYPES),
     "random": [*FLOATS, "int64"],
     "reduce": list(cuda.TYPES),
     "window": list(cuda.TYPES),
@@ -48,7 +49,8 @@ def test_every_source_compiles(architecture):
                 continue  # what an integer type breaks, it breaks for all of them
             width = 8 if dtype == "bfloat16" else 16 // np.dtype(dtype).itemsize
             jobs += [(file, dtype, 1, None), (file, dtype, width, None)]
-            jobs += [(file, dtype, width, of) for of in sizes if file == "window" and dtype in FLOATS]
+            if file in ("pool", "window") and dtype in FLOATS:
+                jobs += [(file, dtype, width, of) for of in sizes]
 
     def failure(job):
         compiled = nvrtc.compiled(f"{job[0]}.cu", cuda.source(*job), architecture)

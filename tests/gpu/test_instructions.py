@@ -23,11 +23,11 @@ LIMITS = {
     "rounding to bfloat16": 16,
     "standardizing": 17,
     "standardizing, gradient": 20,
-    "max pooling 2 × 2": 60,
-    "max pooling 2 × 2, gradient": 33,
-    "max pooling 3 × 3, stride 2": 105,
-    "max pooling 3 × 3, stride 2, gradient": 45,
-    "sums over 7 × 7": 190,
+    "max pooling 2 × 2": 55,
+    "max pooling 2 × 2, gradient": 32,
+    "max pooling 3 × 3, stride 2": 88,
+    "max pooling 3 × 3, stride 2, gradient": 44,
+    "sums over 7 × 7": 122,
     "sums over 7 × 7, gradient": 30,
     "unfolding 5, stride 1": 26,
     "folding 5, stride 1": 35,
@@ -57,7 +57,7 @@ def test_every_kernel_takes_packs_within_its_limits(instructions):
         for found in instructions.launches(lambda case=case, result=result: result.append(case.call()), case.elements):
             counted[case.name] = found.instructions
             assert (found.widest, found.local) == (16, 0)
-            assert found.registers <= 40
+            assert found.registers <= 48
             stores = [store for thread in found.executed for store in thread.stores]
             assert stores
             for address, content in stores:

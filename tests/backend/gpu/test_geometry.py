@@ -234,7 +234,7 @@ def test_window_struct():
 
 @given(st.integers(1, 9), st.integers(1, 12), st.integers(1, 12), st.integers(0, 200))
 def test_windows_that_meet_one_position(kernel, stride, dilation, place):
-    """As `first_meeting` and FOR_EACH_MEETING of cuda/window.cu find them: all, in the order of kernel positions."""
+    """As `first_meeting` and FOR_EACH_MEETING of cuda/window.cuh find them: all, in the order of kernel positions."""
     _, _, _, common, period, inverse, apart, turns = geometry.window_sizes(kernel, stride, dilation)
     k = place // common % period * inverse % period
     rest = place - k * dilation

@@ -178,6 +178,13 @@ def test_windows_along_the_innermost_axis_are_taken_one_by_one(gpu, launched):
     w = Window((4, 8), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
     np.testing.assert_array_equal(gpu.window_sum(on_gpu(x), w).get(), x)
     assert width_of(launched, "window_sum") == 1
+    padded = Window((4, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    expected = np.empty(columns_shape(4, padded)[:2] + (4, 4, 4, 8), "float32")
+    cpu.unfold_into(expected, x, padded)
+    columns = on_gpu(np.empty_like(expected))  # row-major, as x is: a pack would begin on padding and end on x
+    gpu.unfold_into(columns, on_gpu(x), padded)
+    np.testing.assert_array_equal(columns.get(), expected)
+    assert width_of(launched, "unfold") == 1
 
 
 # --- element by element -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How kernels index arrays: the structs of `cuda/common.cuh` and `cuda/window.cu`, made on the host.
+"""How kernels index arrays: the structs of `cuda/common.cuh` and `cuda/window.cuh`, made on the host.
 
 Everything here is integers: shapes and strides in, structs out. So it can be tested without a GPU.
 """

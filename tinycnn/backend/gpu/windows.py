@@ -26,16 +26,16 @@ MOST_TAPS = 64  # of the windows for which kernels are compiled; a longer loop g
 
 
 class Launch(NamedTuple):
-    """What a kernel of cuda/window.cu is launched with, besides arrays."""
+    """What a kernel on windows is launched with, besides arrays."""
 
     walks: geometry.Walks
     struct: np.ndarray
     sizes: Sizes | None  # with which it is compiled
 
 
-def _launch(name: str, dtype: np.dtype, launch: Launch, arrays: tuple, *others: Any) -> None:
+def _launch(file: str, name: str, dtype: np.dtype, launch: Launch, arrays: tuple, *others: Any) -> None:
     walks, struct, sizes = launch
-    launch_packs("window", name, dtype, walks, arrays, struct, *others, sizes=sizes)
+    launch_packs(file, name, dtype, walks, arrays, struct, *others, sizes=sizes)
 
 
 def _sizes(window: Any) -> Sizes | None:
@@ -98,13 +98,14 @@ def _unfolding(window: Any, shape: tuple, columns: tuple, x_shape: tuple, x: tup
 def fold_into(x: Any, columns: Any, window: Any) -> None:
     """x[.., i] = Σ of columns[k][.., o] over all (k, o) that meet at i: the adjoint of `unfold_into`."""
     launch = _adjoint(window, x.shape, x.strides, columns.shape, columns.strides, x.itemsize)
-    _launch("fold", x.dtype, launch, (x, columns))
+    _launch("window", "fold", x.dtype, launch, (x, columns))
 
 
 def window_spread(g: Any, window: Any) -> Any:
     """x[.., i] = Σ of g[.., o] over all windows o that cover i: the adjoint of `window_sum`."""
     x = _like(g, window.input_size, g.dtype)
-    _launch("fold", x.dtype, _adjoint(window, x.shape, x.strides, g.shape, g.strides, x.itemsize), (x, g))
+    launch = _adjoint(window, x.shape, x.strides, g.shape, g.strides, x.itemsize)
+    _launch("window", "fold", x.dtype, launch, (x, g))
     return x
 
 
@@ -157,7 +158,8 @@ def _like(x: Any, spatial: tuple[int, ...], dtype: Any) -> Any:
 def window_sum(x: Any, window: Any) -> Any:
     """y[.., o] = Σ over the window o of x; padding counts as 0."""
     y = _like(x, window.output_size, x.dtype)
-    _launch("window_sum", x.dtype, _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize), (y, x))
+    launch = _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize)
+    _launch("window", "window_sum", x.dtype, launch, (y, x))
     return y
 
 
@@ -171,7 +173,7 @@ def max_pool(x: Any, window: Any, keeps_argmax: bool) -> tuple[Any, Any]:
     else:
         launch = _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize, argmax.strides, argmax.itemsize)
         assert same_order(argmax, y)
-    _launch(f"max_pool_{taps}", x.dtype, launch, (y, NULL if argmax is None else argmax, x), _lowest(x.dtype))
+    _launch("pool", f"max_pool_{taps}", x.dtype, launch, (y, NULL if argmax is None else argmax, x), _lowest(x.dtype))
     return y, argmax
 
 
@@ -184,10 +186,8 @@ def _lowest(dtype: np.dtype) -> Any:
 def scatter_taps(g: Any, argmax: Any, window: Any) -> Any:
     """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
     x = _like(argmax, window.input_size, g.dtype)
-    launch = _adjoint(
-        window, x.shape, x.strides, g.shape, g.strides, g.itemsize, argmax.strides, argmax.itemsize
-    )  # fmt: skip
-    _launch(f"scatter_taps_{argmax.dtype.str[1:]}", g.dtype, launch, (x, g, argmax))
+    launch = _adjoint(window, x.shape, x.strides, g.shape, g.strides, g.itemsize, argmax.strides, argmax.itemsize)
+    _launch("pool", f"scatter_taps_{argmax.dtype.str[1:]}", g.dtype, launch, (x, g, argmax))
     return x
 
 
@@ -195,5 +195,5 @@ def gather_taps(x: Any, argmax: Any, window: Any) -> Any:
     """y[.., o] = x[.., o·stride + k·dilation − padding] with the tap k that `argmax` names for each o."""
     y = _like(x, window.output_size, x.dtype)
     launch = _pooling(window, y.shape, y.strides, x.shape, x.strides, x.itemsize, argmax.strides, argmax.itemsize)
-    _launch(f"gather_taps_{argmax.dtype.str[1:]}", x.dtype, launch, (y, x, argmax))
+    _launch("pool", f"gather_taps_{argmax.dtype.str[1:]}", x.dtype, launch, (y, x, argmax))
     return y

@@ -29,7 +29,7 @@ TYPES = {
 def source(file: str, dtype: str, width: int = 1, sizes: tuple[tuple[int, ...], ...] | None = None) -> str:
     """The text of a kernel file, with the files that it includes, for elements of the dtype of this name.
 
-    `width` is how many neighbours in memory a thread takes at a time. `sizes`, for cuda/window.cu, is the struct Sizes
+    `width` is how many neighbours in memory a thread takes at a time. `sizes`, for cuda/window.cuh, is the struct Sizes
     of each dimension of the windows, to be known when the file is compiled.
     """
     lines = ["struct Half;", "struct BFloat16;", f"typedef {TYPES[dtype]} T;", f"#define WIDTH {width}"]
