@@ -53,9 +53,11 @@ class Conv(_Trilinear):
     def backward(self, grad_output: Tensor) -> Gradients:
         x, w, *_ = self.inputs
         need_x, need_w, *need_b = self.needs_input_grad
+        # That of the weight first: both unfold, and the gradient of x is the larger to be kept meanwhile.
+        of_weight = ConvWeight(self.spec, self.precision)(x, grad_output) if need_w else None
         return (
             ConvTranspose(self.spec, self.precision)(grad_output, w) if need_x else None,
-            ConvWeight(self.spec, self.precision)(x, grad_output) if need_w else None,
+            of_weight,
             *[Sum((0, *range(2, grad_output.ndim)), False)(grad_output) if need else None for need in need_b],
         )
 

@@ -197,8 +197,8 @@ def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType
         # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels
         # this way.
         product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precision)
-        del windows
         share = kernels.sum_over(product, (1,), False)
+        del windows, product  # as above
         total = share if total is None else total + share
     assert total is not None  # there is at least one block
     return total

@@ -12,4 +12,4 @@ from tinycnn.backend.gpu.random import *
 from tinycnn.backend.gpu.reduce import *
 from tinycnn.backend.gpu.windows import *
 
-BLOCK_BYTES = 256 << 20  # that a convolution unfolds at a time: enough work for one launch to fill a GPU
+BLOCK_BYTES = 48 << 20  # that a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of

@@ -78,7 +78,7 @@ def packs(walks: Walks, arrays: tuple) -> tuple[int, np.ndarray]:
     return width, packed
 
 
-_counters: dict[tuple[int, int, int], Any] = {}
+_counters: dict[tuple[int, int, int], list[Any]] = {}  # graphs have the addresses of shorter ones
 
 
 def counters(count: int) -> Any:
@@ -88,9 +88,10 @@ def counters(count: int) -> Any:
     """
     stream = cupy.cuda.get_current_stream()
     key = (threading.get_ident(), cupy.cuda.runtime.getDevice(), stream.ptr)
-    found = _counters.get(key)
-    if found is None or found.size < count:
-        found = cupy.zeros(max(1024, count), np.uint32)
-        if not stream.is_capturing():  # what a graph sets to 0 is not 0 before its first replay
-            _counters[key] = found
-    return found
+    known = _counters.setdefault(key, [])
+    if known and known[-1].size >= count:
+        return known[-1]
+    made = cupy.zeros(1 << max(10, (count - 1).bit_length()), np.uint32)
+    if not stream.is_capturing():  # what a graph sets to 0 is not 0 before its first replay
+        known.append(made)
+    return made
