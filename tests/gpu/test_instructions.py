@@ -20,7 +20,6 @@ pytestmark = [
 # Instructions an element, from above: (64, 6, 28, 28), float32, packs of four.
 LIMITS = {
     "ReLU, gradient": 9,
-    "rounding to bfloat16": 16,
     "standardizing": 17,
     "standardizing, gradient": 20,
     "max pooling 2 × 2": 55,
