@@ -21,7 +21,7 @@ pytestmark = [
 LIMITS = {
     "ReLU, gradient": 9,
     "standardizing": 17,
-    "standardizing, gradient": 20,
+    "standardizing, gradient": 24,
     "max pooling 2 × 2": 55,
     "max pooling 2 × 2, gradient": 32,
     "max pooling 3 × 3, stride 2": 88,
