@@ -349,10 +349,10 @@ def launching(report: Report, options: argparse.Namespace) -> None:
     from tinycnn.backend.gpu import geometry, launch
 
     cupy, dtype, repeats = backend.cupy(), np.dtype("float32"), 2 if options.quick else 100
-    x, totals = cupy.ones((8, 8), dtype), cupy.empty(2, dtype)
+    x, order = cupy.ones((8, 8), dtype), cupy.zeros(8, np.int64)
     walks = geometry.elementwise(x.shape, (x.strides, 4), (x.strides, 4))
     given = {
-        "pointers and numbers": ("loss", "reduce_loss", (totals, x, x, np.int32(64), np.int32(1)), 1),
+        "pointers and numbers": ("index", "add_runs", (x, x, order, order, np.int64(0)), 1),
         "pointers and a struct": ("elementwise", "relu_backward", (x, x, x, walks.packed), walks.width),
     }
     for row, (file, name, arguments, width) in given.items():
@@ -375,12 +375,12 @@ def by_cuda_core(file: str, name: str, dtype: np.dtype, arguments: tuple) -> Cal
     from cuda.core import Device, LaunchConfig, Program, ProgramOptions
     from cuda.core import launch as core_launch
 
-    from tinycnn.backend.gpu import cuda, launch
+    from tinycnn.backend.gpu import launch
 
     device = Device()
     device.set_current()
     options = ProgramOptions(std="c++17", arch=f"sm_{device.arch}")
-    kernel = Program(cuda.source(file, dtype), "c++", options).compile("cubin").get_kernel(name)
+    kernel = Program(launch._module(file, dtype, 1, None).code, "c++", options).compile("cubin").get_kernel(name)
     config = LaunchConfig(grid=1, block=launch.THREADS)
     passed = [argument if isinstance(argument, np.generic) else argument.data.ptr for argument in arguments]
     return partial(core_launch, device.default_stream, config, kernel, *passed)

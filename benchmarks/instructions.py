@@ -240,10 +240,8 @@ def resources(cubin: bytes) -> dict[str, tuple[int, int]]:
 
 
 @cache
-def built(*source: Any) -> Any:
-    from tinycnn.backend.gpu import cuda
-
-    compiled = nvrtc.compiled(f"{source[0]}.cu", cuda.source(*source), ARCHITECTURE)
+def built(file: str, source: str) -> Any:
+    compiled = nvrtc.compiled(f"{file}.cu", source, ARCHITECTURE)
     assert compiled.cubin is not None, compiled.log
     return compiled
 
@@ -268,13 +266,13 @@ def launches(call: Callable[[], Any], elements: int) -> list[Launched]:
 
     found, kernel = [], launch.kernel
 
-    def noted(file: str, name: str, *source: Any) -> Callable:
-        launched = kernel(file, name, *source)
+    def noted(file: str, name: str, dtype: np.dtype, width: int = 1, sizes: Any = None) -> Callable:
+        launched = kernel(file, name, dtype, width, sizes)
 
         def interpret(grid: tuple, block: tuple, arguments: tuple) -> None:
             given = [_bytes(argument) for argument in arguments]
             walks = [content for content in given if len(content) == geometry.WALK.itemsize]
-            compiled = built(file, *source)
+            compiled = built(file, launch._module(file, dtype, width, sizes).code)
             function = parse(compiled.ptx, name)
             alone = not any(operation.startswith("bar") for _, operation, _ in function.body)
             if len(walks) == 1 and alone:

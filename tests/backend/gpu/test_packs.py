@@ -214,25 +214,6 @@ def test_dense_arrays_of_any_shape(gpu, launched, dtype, shape):
 
 
 @each_place
-@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-def test_rounding_to_16_bits(gpu, launched, precision, place):
-    lay_out, packed = PLACES[place]
-    x = values((16, 3, 5, 7), "float32")
-    x.ravel()[:6] = np.nan, np.inf, -np.inf, 1e30, 1e-42, -0.0
-    found = gpu.rounded(lay_out(x), precision).get()
-    if precision == "float16":
-        with np.errstate(over="ignore"):
-            np.testing.assert_array_equal(found, x.astype(np.float16))
-    else:
-        back = (found.astype(np.uint32) << 16).view(np.float32)
-        np.testing.assert_array_equal(np.isnan(back), np.isnan(x))
-        finite = np.isfinite(x)
-        assert (abs(back[finite] - x[finite]) <= 2.0**-8 * abs(x[finite]) + 2.0**-134).all()
-    # a result in the order of x is dense where x has gaps, and begins a pack
-    assert width_of(launched, f"to_{precision}") == (4 if packed or place == "row-major" else 1)
-
-
-@each_place
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_normalisation(gpu, launched, dtype, place):
     lay_out, packed = PLACES[place]
