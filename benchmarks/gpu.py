@@ -233,8 +233,8 @@ def environment() -> dict[str, Any]:
 
 # --- what is measured ----------------------------------------------------------------------------------------
 
-STEPS = [(net, batch, "float32") for net in NETS for batch in (64, 256, 1024)]
-STEPS += [("wide net", 1024, precision) for precision in ("TF32", "bfloat16")]  # LeNet's products are too small
+STEPS = [(net, batch, "float32") for net in NETS for batch in (64, 512)]
+STEPS += [("wide net", 512, precision) for precision in ("TF32", "bfloat16")]  # LeNet's products are too small
 
 
 def steps(report: Report, options: argparse.Namespace) -> None:
@@ -261,16 +261,20 @@ def counts(report: Report, options: argparse.Namespace) -> None:
 
     batch = 2 if options.quick else 64
     for net in NETS:
-        row, products = f"{net}, batch {batch}", cublas.Handle.products
+        row, handle = f"{net}, batch {batch}", cublas.Handle
         with report.part(row):
             step = training_step("tinycnn", net, batch, "float32", "eager")
+            products = [
+                mock.patch.object(handle, name, autospec=True, side_effect=getattr(handle, name))
+                for name in ("products", "product_and")
+            ]
             with (
                 mock.patch.object(launch, "kernel", wraps=launch.kernel) as kernels,
-                mock.patch.object(cublas.Handle, "products", autospec=True, side_effect=products) as gemms,
-            ):
+                products[0] as gemms, products[1] as with_epilogues,
+            ):  # fmt: skip
                 step()
             report.add(row, "kernels of its own", "", {"tinycnn": kernels.call_count})
-            report.add(row, "cuBLAS products", "", {"tinycnn": gemms.call_count})
+            report.add(row, "cuBLAS products", "", {"tinycnn": gemms.call_count + with_epilogues.call_count})
         launched = report.each(f"{row}, all launches", partial(launches, net=net, batch=batch))
         report.add(row, "all launches", "", launched)
         report.add(row, "waits", "", dict.fromkeys(launched, 0))  # CUDA refuses to record a step that waits
@@ -387,30 +391,33 @@ def by_cuda_core(file: str, name: str, dtype: np.dtype, arguments: tuple) -> Cal
 
 
 def memory(report: Report, options: argparse.Namespace) -> None:
-    batch = 2 if options.quick else 1024
+    batch = 2 if options.quick else 512
     for net, precision in (("LeNet-5", "float32"), ("wide net", "float32"), ("wide net", "bfloat16")):
         row = f"{net}, batch {batch:,}, {precision}"
-        reserved = partial(reserved_bytes, net=net, batch=batch, precision=precision)
-        report.add(row, "reserved", "MB", report.each(row, reserved))
+        found = report.each(row, partial(bytes_of_a_step, net=net, batch=batch, precision=precision))
+        for i, column in enumerate(("peak", "reserved")):
+            report.add(row, column, "MB", {library: figures[i] for library, figures in found.items()})
 
 
-def reserved_bytes(library: str, net: str, batch: int, precision: str) -> int:
-    """What the library takes from the device for three training steps, the net and its optimizer included."""
+def bytes_of_a_step(library: str, net: str, batch: int, precision: str) -> tuple[int, int]:
+    """The most that three training steps occupy at a time, and what the library takes from the device for them; the net
+    and its optimizer included."""
     cuda = libraries()[library].cuda
     for _ in range(2):  # the first time, workspaces are made that stay, and torch tries algorithms
         gc.collect()
         cuda.empty_cache()
-        before = cuda.memory_reserved()
+        cuda.max_memory_allocated(), cuda.reset_peak_memory_stats()
+        allocated, reserved = cuda.memory_allocated(), cuda.memory_reserved()
         times_over(maker(library, net, batch, precision)(), 3)()
-        reserved = cuda.memory_reserved() - before
-    return reserved
+        found = cuda.max_memory_allocated() - allocated, cuda.memory_reserved() - reserved
+    return found
 
 
 EPOCHS, BATCH, LR, EVALUATIONS = 4, 128, 0.1, 8  # evaluations an epoch
 
 
 def accuracy(report: Report, options: argparse.Namespace) -> None:
-    target, seeds = (0.0, 1) if options.quick else (0.99, 5)
+    target, seeds = (0.0, 1) if options.quick else (0.99, 10)
     parts = [nets.images(2 * BATCH), nets.images(8)]  # random ones, for --quick
     if not options.quick:
         sets = (MNIST(options.data_root, train=train) for train in (True, False))

@@ -20,7 +20,7 @@ COLUMNS = {
     "convolutions": {"forward", "input gradient", "weight gradient"},
     "bandwidth": {"GB/s", "a copy's", "share"},
     "launching": {"CuPy's RawKernel", "with the way to it"},
-    "memory": {"reserved"},
+    "memory": {"peak", "reserved"},
     "accuracy": {"eager (torch: eager)", "captured (torch: eager)"},
     "start": {"nothing compiled before", "kernels compiled before"},
 }
