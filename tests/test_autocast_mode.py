@@ -168,6 +168,19 @@ def test_dtypes_by_the_lists(device_type, name, monkeypatch):
         assert result(BFLOAT16, FLOAT32_) == result(FLOAT32_, BFLOAT16) == BFLOAT16
 
 
+@pytest.mark.parametrize("function", [
+    lambda x: x.square(), lambda x: x.sigmoid().logit(), lambda x: tinycnn.xlogy(x, x), F.logsigmoid, F.gelu, F.silu,
+    F.elu, lambda x: x.nansum(), lambda x: x.nanmean(), lambda x: x.mean(), lambda x: x.var(), lambda x: x.sigmoid(),
+    lambda x: F.batch_norm(x[None], tinycnn.zeros(3), tinycnn.ones(3)), lambda x: F.max_pool1d(x[None, None], 2),
+    lambda x: F.avg_pool1d(x[None, None], 2), lambda x: x + x, lambda x: x.relu(), lambda x: F.dropout(x, 0.5),
+])  # fmt: skip
+def test_what_is_on_no_list_keeps_its_dtype(function, monkeypatch):
+    """Also where it is made of what is on one."""
+    monkeypatch.setitem(LISTS, "cpu", LISTS["cuda"])
+    with tinycnn.autocast("cpu", FLOAT16), np.errstate(all="ignore"):
+        assert function(positive(3).half()).dtype == FLOAT16
+
+
 def test_the_operators_on_the_lists_are_what_the_names_say():
     """A Function is looked up by the name that errors have for it: none may be called like something else."""
 

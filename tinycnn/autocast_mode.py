@@ -129,7 +129,8 @@ def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 def autocasts(function: F) -> F:
-    """For a function of several operators, which to `autocast` is one: by its name, it finds it in the lists."""
+    """For a function of several operators, which to `autocast` is one: it is looked up by its name, and what is on no
+    list runs in the dtype of its operands, whatever it is made of."""
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:

@@ -9,6 +9,7 @@ from tinycnn import backend
 from tinycnn._capture import CapturedStep as CapturedStep
 from tinycnn._capture import capture as capture
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import check_flag
 from tinycnn.creation import TensorType
 from tinycnn.dtypes import TENSOR_TYPES
 
@@ -110,6 +111,12 @@ def get_device_capability(device: DeviceLike | int = None) -> tuple[int, int]:
     """The compute capability of a GPU, (major, minor). ValueError for the CPU."""
     properties = get_device_properties(device)
     return properties.major, properties.minor
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether there is a GPU, and the current one multiplies matrices of bfloat16: since compute capability 8.0."""
+    check_flag("is_bf16_supported", "including_emulation", including_emulation)
+    return is_available() and get_device_capability() >= (8, 0)
 
 
 def get_device_properties(device: DeviceLike | int = None) -> SimpleNamespace:

@@ -116,6 +116,10 @@ def test_a_training_step_does_not_wait(dtype):
     assert loss.item() < first
 
 
+def test_what_a_gpu_supports():
+    assert tinycnn.cuda.is_bf16_supported() == (tinycnn.cuda.get_device_capability() >= (8, 0))
+
+
 def test_only_tensors_of_the_device_type_are_cast():
     x = tinycnn.randn(2, 2)
     with tinycnn.autocast("cuda"):

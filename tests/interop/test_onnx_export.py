@@ -138,6 +138,20 @@ def test_layers_are_single_nodes_and_weights_keep_their_names(tmp_path):
 
 
 @pytest.mark.onnx
+def test_bfloat16_is_written_and_read(tmp_path):
+    """The versions of the operators that are written have no convolution of it, and onnxruntime no product."""
+    import onnx
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.ReLU(), nn.Linear(4, 3))
+    net, x = net.bfloat16().eval(), tinycnn.randn(2, 1, 6, 6).bfloat16()
+    export(net, (x,), tmp_path / "a.onnx")
+    onnx.checker.check_model(tmp_path / "a.onnx", full_check=True)
+    y = tinycnn.onnx.load(tmp_path / "a.onnx")(x)
+    assert y.dtype == tinycnn.bfloat16
+    assert (y == net(x)).all()
+
+
+@pytest.mark.onnx
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float16", 2e-2)])
 def test_other_dtypes(dtype, tolerance, tmp_path):
     net = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Sigmoid(), nn.Softmax(1)).to(dtype)

@@ -190,7 +190,6 @@ def test_tensors_with_attributes_and_numbers_of_numpy(tmp_path):
     (lambda torch: torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8), "it holds a quantised tensor"),
     (lambda torch: torch.ones(2).to(torch.float8_e4m3fn), "it holds a tensor of float8"),
     (lambda torch: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]), "it holds a nested tensor"),
-    (lambda torch: torch.complex64, "it holds 'torch.complex64'"),
     (lambda torch: {"f": print}, "it holds '__builtin__.print'"),
     (lambda torch: np.ones(2), "it holds 'numpy._core.multiarray._reconstruct'"),
     (lambda torch: Path("a"), r"it holds 'pathlib\.\w+'"),

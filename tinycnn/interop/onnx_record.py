@@ -197,7 +197,7 @@ class Run:
 
 
 def _checksum(array: Any) -> int:
-    return zlib.crc32(np.ascontiguousarray(backend.to_device(array, backend.CPU)).data)
+    return zlib.crc32(np.ascontiguousarray(backend.to_device(array, backend.CPU)).reshape(-1).view(np.uint8).data)
 
 
 # Code of a function to its row, and to what tells from the arguments whether the row applies. A row gets the run, the

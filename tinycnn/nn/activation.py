@@ -105,6 +105,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return where(x <= -3, 0.0, where(x < 3, z * (z + 3) * (1 / 6), x)).to(input.dtype)
 
 
+@autocasts
 def logsigmoid(input: Tensor) -> Tensor:
     """log sigmoid(x) = −softplus(−x), finite for every x. TypeError for integers."""
     check_floating("logsigmoid", input)

@@ -128,6 +128,7 @@ def reciprocal(input: Tensor) -> Tensor:
     return div(1.0, as_float(input))
 
 
+@autocasts
 def square(input: Tensor) -> Tensor:
     """x² of each element."""
     array_of("square", input)
@@ -146,6 +147,7 @@ def rad2deg(input: Tensor) -> Tensor:
     return as_float(input) * (180 / math.pi)
 
 
+@autocasts
 @composed
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 − x)) of each element, which is limited to [eps, 1 − eps] first if `eps` is given."""
@@ -281,6 +283,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     return Logaddexp()(*_floats("logaddexp", input, other))
 
 
+@autocasts
 @composed
 def xlogy(input: Tensor, other: Tensor) -> Tensor:
     """input · log(other), element by element, and 0 where `input` is 0."""

@@ -371,6 +371,7 @@ def _mean_beside(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     return mean(x, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@autocasts
 @composed
 @numpy_names
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
@@ -380,6 +381,7 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTy
     return x.sum(dim, keepdim, dtype=dtype)
 
 
+@autocasts
 @composed
 @numpy_names
 def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None) -> Tensor:
