@@ -129,13 +129,14 @@ EXACT = {
     "Pad", "Permute", "Relu", "Reshape", "SlidingWindows", "ToDevice", "Unpool", "Where",
 }  # fmt: skip
 # Nodes that call functions of others, or hand gradients on.
-NODES = {"JointNode", "_Application", "_Checkpoint", "_End", "_Gate", "_Once", "_Output"}
+NODES = {"JointNode", "_Application", "_Checkpoint", "_End", "_Gate", "_OfCapturedStep", "_Once", "_Output"}
 
 
 def test_every_operator_computes_in_float32_or_is_exact():
     def below(kind):
         return {kind, *(lower for child in kind.__subclasses__() for lower in below(child))}
 
-    importlib.import_module("tinycnn.utils.checkpoint")  # is loaded when it is used
+    for name in ("utils.checkpoint", "_capture"):  # are loaded when they are used
+        importlib.import_module(f"tinycnn.{name}")
     operators = {kind for kind in below(autograd.Function) if kind.__module__.startswith("tinycnn.")}
     assert {kind.__name__ for kind in operators - {autograd.Function} if not kind.in_float32} == EXACT | NODES

@@ -708,21 +708,6 @@ if hasattr(os, "register_at_fork"):  # another thread of the parent may hold it
     os.register_at_fork(after_in_child=_accumulating._at_fork_reinit)  # type: ignore[attr-defined]
 
 
-class RemovableHandle:
-    """The handle of a registered hook: `remove()` removes this hook; equal ones stay."""
-
-    _keys = itertools.count()
-
-    def __init__(self, hooks: dict[int, Callable], hook: Callable, name: str):
-        if not callable(hook):
-            raise TypeError(f"{name}: expected a function as hook, got {type(hook).__name__}")
-        self.hooks, self.key = hooks, next(self._keys)
-        hooks[self.key] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.key, None)
-
-
 def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
     """The graph key of `output` and its gradient, checked. The gradient of a single number defaults to 1."""
     if not isinstance(output, Tensor):

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinycnn import _printing, autograd, backend, dtypes
 from tinycnn._bfloat16 import FLOATING
+from tinycnn._handle import RemovableHandle
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import ShapeError, check_flag, shortened
 from tinycnn.memory_format import memory_format as MemoryFormat
@@ -257,7 +258,7 @@ class Tensor(Methods):
         node = self._node
         return node is not None and node.retained is not None and node.retained() is self
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.RemovableHandle:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is complete; what it returns, unless None, replaces the
         gradient. Returns a handle, whose `remove()` removes the hook."""
         if not self._requires_grad:
@@ -265,16 +266,16 @@ class Tensor(Methods):
         holder, attribute = (self, "_hooks") if self._node is None else (self._node, "hooks")
         if getattr(holder, attribute) is None:
             setattr(holder, attribute, {})
-        return autograd.RemovableHandle(getattr(holder, attribute), hook, "register_hook")
+        return RemovableHandle(getattr(holder, attribute), hook, "register_hook")
 
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> autograd.RemovableHandle:
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Calls `hook(tensor)` whenever `backward` has added to the `.grad` of this leaf. Returns a handle, whose
         `remove()` removes the hook."""
         if not (self._requires_grad and self._node is None):
             raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires a gradient")
         if self._accumulated_hooks is None:
             self._accumulated_hooks = {}
-        return autograd.RemovableHandle(self._accumulated_hooks, hook, "register_post_accumulate_grad_hook")
+        return RemovableHandle(self._accumulated_hooks, hook, "register_post_accumulate_grad_hook")
 
     def is_inference(self) -> bool:
         """False: a tensor that was made in `inference_mode` is like any other here."""

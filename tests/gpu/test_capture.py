@@ -533,7 +533,7 @@ def test_a_step_in_parts_and_an_evaluation_beside_it():
         @capture
         def backward(images, targets):
             optimizer.zero_grad()
-            with tinycnn.autocast(dtype="float16"):
+            with tinycnn.autocast("cuda", dtype="float16"):
                 loss = cross_entropy(model(images), targets)
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)

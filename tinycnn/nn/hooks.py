@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinycnn.autograd import RemovableHandle
+from tinycnn._handle import RemovableHandle
 from tinycnn.checks import check_flag
 from tinycnn.nn.backward_hooks import BackwardReport
 

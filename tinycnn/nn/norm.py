@@ -130,8 +130,12 @@ def batch_norm(
         moving = [x for x in (running_mean, running_var, num_batches_tracked) if x is not None]
         for x in moving:
             check_changeable("running statistics", x)
+        if input.numel() == 0:
+            if num_batches_tracked is not None:
+                num_batches_tracked += 1
+            return _affine(input, weight, bias)
         running = None
-        if running_mean is not None and running_var is not None and input.numel():
+        if running_mean is not None and running_var is not None:
             counted = None if num_batches_tracked is None else num_batches_tracked._array
             per_channel = (1, channels, *[1] * (input.ndim - 2))
             arrays = [x._array.reshape(per_channel) for x in (running_mean, running_var)]

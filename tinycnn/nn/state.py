@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tinycnn import backend, creation, dtypes
 from tinycnn._bfloat16 import FLOATING
-from tinycnn.autograd import RemovableHandle, Version, no_grad
+from tinycnn._handle import RemovableHandle
+from tinycnn.autograd import Version, no_grad
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import check_flag
 from tinycnn.dtypes import DTypeLike

@@ -217,7 +217,7 @@ def test_two_launches_and_nobody_waits(gpu, batch, name, monkeypatch):
         transform = lambda x: mixture(x, labels)[0]  # noqa: E731
     transform(batch)  # compiles, and copies constants
     launched, kernel = [], launch.kernel
-    monkeypatch.setattr(launch, "kernel", lambda file, name, dtype: launched.append(file) or kernel(file, name, dtype))
+    monkeypatch.setattr(launch, "kernel", lambda file, *of: launched.append(file) or kernel(file, *of))
     with without_waiting():
         transform(batch)
     assert launched == ["draws", "augment", *(["augment"] if name in ("MixUp", "CutMix") else [])]
