@@ -352,6 +352,8 @@ def prepare(options: argparse.Namespace) -> Run:
     config, recipe, (train_set, test_set) = choose(options)
     capture = device.type == "cuda" if options.capture is None else options.capture
     computing = Computing(device, options.precision, capture)
+    if options.precision == "bfloat16":
+        tinycnn.empty(0, dtype="bfloat16")  # says what to install
     tinycnn.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     run = Run(recipe, computing, train_set, test_set, options.out or Path("runs") / config.stem)
     run.open_folder()

@@ -21,7 +21,7 @@ from safetensors import safe_open
 
 import tinycnn
 from tests.crash import killed_at
-from tinycnn import backend, nn
+from tinycnn import _bfloat16, backend, nn
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.data import MNIST, Digits
@@ -406,6 +406,17 @@ def test_a_gpu_that_is_not_there(capsys):
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--device", "gpu"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("train_mnist.py: error: device: ")
+
+
+def test_bfloat16_without_its_package(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    _bfloat16.bfloat16.cache_clear()
+    assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--precision", "bfloat16", "--out", str(tmp_path / "run")]) == 1
+    _bfloat16.bfloat16.cache_clear()
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("train_mnist.py: error: bfloat16: the package ml_dtypes is missing: pip install")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("blocked", ["file", "file/below", "folder"])
