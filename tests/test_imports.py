@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "tinycnn"
 # From the bottom to the top. A module imports from its own entry and from lower layers; entries of one layer do not
 # import each other. "tinycnn" is the package's __init__: the core, with the public names.
 LAYERS = [
-    {"_absent", "_extras", "_command", "_decorator", "_files", "checks", "size"},
+    {"_absent", "_extras", "_command", "_decorator", "_files", "_handle", "checks", "size"},
     {"_bfloat16"},
     {"backend", "_printing"},
     {"memory_format", "dtypes"},
