@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from tinycnn import autograd, backend
+from tinycnn.autocast_mode import anew
 from tinycnn.autograd import Function, wrap
 from tinycnn.backend import Array
-from tinycnn.backend.recording import Recorded
+from tinycnn.backend.recording import Outdated, Recorded
 from tinycnn.checks import check_positive
+from tinycnn.grad_mode import thread_mode
 from tinycnn.tensor import Tensor
 
 # A step that is called with ever other shapes, or whose tensors are ever replaced, is not worth capturing.
-MOST_RECORDINGS, MOST_CAPTURES = 8, 100
+MOST_RECORDINGS, MOST_CAPTURES, MOST_SIGNATURES = 8, 100, 64
 
 
 def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
@@ -57,7 +59,8 @@ def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
 
     Args:
         step: a function of Tensors on one GPU and of other arguments; for new values of these it is captured anew.
-            Tensors may come in lists, tuples and dicts.
+            Tensors may come in lists, tuples and dicts. Other objects are told apart by equality, most by identity:
+            what such an object holds is read at the capture.
         warmup: eager calls before the capture, at least 1. Default 2.
 
     Raises TypeError if `step` cannot be called, TypeError or ValueError for another `warmup`.
@@ -96,18 +99,25 @@ class CapturedStep:
             return self.step(*arguments, **keywords)
         tensors: list[Tensor] = []
         try:
-            modes = autograd.is_grad_enabled(), backend.precision.chosen.product
+            casting = thread_mode.autocast
+            modes = autograd.is_grad_enabled(), backend.precision.chosen.product, casting and casting.state
             signature = _structure((arguments, keywords), tensors), *modes
         except TypeError as error:
             return self._give_up(str(error), arguments, keywords)
+        if signature not in self._recordings and len(self._recordings) >= MOST_SIGNATURES:
+            what = f"it was called with more than {MOST_SIGNATURES} different sets of arguments that are no tensors"
+            return self._give_up(what, arguments, keywords)
         recordings = self._recordings.setdefault(signature, [])
         for recording in [*recordings]:
             if not recording.is_valid():
                 recordings.remove(recording)
                 self._eager.clear()  # perhaps there is a new optimizer's state to be made
             elif recording.fits(tensors):
-                with backend.cupy().cuda.Device(recording.shared.device):
-                    return recording.replay(tensors)
+                try:
+                    with backend.cupy().cuda.Device(recording.shared.device):
+                        return recording.replay(tensors)
+                except Outdated:
+                    recordings.remove(recording)
         if reason := self._obstacle(tensors):
             return self._give_up(reason, arguments, keywords)
         device = tensors[0].device.index if tensors else backend.cupy().cuda.runtime.getDevice()
@@ -134,8 +144,8 @@ class CapturedStep:
     def _give_up(self, reason: str, arguments: tuple, keywords: dict) -> Any:
         """Runs the step eagerly, from now on, with one warning."""
         self.reason = reason
-        self._recordings.clear()
-        self._shared.clear()
+        for kept in (self._recordings, self._eager, self._shared):
+            kept.clear()
         warnings.warn(f"capture: the step runs eagerly: {reason}", RuntimeWarning, stacklevel=3)
         return self.step(*arguments, **keywords)
 
@@ -158,7 +168,7 @@ class CapturedStep:
         """Runs the step eagerly in the stream that will capture it, so that cuBLAS allocates its workspace there."""
         current, own = backend.cupy().cuda.get_current_stream(), self._own_stream()
         own.wait_event(current.record())
-        with own:
+        with own, anew(thread_mode.autocast):
             result = self.step(*arguments, **keywords)
         current.wait_event(own.record())
         return result
@@ -209,7 +219,9 @@ class _Recording:
         cupy.get_default_memory_pool().free_all_blocks(stream)
         stream.wait_event(cupy.cuda.get_current_stream().record())
         using_memory = cupy.cuda.using_allocator(backend.gpu_memory.counted(memory.allocator()))
-        with stream, using_memory, backend.recording(recorded), backend.keeping_constants(self.constants):
+        # Casts of parameters that autocast has made before are of the weights as they were.
+        casting = anew(thread_mode.autocast)
+        with stream, using_memory, casting, backend.recording(recorded), backend.keeping_constants(self.constants):
             try:
                 stream.begin_capture()
                 self.result = step(*arguments, **keywords)
@@ -389,7 +401,6 @@ class _Shared:
         self.device = device
         self.working, self.staying = _Pool(), _Pool()
         self.stays: set[int] | None = None  # the numbers of the allocations that stay; None before the first recording
-        self.stream: Any = None  # of the last replay
 
     def memory(self) -> _Memory:
         """Memory for a recording."""
@@ -403,12 +414,16 @@ class _Shared:
         return is_known
 
     def launch(self, graph: Any) -> None:
-        """Launches a graph in the current stream, behind what was launched in another one."""
-        stream = backend.cupy().cuda.get_current_stream()
-        if self.stream is not None and self.stream != stream:
-            stream.wait_event(self.stream.record())
-        self.stream = stream
+        """Launches a graph in the current stream, behind a graph that was launched in another one: they may share
+        memory, and what was recorded in one stream, of whatever step, shares that stream's workspace."""
+        stream, last = backend.cupy().cuda.get_current_stream(), _last_stream.get(self.device)
+        if last is not None and last != stream:
+            stream.wait_event(last.record())
+        _last_stream[self.device] = stream
         graph.launch()
+
+
+_last_stream: dict[int, Any] = {}  # by GPU: in which the last graph was launched
 
 
 class _Memory:

@@ -60,7 +60,7 @@ class Casting:
     """What `autocast` says in a thread: the dtype for each type of device on which it is on, and the casts of
     parameters, which are made once in the outermost block."""
 
-    def __init__(self, dtype_of: dict[str, np.dtype], casts: dict[int, tuple[Any, int, Any]] | None):
+    def __init__(self, dtype_of: dict[str, np.dtype], casts: dict[tuple, tuple[Any, int, Any]] | None):
         self.dtype_of, self.casts = dtype_of, casts
 
     def cast(self, name: str, operands: Any) -> Any:
@@ -91,10 +91,16 @@ class Casting:
         is_kept = self.casts is not None and thread_mode.recording and dtype.itemsize == 2
         if not is_kept or not x._requires_grad or x._node is not None or x._view_of:
             return x.to(dtype)
-        found = self.casts.get(id(x))  # type: ignore[union-attr]
+        key = id(x), dtype  # x is held: its id stays
+        found = self.casts.get(key)  # type: ignore[union-attr]
         if found is None or found[1] != x._version:
-            found = self.casts[id(x)] = x, x._version, x.to(dtype)  # type: ignore[index]  # it is held: its id stays
+            found = self.casts[key] = x, x._version, x.to(dtype)  # type: ignore[index]
         return found[2]
+
+    @property
+    def state(self) -> tuple:
+        """What tells it from another one, but for the casts that it has made."""
+        return *self.dtype_of.items(), self.casts is not None
 
     def run(self, name: str, function: Callable, arguments: tuple, options: dict[str, Any]) -> Any:
         """What `function` makes of its arguments, cast; nothing is cast inside of it."""

@@ -708,8 +708,9 @@ if hasattr(os, "register_at_fork"):  # another thread of the parent may hold it
     os.register_at_fork(after_in_child=_accumulating._at_fork_reinit)  # type: ignore[attr-defined]
 
 
-def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
-    """The graph key of `output` and its gradient, checked. The gradient of a single number defaults to 1."""
+def _root(output: Any, gradient: Any, caller: str, is_hidden: bool = False) -> tuple[Any, Tensor]:
+    """The graph key of `output` and its gradient, checked. The gradient of a single number defaults to 1; if it
+    `is_hidden`, the caller hands it to nobody."""
     if not isinstance(output, Tensor):
         raise TypeError(f"{caller}: expected a Tensor, got {type(output).__name__}")
     if not output.requires_grad:
@@ -724,7 +725,7 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
         if array.__class__ is ndarray:
             gradient = wrap(np.ones_like(array))
         else:
-            gradient = _one(array, output._node)
+            gradient = _one(array, output._node if is_hidden else None)
     elif not isinstance(gradient, Tensor):
         raise TypeError(f"{caller}: expected the gradient as a Tensor, got {type(gradient).__name__}")
     elif gradient.shape != output.shape:
@@ -735,7 +736,7 @@ def _root(output: Any, gradient: Any, caller: str) -> tuple[Any, Tensor]:
 
 
 def _one(array: Array, node: Function | None) -> Tensor:
-    """1 on the GPU of `array`, of its shape: one that is there already if nobody but an operator's kernels gets it."""
+    """1 on the GPU of `array`, of its shape: one that is there already if nobody but the kernels of `node` gets it."""
     if node is not None and node.consumes_gradient and not node.hooks and node.retained is None:
         return wrap(backend.constant(np.ones(array.shape, array.dtype), backend.device_of(array)))
     with backend.current(array):
@@ -767,8 +768,9 @@ def backward(
         grad_tensors = (
             [None] * len(tensors) if grad_tensors is None else _sequence("backward", "grad_tensors", grad_tensors)
         )
+    is_hidden = inputs is None and not create_graph
     try:
-        roots = [_root(y, g, "backward") for y, g in zip(tensors, grad_tensors, strict=True)]
+        roots = [_root(y, g, "backward", is_hidden) for y, g in zip(tensors, grad_tensors, strict=True)]
     except ValueError:
         count, found = len(tensors), len(grad_tensors)
         if count == found:

@@ -102,6 +102,8 @@ class RawModule:
         options = ["-O1", "-std=c++17", "-march=native", "-w", "-include", str(HEADER)]
         # A kernel may be named like a function of glibc, which would come first: `advance`, for one.
         options += ["-Wl,-Bsymbolic"]
+        # The shared memory of a function is static, and would be one for all modules that have a function of its name.
+        options += ["-fno-gnu-unique"]
         options += ["-fno-strict-aliasing", "-fno-threadsafe-statics", "-fsanitize=alignment"]
         options += [OPTIONS[option] for option in self.options if option in OPTIONS]
         # PyDLL keeps the interpreter's lock: the state of a running kernel is one for the whole process.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend.threads import in_threads, shares
 
 __all__ = [
@@ -148,7 +149,7 @@ def warped(images: np.ndarray, maps: np.ndarray, bilinear: bool, fill: np.ndarra
             found, exists = at(np.rint(rows), np.rint(columns))
             found[~exists] = fill
         found = found.transpose(0, 3, 1, 2)
-        out[some] = np.rint(found) if bilinear and images.dtype.kind != "f" else found
+        out[some] = np.rint(found) if bilinear and images.dtype.kind not in FLOATING else found
 
     if out.size:
         in_threads(warp, shares(range(N), 32 * out.size))
@@ -245,7 +246,7 @@ def erased(images: np.ndarray, boxes: np.ndarray, value: np.ndarray) -> np.ndarr
 
 def mixed(x: np.ndarray, share: np.ndarray) -> np.ndarray:
     """share · x[n] + (1 − share) · x[n − 1]"""
-    kind = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+    kind = np.dtype(np.float32) if x.itemsize == 2 else x.dtype
     own, other = share.astype(kind), (1 - share).astype(kind)
     return (np.roll(x, 1, axis=0) * other + x * own).astype(x.dtype, order="K", copy=False)
 

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 
+class Outdated(RuntimeError):
+    """A recorded step is not what the step would do now."""
+
+
 class Recorded:
     """What a replay has to know of the Python side of a step: what it changes, what must still be as it was.
 

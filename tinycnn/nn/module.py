@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tinycnn import backend
 from tinycnn.checks import check_flag
 from tinycnn.nn.hooks import Hooked
 from tinycnn.nn.parameter import Buffer
@@ -111,7 +113,10 @@ class Module(Hooked, Stateful):
         for kind in ("_parameters", "_buffers", "_modules"):
             found = self.__dict__.get(kind, {})
             if name in found:
-                return found[name]
+                value = found[name]
+                if "cupy" in sys.modules and value is not None and (recorded := backend.recorded()) is not None:
+                    recorded.relies_on(found, name, value)
+                return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

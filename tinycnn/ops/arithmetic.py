@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinycnn import autograd, backend, dtypes
-from tinycnn._bfloat16 import FLOATING
+from tinycnn._bfloat16 import FLOATING, in_one_dtype
 from tinycnn.autograd import ON_CPU, Function, Gradients, array_of, check_broadcast, wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_choice, check_flag, check_not_negative, check_number
@@ -354,7 +354,7 @@ def compare(name: str, a: Tensor, b: Any) -> Tensor:
         return NotImplemented
     a, b = operands(name, a, b)
     try:
-        return wrap(backend.elementwise(_FUNCTIONS[name], a._array, getattr(b, "_array", b)))
+        return wrap(backend.elementwise(_FUNCTIONS[name], *in_one_dtype(a._array, getattr(b, "_array", b))))
     except (TypeError, ValueError):
         _check_together(name, a, b)
         raise

@@ -10,6 +10,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
+from tinycnn.backend.recording import Outdated
 from tinycnn.optim.optimizer import buffer
 from tinycnn.tensor import Tensor
 
@@ -100,13 +101,13 @@ class FusedSteps:
     def refresh(self, index: int, fused: Fused | None) -> None:
         """Writes the numbers of `fused`, made from the present options of group `index`, to the GPU.
 
-        Raises RuntimeError if a recorded step was made with other constants.
+        Raises Outdated, a RuntimeError, if a recorded step was made with other constants.
         """
         if self._numbers is None or fused is None:
             return
         recorded = self._recorded or fused
         if fused._replace(numbers=()) != recorded._replace(numbers=()):
-            raise RuntimeError(
+            raise Outdated(
                 f"{self._owner}: expected the flags and buffers of param_groups[{index}] as in the "
                 f"recorded step, {recorded}, got {fused}: record it anew"
             )

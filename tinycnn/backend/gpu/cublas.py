@@ -149,7 +149,7 @@ class Handle:
         """c = a b as in `products`, and what `epilogue` does with the numbers at `vector`, of the type of c: BIAS adds
         m of them to the rows of c, SUM_B writes the sums of the n columns of b there. False, and nothing is done, if
         this cuBLAS cannot do so."""
-        alignments = tuple([min(256, address & -address) for address in (a, b, c)])
+        alignments = tuple([min(256, address & -address) for address in (a, b, c, vector)])
         key = (epilogue, m, n, k, a_type, a_transposed, a_leading, b_type, b_transposed, b_leading, c_type, c_leading,
                compute, alignments)  # fmt: skip
         if key not in self.plans:
@@ -193,7 +193,8 @@ class Handle:
             made = lt.cublasLtMatrixLayoutCreate(byref(layout), of_type, *map(c_longlong, (*sizes, leading)))
             self._check(made, "cublasLtMatrixLayoutCreate")
         self._check(lt.cublasLtMatmulPreferenceCreate(byref(plan.preference)), "cublasLtMatmulPreferenceCreate")
-        aligned = zip((ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNMENT_D), (*alignments, alignments[-1]))
+        of_a, of_b, of_c, _ = alignments  # that of the vector is seen by its address
+        aligned = zip((ALIGNMENT_A, ALIGNMENT_B, ALIGNMENT_C, ALIGNMENT_D), (of_a, of_b, of_c, of_c))
         preferences: list[tuple[int, Any]] = [(attribute, c_int(size)) for attribute, size in aligned]
         for attribute, value in (*preferences, (MOST_WORKSPACE, c_size_t(WORKSPACE_BYTES))):
             size = c_size_t(ctypes.sizeof(value))
@@ -204,10 +205,7 @@ class Handle:
             self.handle, plan.operation, plan.a, plan.b, plan.c, plan.c, plan.preference, 1, plan.algorithm,
             byref(found),
         )  # fmt: skip
-        if status == NOT_SUPPORTED or (status == OK and found.value == 0):
-            return None
-        self._check(status, "cublasLtMatmulAlgoGetHeuristic")
-        return plan
+        return plan if status == OK and found.value else None  # it also says "invalid" of what it does not support
 
     def _set(self, operation: c_void_p, attribute: int, value: Any) -> None:
         size = c_size_t(ctypes.sizeof(value))

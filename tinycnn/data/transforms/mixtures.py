@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import backend
+from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_number, check_positive, shortened
@@ -50,12 +51,12 @@ class _Mixture(Transform):
                 raise TypeError(f"{name}: expected {argument} as a Tensor, got a {type(given).__name__}")
         if images.ndim != 4 or 0 in images.shape[1:]:
             raise ValueError(f"{name}: expected images (N, C, H, W), got shape {tuple(images.shape)}")
-        if images.dtype.kind != "f":
+        if images.dtype.kind not in FLOATING:
             raise TypeError(f"{name}: expected images of floats, got {images.dtype}")
         N, known, shape = len(images), self.num_classes, tuple(labels.shape)
         if labels.ndim not in (1, 2) or shape[0] != N:
             raise ValueError(f"{name}: expected labels ({N},) or ({N}, classes), got shape {shape}")
-        wanted, kinds = ("floats", "f") if labels.ndim == 2 else ("integers", "iu")
+        wanted, kinds = ("floats", FLOATING) if labels.ndim == 2 else ("integers", "iu")
         if labels.dtype.kind not in kinds:
             raise TypeError(f"{name}: expected labels of shape {shape} as {wanted}, got {labels.dtype}")
         if labels.ndim == 2:
