@@ -32,6 +32,7 @@ CONVERSION = re.compile(
 BARRIER = re.compile(r"__syncthreads|__syncwarp|__shfl\w*_sync|__ballot_sync|__any_sync|__all_sync")
 # The floating-point options of NVRTC mean something to g++ too; its other options do not.
 OPTIONS = {"--fmad=false": "-ffp-contract=off", "-fmad=false": "-ffp-contract=off"}
+MOST_ARGUMENTS = 4096  # bytes; more need CUDA 12.1 and a GPU of at least sm_70
 
 
 class CompileException(Exception):
@@ -126,6 +127,12 @@ class Kernel:
         describe = getattr(library, f"__describe_{name}")
         describe.restype = ctypes.c_char_p
         self._parameters = list(zip(parameters, describe().decode().split()))
+        required = 0
+        for _, described in self._parameters:
+            size = 8 if described[0] == "p" else int(described[1:])
+            required = -(-required // min(size, 8)) * min(size, 8) + size
+        if required > MOST_ARGUMENTS:
+            raise CompileException(f"{name}: Formal parameter space overflowed ({required} bytes required)")
         self._run = getattr(library, f"__run_{name}")
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
         self._run.restype = ctypes.c_char_p

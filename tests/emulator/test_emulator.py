@@ -456,6 +456,10 @@ def test_how_numbers_are_passed_and_what_is_refused(cp):
         cp.RawKernel(SOURCE, "too_far")((1,), (4,), (cp.zeros(4, np.float32),))
     with pytest.raises(cp.cuda.compiler.CompileException, match="error"):
         cp.RawKernel('extern "C" __global__ void bad() { no }', "bad")
+    large = 'struct Large { double x[%d]; }; extern "C" __global__ void much(const Large x, int n) {}'
+    cp.RawKernel(large % 511, "much")
+    with pytest.raises(cp.cuda.compiler.CompileException, match="much: .* overflowed .4100 bytes"):
+        cp.RawKernel(large % 512, "much")
 
 
 PACKS = r"""

@@ -148,8 +148,8 @@ def test_an_older_cupy_is_named(monkeypatch):
         backend.devices.check_bfloat16.cache_clear()
 
 
-def test_optimizers_with_kernels_take_bfloat16_parameters():
-    for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Adadelta"):
+def test_optimizers_take_bfloat16_parameters():
+    for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"):
         expected = None
         for device in ("cpu", "cuda"):
             w = nn.Parameter(wrap(np.linspace(-2, 2, 33).astype(tinycnn.bfloat16)).to(device))

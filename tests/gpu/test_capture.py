@@ -74,8 +74,10 @@ def assert_same_training(a, b, **how):
 @pytest.mark.parametrize(
     ("optimizer", "options"),
     [("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.1}), ("Adam", {"lr": 0.01, "amsgrad": True}),
-     ("RMSprop", {"lr": 0.01, "momentum": 0.5}), ("Adagrad", {"lr": 0.05, "lr_decay": 0.1})],
-    ids=["SGD", "Adam", "RMSprop", "Adagrad"],
+     ("RMSprop", {"lr": 0.01, "momentum": 0.5}), ("Adagrad", {"lr": 0.05, "lr_decay": 0.1}), ("Adadelta", {}),
+     ("Adamax", {"lr": 0.01}), ("NAdam", {"lr": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1}),
+     ("RAdam", {"lr": 0.01}), ("ASGD", {"lr": 0.05, "lambd": 0.1, "t0": 5}), ("Rprop", {"lr": 0.001})],
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_captured_steps_equal_eager_ones(optimizer, options):
     captured = Training(optimizer, captured=True, **options)
@@ -88,9 +90,10 @@ def test_captured_equals_eager_over_fifty_steps():
     assert_same_training(Training(captured=True, **options), Training(**options), steps=50)
 
 
-def test_a_scaled_step_can_be_captured():
-    options = {"lr": 0.05, "momentum": 0.9, "scaled": True}
-    captured, eager = Training(captured=True, **options), Training(**options)
+@pytest.mark.parametrize("optimizer, options", [("SGD", {"momentum": 0.9}), ("NAdam", {}), ("ASGD", {"t0": 2})])
+def test_a_scaled_step_can_be_captured(optimizer, options):
+    options = {"lr": 0.05, "scaled": True, **options}
+    captured, eager = Training(optimizer, captured=True, **options), Training(optimizer, **options)
     assert_same_training(captured, eager, steps=12)
     assert captured.step.captured
     assert captured.scaler.get_scale() == eager.scaler.get_scale() > 1024

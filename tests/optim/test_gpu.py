@@ -44,6 +44,11 @@ CASES = [
     *[("RMSprop", options) for options in combinations(momentum=[0, 0.9], centered=[False, True], **DECAY)],
     *[("Adadelta", options) for options in combinations(rho=[0.9], **DECAY)],
     *[("Adagrad", options) for options in combinations(lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.5], **DECAY)],
+    *[("Adamax", options) for options in combinations(betas=[(0.9, 0.999), (0.5, 0.6)], **DECAY)],
+    *[("NAdam", options) for options in combinations(decoupled_weight_decay=[False, True], **DECAY)],
+    *[("RAdam", options) for options in combinations(decoupled_weight_decay=[False, True], **DECAY)],
+    *[("ASGD", options) for options in combinations(t0=[1e6, 2.5], lambd=[1e-4, 0.1], **DECAY)],
+    *[("Rprop", options) for options in combinations(step_sizes=[(1e-6, 50), (0.008, 0.011)], maximize=[False, True])],
 ]
 EVERY = {  # of each optimizer, the options with which it has most to do
     "SGD": {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
@@ -52,8 +57,14 @@ EVERY = {  # of each optimizer, the options with which it has most to do
     "RMSprop": {"momentum": 0.9, "centered": True, "weight_decay": 0.1},
     "Adagrad": {"lr_decay": 0.1, "weight_decay": 0.1},
     "Adadelta": {"weight_decay": 0.1},
+    "Adamax": {"weight_decay": 0.1},
+    "NAdam": {"weight_decay": 0.1, "momentum_decay": 0.1, "decoupled_weight_decay": True},
+    "RAdam": {"weight_decay": 0.1, "betas": (0.7, 0.9), "decoupled_weight_decay": True},
+    "ASGD": {"weight_decay": 0.1, "lambd": 0.1, "t0": 2.5},
+    "Rprop": {"etas": (0.4, 1.3), "step_sizes": (0.003, 0.02)},
 }
 UNCOUNTED = ("RMSprop", "Adadelta")  # whose steps do not depend on how many there were
+WITHOUT_EPS = ("SGD", "ASGD", "Rprop")
 each_optimizer = pytest.mark.parametrize("name", list(EVERY))
 
 
@@ -123,6 +134,10 @@ def in_bits(tensors):
     return [tensor.cpu().detach().numpy().tobytes() for tensor in tensors]
 
 
+def in_bits_of_state(optimizer, params):
+    return [in_bits(map(tinycnn.as_tensor, optimizer.state.get(param, {}).values())) for param in params]
+
+
 # --- steps --------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +145,7 @@ def in_bits(tensors):
 def test_steps_equal_the_cpus(name, options):
     pair = Pair()
     optimizers = pair_of_optimizers(pair, name, options)
-    for _ in range(4):
+    for _ in range(8):  # RAdam divides by the root from the sixth on
         pair.new_gradients()
         for optimizer in optimizers:
             optimizer.step()
@@ -141,7 +156,7 @@ def test_steps_equal_the_cpus(name, options):
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_other_dtypes(name, dtype):
     pair = Pair(dtype=dtype)
-    optimizers = pair_of_optimizers(pair, name, {**EVERY[name], **({} if name == "SGD" else {"eps": 1e-3})})
+    optimizers = pair_of_optimizers(pair, name, {**EVERY[name], **({} if name in WITHOUT_EPS else {"eps": 1e-3})})
     for _ in range(3):
         pair.new_gradients(missing=0)
         for optimizer in optimizers:
@@ -154,7 +169,8 @@ def test_parameters_of_several_dtypes_in_one_group(name):
     pairs = [Pair(seed, dtype=dtype) for seed, dtype in enumerate(TOLERANCE)]
     for side in "cpu", "gpu":
         params = [param for both in zip(*(getattr(pair, side) for pair in pairs)) for param in both]
-        optimizer = getattr(optim, name)(params, lr=0.01, **EVERY[name] | ({} if name == "SGD" else {"eps": 1e-3}))
+        options = EVERY[name] | ({} if name in WITHOUT_EPS else {"eps": 1e-3})
+        optimizer = getattr(optim, name)(params, lr=0.01, **options)
         for pair in pairs:
             pair.rng = np.random.default_rng(1)
         for _ in range(3):
@@ -234,9 +250,10 @@ def test_options_switched_on_later(name, later):
 
 
 @each_optimizer
-def test_infinite_and_nan_gradients_and_parameters(name, cupy):
+@pytest.mark.parametrize("plain", [False, True])  # weight decay makes a gradient of a parameter's nan
+def test_infinite_and_nan_gradients_and_parameters(name, plain, cupy):
     pair = Pair(shapes=[(2, 5)])
-    optimizers = pair_of_optimizers(pair, name, EVERY[name])
+    optimizers = pair_of_optimizers(pair, name, {} if plain else EVERY[name])
     values = np.array([[1, np.nan, 2, np.inf, -np.inf], [np.inf, np.nan, -np.inf, 0, -0.0]])
     with np.errstate(all="ignore"):
         for gradient in np.ones((2, 5)), values, np.ones((2, 5)):
@@ -409,10 +426,12 @@ def test_steps_with_an_infinite_gradient_are_skipped(name, device):
             for a, b in zip(pair.cpu, pair.gpu):
                 b.grad = a.grad
         skipped = step in (0, 1, 4)
-        before = in_bits(pair.gpu)
+        before, state = in_bits(pair.gpu), in_bits_of_state(tested, pair.gpu)
         tested.found_inf = tinycnn.tensor(np.float32(skipped), device=device)
         tested.step()
         assert (in_bits(pair.gpu) == before) == skipped
+        if step:  # the first one makes the state, on a GPU
+            assert (in_bits_of_state(tested, pair.gpu) == state) == skipped
         if not skipped:
             reference.step()
         if step:
@@ -489,18 +508,25 @@ EXPECTED = {
     "RMSprop": ["square_avg", "grad_avg", "momentum_buffer"],
     "Adagrad": ["step", "sum"],
     "Adadelta": ["square_avg", "acc_delta"],
+    "Adamax": ["step", "exp_avg", "exp_inf"],
+    "NAdam": ["step", "mu_product", "exp_avg", "exp_avg_sq"],
+    "RAdam": ["step", "exp_avg", "exp_avg_sq"],
+    "ASGD": ["step", "eta", "mu", "ax"],
+    "Rprop": ["step", "prev", "step_size"],
 }
 
 
-def test_state_of_skipped_steps_moves_to_the_cpu():
-    """The GPU has made a buffer, without knowing that it was never used: dampening begins after the next step."""
+@each_optimizer
+def test_state_of_skipped_steps_moves_to_the_cpu(name):
+    """The GPU has made buffers, without knowing that they were never used: what begins, begins with the next step."""
     pair = Pair(shapes=[(3, 4)])
-    cpu, gpu = pair_of_optimizers(pair, "SGD", EVERY["SGD"])
+    cpu, gpu = pair_of_optimizers(pair, name, EVERY[name])
     pair.new_gradients(missing=0)
     gpu.found_inf = tinycnn.tensor(np.float32(1), device="gpu")
     gpu.step()
     cpu.load_state_dict(gpu.state_dict())
     gpu.found_inf = None
+    cpu.param_groups[0]["lr"] = gpu.param_groups[0]["lr"] = 0.015  # that of the first step that counts
     for _ in range(3):
         pair.new_gradients(missing=0)
         cpu.step()
@@ -513,6 +539,30 @@ def test_state_of_skipped_steps_moves_to_the_cpu():
     pair.assert_equal([cpu.state, gpu.state])
 
 
+OWN_NUMBERS = [("NAdam", ["mu_product"]), ("ASGD", ["eta", "mu"])]
+
+
+@pytest.mark.parametrize("name, numbers", OWN_NUMBERS)
+def test_numbers_of_a_parameter_are_float64_whatever_it_is(name, numbers):
+    """In device memory, one for each parameter; loaded without a loss, also where the parameter is a number itself."""
+    params = [tinycnn.tensor(np.full(shape, 2, np.float16), device="gpu").requires_grad_() for shape in ((), (2, 3))]
+    optimizer = getattr(optim, name)(params, lr=0.1, **EVERY[name])
+    for count in 2, 1, 2:
+        for param in params:
+            param.grad = None
+        for param in params[:count]:
+            param.grad = tinycnn.ones(*param.shape, dtype="float16", device="gpu")
+        optimizer.step()
+    before = [[optimizer.state[param][number] for number in numbers] for param in params]
+    for of_param in before:
+        assert {(str(x.dtype), str(x.device), x.shape) for x in of_param} == {("float64", "cuda:0", ())}
+    assert [x.item() for x in before[0]] != [x.item() for x in before[1]]  # of three steps and of two
+    loaded = getattr(optim, name)(params)
+    loaded.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for param, of_param in zip(params, before):
+        assert [loaded.state[param][number] for number in numbers] == [x.item() for x in of_param]
+
+
 @each_optimizer
 def test_state_in_another_memory_order_than_the_parameter(name):
     pair = Pair(shapes=[(30, 40), (3, 4, 5)], layouts=("C",))
@@ -521,8 +571,8 @@ def test_state_in_another_memory_order_than_the_parameter(name):
         pair.new_gradients(missing=0)
         for optimizer in optimizers:
             optimizer.step()
-        for i, (key, value) in enumerate(optimizers[1].state[pair.gpu[step % 2]].items()):
-            if key != "step" and (step + i) % 2:
+        for i, value in enumerate(optimizers[1].state[pair.gpu[step % 2]].values()):
+            if value.ndim and (step + i) % 2:
                 value._array = LAYOUTS["Fortran"](importlib.import_module("cupy"), value._array)
     pair.assert_equal([optimizer.state for optimizer in optimizers])
 
@@ -579,8 +629,8 @@ def test_a_replayed_step_equals_a_step(name, cupy):
             optimizer.found_inf._array.fill(step in (0, 5))
             optimizer.grad_scale._array.fill(0.5 + step)
             if step % 3 == 0:
-                optimizer.param_groups[0]["lr"] *= 0.7
-                optimizer.param_groups[0]["weight_decay"] *= 0.8
+                for option in {"lr", "weight_decay"} & {*optimizer.param_groups[0]}:
+                    optimizer.param_groups[0][option] *= 0.7
         optimizers[0].step()
         recording.replay()
     pair.assert_equal([optimizer.state for optimizer in optimizers])
@@ -636,6 +686,8 @@ CONSTANT = [
     ("SGD", {"momentum": 0.9}),
     ("Adam", {"amsgrad": True}),
     ("RMSprop", {"centered": True}),
+    ("NAdam", {"decoupled_weight_decay": True}),
+    ("RAdam", {"decoupled_weight_decay": True}),
 ]
 
 

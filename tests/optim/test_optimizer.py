@@ -251,6 +251,17 @@ def test_loaded_state_takes_the_parameters_dtype_and_memory_of_its_own():
     assert not np.shares_memory(optimizer.state[param]["exp_avg"]._array, saved["state"][0]["exp_avg"]._array)
 
 
+def test_a_number_of_the_state_is_loaded_as_it_is_where_the_parameter_is_a_number_too():
+    saved = stepped(optim.NAdam, {"params": [tensor(np.float32(1), requires_grad=True)]}).state_dict()
+    product = saved["state"][0]["mu_product"]
+    saved["state"][0]["mu_product"] = tensor(np.float64(product))  # as a GPU keeps it
+    param = tensor(np.float16(1), requires_grad=True)
+    optimizer = optim.NAdam([param])
+    optimizer.load_state_dict(saved)
+    assert optimizer.state[param]["mu_product"] == product
+    assert optimizer.state[param]["exp_avg"].dtype == np.float16
+
+
 def test_loading_keeps_keys_that_only_the_groups_have():
     optimizer = optim.SGD([leaf(1)])
     saved = optimizer.state_dict()

@@ -294,6 +294,15 @@ def test_centered_rmsprop_survives_a_variance_rounded_below_zero():
     assert np.isfinite(param.detach().numpy()).all()
 
 
+def test_rprop_leaves_out_an_infinite_gradient_that_turned():
+    param = tensor([1.0, 1.0, 1.0], requires_grad=True)
+    optimizer = optim.Rprop([param], lr=0.25)
+    for gradient in [1.0, 1.0, 1.0], [-np.inf, np.inf, -1.0], [-1.0, 1.0, -1.0]:
+        param.grad = tensor(gradient)
+        optimizer.step()
+    np.testing.assert_allclose(param.tolist(), [0.875, 0.09, 0.875], rtol=1e-6)  # as torch's
+
+
 def test_options_of_a_group_can_be_switched_on_between_steps():
     for name, option in ("SGD", "momentum"), ("RMSprop", "momentum"), ("RMSprop", "centered"), ("Adam", "amsgrad"):
         param = tensor([1.0], requires_grad=True)

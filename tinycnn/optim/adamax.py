@@ -6,6 +6,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
+from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, same_order, workspace
 
 
@@ -56,3 +57,7 @@ class Adamax(Optimizer):
         xp.divide(mean, largest, out=step)
         step *= options["lr"] / (1 - beta1**t)
         param -= step
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = options["lr"], *map(float, options["betas"]), options["eps"], options["weight_decay"]
+        return Fused("adamax", numbers, {"exp_avg": 0.0, "exp_inf": 0.0}, True, options["maximize"])

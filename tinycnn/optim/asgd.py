@@ -6,6 +6,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import AnyNumber, Flag, Never, NotNegative, Share, Way, checks_of
+from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, workspace
 
 
@@ -37,6 +38,7 @@ class ASGD(Optimizer):
         super().__init__(params, options_of(locals()))
 
     _checks = checks_of(__init__)
+    _own_numbers = ("eta", "mu")
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
         """param ← (1 − lambd · rate) · param − rate · grad
@@ -46,7 +48,8 @@ class ASGD(Optimizer):
         lr, lambd = options["lr"], options["lambd"]
         grad = regularized(param, grad, options["weight_decay"], options["maximize"])
         t = state["step"] = int(state.get("step", 0)) + 1
-        rate, share = float(state.get("eta", lr)), float(state.get("mu", 1.0))
+        rate = lr if t == 1 else float(state["eta"])  # state from a GPU has a rate before the first step too
+        share = float(state.get("mu", 1.0))
         mean = buffer(state, "ax", param)
         xp, step = workspace("optim", param)
         param *= 1 - lambd * rate
@@ -56,3 +59,7 @@ class ASGD(Optimizer):
         mean += step
         state["eta"] = lr / (1 + lambd * lr * t) ** options["alpha"]
         state["mu"] = 1 / max(1, t - options["t0"])
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = tuple(options[name] for name in ("lr", "lambd", "alpha", "t0", "weight_decay"))
+        return Fused("asgd", numbers, {"ax": 0.0}, True, options["maximize"], own=self._own_numbers)

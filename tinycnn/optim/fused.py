@@ -25,6 +25,8 @@ class Fused(NamedTuple):
         counts_steps: whether the kernel reads and advances a count of each parameter's steps.
         maximize: whether to ascend.
         variant: a flag whose meaning depends on the kernel. Default False.
+        own: in the kernel's order, the names in the state of numbers that each parameter has for itself and that its
+            steps change; 1 at first. Default ().
     """
 
     kernel: str
@@ -33,6 +35,7 @@ class Fused(NamedTuple):
     counts_steps: bool
     maximize: bool
     variant: bool = False
+    own: tuple[str, ...] = ()
 
     def steps(self, owner: str) -> FusedSteps:
         """What a group of the optimizer named `owner` keeps on one GPU."""
@@ -85,10 +88,11 @@ class FusedSteps:
             param._changed_in_place()
 
     def _row(self, param: Tensor, state: dict[str, Any], fused: Fused, recorded: bool) -> tuple:
-        """The arrays of one parameter: its own, its gradient, its buffers, the count of its steps."""
+        """The arrays of one parameter: its own, its gradient, its buffers, the count of its steps, its numbers."""
         array, before = param._array, dict(state)
         step = step_count(state, array) if fused.counts_steps else None
         buffers = [None if value is None else buffer(state, key, array, value) for key, value in fused.buffers.items()]
+        numbers = [own_number(state, key, array) for key in fused.own]
         if recorded and any(value is not before.get(key) for key, value in state.items()):
             state.clear()  # what was just made holds no values before a replay
             state.update(before)
@@ -96,7 +100,7 @@ class FusedSteps:
                 f"{self._owner}: expected a step before the one that is recorded, to make the state of the "
                 f"parameter of shape {param.shape}: each replay would make it anew"
             )
-        return array, param._grad._array, buffers, step  # type: ignore[union-attr]  # it has a gradient
+        return array, param._grad._array, buffers, step, numbers  # type: ignore[union-attr]  # it has a gradient
 
     def refresh(self, index: int, fused: Fused | None) -> None:
         """Writes the numbers of `fused`, made from the present options of group `index`, to the GPU.
@@ -128,7 +132,18 @@ def _note_state(params: list[Tensor], states: dict[Tensor, dict[str, Any]]) -> N
 
 def step_count(state: dict[str, Any], param: Array) -> Array:
     """The count `state["step"]`, int64 of shape (), on the device of `param`, for a kernel to advance."""
-    step = state.get("step", 1 if state else 0)  # SGD on the CPU has a buffer from its first step on, but no count
-    if not isinstance(step, Tensor) or type(step._array) is not type(param):
-        step = state["step"] = wrap(backend.array_module(param).full((), int(step), np.int64))
-    return step._array
+    state.setdefault("step", 1 if state else 0)  # SGD on the CPU has a buffer from its first step on, but no count
+    return _changed_there(state, "step", param, int)
+
+
+def own_number(state: dict[str, Any], name: str, param: Array) -> Array:
+    """The number `state[name]`, 1 at first, as float64 of shape () on the device of `param`, for a kernel to change."""
+    state.setdefault(name, 1.0)
+    return _changed_there(state, name, param, float)
+
+
+def _changed_there(state: dict[str, Any], name: str, param: Array, kind: type[int] | type[float]) -> Array:
+    value, dtype = state[name], np.int64 if kind is int else np.float64
+    if not isinstance(value, Tensor) or type(value._array) is not type(param):
+        state[name] = value = wrap(backend.array_module(param).full((), kind(value), dtype))
+    return value._array

@@ -6,6 +6,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
+from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, options_of, regularized, running_moments, same_order, workspace
 
 
@@ -36,6 +37,7 @@ class NAdam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     _checks = checks_of(__init__)
+    _own_numbers = ("mu_product",)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
         """μₜ = β₁ · (1 − ½ · 0.96^(t · momentum_decay)), with Pₜ the product of the first t of them
@@ -63,3 +65,10 @@ class NAdam(Optimizer):
         other += options["eps"]
         step /= other
         param -= step
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        beta1, beta2 = map(float, options["betas"])
+        numbers = options["lr"], beta1, beta2, options["eps"], options["weight_decay"], options["momentum_decay"]
+        buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        decoupled = options["decoupled_weight_decay"]
+        return Fused("nadam", numbers, buffers, True, options["maximize"], decoupled, self._own_numbers)

@@ -58,6 +58,7 @@ class Optimizer:
 
     _checks: ClassVar[Mapping[str, Check]] = {}  # of options, by name
     _is_flat = False  # whether a parameter's state may have other shapes than its own
+    _own_numbers: ClassVar[tuple[str, ...]] = ()  # their names in the state: one number for the whole parameter
 
     def __init__(self, params: Params, defaults: dict[str, Any]):
         self.defaults = defaults
@@ -292,12 +293,27 @@ class Optimizer:
             if not isinstance(saved_state, dict):
                 raise ValueError(f"{owner}: expected state[{index}] as a dict, got {type(saved_state).__name__}")
             state[params[index]] = {
-                name: _loaded(f"{owner}: expected state[{index}][{name!r}]", name, value, params[index], self._is_flat)
+                name: self._loaded(f"{owner}: expected state[{index}][{name!r}]", name, value, params[index])
                 for name, value in saved_state.items()
             }
         self.state = state  # nothing can fail from here on
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             group.update(saved, params=group["params"])
+
+    def _loaded(self, expected: str, name: str, value: Any, param: Tensor) -> Any:
+        """A copy of a saved `value` that fits `param`."""
+        if name == "step":  # a Tensor, as torch keeps it, or a number
+            number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or number < 0 or number != number // 1:
+                raise ValueError(f"{expected} as a whole number of at least 0, got {shortened(value)}")
+            return int(number)
+        if not isinstance(value, Tensor):
+            return copy.deepcopy(value)
+        if value.ndim == 0 and (param.ndim > 0 or name in self._own_numbers):  # such as NAdam's product of momenta
+            return value.item()
+        if value.shape != param.shape and not self._is_flat:
+            raise ValueError(f"{expected} of shape {param.shape}, got {value.shape}")
+        return wrap(backend.to_device(value._array.astype(param.dtype), param.device))
 
     def _params(self) -> list[Tensor]:
         return [param for group in self.param_groups for param in group["params"]]
@@ -312,22 +328,6 @@ class Optimizer:
 
 def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(each, kind) for each in value)
-
-
-def _loaded(expected: str, name: str, value: Any, param: Tensor, is_flat: bool) -> Any:
-    """A copy of a saved `value` that fits `param`."""
-    if name == "step":  # a Tensor, as torch keeps it, or a number
-        number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or number < 0 or number != number // 1:
-            raise ValueError(f"{expected} as a whole number of at least 0, got {shortened(value)}")
-        return int(number)
-    if not isinstance(value, Tensor):
-        return copy.deepcopy(value)
-    if value.ndim == 0 < param.ndim:  # a number, such as NAdam's product of momenta
-        return value.item()
-    if value.shape != param.shape and not is_flat:
-        raise ValueError(f"{expected} of shape {param.shape}, got {value.shape}")
-    return wrap(backend.to_device(value._array.astype(param.dtype), param.device))
 
 
 # --- for the rules ----------------------------------------------------------------------------------------
@@ -349,17 +349,18 @@ def buffer(state: dict[str, Any], name: str, param: Array, value: float = 0) -> 
     return array
 
 
-def workspace(name: str, like: Array) -> tuple[Any, Array]:
-    """The array module of `like`, and an uninitialised array of its shape, valid until the next call with `name`.
+def workspace(name: str, like: Array, dtype: Any = None) -> tuple[Any, Array]:
+    """The array module of `like`, and an uninitialised array of its shape, and of its dtype if no other is given, valid
+    until the next call with `name`.
 
     Allocating a small array takes 0.3 µs, looking up scratch memory 2 µs; a large one costs page faults too.
     """
     xp: Any = np if like.__class__ is np.ndarray else backend.array_module(like)
     if xp is not np or not like.flags.c_contiguous:
-        return xp, xp.empty_like(like)
+        return xp, xp.empty_like(like, dtype)
     if like.size <= 4096:
-        return xp, np.empty(like.shape, like.dtype)
-    return xp, backend.cpu.scratch(name, like.shape, like)
+        return xp, np.empty(like.shape, dtype or like.dtype)
+    return xp, backend.cpu.scratch(name, like.shape, like if dtype is None else np.empty(0, dtype))
 
 
 def running_moments(

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
+from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, options_of, regularized, running_moments, same_order
 
 
@@ -66,3 +67,8 @@ class RAdam(Optimizer):
         else:
             xp.multiply(mean, rate, out=step)
         param -= step
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = options["lr"], *map(float, options["betas"]), options["eps"], options["weight_decay"]
+        buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        return Fused("radam", numbers, buffers, True, options["maximize"], options["decoupled_weight_decay"])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Flag, Never, NotNegative, Pair, Way, checks_of
+from tinycnn.optim.fused import Fused
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, workspace
 
 
@@ -48,8 +51,10 @@ class Rprop(Optimizer):
         """
         (smaller, larger), (least, most) = options["etas"], options["step_sizes"]
         grad = regularized(param, grad, 0, options["maximize"])
-        state["step"] = int(state.get("step", 0)) + 1
-        last, size = buffer(state, "prev", param), buffer(state, "step_size", param, options["lr"])
+        t = state["step"] = int(state.get("step", 0)) + 1
+        last, size = buffer(state, "prev", param), buffer(state, "step_size", param)
+        if t == 1:  # state from a GPU has buffers before the first step too
+            size.fill(options["lr"])
         xp, turn = workspace("optim", param)
         _, factor = workspace("optim.second", param)
         xp.multiply(grad, last, out=turn)
@@ -58,13 +63,19 @@ class Rprop(Optimizer):
         factor *= larger - 1
         factor += 1
         size *= factor
-        xp.minimum(turn, 0, out=turn)
-        xp.multiply(turn, 1 - smaller, out=factor)
+        xp.minimum(turn, 0, out=factor)
+        factor *= 1 - smaller
         factor += 1
         size *= factor
         xp.clip(size, least, most, out=size)
-        turn += 1  # 0 where it turned, 1 elsewhere
-        xp.multiply(grad, turn, out=last)
+        _, turned = workspace("optim.turned", param, np.bool_)
+        xp.less(turn, 0, out=turned)
+        last[...] = grad
+        last[turned] = 0
         xp.sign(last, out=turn)
         turn *= size
         param -= turn
+
+    def _fused(self, options: dict[str, Any]) -> Fused:
+        numbers = options["lr"], *map(float, options["etas"]), *map(float, options["step_sizes"])
+        return Fused("rprop", numbers, {"prev": 0.0, "step_size": 0.0}, True, options["maximize"])

@@ -14,10 +14,10 @@ from tinycnn.backend.gpu.launch import NULL, counters, run
 
 __all__ = ["Numbers", "optimizer_step", "scale_all", "total_norm"]
 
-MOST_PARAMETERS, MOST_AXES, PIECE = 40, 32, 1024  # as in cuda/optim.cu
+MOST_PARAMETERS, MOST_AXES, PIECE = 35, 32, 1024  # as in cuda/optim.cu
 
 PARAMETER = np.dtype(
-    [("value", "u8"), ("grad", "u8"), ("buffer", "u8", 3), ("step", "u8")]
+    [("value", "u8"), ("grad", "u8"), ("buffer", "u8", 3), ("step", "u8"), ("own", "u8", 2)]
     + [("size", "u4"), ("first_block", "u4"), ("first_axis", "i4"), ("axes", "i4")],
     align=True,
 )
@@ -44,13 +44,14 @@ class Numbers:
 
 
 def optimizer_step(
-    name: str, rows: list[tuple[Any, Any, list[Any], Any]], numbers: Numbers, flags: tuple[bool, bool],
+    name: str, rows: list[tuple[Any, Any, list[Any], Any, list[Any]]], numbers: Numbers, flags: tuple[bool, bool],
     found_inf: Any = None, grad_scale: Any = None,
 ) -> None:  # fmt: skip
     """One step of the algorithm `name` of cuda/optim.cu for any number of parameters, in place.
 
     `rows` has for each parameter: its array, its gradient, up to three buffers of its shape (None where one is not
-    used), in any memory orders, and the count of its steps, int64 of shape (), or None if they are not counted.
+    used), in any memory orders; the count of its steps, int64 of shape (), or None if they are not counted; and up to
+    two numbers of its own, float64 of shape ().
     `found_inf` and `grad_scale` are float32 of shape (): not 0 to skip the step; a factor for the gradients.
     """
     of_dtype: dict[np.dtype, list[Any]] = {}
@@ -69,14 +70,16 @@ def _table(rows: list[Any]) -> tuple[tuple, int]:
     parameters: list[Any] = []
     axes: list[Any] = []
     blocks = 0
-    for value, grad, buffers, step in rows:
+    for value, grad, buffers, step, own_numbers in rows:
         strides = [value.strides if buffer is None else buffer.strides for buffer in buffers]
         strides += [value.strides] * (3 - len(buffers))
         own = _optimizer_axes(value.shape, value.itemsize, value.strides, grad.strides, *strides)
         device = value.data.device_id
-        pointers = [0 if array is None else _address(array, device) for array in (value, grad, step, *buffers)]
-        of_buffers = (*pointers[3:], *[0] * (3 - len(buffers)))
-        parameters.append((*pointers[:2], of_buffers, pointers[2], value.size, blocks, len(axes), len(own)))
+        padded = (*buffers, *[None] * (3 - len(buffers)), step, *own_numbers, *[None] * (2 - len(own_numbers)))
+        pointers = [0 if array is None else _address(array, device) for array in (value, grad, *padded)]
+        of_buffers, of_own = tuple(pointers[2:5]), tuple(pointers[6:])
+        sizes = value.size, blocks, len(axes), len(own)
+        parameters.append((*pointers[:2], of_buffers, pointers[5], of_own, *sizes))
         axes += own
         blocks += max(1, -(-value.size // PIECE))
     count = np.int32(len(parameters))
@@ -163,5 +166,5 @@ def scale_all(arrays: list[Any], factor: Any) -> None:
 def _tables_in_place(arrays: list[Any]) -> Iterator[tuple[np.dtype, tuple, int]]:
     """For each dtype, what kernels take that change arrays in place, and their number of blocks."""
     for dtype in dict.fromkeys(array.dtype for array in arrays):
-        table, blocks = _table([(array, array, [], None) for array in arrays if array.dtype == dtype])
+        table, blocks = _table([(array, array, [], None, []) for array in arrays if array.dtype == dtype])
         yield dtype, table, blocks

@@ -1,13 +1,14 @@
 // The steps of the optimizers. One launch updates many parameters, each block a piece of one of them.
 //
-// What a step depends on lies in device memory: the options of the algorithm (`numbers`), the step counts, whether a
-// gradient was infinite (`found_inf`, may be null) and what gradients are multiplied with (`grad_scale`, may be null).
+// What a step depends on lies in device memory: the options of the algorithm (`numbers`), the step counts and other
+// numbers of each parameter, whether a gradient was infinite (`found_inf`, may be null) and what gradients are
+// multiplied with (`grad_scale`, may be null).
 // So a recorded step can be replayed with other options, and the host never waits to learn whether to skip a step.
 
 #include "common.cuh"
 #include "lanes.cuh"
 
-const int MOST_PARAMETERS = 40, MOST_AXES = 32;  // with the other arguments just below CUDA's 4 KB
+const int MOST_PARAMETERS = 35, MOST_AXES = 32;  // with the other arguments just below CUDA's 4 KB
 const int THREADS = 256, PIECE = 1024;           // threads and elements of a block
 
 struct Parameter {
@@ -15,6 +16,7 @@ struct Parameter {
     const T* grad;
     T* buffer[3];     // what the algorithm keeps for each element; null where it keeps less
     long long* step;  // how many steps were made; null where the algorithm does not count
+    double* own[2];   // what the algorithm keeps for the whole parameter; null where it keeps less
     uint size, first_block;
     int first_axis, axes;  // no axes: all arrays lie in memory alike and without gaps
 };
@@ -86,14 +88,14 @@ __device__ __forceinline__ void for_each_element(const Table& all, const Paramet
     }
 }
 
-// What depends on the number of the step alone.
+// What is the same for all elements of a parameter in a step, and what its own numbers are after that.
 struct Factors {
-    double first, second;
+    double first, second, third, own[2];
 };
 
-// One step of the parameter of this block: begin(t) gives the factors of its step t, counted from 1, and
-// update(parameter, factors, value, gradient, buffers) changes an element. The last block of a parameter counts the step.
-// `done` counts the blocks of each parameter.
+// One step of the parameter of this block: begin(parameter, t) gives the factors of its step t, counted from 1, and
+// update(parameter, factors, value, gradient, buffers) changes an element. The last block of a parameter counts the
+// step and writes its own numbers, which all blocks have read by then. `done` counts the blocks of each parameter.
 template <typename Begin, typename Update>
 __device__ __forceinline__ void make_step(const Table& all, uint* done, const float* found_inf, const float* grad_scale,
                                           Begin begin, Update update) {
@@ -102,17 +104,21 @@ __device__ __forceinline__ void make_step(const Table& all, uint* done, const fl
     int which = all.of_block();
     Parameter p = all.parameter(which);
     if (p.step) {
-        if (threadIdx.x == 0) factors = begin(*p.step + 1);
+        if (threadIdx.x == 0) factors = begin(p, *p.step + 1);
         __syncthreads();
     }
     for_each_element(all, p, grad_scale, [&](T& value, Sum grad, T* first, T* second, T* third) {
         update(p, factors, value, grad, first, second, third);
     });
     uint blocks = p.size > 0 ? (p.size + PIECE - 1) / PIECE : 1;
-    if (p.step && is_last_of(blocks, done + which) && threadIdx.x == 0) ++*p.step;
+    if (p.step && is_last_of(blocks, done + which) && threadIdx.x == 0) {
+        ++*p.step;
+        for (int k = 0; k < 2; ++k)
+            if (p.own[k]) *p.own[k] = factors.own[k];
+    }
 }
 
-__device__ __forceinline__ Factors uncounted(long long) { return {0, 0}; }
+__device__ __forceinline__ Factors uncounted(const Parameter&, long long) { return {}; }
 
 // The gradient of loss + decay / 2 * |value|^2, or its opposite.
 __device__ __forceinline__ Sum regularized(Sum value, Sum grad, Sum decay, int maximize) {
@@ -137,7 +143,7 @@ extern "C" __global__ void set_numbers(double* numbers, Numbers given) { numbers
 
 extern "C" __global__ void sgd(ARGUMENTS) {
     Sum lr = Sum(numbers[0]), momentum = Sum(numbers[1]), decay = Sum(numbers[3]);
-    auto begin = [&](long long t) { return Factors{t == 1 ? 1 : 1 - numbers[2], 0}; };
+    auto begin = [&](const Parameter&, long long t) { return Factors{t == 1 ? 1 : 1 - numbers[2]}; };
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter& p, Factors factors, T& place, Sum grad, T* velocity, T*, T*) {
                   Sum value = Sum(place);
@@ -158,7 +164,7 @@ extern "C" __global__ void sgd(ARGUMENTS) {
 extern "C" __global__ void adam(ARGUMENTS) {
     Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), rate2 = Sum(1 - numbers[2]), decay = Sum(numbers[4]);
     Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1);
-    auto begin = [&](long long t) {
+    auto begin = [&](const Parameter&, long long t) {
         double root2 = sqrt(1 - pow(numbers[2], double(t)));
         return Factors{numbers[0] * root2 / (1 - pow(numbers[1], double(t))), numbers[3] * root2};
     };
@@ -176,6 +182,77 @@ extern "C" __global__ void adam(ARGUMENTS) {
                       *largest = T(square);
                   }
                   place = T(value - Sum(factors.first) * (mean / (sqrt(square) + Sum(factors.second))));
+              });
+}
+
+// --- Adamax -------------------------------------------------------------------------------------------------
+// numbers: lr, beta1, beta2, eps, weight_decay; buffers: mean, largest gradient so far, which decays
+
+extern "C" __global__ void adamax(ARGUMENTS) {
+    Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), eps = Sum(numbers[3]), decay = Sum(numbers[4]);
+    auto begin = [&](const Parameter&, long long t) { return Factors{numbers[0] / (1 - pow(numbers[1], double(t)))}; };
+    make_step(TABLE, done, found_inf, grad_scale, begin,
+              [&](const Parameter&, Factors factors, T& place, Sum grad, T* mean_, T* largest_, T*) {
+                  Sum value = Sum(place), mean = Sum(*mean_);
+                  grad = regularized(value, grad, decay, maximize);
+                  mean += rate1 * (grad - mean);
+                  Sum largest = beta2 * Sum(*largest_), size = (grad < 0 ? -grad : grad) + eps;
+                  if (!(largest > size || largest != largest)) largest = size;  // a nan stays
+                  *mean_ = T(mean);
+                  *largest_ = T(largest);
+                  place = T(value - Sum(factors.first) * (mean / largest));
+              });
+}
+
+// --- NAdam --------------------------------------------------------------------------------------------------
+// numbers: lr, beta1, beta2, eps, weight_decay, momentum_decay; variant: decoupled weight decay; buffers: mean, mean
+// square; own: the product of all momenta so far
+
+extern "C" __global__ void nadam(ARGUMENTS) {
+    Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), rate2 = Sum(1 - numbers[2]), eps = Sum(numbers[3]);
+    Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1), decay = variant ? Sum(0) : Sum(numbers[4]);
+    auto momentum = [&](long long t) { return numbers[1] * (1 - 0.5 * pow(0.96, double(t) * numbers[5])); };
+    auto begin = [&](const Parameter& p, long long t) {
+        double now = momentum(t), following = momentum(t + 1), product = *p.own[0] * now;
+        return Factors{numbers[0] * (1 - now) / (1 - product), numbers[0] * following / (1 - product * following),
+                       1 / (1 - pow(numbers[2], double(t))), {product}};
+    };
+    make_step(TABLE, done, found_inf, grad_scale, begin,
+              [&](const Parameter&, Factors factors, T& place, Sum grad, T* mean_, T* square_, T*) {
+                  Sum value = Sum(place) * kept, mean = Sum(*mean_);
+                  grad = regularized(value, grad, decay, maximize);
+                  mean += rate1 * (grad - mean);
+                  Sum square = beta2 * Sum(*square_) + rate2 * grad * grad;
+                  *mean_ = T(mean);
+                  *square_ = T(square);
+                  Sum step = Sum(factors.first) * grad + Sum(factors.second) * mean;
+                  place = T(value - step / (sqrt(square * Sum(factors.third)) + eps));
+              });
+}
+
+// --- RAdam --------------------------------------------------------------------------------------------------
+// numbers: lr, beta1, beta2, eps, weight_decay; variant: decoupled weight decay; buffers: mean, mean square
+
+extern "C" __global__ void radam(ARGUMENTS) {
+    Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), rate2 = Sum(1 - numbers[2]), eps = Sum(numbers[3]);
+    Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1), decay = variant ? Sum(0) : Sum(numbers[4]);
+    auto begin = [&](const Parameter&, long long t) {
+        double rate = numbers[0] / (1 - pow(numbers[1], double(t))), power2 = pow(numbers[2], double(t));
+        double longest = 2 / (1 - numbers[2]) - 1, length = longest - 2 * double(t) * power2 / (1 - power2);
+        if (!(length > 5)) return Factors{rate, 0};
+        double square = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length);
+        return Factors{rate * sqrt(square * (1 - power2)), 1};
+    };
+    make_step(TABLE, done, found_inf, grad_scale, begin,
+              [&](const Parameter&, Factors factors, T& place, Sum grad, T* mean_, T* square_, T*) {
+                  Sum value = Sum(place) * kept, mean = Sum(*mean_);
+                  grad = regularized(value, grad, decay, maximize);
+                  mean += rate1 * (grad - mean);
+                  Sum square = beta2 * Sum(*square_) + rate2 * grad * grad;
+                  *mean_ = T(mean);
+                  *square_ = T(square);
+                  Sum step = factors.second != 0 ? mean / (sqrt(square) + eps) : mean;
+                  place = T(value - Sum(factors.first) * step);
               });
 }
 
@@ -230,7 +307,7 @@ extern "C" __global__ void rmsprop(ARGUMENTS) {
 
 extern "C" __global__ void adagrad(ARGUMENTS) {
     Sum eps = Sum(numbers[2]), decay = Sum(numbers[3]);
-    auto begin = [&](long long t) { return Factors{numbers[0] / (1 + double(t - 1) * numbers[1]), 0}; };
+    auto begin = [&](const Parameter&, long long t) { return Factors{numbers[0] / (1 + double(t - 1) * numbers[1])}; };
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter&, Factors factors, T& place, Sum grad, T* total, T*, T*) {
                   Sum value = Sum(place);
@@ -238,6 +315,50 @@ extern "C" __global__ void adagrad(ARGUMENTS) {
                   Sum squares = Sum(*total) + grad * grad;
                   *total = T(squares);
                   place = T(value - Sum(factors.first) * (grad / (sqrt(squares) + eps)));
+              });
+}
+
+// --- ASGD ---------------------------------------------------------------------------------------------------
+// numbers: lr, lambd, alpha, t0, weight_decay; buffers: mean of the values; own: the rate of the next step, the share
+// of its values in their mean
+
+extern "C" __global__ void asgd(ARGUMENTS) {
+    Sum decay = Sum(numbers[4]);
+    auto begin = [&](const Parameter& p, long long t) {
+        double rate = t == 1 ? numbers[0] : *p.own[0], late = double(t) - numbers[3];
+        double next = numbers[0] / pow(1 + numbers[1] * numbers[0] * double(t), numbers[2]);
+        return Factors{rate, *p.own[1], 1 - numbers[1] * rate, {next, late > 1 ? 1 / late : 1}};
+    };
+    make_step(TABLE, done, found_inf, grad_scale, begin,
+              [&](const Parameter&, Factors factors, T& place, Sum grad, T* mean_, T*, T*) {
+                  Sum value = Sum(place), mean = Sum(*mean_);
+                  grad = regularized(value, grad, decay, maximize);
+                  value = Sum(factors.third) * value - Sum(factors.first) * grad;
+                  *mean_ = T(mean + Sum(factors.second) * (value - mean));
+                  place = T(value);
+              });
+}
+
+// --- Rprop --------------------------------------------------------------------------------------------------
+// numbers: lr, the factors by which a step shrinks and grows, the smallest and the largest step; buffers: last
+// gradient, size of the step
+
+extern "C" __global__ void rprop(ARGUMENTS) {
+    Sum lr = Sum(numbers[0]), smaller = Sum(numbers[1]), larger = Sum(numbers[2]);
+    Sum least = Sum(numbers[3]), most = Sum(numbers[4]);
+    auto begin = [&](const Parameter&, long long t) { return Factors{t == 1 ? 1.0 : 0.0}; };
+    make_step(TABLE, done, found_inf, grad_scale, begin,
+              [&](const Parameter&, Factors factors, T& place, Sum grad, T* last, T* size_, T*) {
+                  Sum value = Sum(place), size = factors.first != 0 ? lr : Sum(*size_);
+                  grad = regularized(value, grad, 0, maximize);
+                  Sum turn = grad * Sum(*last);
+                  size *= turn > 0 ? larger : turn < 0 ? smaller : turn == 0 ? Sum(1) : turn;  // a nan stays
+                  if (size < least) size = least;
+                  if (size > most) size = most;
+                  if (turn < 0) grad = 0;
+                  *last = T(grad);
+                  *size_ = T(size);
+                  place = T(value - size * (grad > 0 ? Sum(1) : grad < 0 ? Sum(-1) : grad));
               });
 }
 
