@@ -516,3 +516,12 @@ def test_former_names():
     scaler = tinycnn.cuda.amp.GradScaler(8.0, enabled=False)
     assert isinstance(scaler, tinycnn.amp.GradScaler)
     assert autocast_mode.autocast is tinycnn.autocast is tinycnn.amp.autocast
+
+
+def test_a_block_of_another_dtype_casts_a_parameter_anew():
+    layer, x = nn.Linear(2, 2), tinycnn.ones(1, 2)
+    with tinycnn.autocast("cpu", dtype="bfloat16"):
+        assert layer(x).dtype == "bfloat16"
+        with tinycnn.autocast("cpu", dtype="float16"):
+            assert layer(x).dtype == "float16"
+        assert layer(x).dtype == "bfloat16"

@@ -12,6 +12,8 @@ import pytest
 import tinycnn
 from tests import layers, operators
 from tinycnn import nn, optim, tensor
+from tinycnn.data import transforms
+from tinycnn.data.transforms import v2
 from tinycnn.nn import functional as F
 
 pytest.importorskip("ml_dtypes")
@@ -319,3 +321,29 @@ def test_importing_tinycnn_does_not_import_it():
     code = "import sys, tinycnn; tinycnn.ones(2).half(); print('ml_dtypes' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_comparisons_with_python_numbers():
+    """The number is rounded to bfloat16 first, as in torch."""
+    x = tinycnn.tensor([0.1, 0.2, 0.3]).bfloat16()
+    assert (x == 0.1).tolist() == [True, False, False]
+    assert (x != 0.1).tolist() == [False, True, True]
+    assert (x <= 0.2).tolist() == [True, True, False]
+    assert (x > 0.2).tolist() == [False, False, True]
+    assert (x.clamp(max=0.1) == 0.1).all()
+    assert (x == x.float()).tolist() == [True, True, True]
+
+
+def test_augmentation_of_images():
+    """As of float32, and rounded once."""
+    images = tinycnn.rand(4, 3, 9, 8)
+    affine = transforms.RandomAffine(20, interpolation=transforms.InterpolationMode.BILINEAR)
+    labels = tinycnn.arange(4)
+    mixtures = [v2.MixUp(num_classes=4), v2.CutMix(num_classes=4)]
+    for augment in (affine, *[lambda x, mix=mix: mix(x, labels)[0] for mix in mixtures]):
+        found = []
+        for x in (images, images.bfloat16()):
+            tinycnn.manual_seed(3)
+            found.append(augment(x))
+        assert found[1].dtype == tinycnn.bfloat16
+        np.testing.assert_allclose(found[1].float().numpy(), found[0].numpy(), atol=2**-7)

@@ -193,9 +193,13 @@ class autocast(ContextDecorator):
         self, device_type: str, dtype: DTypeLike = None, enabled: bool = True, cache_enabled: bool | None = None
     ):
         self.device = _device_type("autocast", device_type)
-        found = dtypes.as_dtype(_DEFAULTS[self.device] if dtype is None and enabled else dtype or dtypes.float16)
+        wanted = "expected dtype as bfloat16 or float16"
+        try:
+            found = dtypes.as_dtype(_DEFAULTS[self.device] if dtype is None and enabled else dtype or dtypes.float16)
+        except TypeError:
+            raise TypeError(f"autocast: {wanted}, got {shortened(dtype)}") from None
         if found.itemsize != 2 or found.kind not in FLOATING:
-            raise ValueError(f"autocast: expected dtype as bfloat16 or float16, got {found}")
+            raise ValueError(f"autocast: {wanted}, got {found}")
         check_flag("autocast", "enabled", enabled)
         self.cache_enabled = cache_enabled is None or check_flag("autocast", "cache_enabled", cache_enabled)
         if enabled and self.device == "cuda" and backend.device("auto") == backend.CPU:

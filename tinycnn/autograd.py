@@ -725,7 +725,9 @@ def _root(output: Any, gradient: Any, caller: str, is_hidden: bool = False) -> t
         if array.__class__ is ndarray:
             gradient = wrap(np.ones_like(array))
         else:
-            gradient = _one(array, output._node if is_hidden else None)
+            node = output._node if is_hidden else None
+            is_shared = node is not None and node.consumes_gradient and not node.hooks and node.retained is None
+            gradient = wrap(backend.one(array, is_shared))
     elif not isinstance(gradient, Tensor):
         raise TypeError(f"{caller}: expected the gradient as a Tensor, got {type(gradient).__name__}")
     elif gradient.shape != output.shape:
@@ -733,14 +735,6 @@ def _root(output: Any, gradient: Any, caller: str, is_hidden: bool = False) -> t
     if gradient._array.dtype != output._array.dtype:
         gradient = gradient.to(output.dtype)
     return output._node or output, gradient
-
-
-def _one(array: Array, node: Function | None) -> Tensor:
-    """1 on the GPU of `array`, of its shape: one that is there already if nobody but the kernels of `node` gets it."""
-    if node is not None and node.consumes_gradient and not node.hooks and node.retained is None:
-        return wrap(backend.constant(np.ones(array.shape, array.dtype), backend.device_of(array)))
-    with backend.current(array):
-        return wrap(backend.array_module(array).ones_like(array))
 
 
 def _keys(inputs: Sequence[Any], caller: str) -> list[Any]:

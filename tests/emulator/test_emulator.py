@@ -654,3 +654,21 @@ def test_memory_of_python_functions_is_freed_with_the_last_array(cp):
     assert (view.get()[0], freed) == (3, [])
     del view
     assert freed == [(address, 0) for address in pointers]
+
+
+def test_shared_memory_of_two_modules_is_not_one(cp):
+    """Both have an inline function of one name, with shared memory of other sizes."""
+    code = """
+    template <typename Number> __device__ inline Number last_of(Number value) {
+        __shared__ Number all[SIZE];
+        all[threadIdx.x] = value;
+        __syncthreads();
+        return all[SIZE - 1];
+    }
+    extern "C" __global__ void tail(float* out) { out[threadIdx.x] = last_of(float(threadIdx.x)); }
+    """
+    for size in (4, 64, 4):
+        out = cp.zeros(size, np.float32)
+        kernel = cp.RawModule(code=f"#define SIZE {size}\n" + code, options=("--std=c++17",)).get_function("tail")
+        kernel((1,), (size,), (out,))
+        np.testing.assert_array_equal(out.get(), size - 1)

@@ -22,7 +22,8 @@ from tinycnn.backend.recording import kept_constants, recorded
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
     "check_bfloat16", "current", "current_gpu", "device", "device_of", "elementwise", "get_default_device", "gpu_count",
-    "host_reads", "is_gpu_array", "is_writeable", "kernels", "memory_address", "modules_of", "on", "one_device",
+    "host_reads", "is_gpu_array", "is_writeable", "kernels", "memory_address", "modules_of", "on", "one",
+    "one_device",
     "set_current_gpu", "set_default_device", "to_device",
 ]  # fmt: skip
 
@@ -312,6 +313,14 @@ def constant(array: np.ndarray, target: Device) -> Array:
         if of_step is not None:
             of_step[key] = found
     return found
+
+
+def one(array: Array, is_shared: bool) -> Array:
+    """1 on the GPU of `array`, of its shape. One that `is_shared` is there already, and nobody may change it."""
+    if is_shared:
+        return constant(np.ones(array.shape, array.dtype), device_of(array))
+    with current(array):
+        return array_module(array).ones_like(array)
 
 
 class _Latest:

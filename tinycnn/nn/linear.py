@@ -53,8 +53,7 @@ def _linear(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 
 @lru_cache(maxsize=1024)
 def _check(name: str, x: Shape, w: Shape, b: Shape | None, dtypes: tuple) -> None:
-    """Refuses what does not fit; cached: a network repeats the same
-    few in every step."""
+    """Refuses what does not fit; cached: a network repeats the same few in every step."""
     if len(w) != 2:
         raise ValueError(f"{name}: expected a weight Tensor (out_features, in_features), got {w}")
     if not x or x[-1] != w[1]:
