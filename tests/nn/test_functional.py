@@ -57,7 +57,8 @@ def test_same_arguments_as_torch(name):
         return
     if any(p.kind is p.VAR_POSITIONAL for p in theirs.values()):
         return
-    ours = {k: p for k, p in inspect.signature(getattr(F, name)).parameters.items() if k not in ("name", "num_batches_tracked")}
+    of_layers = ("name", "num_batches_tracked")  # what only layers pass
+    ours = {k: p for k, p in inspect.signature(getattr(F, name)).parameters.items() if k not in of_layers}
     positional = [k for k, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert positional == [k for k in theirs if k in positional]
     assert ours.keys() <= theirs.keys()
