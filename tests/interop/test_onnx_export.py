@@ -152,6 +152,19 @@ def test_bfloat16_is_written_and_read(tmp_path):
 
 
 @pytest.mark.onnx
+@pytest.mark.parametrize("layer", [nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(1, 2, 3), nn.MaxPool2d(2), nn.AvgPool2d(2)])
+def test_windows_of_bfloat16_need_a_later_opset(layer, tmp_path):
+    import onnx
+
+    net, x = nn.Sequential(layer).bfloat16(), tinycnn.randn(1, 1, 5, 5).bfloat16()
+    with pytest.raises(ValueError, match="^export: 0 = .*: [A-Za-z]+ of bfloat16 needs opset_version=22$"):
+        export(net, (x,), tmp_path / "net.onnx")
+    assert not (tmp_path / "net.onnx").exists()
+    export(net, (x,), tmp_path / "net.onnx", opset_version=22)
+    onnx.checker.check_model(onnx.load(tmp_path / "net.onnx"), full_check=True)
+
+
+@pytest.mark.onnx
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float16", 2e-2)])
 def test_other_dtypes(dtype, tolerance, tmp_path):
     net = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Sigmoid(), nn.Softmax(1)).to(dtype)

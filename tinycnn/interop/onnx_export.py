@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn import backend
-from tinycnn._bfloat16 import FLOATING
+from tinycnn._bfloat16 import FLOATING, is_bfloat16
 from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, write_whole
 from tinycnn.autograd import no_grad, wrap
@@ -164,9 +164,11 @@ def export(
     file = _File(ir, first, second, batch)
     file.write_nodes(merged)
     file.write_outputs(results)
+    opset = max(opset_version, OPSET)
+    _check_bfloat16(merged, [*inputs, *first.weights.values()], opset)
     graph = ir.Graph(
         file.inputs, file.outputs, nodes=file.nodes, initializers=file.initializers, name=type(model).__name__,
-        opset_imports={"": max(opset_version, OPSET)},
+        opset_imports={"": opset},
     )  # fmt: skip
     size = sum(value.const_value.nbytes for value in file.initializers)
     if size > _LARGEST:
@@ -176,6 +178,17 @@ def export(
         write_whole(path, proto.SerializeToString())
     except OSError as error:
         raise OSError(f"export: {error}") from None
+
+
+_BFLOAT16_SINCE_22 = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool")
+
+
+def _check_bfloat16(merged: Merged, tensors: Sequence[Tensor], opset: int) -> None:
+    """Refuses the operators that ONNX has for bfloat16 from opset 22 on only, in a net with tensors of bfloat16."""
+    if opset < 22 and any(is_bfloat16(x._array.dtype) for x in tensors):
+        for node in merged.nodes:
+            if node.type in _BFLOAT16_SINCE_22:
+                raise Unexportable(f"export: {node.layer}: {node.type} of bfloat16 needs opset_version=22")
 
 
 def onnx_ir(called: str) -> Any:
