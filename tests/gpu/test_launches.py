@@ -92,6 +92,14 @@ def test_a_convolution(layer, forward, bias):
         assert launches(lambda: layer(x)) == forward
 
 
+def test_dropout():
+    """The mask, whose launch moves the generator's state on, and the product."""
+    x = tinycnn.randn(64, 500, device="gpu")
+    F.dropout(x, 0.3)
+    assert launches(lambda: F.dropout(x, 0.3)) == 2
+    assert launches(lambda: tinycnn.randn(3000, device="gpu")) == 1
+
+
 def test_what_a_hook_does_to_the_first_gradient_stays_there():
     """The gradient of a loss is a 1 that lies on the device already; whoever may change it gets one of its own."""
     x = tinycnn.tensor([[1.0, 2.0]], device="gpu", requires_grad=True)

@@ -8,7 +8,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from tinycnn.backend.gpu.launch import THREADS, launch, run
+from tinycnn.backend.gpu.launch import THREADS, counters, launch, run
 
 __all__ = ["Generator", "dropout_mask"]
 
@@ -23,7 +23,7 @@ class Generator:
 
     def __init__(self, seed: Any = None):
         self._state = cupy.empty(2, np.uint64)
-        self._lock = threading.Lock()  # no thread draws between another one's numbers and its step of the state
+        self._lock = threading.Lock()
         self.seed(seed)
 
     def seed(self, seed: Any = None) -> None:
@@ -77,9 +77,9 @@ class Generator:
         with self._state.device:
             a_block = 1 if name == "integers" else 2 if out.dtype == np.float64 else 4
             blocks = -(-out.size // a_block)
-            with self._lock:
-                launch("random", name, out.dtype, blocks, out, self._state, np.uint32(out.size), *numbers)
-                run("random", "move_on", out.dtype, (1,), (self._state, np.uint64(blocks)), threads=1)
+            with self._lock:  # no thread draws what another one is drawing
+                arguments = (out, self._state, counters(1), np.uint32(out.size), *numbers)
+                launch("random", name, out.dtype, blocks, *arguments)
 
     def run(self, name: str, *arguments: Any, threads: int = THREADS) -> None:
         """Runs the kernel `name` of cuda/draws.cu in one block; it moves the state on by itself."""

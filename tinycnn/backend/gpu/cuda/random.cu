@@ -1,6 +1,7 @@
 // Arrays of random numbers: see philox.cuh.
 
 #include "philox.cuh"
+#include "lanes.cuh"
 
 // The type that numbers are drawn in: double for double, else float. A block makes four floats or two doubles.
 typedef decltype(Sum() * 1.0f) Real;
@@ -13,10 +14,16 @@ __device__ __forceinline__ Real normal_of(const Words& words, uint k) {
     return radius * (k % 2 ? sin(angle) : cos(angle));
 }
 
+// Moves the state on when all have drawn from it: the last of the launch's blocks does. `done` counts them.
+__device__ __forceinline__ void move_on(State* state, uint64 blocks, uint* done) {
+    if (is_last_of(gridDim.x, done) && threadIdx.x == 0) state->position += blocks;
+}
+
 // out[i] = number(the words of block i / A_BLOCK, i % A_BLOCK).
 template <typename Number>
-__device__ __forceinline__ void fill(T* out, const State* state, uint size, Number number) {
-    FOR_EACH(block, (size + A_BLOCK - 1) / A_BLOCK) {
+__device__ __forceinline__ void fill(T* out, State* state, uint* done, uint size, Number number) {
+    uint blocks = (size + A_BLOCK - 1) / A_BLOCK;
+    FOR_EACH(block, blocks) {
         Words words = philox(state->key, state->position + block, 0);
 #pragma unroll
         for (uint k = 0; k < A_BLOCK; ++k) {
@@ -24,25 +31,26 @@ __device__ __forceinline__ void fill(T* out, const State* state, uint size, Numb
             if (i < size) out[i] = number(words, k);
         }
     }
+    move_on(state, blocks, done);
 }
 
-extern "C" __global__ void uniform(T* out, const State* state, uint size) {
-    fill(out, state, size, [](const Words& words, uint k) { return T(uniform_of(words, k, Real())); });
+extern "C" __global__ void uniform(T* out, State* state, uint* done, uint size) {
+    fill(out, state, done, size, [](const Words& words, uint k) { return T(uniform_of(words, k, Real())); });
 }
 
-extern "C" __global__ void normal(T* out, const State* state, uint size) {
-    fill(out, state, size, [](const Words& words, uint k) { return T(normal_of(words, k)); });
+extern "C" __global__ void normal(T* out, State* state, uint* done, uint size) {
+    fill(out, state, done, size, [](const Words& words, uint k) { return T(normal_of(words, k)); });
 }
 
 // 0 with probability p, else `kept`.
-extern "C" __global__ void dropout_mask(T* out, const State* state, uint size, Real p, Real kept) {
-    fill(out, state, size,
+extern "C" __global__ void dropout_mask(T* out, State* state, uint* done, uint size, Real p, Real kept) {
+    fill(out, state, done, size,
          [=](const Words& words, uint k) { return T(uniform_of(words, k, Real()) < p ? Real(0) : kept); });
 }
 
 // Integers from low to low + range - 1, each as likely as any other: 64 bits that would favour some are drawn again.
 // `unfair` is 2^64 mod range (Lemire, "Fast random integer generation in an interval", 2019).
-extern "C" __global__ void integers(long long* out, const State* state, uint size, uint64 low, uint64 range,
+extern "C" __global__ void integers(long long* out, State* state, uint* done, uint size, uint64 low, uint64 range,
                                     uint64 unfair) {
     FOR_EACH(i, size) {
         uint64 bits, attempt = 0;
@@ -52,10 +60,7 @@ extern "C" __global__ void integers(long long* out, const State* state, uint siz
         } while (bits * range < unfair);
         out[i] = (long long)(low + __umul64hi(bits, range));
     }
+    move_on(state, size, done);
 }
 
-// --- the state: kernels of one thread -----------------------------------------------------------------------
-
 extern "C" __global__ void seed(State* state, uint64 key) { *state = {key, 0}; }
-
-extern "C" __global__ void move_on(State* state, uint64 blocks) { state->position += blocks; }
