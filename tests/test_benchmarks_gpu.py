@@ -31,6 +31,7 @@ def run(*arguments, **environment):
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_every_section_gives_its_figures(tmp_path):
     done = run("--quick", "--out", tmp_path / "figures")

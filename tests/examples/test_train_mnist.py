@@ -177,6 +177,7 @@ def test_a_run_on_the_gpu():
     assert np.isfinite(figures["test_loss"])
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_captured_or_not_a_run_on_the_gpu_is_the_same(capsys):
     losses = []
@@ -190,6 +191,7 @@ def test_captured_or_not_a_run_on_the_gpu_is_the_same(capsys):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_captured_in_mixed_precision(capsys):
     options = ["--device", "gpu", "--precision", "float16"]

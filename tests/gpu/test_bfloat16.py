@@ -53,6 +53,7 @@ def of_layer(case, device, dtype):
     return found_of(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("of, case", [
     *[pytest.param(of_operator, case, id=f"operator {case.name}") for case in operators.CASES],

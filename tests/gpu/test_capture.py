@@ -160,6 +160,7 @@ def test_another_batch_size_has_a_recording_of_its_own():
 MANY_STEPS = 60 if os.environ.get("TINYCNN_EMULATE_GPU") == "1" else 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("captured", [False, True], ids=["eager", "captured"])
 def test_memory_does_not_grow(captured):
     training = Training("Adam", captured=captured, lr=0.001)
@@ -737,6 +738,7 @@ def test_steps_that_no_replay_would_repeat_run_eagerly(how):
 ONE_OF_EACH = {case.name.split("/")[0]: case for case in CASES if case.samplers}.values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ONE_OF_EACH, ids=lambda case: case.name)
 def test_a_graph_keeps_what_it_reads(case):
     """Every operator, of tensors that nothing else keeps: their memory is given to others, and the graph replayed."""

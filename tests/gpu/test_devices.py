@@ -119,6 +119,7 @@ def test_values_from_the_host_may_be_assigned():
 # --- operators run where their inputs are ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_operator_on_another_gpu_than_the_current_one(second_gpu):
     import cupy
 

@@ -51,6 +51,7 @@ def test_same_as_on_the_cpu(case, dtype, tolerance):
     assert_close(run(case, "cuda", dtype), run(case, "cpu", dtype), tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("reversed", "sliced")])
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.input) > 2], ids=lambda case: case.name)
 def test_memory_order_does_not_matter(case, layout):

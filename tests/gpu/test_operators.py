@@ -47,6 +47,7 @@ def test_same_as_on_the_cpu(case, dtype):
     assert_close(found, run(tinycnn, case, arrays), TOLERANCE[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [
     pytest.param(strided, marks=pytest.mark.slow), reversed_memory, pytest.param(column_major, marks=pytest.mark.slow),
     batch_innermost])  # fmt: skip

@@ -94,6 +94,7 @@ def empty_columns(n, w, dtype):
     return np.ascontiguousarray(columns.transpose(axes)).transpose(np.argsort(axes))
 
 
+@pytest.mark.slow
 @each_place
 @each_window
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -109,6 +110,7 @@ def test_sums_over_windows(gpu, launched, w, dtype, place):
         assert (sizes is not None) == (math.prod(w.kernel_size) <= 64)
 
 
+@pytest.mark.slow
 @each_place
 @each_window
 @pytest.mark.parametrize("dtype", [*FLOATS, "uint8", "int64"])
@@ -128,6 +130,7 @@ def test_unfold_and_fold(gpu, launched, w, dtype, place):
     assert width_of(launched, "fold") == (wide if packed else 1)
 
 
+@pytest.mark.slow
 @each_place
 @each_window
 @pytest.mark.parametrize("dtype", [*FLOATS, *INTEGERS])

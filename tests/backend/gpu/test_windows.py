@@ -224,6 +224,7 @@ def assert_pooled(gpu, w, x):
     np.testing.assert_array_equal(alone, expected)
 
 
+@pytest.mark.slow
 @outer_shapes
 @each_float
 @each_window
