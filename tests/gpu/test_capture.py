@@ -1075,6 +1075,28 @@ def test_a_buffer_that_the_step_replaces():
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_parameter_that_leaves_its_group_between_calls():
+    def program(capture):
+        tinycnn.manual_seed(0)
+        layer, x = nn.Linear(3, 2).gpu(), tinycnn.ones(4, 3, device="gpu")
+        optimizer = optim.SGD(layer.parameters(), lr=0.125)
+
+        @capture
+        def step(x):
+            optimizer.zero_grad()
+            layer(x).sum().backward()
+            optimizer.step()
+
+        for i in range(9):
+            if i == 5:
+                del optimizer.param_groups[0]["params"][0]
+            step(x)
+        return [param.detach().cpu().numpy() for param in layer.parameters()]
+
+    for a, b in zip(program(tinycnn.cuda.capture), program(lambda step: step)):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("option", [{"nesterov": True}, {"maximize": True}, {"momentum": 0.0}])
 def test_flags_of_an_optimizer_between_calls(option):
     def program(capture):

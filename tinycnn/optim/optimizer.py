@@ -6,6 +6,8 @@ import copy
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array, Device
+from tinycnn.backend.recording import Outdated
 from tinycnn.checks import Check, Number, shortened
 from tinycnn.optim._checks import WAYS, check_parameters, has_order
 from tinycnn.tensor import Tensor
@@ -139,11 +142,19 @@ class Optimizer:
             return False
         if self.refresh not in recorded.callbacks:
             recorded.callbacks.append(self.refresh)
+            groups = [[*group["params"]] for group in self.param_groups]
+            recorded.callbacks.append(partial(self._check_params, groups))
         recorded.relies_on(vars(self), "state", self.state)
         recorded.relies_on(vars(self), "_groups", self._groups)
         for param in self._params():
             recorded.gradient(param)
         return True
+
+    def _check_params(self, recorded: list[list[Tensor]]) -> None:
+        """Raises Outdated if the groups have other parameters than those of a recorded step."""
+        for group, params in zip(self.param_groups, recorded):
+            if len(group["params"]) != len(params) or not all(map(is_, group["params"], params)):
+                raise Outdated(f"{type(self).__name__}: expected the parameters of the recorded step: record it anew")
 
     def _step_on(self, device: Device, index: int, params: list[Tensor], recorded: bool) -> None:
         """A step of those parameters of group `index` that are on one device."""
