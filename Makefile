@@ -25,9 +25,15 @@ help:  ## show this list
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
 
-test: $(VENV)/.installed-test  ## run the tests, then those of the GPU on an emulator
+# Both at a time, on two cores; what the second says comes last.
+test: $(VENV)/.installed-test  ## run the tests, and beside them those of the GPU on an emulator
+ifeq ($(ARGS),)
+	@$(MAKE) --no-print-directory test-emulated > $(VENV)/emulated.log 2>&1 & emulated=$$!; \
+	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)'; status=$$?; \
+	wait $$emulated || status=1; cat $(VENV)/emulated.log; exit $$status
+else
 	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(ARGS)
-	$(if $(ARGS),,@$(MAKE) --no-print-directory test-emulated)
+endif
 
 # The second run adds to the coverage of the first, which has no GPU.
 coverage: $(VENV)/.installed-test  ## the same, and print how much of the package they run

@@ -92,6 +92,7 @@ def test_kernels_round_as_numpy(request):
     assert np.isnan(found[is_nan].astype(np.float32)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_training_step_does_not_wait(dtype):
     net = nn.Sequential(

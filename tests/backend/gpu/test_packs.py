@@ -164,6 +164,7 @@ def test_max_pooling(gpu, launched, w, dtype, place):
     assert width_of(launched, f"scatter_taps_{name}") == width_of(launched, f"gather_taps_{name}") == wide
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 3, 4, 6, 7, 8, 12, 15])
 @pytest.mark.parametrize("dtype", [*FLOATS, "uint8"])
 def test_batches_that_are_no_packs(gpu, launched, n, dtype):

@@ -161,6 +161,7 @@ def test_shared_sums_in_a_graph(gpu):
         np.testing.assert_array_equal(found.get(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_affine", [False, True])
 @each_float
 @each_case

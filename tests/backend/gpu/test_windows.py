@@ -134,6 +134,7 @@ def test_unfold(gpu, w, outer):
     np.testing.assert_array_equal(found.get(), expected)
 
 
+@pytest.mark.slow
 @outer_shapes
 @each_float
 @each_window
@@ -243,6 +244,7 @@ def test_max_pool_of_integers(gpu, name, dtype):
     assert_pooled(gpu, w, np.full(shape, limits.min, dtype))
 
 
+@pytest.mark.slow
 @each_float
 @each_window
 def test_max_pool_of_nan_and_infinities(gpu, w, dtype):
