@@ -122,9 +122,9 @@ def batch_norm(
     _check_momentum(name, momentum)
     check_flag(name, "training", training)
     _check_pair(running_mean, running_var, name)
-    if training and not eps > 0:
-        raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
     if training:
+        if not eps > 0:
+            raise ValueError(f"{name}: expected eps above 0 when training, got {eps}")
         if input.numel() == channels > 0:
             raise ValueError(f"{name}: expected more than 1 value per channel when training, got input {input.shape}")
         moving = [x for x in (running_mean, running_var, num_batches_tracked) if x is not None]
@@ -201,8 +201,7 @@ def group_norm(
         raise ValueError(f"group_norm: expected more than 1 value per group, got input {input.shape}")
     grouped = reshaped(input, batch, num_groups, channels // num_groups, *spatial)
     y = Standardize(tuple(range(2, grouped.ndim)), eps)(grouped).reshape(*input.shape)
-    y = _affine(y, weight, bias)
-    return y
+    return _affine(y, weight, bias)
 
 
 def instance_norm(

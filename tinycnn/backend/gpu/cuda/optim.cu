@@ -138,6 +138,24 @@ struct Numbers {
 
 extern "C" __global__ void set_numbers(double* numbers, Numbers given) { numbers[threadIdx.x] = given.number[threadIdx.x]; }
 
+// How far the running means of the gradient and of its square move in a step; each is kept, and given back.
+struct Rates {
+    Sum rate1, beta2, rate2;
+
+    __device__ Rates(double beta1, double beta2) : rate1(1 - beta1), beta2(beta2), rate2(1 - beta2) {}
+    __device__ Sum mean(Sum grad, T* kept) const {
+        Sum mean = Sum(*kept);
+        mean += rate1 * (grad - mean);
+        *kept = T(mean);
+        return mean;
+    }
+    __device__ Sum square(Sum grad, T* kept) const {
+        Sum square = beta2 * Sum(*kept) + rate2 * grad * grad;
+        *kept = T(square);
+        return square;
+    }
+};
+
 // --- SGD ----------------------------------------------------------------------------------------------------
 // numbers: lr, momentum, dampening, weight_decay; variant: nesterov; buffers: velocity
 
@@ -162,7 +180,8 @@ extern "C" __global__ void sgd(ARGUMENTS) {
 // amsgrad, the largest mean square so far
 
 extern "C" __global__ void adam(ARGUMENTS) {
-    Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), rate2 = Sum(1 - numbers[2]), decay = Sum(numbers[4]);
+    Rates rates(numbers[1], numbers[2]);
+    Sum decay = Sum(numbers[4]);
     Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1);
     auto begin = [&](const Parameter&, long long t) {
         double root2 = sqrt(1 - pow(numbers[2], double(t)));
@@ -170,12 +189,9 @@ extern "C" __global__ void adam(ARGUMENTS) {
     };
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter& p, Factors factors, T& place, Sum grad, T* mean_, T* square_, T* largest) {
-                  Sum value = Sum(place) * kept, mean = Sum(*mean_);
+                  Sum value = Sum(place) * kept;
                   grad = regularized(value, grad, variant ? Sum(0) : decay, maximize);
-                  mean += rate1 * (grad - mean);
-                  Sum square = beta2 * Sum(*square_) + rate2 * grad * grad;
-                  *mean_ = T(mean);
-                  *square_ = T(square);
+                  Sum mean = rates.mean(grad, mean_), square = rates.square(grad, square_);
                   if (p.buffer[2]) {
                       Sum before = Sum(*largest);
                       if (before > square) square = before;
@@ -209,7 +225,8 @@ extern "C" __global__ void adamax(ARGUMENTS) {
 // square; own: the product of all momenta so far
 
 extern "C" __global__ void nadam(ARGUMENTS) {
-    Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), rate2 = Sum(1 - numbers[2]), eps = Sum(numbers[3]);
+    Rates rates(numbers[1], numbers[2]);
+    Sum eps = Sum(numbers[3]);
     Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1), decay = variant ? Sum(0) : Sum(numbers[4]);
     auto momentum = [&](long long t) { return numbers[1] * (1 - 0.5 * pow(0.96, double(t) * numbers[5])); };
     auto begin = [&](const Parameter& p, long long t) {
@@ -219,12 +236,9 @@ extern "C" __global__ void nadam(ARGUMENTS) {
     };
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter&, Factors factors, T& place, Sum grad, T* mean_, T* square_, T*) {
-                  Sum value = Sum(place) * kept, mean = Sum(*mean_);
+                  Sum value = Sum(place) * kept;
                   grad = regularized(value, grad, decay, maximize);
-                  mean += rate1 * (grad - mean);
-                  Sum square = beta2 * Sum(*square_) + rate2 * grad * grad;
-                  *mean_ = T(mean);
-                  *square_ = T(square);
+                  Sum mean = rates.mean(grad, mean_), square = rates.square(grad, square_);
                   Sum step = Sum(factors.first) * grad + Sum(factors.second) * mean;
                   place = T(value - step / (sqrt(square * Sum(factors.third)) + eps));
               });
@@ -234,7 +248,8 @@ extern "C" __global__ void nadam(ARGUMENTS) {
 // numbers: lr, beta1, beta2, eps, weight_decay; variant: decoupled weight decay; buffers: mean, mean square
 
 extern "C" __global__ void radam(ARGUMENTS) {
-    Sum rate1 = Sum(1 - numbers[1]), beta2 = Sum(numbers[2]), rate2 = Sum(1 - numbers[2]), eps = Sum(numbers[3]);
+    Rates rates(numbers[1], numbers[2]);
+    Sum eps = Sum(numbers[3]);
     Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1), decay = variant ? Sum(0) : Sum(numbers[4]);
     auto begin = [&](const Parameter&, long long t) {
         double rate = numbers[0] / (1 - pow(numbers[1], double(t))), power2 = pow(numbers[2], double(t));
@@ -245,12 +260,9 @@ extern "C" __global__ void radam(ARGUMENTS) {
     };
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter&, Factors factors, T& place, Sum grad, T* mean_, T* square_, T*) {
-                  Sum value = Sum(place) * kept, mean = Sum(*mean_);
+                  Sum value = Sum(place) * kept;
                   grad = regularized(value, grad, decay, maximize);
-                  mean += rate1 * (grad - mean);
-                  Sum square = beta2 * Sum(*square_) + rate2 * grad * grad;
-                  *mean_ = T(mean);
-                  *square_ = T(square);
+                  Sum mean = rates.mean(grad, mean_), square = rates.square(grad, square_);
                   Sum step = factors.second != 0 ? mean / (sqrt(square) + eps) : mean;
                   place = T(value - Sum(factors.first) * step);
               });
