@@ -436,7 +436,7 @@ def seconds_to(target: float, library: str, parts: list[tuple], way: str, seed: 
     lib = libraries()[library]
     lib.manual_seed(seed)
     (images, targets), (test_images, test_targets) = ([lib.tensor(x).to(DEVICE) for x in part] for part in parts)
-    model, batches = nets.lenet(lib.nn).to(DEVICE), len(images) // BATCH
+    model, batches = nets.lenet(lib).to(DEVICE), len(images) // BATCH
     optimizer = lib.optim.SGD(model.parameters(), lr=LR, momentum=0.9, nesterov=True, weight_decay=5e-4)
     cycle = {"max_lr": LR, "total_steps": EPOCHS * batches, "cycle_momentum": False}
     scheduler = lib.optim.lr_scheduler.OneCycleLR(optimizer, **cycle)

@@ -12,12 +12,13 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from tinycnn._bfloat16 import FLOATING
-from tinycnn.backend import threads
+from tinycnn.backend import batch_statistics, threads
 from tinycnn.backend.augmentation import *  # noqa: F403
 from tinycnn.backend.memory import keep_freed_memory
 from tinycnn.backend.precision import EXACT
@@ -25,9 +26,17 @@ from tinycnn.backend.threads import in_threads, shares
 
 xp = np
 
-# Bytes that a convolution unfolds at a time: small enough to stay in the cache between being written and being read,
-# large enough that blocks, which overlap by KH − 1 rows, waste little.
-BLOCK_BYTES = 4 << 20
+# Bytes that a convolution unfolds at a time: small enough to stay in the cache of a core between being written and
+# being read, large enough that blocks, which overlap by KH − 1 rows, waste little. At least so many columns a block: a
+# matrix product copies its operands into an order of its own, which pays for large ones only, or it is small (below).
+BLOCK_BYTES = 3 << 19
+BLOCK_COLUMNS = 512
+SMALL_COLUMNS = 128
+
+# Up to so many output positions for each output channel, to bring weights into another order costs as much as to unfold
+# all that a window sees: 0.07 to 0.9 of the time at 1 and below, the same at 8.
+POSITIONS_A_CHANNEL = 8
+ROWS_INNERMOST = True  # in what a weight gradient unfolds: the products of all rows are summed by BLAS
 
 ROWS = 32  # that `sum_over` adds one after the other; up to twice as many, where that is all
 
@@ -59,9 +68,17 @@ def scratch(name: str, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
     return buffers[name][:size].view(like.dtype).reshape(shape)
 
 
-def threads_for(operations: int) -> int:
-    """The number of threads to use for that many multiply-adds."""
-    return threads.num_threads if operations >= threads.OPERATIONS_A_THREAD else 1
+def block_limits(m: int, k: int, operations: int) -> tuple[int, int, int]:
+    """How to cut a convolution of that many multiply-adds, with m × k weights a product, into blocks: how many bytes to
+    unfold at a time, how many columns a block has at least, and how many threads share the blocks."""
+    count = threads.num_threads if operations >= threads.OPERATIONS_A_THREAD else 1
+    return BLOCK_BYTES, SMALL_COLUMNS if columns_of_small_product(m, k) else BLOCK_COLUMNS, count
+
+
+def leaves_weights(out_channels: int, positions: int) -> bool:
+    """Whether a convolution with so many output positions, of all images, is to leave its weights as they lie: see
+    `ops/conv_columns.py`."""
+    return 0 < positions <= POSITIONS_A_CHANNEL * out_channels
 
 
 def as_strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
@@ -82,13 +99,20 @@ def broadcast_to(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def in_row_order(rows: np.ndarray) -> np.ndarray:
-    """`rows` if each is contiguous, else a contiguous copy in scratch memory: NumPy copies in the memory order of
-    the destination, and would read these with large steps."""
-    if len(rows) == 0 or rows[0].flags.c_contiguous:
+    """`rows` if each lies in row-major order, else a contiguous copy in scratch memory: NumPy copies in the memory
+    order of the destination, and would read these with large steps."""
+    if _is_row_major(rows.shape[1:], rows.strides[1:]):
         return rows
     ordered = scratch("rows", rows.shape, rows)
     ordered[...] = rows
     return ordered
+
+
+@lru_cache(maxsize=4096)
+def _is_row_major(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the last axis is the innermost in memory, and so on to the first; there may be gaps."""
+    steps = [stride for size, stride in zip(shape, strides) if size > 1]
+    return all(outer >= inner for outer, inner in pairwise(steps))
 
 
 # --- sliding windows ----------------------------------------------------------------------------------------
@@ -112,13 +136,15 @@ def unfold_into(
         column[tap.outputs] = x[tap.inputs]
 
 
-def fold_into(x: np.ndarray, columns: np.ndarray, window: Any) -> None:
-    """x[.., i] = Σ of columns[k][.., o] over all (k, o) that meet at i: the adjoint of `unfold_into`.
+def fold_into(x: np.ndarray, columns: np.ndarray, window: Any, added: bool = False) -> None:
+    """x[.., i] = Σ of columns[k][.., o] over all (k, o) that meet at i: the adjoint of `unfold_into`. Or the sum is
+    `added` to x.
 
     An input position lies in several windows, and its gradient is the sum over all of them. So this is not the
     inverse of `unfold_into`.
     """
-    x[...] = 0
+    if not added:
+        x[...] = 0
     for tap in window.taps:
         x[tap.inputs] += columns[tap.position][tap.outputs]
 
@@ -298,7 +324,17 @@ def standardize(
     momentum, count of batches or None): the first two move, in place, by `momentum`, a number or an array of shape (),
     towards the mean and the unbiased variance, and the last is counted up.
     """
-    count = math.prod([x.shape[d] for d in dims])
+    count, found = math.prod([x.shape[d] for d in dims]), batch_statistics.layout(x.shape, x.strides, x.itemsize, dims)
+    if found is not None:
+        sum_x, sum_xx = batch_statistics.sums(x, found, x)
+        mean = sum_x / count
+        variance = np.maximum(sum_xx / count - np.square(mean), 0)
+        if not np.any(np.square(mean) > 16 * variance):  # else the difference has lost digits
+            inverse_std = 1 / np.sqrt(variance + eps)
+            scale = inverse_std if weight is None else inverse_std * weight
+            y = batch_statistics.scaled(x, found, scale, -mean * scale if bias is None else bias - mean * scale)
+            _move(running, mean, variance, count)
+            return y, mean, variance, (mean, None, inverse_std)
     mean, rest = sum_over(x, dims, True) / count, None
     y = x - mean
     variance = sum_over(np.square(y), dims, True) / count
@@ -310,13 +346,19 @@ def standardize(
     y *= inverse_std if weight is None else inverse_std * weight
     if bias is not None:
         y += bias
-    if running is not None:
-        running_mean, running_variance, momentum, batches = running
-        for moving, new in ((running_mean, mean), (running_variance, variance * (count / (count - 1)))):
-            moving[...] = (1 - momentum) * moving + momentum * new
-        if batches is not None:
-            batches += 1
+    _move(running, mean, variance, count)
     return y, mean, variance, (mean, rest, inverse_std)
+
+
+def _move(running: Any, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
+    """The running statistics of `standardize`, towards those of a batch."""
+    if running is None:
+        return
+    running_mean, running_variance, momentum, batches = running
+    for moving, new in ((running_mean, mean), (running_variance, variance * (count / (count - 1)))):
+        moving[...] = (1 - momentum) * moving + momentum * new
+    if batches is not None:
+        batches += 1
 
 
 def standardize_backward(
@@ -326,7 +368,16 @@ def standardize_backward(
     """The gradients of x (or None), weight and bias for y = `standardize(x, ...)` and the upstream gradient u: with the
     standardized x̂, (u − mean(u) − x̂ · mean(u · x̂)) · weight / √(variance + eps), Σ u · x̂ and Σ u."""
     mean, rest, inverse_std = saved
-    count = math.prod([x.shape[d] for d in dims])
+    count, found = math.prod([x.shape[d] for d in dims]), batch_statistics.layout(x.shape, x.strides, x.itemsize, dims)
+    if found is not None and rest is None and not np.any(np.square(mean * inverse_std) > 16):
+        u = _in_order_of(x, u)
+        sum_u, sum_ux = batch_statistics.sums(u, found, x)
+        sum_ux = (sum_ux - mean * sum_u) * inverse_std
+        if not needs_x:
+            return None, sum_ux, sum_u
+        slope = sum_ux / -count * inverse_std
+        scale = inverse_std if weight is None else inverse_std * weight
+        return batch_statistics.combined(u, x, found, scale, slope, sum_u / -count - mean * slope), sum_ux, sum_u
     centred = x - mean
     if rest is not None:
         centred -= rest
@@ -342,6 +393,11 @@ def standardize_backward(
 
 def scale_shift(y: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None) -> np.ndarray:
     """y · weight + bias, of which one may be None."""
+    model = weight if bias is None else bias
+    dims = tuple([d for d, n in enumerate(model.shape) if n == 1]) if model is not None and model.ndim == y.ndim else ()
+    found = batch_statistics.layout(y.shape, y.strides, y.itemsize, dims)
+    if found is not None and weight is not None and model.shape == found.kept:
+        return batch_statistics.scaled(y, found, weight, bias)
     if weight is None:
         return y + bias
     z = y * weight
@@ -477,16 +533,21 @@ if hasattr(os, "register_at_fork"):  # another thread of the parent may have bee
 
 
 @cache
-def _blas_libraries() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
-    """The functions that get and set the number of threads of NumPy's BLAS; where it is not known which of several
-    libraries that is, those of all."""
+def _blas_controllers() -> list[Any]:
+    """What threadpoolctl knows of NumPy's BLAS; where it is not known which of several libraries that is, of all."""
     before = os.environ.get("KMP_DUPLICATE_LIB_OK")
     from threadpoolctl import ThreadpoolController
 
     if before is None:  # threadpoolctl sets it
         os.environ.pop("KMP_DUPLICATE_LIB_OK", None)
     loaded = ThreadpoolController().select(user_api="blas").lib_controllers
-    return [_blas_functions(library) for library in [x for x in loaded if "numpy" in x.filepath] or loaded]
+    return [x for x in loaded if "numpy" in x.filepath] or loaded
+
+
+@cache
+def _blas_libraries() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
+    """The functions that get and set the number of threads of NumPy's BLAS."""
+    return [_blas_functions(library) for library in _blas_controllers()]
 
 
 def _blas_functions(library: Any) -> tuple[Callable[[], int], Callable[[int], Any]]:
@@ -516,9 +577,88 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
                 y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
                 in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
                 return y
-        return np.matmul(a, b) if out is None else np.matmul(a, b, out)
+        return np.matmul(a, b) if out is None else _products_into(out, a, b)
     finally:
         _blas.release(product)
+
+
+# Up to so many multiply-adds, OpenBLAS reads operands as they lie, where it has kernels for that.
+_SMALL_PRODUCT = 1_000_000
+_SMALL_KERNELS = {"SkylakeX", "Cooperlake", "Sapphirerapids"}
+
+
+@cache
+def _has_small_kernels() -> bool:
+    """Whether NumPy's BLAS has kernels for small products, as OpenBLAS has with AVX-512."""
+    return any(getattr(library, "architecture", None) in _SMALL_KERNELS for library in _blas_controllers())
+
+
+@lru_cache(maxsize=1024)
+def columns_of_small_product(m: int, k: int) -> int:
+    """The number of columns with which a product of an m × k matrix is small, in whole vectors; 0 if they are too few
+    to pay, or if small products are not faster."""
+    columns = _SMALL_PRODUCT // max(m * k, 1) // 32 * 32
+    return columns if columns and _has_small_kernels() else 0
+
+
+def _products_into(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """out = a b, cut along the columns into products that are small, where that pays."""
+    columns, most = b.shape[-1], columns_of_small_product(*a.shape[-2:])
+    if not most or most >= columns:
+        return np.matmul(a, b, out)
+    each = -(-columns // -(-columns // most) // 32) * 32  # the fewest equal cuts, in whole vectors
+    whole = columns // each * each
+    np.matmul(a[..., None, :, :], _cut_columns(b[..., :whole], each), _cut_columns(out[..., :whole], each))
+    if whole < columns:
+        np.matmul(a, b[..., whole:], out[..., whole:])
+    return out
+
+
+def _cut_columns(x: np.ndarray, each: int) -> np.ndarray:
+    """(..., n, cuts · each) as (..., cuts, n, each), a view."""
+    return x.reshape(*x.shape[:-1], x.shape[-1] // each, each).swapaxes(-2, -3)
+
+
+def product_over_rows(windows: np.ndarray, g: np.ndarray, precision: str = EXACT) -> np.ndarray:
+    """Σ over rows r of windows[:, r] g[:, r]ᵀ, (G, KH·K, O), of windows (G, R, KH, K, columns) and g (G, R, O,
+    columns)."""
+    G, R, KH, K, columns = windows.shape
+    O, positions = g.shape[2], R * columns
+    if windows.strides[1] != columns * windows.itemsize and R > 1:  # the rows lie apart: a product for each
+        shares = matmul(windows.reshape(G, R, KH * K, columns), g.swapaxes(-1, -2))
+        return np.add.reduce(shares, axis=1)
+    rows = windows.transpose(0, 2, 3, 1, 4).reshape(G, KH, K, positions)  # a view
+    if O <= TRANSPOSED_CHANNELS:
+        gradient = scratch("g", (G, positions, O), g)
+        gradient.reshape(G, R, columns, O)[...] = g.swapaxes(-1, -2)
+    else:
+        gradient = scratch("g", (G, O, positions), g)
+        gradient.reshape(G, O, R, columns)[...] = g.swapaxes(1, 2)
+        gradient = gradient.swapaxes(-1, -2)
+    return _sum_of_products(rows, gradient).reshape(G, KH * K, O)
+
+
+# Up to so many output channels, a gradient is transposed before the products that sum over its positions: BLAS is up to
+# twice as fast then, and above, not faster.
+TRANSPOSED_CHANNELS = 64
+
+
+def _sum_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a b for (G, KH, n, k) and (G, k, m), cut along k into products that are small, where that pays."""
+    k, most = a.shape[-1], columns_of_small_product(a.shape[-2], b.shape[-1])
+    if most < SMALL_COLUMNS or most >= k:
+        return matmul(a, b[:, None])
+    whole = k // most * most
+    cut_b = b[:, :whole].reshape(len(b), -1, 1, most, b.shape[-1])
+    total = np.add.reduce(matmul(_cut_columns(a[..., :whole], most).swapaxes(1, 2), cut_b), axis=1)
+    if whole < k:
+        total += matmul(a[..., whole:], b[:, None, whole:])
+    return total
+
+
+def in_parameter_order(w: np.ndarray) -> np.ndarray:
+    """`w` in row-major order, as parameters lie: an optimizer reads both side by side."""
+    return np.ascontiguousarray(w)
 
 
 def before_product(

@@ -4,21 +4,24 @@ Users see (N, C, H, W). In memory, activations lie as (H, C, W, N), batch innerm
 L[h, kw, c, ow, n] of the input, KW times its size, holds the im2col matrix of every output row r as the contiguous
 slab L[r·sh : r·sh + KH], seen as (KH·KW·C, OW·N): all rows together are one overlapping view, and the convolution
 is one batched matrix product written straight into the memory order of the next layer. L is made for a block of
-rows at a time. In D dimensions H is the first spatial one and W stands for all others; G groups are one more batch
-axis. `docs/design.md` says how and why.
+rows and columns at a time: see `conv_blocks`. In D dimensions H is the first spatial one and W stands for all others;
+G groups are one more batch axis. `docs/design.md` says how and why.
+
+Where few positions meet many weights, it is cheaper to leave the weights as they lie: see `conv_columns`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from itertools import pairwise
 from math import gcd, prod
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tinycnn.backend import Array, in_threads
 from tinycnn.backend.precision import WIDE
+from tinycnn.ops import conv_columns
+from tinycnn.ops.conv_blocks import Block, blocks
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -28,13 +31,15 @@ if TYPE_CHECKING:
 def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """y (N, O, *output_size) of x (N, C, *input_size), w (O, C/G, *kernel_size) and b (O) or None."""
     rows_x, groups = rows_first(x), spec.groups
+    if kernels.leaves_weights(len(w) // groups, len(x) * spec.positions):
+        return rows_last(conv_columns.conv(rows_x, w, b, spec, kernels))
     rows_y = kernels.xp.empty((spec.output_size[0], len(w), *spec.output_size[1:], len(x)), x.dtype)
     bias = None if b is None else b.reshape(-1, *[1] * (rows_y.ndim - 2))
     weight, copies = kernels.before_product(_split_groups(w, groups), rows_y, bias)
     weight = weight.reshape(groups, 1, len(w) // groups, -1)
     for part in _undilated_rows(rows_x, rows_y, spec):
         work = partial(_conv_rows, part, weight, bias, copies, spec, precision, kernels)
-        _shared(work, _shared_blocks(part.y, rows_x, w.size, spec, spec.kernel_size[0], kernels))
+        _shared(work, _blocks(part, x.shape[1], *weight.shape[-2:], spec.kernel_size[0], spec, kernels))
     return rows_last(rows_y)
 
 
@@ -45,6 +50,8 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
     the stride meet only kernel rows phase, phase + stride, ...: for each phase, this is a product of those kernel rows,
     reversed, with windows of KH/stride rows of g, followed by the fold of the width.
     """
+    if kernels.leaves_weights(len(w) // spec.groups, len(g) * spec.positions):
+        return rows_last(conv_columns.conv_transpose(rows_first(g), w, spec, kernels))
     if not kernels.all_finite(w):
         return _transpose_by_taps(g, w, spec, kernels)
     rows_g, weight = rows_first(g), _split_groups(w, spec.groups)
@@ -78,16 +85,19 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: Mod
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
     shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
+    if kernels.leaves_weights(shape[-1], len(x) * spec.positions):
+        return conv_columns.conv_weight(rows_x, rows_g, spec, kernels)
     if x.itemsize == 2:
         precision = WIDE  # products of 16 bits, summed over rows in float32
     shares: list[Array] = []
     for part in _undilated_rows(rows_x, rows_g, spec):
         work = partial(_weight_rows, part, spec, precision, kernels)
-        shares += _shared(work, _shared_blocks(part.y, rows_x, prod(shape), spec, spec.kernel_size[0], kernels))
+        shares += _shared(work, _blocks(part, x.shape[1], *shape[-2:], spec.kernel_size[0], spec, kernels))
     total = sum(shares[1:], start=shares[0]) if shares else kernels.xp.zeros(shape, x.dtype)
     w = total.astype(x.dtype, copy=False).reshape(groups, *spec.kernel_size, channels, -1)
     d = len(spec.kernel_size)
-    return w.transpose(0, d + 2, d + 1, *range(1, d + 1)).reshape(out_channels, channels, *spec.kernel_size)
+    ordered = kernels.in_parameter_order(w.transpose(0, d + 2, d + 1, *range(1, d + 1)))
+    return ordered.reshape(out_channels, channels, *spec.kernel_size)
 
 
 # --- memory order -----------------------------------------------------------------------------------------
@@ -144,113 +154,115 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> list[Part]:
     return parts
 
 
-def _shared_blocks(
-    rows: Array, rows_x: Array, weights: int, spec: ConvSpec, least: int, kernels: ModuleType
-) -> list[list[slice]]:
-    """Blocks of `rows`, of about `kernels.BLOCK_BYTES` of L each, split among threads.
-
-    rows_x (H, C, W.., N) tells the size of L's rows, KW·C·OW·N; with the number of `weights`, that of multiply-adds. A
-    block has at least `least` rows: KH where the width is unfolded, since neighbours unfold KH − 1 rows twice.
-    """
-    positions = prod(spec.output_size[1:]) * rows.shape[-1]
-    row_bytes = prod(spec.kernel_size[1:]) * rows_x.shape[1] * positions * rows.itemsize
-    size = max(kernels.BLOCK_BYTES // max(row_bytes, 1), least)
-    return _blocks(len(rows), size, kernels.threads_for(weights * positions * len(rows)))
+def _blocks(
+    part: Part, channels: int, m: int, k: int, kernel_rows: int, spec: ConvSpec, kernels: ModuleType
+) -> list[list[Block]]:
+    """The blocks of `part`, split among threads, for products of m × k weights with windows of so many kernel rows;
+    `channels` are those of what is unfolded."""
+    rows, batch = len(part.y), part.y.shape[-1]
+    limits = kernels.block_limits(m, k, spec.groups * m * k * rows * spec.rest.positions * batch)
+    depth = prod(spec.kernel_size[1:]) * channels * part.y.itemsize
+    return blocks(rows, kernel_rows, spec.rest, batch, depth, limits)
 
 
-@lru_cache(maxsize=1024)
-def _blocks(rows: int, size: int, threads: int) -> list[list[slice]]:
-    """Blocks of about `size` rows, one consecutive run of them for each thread. The runs are equally long."""
-    count = -(-rows // size)
-    if threads > 1:
-        count = min(-(-count // threads) * threads, rows)
-    bounds = [rows * i // count for i in range(count + 1)] if count else [0]
-    blocks = [slice(start, stop) for start, stop in pairwise(bounds)]
-    runs = max(1, min(threads, len(blocks)))
-    bounds = [len(blocks) * i // runs for i in range(runs + 1)]
-    return [blocks[start:stop] for start, stop in pairwise(bounds)]
-
-
-def _shared(work: Callable[[Sequence[slice]], Any], shares: Sequence[Sequence[slice]]) -> list[Any]:
+def _shared(work: Callable[[Sequence[Block]], Any], shares: Sequence[Sequence[Block]]) -> list[Any]:
     """[work(blocks) for the blocks of each thread]"""
     return [work(shares[0])] if len(shares) == 1 else in_threads(work, shares)
 
 
 def _conv_rows(
     part: Part, weight: Array, bias: Array | None, copies: Copies, spec: ConvSpec, precision: str, kernels: ModuleType,
-    blocks: Sequence[slice],
+    blocks: Sequence[Block],
 ) -> None:  # fmt: skip
-    """Writes the blocks of rows of `part.y`; weight (G, 1, O/G, KH·KW·C/G), bias (O, 1..). `copies` are made first."""
+    """Writes the blocks of `part.y`; weight (G, 1, O/G, KH·KW·C/G), bias (O, 1..). `copies` are made first."""
     for block in blocks:
-        y = part.y[block]
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, kernels, copies)
+        y = part.y[(block.rows, slice(None), *block.outputs)]
+        x = part.x[(slice(None), slice(None), *block.inputs)]
+        windows = _row_windows(x, part, block.rows, spec.kernel_size[0], block.width, spec.groups, kernels, copies)
+        windows = windows.reshape(*windows.shape[:2], -1, windows.shape[-1])
         kernels.product_and_bias(weight, windows, _by_group(y, spec.groups), y, bias, precision)
         del windows  # so that the next block takes the same scratch memory
 
 
-def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[slice]) -> Array:
-    """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of rows of `part.y`, the output gradient, contribute."""
+def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[Block]) -> Array:
+    """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of `part.y`, the output gradient, contribute."""
     total: Array | None = None
     for block in blocks:
-        g = _by_group(part.y[block], spec.groups)
-        windows = _row_windows(part, block, spec.kernel_size[0], spec.rest, spec.groups, kernels)
-        # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels
-        # this way.
-        product = kernels.matmul(windows, g.swapaxes(-1, -2), None, precision)
-        share = kernels.sum_over(product, (1,), False)
-        del windows, product  # as above
+        g = _by_group(part.y[(block.rows, slice(None), *block.outputs)], spec.groups)
+        x = part.x[(slice(None), slice(None), *block.inputs)]
+        windows = _row_windows(
+            x, part, block.rows, spec.kernel_size[0], block.width, spec.groups, kernels, (), kernels.ROWS_INNERMOST
+        )
+        share = kernels.product_over_rows(windows, g, precision)
+        del windows  # as above
         total = share if total is None else total + share
     assert total is not None  # there is at least one block
     return total
 
 
 def _by_group(y: Array, groups: int) -> Array:
-    """Rows (R, O, OW.., N) as (G, R, O/G, OW·N), for the matrix product."""
+    """Rows (R, O, OW.., N) as (G, R, O/G, OW·N), for the matrix product: a view, as `conv_blocks` cuts them."""
     return y.reshape(len(y), groups, y.shape[1] // groups, prod(y.shape[2:])).swapaxes(0, 1)
 
 
 def _row_windows(
-    part: Part, block: slice, kernel_rows: int, width: Window, groups: int, kernels: ModuleType,
-    copies: Copies | None = None,
+    x: Array, part: Part, rows: slice, kernel_rows: int, width: Window, groups: int, kernels: ModuleType,
+    copies: Copies | tuple[()] = (), rows_innermost: bool = False,
 ) -> Array:  # fmt: skip
-    """The im2col matrices (G, rows, KH·KW·C/G, OW·N) of the output rows in `block`, as a view of L.
+    """The im2col matrices of output `rows`, (G, rows, KH, KW·C/G, OW·N), as a view of L, or of x where L is the same.
 
-    Rows outside of `part.x` are zeros. `copies` are made too, where L is made, and removed from the list.
+    x are those columns of `part.x` that `width` takes; rows outside of it are zeros. With `rows_innermost`, one row of
+    L lies in memory inside of the kernel's columns and the channels. `copies` are made too, where L is made, and
+    removed from the list.
     """
-    x, stride = part.x, part.stride
-    first = block.start * stride - part.top
-    count = (block.stop - block.start - 1) * stride + kernel_rows
-    depth, columns = prod(width.kernel_size) * x.shape[1] // groups, prod(width.output_size) * x.shape[-1]
+    first = rows.start * part.stride - part.top
+    count = (rows.stop - rows.start - 1) * part.stride + kernel_rows
+    depth, columns = prod(width.kernel_size) * x.shape[1] // groups, width.positions * x.shape[-1]
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
-    inside = kernels.in_row_order(x[first + above : first + count - below])
-    if groups == 1 and width.is_identity and above == below == 0 and inside.flags.c_contiguous:
-        slabs = inside.reshape(1, count, depth, columns)
-        for to, source in copies or ():
+    inside = x[first + above : first + count - below]
+    if groups == 1 and width.is_identity and above == below == 0 and _is_unfolded(inside.shape, inside.strides, x.itemsize, kernel_rows):
+        unfolded, (row, column), group = inside, inside.strides[:2], 0
+        for to, source in copies:
             to[...] = source
     else:
-        unfolded = _unfold_width(inside, above, below, width, groups, kernels, copies or ())
-        slabs = unfolded.reshape(groups, count, depth, columns)
+        inside = kernels.in_row_order(inside)
+        unfolded = _unfold_width(inside, above, below, width, groups, kernels, copies, rows_innermost)
+        group, line = depth * count * columns * x.itemsize, columns * x.itemsize
+        row, column = (line, count * line) if rows_innermost else (depth * line, line)
     if copies:
         copies.clear()
-    step = slabs.itemsize
     return kernels.as_strided(
-        slabs,
-        (groups, block.stop - block.start, kernel_rows * depth, columns),
-        (slabs.strides[0], slabs.strides[1] * stride, columns * step, step),
+        unfolded,
+        (groups, rows.stop - rows.start, kernel_rows, depth, columns),
+        (group, row * part.stride, row, column, x.itemsize),
     )
 
 
-def _unfold_width(
-    x: Array, above: int, below: int, width: Window, groups: int, kernels: ModuleType, copies: Sequence[Any]
-) -> Array:
-    """L (G, rows, KW.., C/G, OW.., N) of the rows (H, C, W.., N), with zero rows above and below them.
+@lru_cache(maxsize=4096)
+def _is_unfolded(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, kernel_rows: int) -> bool:
+    """Whether rows (H, C, W.., N) in such memory are L for a kernel without a width: in each of the channels of a row
+    the columns follow one another, and so do the channels of the rows that a window has in common."""
+    steps = zip(shape[2:], strides[2:], [*strides[3:], itemsize], [*shape[3:], 1])
+    rows_follow = kernel_rows == 1 or strides[0] == shape[1] * strides[1]
+    return rows_follow and all(size == 1 or stride == inner * count for size, stride, inner, count in steps)
 
-    In scratch memory.
-    """
+
+def _unfold_width(
+    x: Array, above: int, below: int, width: Window, groups: int, kernels: ModuleType, copies: Sequence[Any],
+    rows_innermost: bool,
+) -> Array:  # fmt: skip
+    """L of the rows (H, C, W.., N), with zero rows above and below them: (G, rows, KW.., C/G, OW.., N) in memory, or
+    (G, KW.., C/G, rows, OW.., N). In scratch memory."""
     d, channels, total = len(width.kernel_size), x.shape[1] // groups, above + len(x) + below
-    shape = (groups, total, *width.kernel_size, channels, *width.output_size, x.shape[-1])
-    unfolded = kernels.scratch("L", shape, x)
-    rows_too = unfolded[None].transpose(0, *range(3, 3 + d), 1, 3 + d, 4 + 2 * d, 2, *range(4 + d, 4 + 2 * d))
+    inner = (*width.kernel_size, channels)
+    lines = (*inner, total) if rows_innermost else (total, *inner)
+    unfolded = kernels.scratch("L", (groups, *lines, *width.output_size, x.shape[-1]), x)
+    if rows_innermost:
+        unfolded_rows = unfolded.transpose(0, 2 + d, *range(1, 2 + d), *range(3 + d, 4 + 2 * d))
+    else:
+        unfolded_rows = unfolded
+    rows_too = _columns(unfolded_rows, d)[None]
+    rows_too = rows_too.transpose(0, *range(1, 1 + d), 2 + d, 3 + d, 4 + d, 1 + d, *range(5 + d, 5 + 2 * d))
     x_rows_too = _spatial_last(x, groups).transpose(1, 2, 3, 0, *range(4, 4 + d))  # (G, C/G, N, H, W..)
     kernels.unfold_into(rows_too, x_rows_too, _with_rows(width, len(x), above, below), copies)
     return unfolded
@@ -293,25 +305,30 @@ def _transpose_rows(
     # (G, KW.., C/G, J, O/G)
     weight, copies = kernels.before_product(kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1))
     weight = weight.reshape(*weight.shape[:-2], count * out_group)
-    work = partial(_fold_rows, Part(g, x, 1, top), weight, copies, count, spec, precision, kernels)
-    _shared(work, _shared_blocks(x, x, weight.size, spec, 1, kernels))
+    part, (m, k) = Part(g, x, 1, top), (weight[0, ..., 0].size, count * out_group)
+    work = partial(_fold_rows, part, weight, copies, count, spec, precision, kernels)
+    _shared(work, _blocks(part, x.shape[1], m, k, 1, spec, kernels))
 
 
 def _fold_rows(
     part: Part, weight: Array, copies: Copies, kernel_rows: int, spec: ConvSpec, precision: str, kernels: ModuleType,
-    blocks: Sequence[slice],
+    blocks: Sequence[Block],
 ) -> None:  # fmt: skip
     """Writes the blocks of rows of `part.y`: the product of weight (G, KW.., C/G, KH·O/G) with windows of `part.x`,
-    the output gradient, and the fold of the width."""
+    the output gradient, and the fold of the width. The columns of a block are those of the output gradient."""
     groups, *kernel, channels, depth = weight.shape
-    identity = spec.rest.identity_on_output
     weight = weight.reshape(groups, 1, -1, depth)
     for block in blocks:
-        x = part.y[block]
-        windows = _row_windows(part, block, kernel_rows, identity, groups, kernels, copies)
-        shape = (groups, len(x), *kernel, channels, *spec.output_size[1:], x.shape[-1])
-        columns = kernels.scratch("columns", shape, x)
+        if block.is_first and not block.is_all:
+            part.y[block.rows] = 0
+        x = part.y[(block.rows, slice(None), *block.inputs)]
+        g = part.x[(slice(None), slice(None), *block.outputs)]
+        as_is = block.width.identity_on_output
+        windows = _row_windows(g, part, block.rows, kernel_rows, as_is, groups, kernels, copies)
+        windows = windows.reshape(groups, len(x), depth, windows.shape[-1])
+        columns = kernels.scratch("columns", (groups, len(x), *kernel, channels, *as_is.output_size, x.shape[-1]), x)
         product = columns.reshape(groups, len(x), prod(kernel) * channels, windows.shape[-1])
         kernels.matmul(weight, windows, product, precision)
-        kernels.fold_into(_spatial_last(x, groups), _columns(columns, len(kernel)), spec.rest)
-        del windows, columns, product  # so that the next block takes the same scratch memory
+        into = _spatial_last(x, groups), _columns(columns, len(kernel)), block.width
+        kernels.fold_into(*into) if block.is_all else kernels.fold_into(*into, added=True)
+        del windows, columns, product, into  # so that the next block takes the same scratch memory

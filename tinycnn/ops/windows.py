@@ -77,6 +77,24 @@ class Window:
         )  # fmt: skip
 
     @cached_property
+    def positions(self) -> int:
+        """How many output positions there are."""
+        return math.prod(self.output_size)
+
+    def part(self, start: int, stop: int) -> tuple[slice, Window]:
+        """Output positions from `start` to `stop` along the first dimension: the input positions that they meet, and
+        the window between the two."""
+        size, stride = self.input_size[0], self.stride[0]
+        first = start * stride - self.padding[0][0]
+        last = first + (stop - start - 1) * stride + self.extent[0]
+        met = slice(min(max(first, 0), size), min(max(last, 0), size))
+        before, count = min(max(-first, 0), last - first), met.stop - met.start
+        padding = (before, last - first - before - count)
+        part = Window((count, *self.input_size[1:]), self.kernel_size, self.stride, (padding, *self.padding[1:]),
+                      self.dilation)  # fmt: skip
+        return met, part
+
+    @cached_property
     def identity_on_output(self) -> Window:
         """The window of one position that visits every output position in order."""
         ones = (1,) * len(self.output_size)

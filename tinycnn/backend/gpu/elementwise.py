@@ -19,7 +19,7 @@ from tinycnn.backend.gpu.reduce import sum_type
 
 __all__ = [
     "add_at", "all_finite", "as_strided", "broadcast_to", "concatenate", "erf", "in_row_order", "index_add", "masked",
-    "relu", "relu_backward", "scale_shift", "scratch", "threads_for",
+    "relu", "relu_backward", "scale_shift", "scratch",
 ]  # fmt: skip
 
 
@@ -130,8 +130,3 @@ def broadcast_to(array: Any, shape: tuple[int, ...]) -> Any:
 def in_row_order(rows: Any) -> Any:
     """`rows` as they are: the unfolding kernel takes any order."""
     return rows
-
-
-def threads_for(operations: int) -> int:
-    """1: the host shares out none of a GPU's work."""
-    return 1

@@ -11,5 +11,3 @@ from tinycnn.backend.gpu.order import *
 from tinycnn.backend.gpu.random import *
 from tinycnn.backend.gpu.reduce import *
 from tinycnn.backend.gpu.windows import *
-
-BLOCK_BYTES = 48 << 20  # that a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of

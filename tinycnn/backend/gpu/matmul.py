@@ -14,7 +14,14 @@ from tinycnn.backend.gpu import cublas, geometry
 from tinycnn.backend.gpu.reduce import sum_over
 from tinycnn.backend.precision import EXACT, WIDE
 
-__all__ = ["before_product", "linear", "linear_backward", "matmul", "product", "product_and_bias"]
+__all__ = [
+    "ROWS_INNERMOST", "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear", "linear_backward",
+    "matmul", "product", "product_and_bias", "product_over_rows",
+]  # fmt: skip
+
+# What a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of.
+BLOCK_BYTES = 48 << 20
+ROWS_INNERMOST = False  # in what a weight gradient unfolds
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -97,6 +104,28 @@ def before_product(weight: Any, out: Any = None, bias: Any = None) -> tuple[Any,
 def product_and_bias(a: Any, b: Any, out: Any, y: Any, bias: Any, precision: str) -> None:
     """out += a b if there is a bias, which `out` holds already, else out = a b."""
     matmul(a, b, out, precision, added=bias is not None)
+
+
+def block_limits(m: int, k: int, operations: int) -> tuple[int, int, int]:
+    """As the CPU's: a block is as wide as the image, and the host shares out none of a GPU's work."""
+    return BLOCK_BYTES, 1 << 40, 1
+
+
+def leaves_weights(out_channels: int, positions: int) -> bool:
+    """False: the launch that unfolds the input orders the weights as well."""
+    return False
+
+
+def product_over_rows(windows: Any, g: Any, precision: str) -> Any:
+    """As the CPU's."""
+    # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels this way.
+    columns = windows.reshape(*windows.shape[:2], -1, windows.shape[-1])
+    return sum_over(matmul(columns, g.swapaxes(-1, -2), None, precision), (1,), False)
+
+
+def in_parameter_order(w: Any) -> Any:
+    """`w` as it is: an optimizer's kernel reads any order, and a copy would be one launch more."""
+    return w
 
 
 def product(a: Any, b: Any, precision: str) -> Any:
