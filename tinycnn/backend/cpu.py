@@ -36,7 +36,6 @@ SMALL_COLUMNS = 128
 # Up to so many output positions for each output channel, to bring weights into another order costs as much as to unfold
 # all that a window sees: 0.07 to 0.9 of the time at 1 and below, the same at 8.
 POSITIONS_A_CHANNEL = 8
-ROWS_INNERMOST = True  # in what a weight gradient unfolds: the products of all rows are summed by BLAS
 
 ROWS = 32  # that `sum_over` adds one after the other; up to twice as many, where that is all
 
@@ -79,6 +78,18 @@ def leaves_weights(out_channels: int, positions: int) -> bool:
     """Whether a convolution with so many output positions, of all images, is to leave its weights as they lie: see
     `ops/conv_columns.py`."""
     return 0 < positions <= POSITIONS_A_CHANNEL * out_channels
+
+
+def sums_rows(depth: int) -> bool:
+    """Whether a weight gradient unfolds with rows innermost, KW·C deep, so that BLAS sums over all rows; or, so that
+    its products are larger, KH·KW·C deep, one for each row."""
+    return depth >= 32
+
+
+def unfolds_gradient(channels: int, positions: int, out_channels: int, out_positions: int) -> bool:
+    """Whether an input gradient without strides, with so many positions a row, unfolds the output gradient, or folds
+    products with it: unfolding multiplies more where there was no padding, folding adds more."""
+    return 2 * channels >= out_channels and 10 * positions <= 11 * out_positions
 
 
 def as_strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
@@ -627,6 +638,8 @@ def product_over_rows(windows: np.ndarray, g: np.ndarray, precision: str = EXACT
     if windows.strides[1] != columns * windows.itemsize and R > 1:  # the rows lie apart: a product for each
         shares = matmul(windows.reshape(G, R, KH * K, columns), g.swapaxes(-1, -2))
         return np.add.reduce(shares, axis=1)
+    if positions == 0:
+        return np.zeros((G, KH * K, O), g.dtype)
     rows = windows.transpose(0, 2, 3, 1, 4).reshape(G, KH, K, positions)  # a view
     if O <= TRANSPOSED_CHANNELS:
         gradient = scratch("g", (G, positions, O), g)

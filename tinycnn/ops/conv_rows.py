@@ -38,8 +38,9 @@ def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precision: str, ke
     weight, copies = kernels.before_product(_split_groups(w, groups), rows_y, bias)
     weight = weight.reshape(groups, 1, len(w) // groups, -1)
     for part in _undilated_rows(rows_x, rows_y, spec):
-        work = partial(_conv_rows, part, weight, bias, copies, spec, precision, kernels)
-        _shared(work, _blocks(part, x.shape[1], *weight.shape[-2:], spec.kernel_size[0], spec, kernels))
+        work = partial(_conv_rows, part, weight, bias, copies, spec.kernel_size[0], groups, precision, kernels)
+        channels, (m, k) = x.shape[1], weight.shape[-2:]
+        _shared(work, _blocks(part, channels, m, k, spec.kernel_size[0], spec.rest, groups, kernels))
     return rows_last(rows_y)
 
 
@@ -92,7 +93,8 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: Mod
     shares: list[Array] = []
     for part in _undilated_rows(rows_x, rows_g, spec):
         work = partial(_weight_rows, part, spec, precision, kernels)
-        shares += _shared(work, _blocks(part, x.shape[1], *shape[-2:], spec.kernel_size[0], spec, kernels))
+        k, m = shape[1:]
+        shares += _shared(work, _blocks(part, x.shape[1], m, k, spec.kernel_size[0], spec.rest, groups, kernels))
     total = sum(shares[1:], start=shares[0]) if shares else kernels.xp.zeros(shape, x.dtype)
     w = total.astype(x.dtype, copy=False).reshape(groups, *spec.kernel_size, channels, -1)
     d = len(spec.kernel_size)
@@ -155,14 +157,14 @@ def _undilated_rows(rows_x: Array, rows_y: Array, spec: ConvSpec) -> list[Part]:
 
 
 def _blocks(
-    part: Part, channels: int, m: int, k: int, kernel_rows: int, spec: ConvSpec, kernels: ModuleType
+    part: Part, channels: int, m: int, k: int, kernel_rows: int, width: Window, groups: int, kernels: ModuleType
 ) -> list[list[Block]]:
     """The blocks of `part`, split among threads, for products of m × k weights with windows of so many kernel rows;
     `channels` are those of what is unfolded."""
     rows, batch = len(part.y), part.y.shape[-1]
-    limits = kernels.block_limits(m, k, spec.groups * m * k * rows * spec.rest.positions * batch)
-    depth = prod(spec.kernel_size[1:]) * channels * part.y.itemsize
-    return blocks(rows, kernel_rows, spec.rest, batch, depth, limits)
+    limits = kernels.block_limits(m, k, groups * m * k * rows * width.positions * batch)
+    depth = prod(width.kernel_size) * channels * part.y.itemsize
+    return blocks(rows, kernel_rows, width, batch, depth, limits)
 
 
 def _shared(work: Callable[[Sequence[Block]], Any], shares: Sequence[Sequence[Block]]) -> list[Any]:
@@ -171,16 +173,16 @@ def _shared(work: Callable[[Sequence[Block]], Any], shares: Sequence[Sequence[Bl
 
 
 def _conv_rows(
-    part: Part, weight: Array, bias: Array | None, copies: Copies, spec: ConvSpec, precision: str, kernels: ModuleType,
-    blocks: Sequence[Block],
+    part: Part, weight: Array, bias: Array | None, copies: Copies, kernel_rows: int, groups: int, precision: str,
+    kernels: ModuleType, blocks: Sequence[Block],
 ) -> None:  # fmt: skip
     """Writes the blocks of `part.y`; weight (G, 1, O/G, KH·KW·C/G), bias (O, 1..). `copies` are made first."""
     for block in blocks:
         y = part.y[(block.rows, slice(None), *block.outputs)]
         x = part.x[(slice(None), slice(None), *block.inputs)]
-        windows = _row_windows(x, part, block.rows, spec.kernel_size[0], block.width, spec.groups, kernels, copies)
-        windows = windows.reshape(*windows.shape[:2], -1, windows.shape[-1])
-        kernels.product_and_bias(weight, windows, _by_group(y, spec.groups), y, bias, precision)
+        windows = _row_windows(x, part, block.rows, kernel_rows, block.width, groups, kernels, copies)
+        windows = windows.reshape(*windows.shape[:2], weight.shape[-1], windows.shape[-1])
+        kernels.product_and_bias(weight, windows, _by_group(y, groups), y, bias, precision)
         del windows  # so that the next block takes the same scratch memory
 
 
@@ -190,8 +192,9 @@ def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType
     for block in blocks:
         g = _by_group(part.y[(block.rows, slice(None), *block.outputs)], spec.groups)
         x = part.x[(slice(None), slice(None), *block.inputs)]
+        rows_innermost = kernels.sums_rows(prod(block.width.kernel_size) * x.shape[1] // spec.groups)
         windows = _row_windows(
-            x, part, block.rows, spec.kernel_size[0], block.width, spec.groups, kernels, (), kernels.ROWS_INNERMOST
+            x, part, block.rows, spec.kernel_size[0], block.width, spec.groups, kernels, (), rows_innermost
         )
         share = kernels.product_over_rows(windows, g, precision)
         del windows  # as above
@@ -302,12 +305,29 @@ def _transpose_rows(
     if count == 0:
         x[...] = 0
         return
+    part, flipped = Part(g, x, 1, top), spec.rest.flipped
+    if flipped and kernels.unfolds_gradient(x.shape[1], flipped.positions, g.shape[1], spec.rest.positions):
+        _conv_flipped(part, kernel_rows, flipped, spec.groups, precision, kernels)
+        return
     # (G, KW.., C/G, J, O/G)
     weight, copies = kernels.before_product(kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1))
     weight = weight.reshape(*weight.shape[:-2], count * out_group)
-    part, (m, k) = Part(g, x, 1, top), (weight[0, ..., 0].size, count * out_group)
     work = partial(_fold_rows, part, weight, copies, count, spec, precision, kernels)
-    _shared(work, _blocks(part, x.shape[1], m, k, 1, spec, kernels))
+    m = prod(weight.shape[1:-1])
+    _shared(work, _blocks(part, x.shape[1], m, weight.shape[-1], 1, spec.rest, spec.groups, kernels))
+
+
+def _conv_flipped(
+    part: Part, kernel_rows: Array, width: Window, groups: int, precision: str, kernels: ModuleType
+) -> None:
+    """`_transpose_rows` for a width without a stride: a convolution of g with the kernel flipped."""
+    weight = kernel_rows[:, :, :, *[slice(None, None, -1)] * len(width.kernel_size)]
+    weight = weight.transpose(0, weight.ndim - 1, *range(2, weight.ndim - 1), 1)  # (G, C/G, J, KW.., O/G)
+    weight, copies = kernels.before_product(weight)
+    count = weight.shape[2]
+    weight = weight.reshape(groups, 1, weight.shape[1], -1)
+    work = partial(_conv_rows, part, weight, None, copies, count, groups, precision, kernels)
+    _shared(work, _blocks(part, part.x.shape[1], *weight.shape[-2:], count, width, groups, kernels))
 
 
 def _fold_rows(

@@ -95,6 +95,18 @@ class Window:
         return met, part
 
     @cached_property
+    def flipped(self) -> Window | None:
+        """Without strides: the window from the outputs back to the inputs, which meets the kernel's positions in the
+        opposite order. None with a stride, or with padding that no window of this kind could have."""
+        pairs = [
+            (extent - 1 - before, extent - 1 - after)
+            for extent, (before, after) in zip(self.extent, self.padding, strict=True)
+        ]
+        if any(stride > 1 for stride in self.stride) or any(min(pair) < 0 for pair in pairs):
+            return None
+        return Window(self.output_size, self.kernel_size, self.stride, tuple(pairs), self.dilation)
+
+    @cached_property
     def identity_on_output(self) -> Window:
         """The window of one position that visits every output position in order."""
         ones = (1,) * len(self.output_size)

@@ -15,13 +15,12 @@ from tinycnn.backend.gpu.reduce import sum_over
 from tinycnn.backend.precision import EXACT, WIDE
 
 __all__ = [
-    "ROWS_INNERMOST", "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear", "linear_backward",
-    "matmul", "product", "product_and_bias", "product_over_rows",
+    "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear", "linear_backward",
+    "matmul", "product", "product_and_bias", "product_over_rows", "sums_rows", "unfolds_gradient",
 ]  # fmt: skip
 
 # What a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of.
 BLOCK_BYTES = 48 << 20
-ROWS_INNERMOST = False  # in what a weight gradient unfolds
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -116,11 +115,22 @@ def leaves_weights(out_channels: int, positions: int) -> bool:
     return False
 
 
+def sums_rows(depth: int) -> bool:
+    """False: a product for each row keeps more of the GPU busy."""
+    return False
+
+
+def unfolds_gradient(channels: int, positions: int, out_channels: int, out_positions: int) -> bool:
+    """False: folding is one launch, without atomics."""
+    return False
+
+
 def product_over_rows(windows: Any, g: Any, precision: str) -> Any:
     """As the CPU's."""
     # The transpose on the right, rather than the whole product transposed: BLAS is faster with wide kernels this way.
-    columns = windows.reshape(*windows.shape[:2], -1, windows.shape[-1])
-    return sum_over(matmul(columns, g.swapaxes(-1, -2), None, precision), (1,), False)
+    G, R, KH, K, columns = windows.shape
+    matrices = windows.reshape(G, R, KH * K, columns)
+    return sum_over(matmul(matrices, g.swapaxes(-1, -2), None, precision), (1,), False)
 
 
 def in_parameter_order(w: Any) -> Any:
