@@ -136,7 +136,6 @@ def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
 @every_geometry
 def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
     monkeypatch.setattr(backend.threads, "num_threads", threads)
-    monkeypatch.setattr(backend.threads, "_pool", None)
     monkeypatch.setattr(backend.threads, "OPERATIONS_A_THREAD", 0)
     monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", 500)
     check_against_loops(geometry)

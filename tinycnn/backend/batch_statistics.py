@@ -19,10 +19,12 @@ from tinycnn.backend import threads
 
 # A piece of the work: two arrays of this size stay in the cache of a core from one operation on them to the next.
 PIECE_BYTES = 1 << 18
+SHARED_PIECE_BYTES = 1 << 22  # with several threads, each call of NumPy hands over the interpreter's lock
 # Below, the plain operations are as fast.
 LEAST_ELEMENTS = 1 << 15
-# What an element costs, in multiply-adds of a matrix product: for the choice of threads.
-OPERATIONS = 32
+# What an element costs, in multiply-adds of a matrix product, for the choice of threads: below two million elements, a
+# second thread gains nothing.
+OPERATIONS = 8
 
 
 class Layout(NamedTuple):
@@ -31,11 +33,13 @@ class Layout(NamedTuple):
     order: tuple[int, ...]  # its dimensions from the outermost
     shape: tuple[int, int, int]  # (A, K, B)
     kept: tuple[int, ...]  # the shape of the statistics
-    pieces: list[slice]  # of A
+    pieces: list[list[slice]]  # of A, those of each thread
 
 
 @lru_cache(maxsize=1024)
-def layout(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dims: tuple[int, ...]) -> Layout | None:
+def layout(
+    shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dims: tuple[int, ...], num_threads: int
+) -> Layout | None:
     """How an array lies in memory; None if it is small, has gaps, or its dimensions are not in this order."""
     order = tuple(sorted(range(len(shape)), key=lambda d: (-abs(strides[d]), shape[d] == 1)))
     step = itemsize
@@ -52,9 +56,12 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dims
     A, K, B = (math.prod(part) for part in (sizes[:first], sizes[first:last], sizes[last:]))
     if A * K * B < LEAST_ELEMENTS or A < 4 or B < 16:
         return None
-    count = min(-(-A * K * B * itemsize // PIECE_BYTES), A)
+    runs = num_threads if A * K * B * OPERATIONS >= threads.OPERATIONS_A_THREAD else 1
+    wanted = -(-A * K * B * itemsize // (PIECE_BYTES if runs == 1 else SHARED_PIECE_BYTES))
+    count = min(-(-wanted // runs) * runs, A)
     pieces = [slice(start, stop) for start, stop in pairwise([A * i // count for i in range(count + 1)])]
-    return Layout(order, (A, K, B), tuple(1 if d in dims else n for d, n in enumerate(shape)), pieces)
+    of_threads = [pieces[count * i // runs : count * (i + 1) // runs] for i in range(runs)]
+    return Layout(order, (A, K, B), tuple(1 if d in dims else n for d, n in enumerate(shape)), of_threads)
 
 
 def lines(x: np.ndarray, found: Layout) -> np.ndarray:
@@ -76,7 +83,7 @@ def sums(x: np.ndarray, found: Layout, *others: np.ndarray) -> list[np.ndarray]:
         return [[np.matmul(rows[p], ones), *[np.vecdot(rows[p], y[p]) for y in columns]] for p in pieces]
 
     # (pieces, operands, A of a piece, K)
-    shares = [piece for run in threads.in_threads(of_pieces, _runs(found)) for piece in run]
+    shares = [piece for run in threads.in_threads(of_pieces, found.pieces) for piece in run]
     return [np.add.reduce(np.concatenate(part), axis=0).reshape(found.kept) for part in zip(*shares)]
 
 
@@ -92,7 +99,7 @@ def scaled(x: np.ndarray, found: Layout, weight: np.ndarray, bias: np.ndarray | 
             if plus is not None:
                 of_piece += plus
 
-    threads.in_threads(write, _runs(found))
+    threads.in_threads(write, found.pieces)
     return y
 
 
@@ -111,9 +118,5 @@ def combined(
             of_piece += of_u[p]
             of_piece *= scale
 
-    threads.in_threads(write, _runs(found))
+    threads.in_threads(write, found.pieces)
     return g
-
-
-def _runs(found: Layout) -> list[Any]:
-    return threads.shares(found.pieces, math.prod(found.shape) * OPERATIONS)

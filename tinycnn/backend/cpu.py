@@ -30,6 +30,7 @@ xp = np
 # being read, large enough that blocks, which overlap by KH − 1 rows, waste little. At least so many columns a block: a
 # matrix product copies its operands into an order of its own, which pays for large ones only, or it is small (below).
 BLOCK_BYTES = 3 << 19
+SHARED_BLOCK_BYTES = 4 << 20  # with several threads, where each call of NumPy hands over the interpreter's lock
 BLOCK_COLUMNS = 512
 SMALL_COLUMNS = 128
 
@@ -38,6 +39,12 @@ SMALL_COLUMNS = 128
 POSITIONS_A_CHANNEL = 8
 
 ROWS = 32  # that `sum_over` adds one after the other; up to twice as many, where that is all
+
+# What an element costs in a few passes over memory, in multiply-adds of a matrix product, for the choice of threads:
+# below two million elements, a second thread gains nothing.
+_OPERATIONS_AN_ELEMENT = 8
+_LARGE = 1 << 19  # elements, from which on it pays to share them among threads or to cut them into pieces
+_PIECE = 1 << 16  # elements that stay in the cache of a core from one pass to the next
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -71,7 +78,8 @@ def block_limits(m: int, k: int, operations: int) -> tuple[int, int, int]:
     """How to cut a convolution of that many multiply-adds, with m × k weights a product, into blocks: how many bytes to
     unfold at a time, how many columns a block has at least, and how many threads share the blocks."""
     count = threads.num_threads if operations >= threads.OPERATIONS_A_THREAD else 1
-    return BLOCK_BYTES, SMALL_COLUMNS if columns_of_small_product(m, k) else BLOCK_COLUMNS, count
+    block_bytes = BLOCK_BYTES if count == 1 else SHARED_BLOCK_BYTES
+    return block_bytes, SMALL_COLUMNS if columns_of_small_product(m, k) else BLOCK_COLUMNS, count
 
 
 def leaves_weights(out_channels: int, positions: int) -> bool:
@@ -183,9 +191,28 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
 
     Padding counts as −∞; a nan wins, the last of several, as in torch.
     """
-    taps = window.taps
     y = _like(x, window.output_size, x.dtype)
-    numbers = np.zeros_like(y, dtype=np.uint8 if len(taps) <= 256 else np.int32) if keeps_argmax else None
+    numbers = np.zeros_like(y, dtype=np.uint8 if len(window.taps) <= 256 else np.int32) if keeps_argmax else None
+
+    def of_channels(part: slice) -> None:
+        _max_pool(x[:, part], window, y[:, part], None if numbers is None else numbers[:, part])
+
+    _share_channels(of_channels, x)
+    return y, numbers
+
+
+def _share_channels(work: Callable[[slice], None], x: np.ndarray) -> None:
+    """work(channels of x (N, C, ...)), all at once or, if x is large, those of each thread."""
+    if x.size < _LARGE or threads.num_threads == 1:
+        work(slice(None))
+    else:
+        ranges = shares(range(x.shape[1]), x.size * _OPERATIONS_AN_ELEMENT)
+        in_threads(work, [slice(part.start, part.stop) for part in ranges])
+
+
+def _max_pool(x: np.ndarray, window: Any, y: np.ndarray, numbers: np.ndarray | None) -> None:
+    """`max_pool` into y, and into `numbers`, which are zeros."""
+    taps = window.taps
     if taps[0].margins:
         y[...] = -np.inf if x.dtype.kind in FLOATING else np.iinfo(x.dtype).min
         if numbers is not None:  # where all elements are −∞, the first that lies on the input is the first largest
@@ -203,13 +230,21 @@ def max_pool(x: np.ndarray, window: Any, keeps_argmax: bool) -> tuple[np.ndarray
     if numbers is not None and y.size and x.dtype.kind in FLOATING and np.isnan(np.maximum.reduce(y, axis=None)):
         for k, tap in enumerate(taps):  # a nan is larger than nothing: look for it
             numbers[tap.outputs][np.isnan(x[tap.inputs])] = k
-    return y, numbers
 
 
 def scatter_taps(g: np.ndarray, argmax: np.ndarray, window: Any) -> np.ndarray:
     """x[.., o·stride + k·dilation − padding] += g[.., o] with the tap k that `argmax` names for each o."""
     g = _in_order_of(argmax, g)
     x = _like(argmax, window.input_size, g.dtype)
+
+    def of_channels(part: slice) -> None:
+        _scatter_taps(g[:, part], argmax[:, part], window, x[:, part])
+
+    _share_channels(of_channels, x)
+    return x
+
+
+def _scatter_taps(g: np.ndarray, argmax: np.ndarray, window: Any, x: np.ndarray) -> None:
     if not window.tiles:
         x[...] = 0
     for k, tap in enumerate(window.taps):
@@ -218,7 +253,6 @@ def scatter_taps(g: np.ndarray, argmax: np.ndarray, window: Any) -> np.ndarray:
             x[tap.inputs] += masked(g[tap.outputs], chosen)
         else:
             masked(g[tap.outputs], chosen, out=x[tap.inputs])
-    return x
 
 
 def gather_taps(x: np.ndarray, argmax: np.ndarray, window: Any) -> np.ndarray:
@@ -335,9 +369,9 @@ def standardize(
     momentum, count of batches or None): the first two move, in place, by `momentum`, a number or an array of shape (),
     towards the mean and the unbiased variance, and the last is counted up.
     """
-    count, found = math.prod([x.shape[d] for d in dims]), batch_statistics.layout(x.shape, x.strides, x.itemsize, dims)
+    count, found = math.prod([x.shape[d] for d in dims]), _batch_layout(x, dims)
     if found is not None:
-        sum_x, sum_xx = batch_statistics.sums(x, found, x)
+        sum_x, sum_xx = _with_one_blas_thread(batch_statistics.sums, x, found, x)
         mean = sum_x / count
         variance = np.maximum(sum_xx / count - np.square(mean), 0)
         if not np.any(np.square(mean) > 16 * variance):  # else the difference has lost digits
@@ -361,6 +395,10 @@ def standardize(
     return y, mean, variance, (mean, rest, inverse_std)
 
 
+def _batch_layout(x: np.ndarray, dims: tuple[int, ...]) -> Any:
+    return batch_statistics.layout(x.shape, x.strides, x.itemsize, dims, threads.num_threads)
+
+
 def _move(running: Any, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
     """The running statistics of `standardize`, towards those of a batch."""
     if running is None:
@@ -379,10 +417,10 @@ def standardize_backward(
     """The gradients of x (or None), weight and bias for y = `standardize(x, ...)` and the upstream gradient u: with the
     standardized x̂, (u − mean(u) − x̂ · mean(u · x̂)) · weight / √(variance + eps), Σ u · x̂ and Σ u."""
     mean, rest, inverse_std = saved
-    count, found = math.prod([x.shape[d] for d in dims]), batch_statistics.layout(x.shape, x.strides, x.itemsize, dims)
+    count, found = math.prod([x.shape[d] for d in dims]), _batch_layout(x, dims)
     if found is not None and rest is None and not np.any(np.square(mean * inverse_std) > 16):
         u = _in_order_of(x, u)
-        sum_u, sum_ux = batch_statistics.sums(u, found, x)
+        sum_u, sum_ux = _with_one_blas_thread(batch_statistics.sums, u, found, x)
         sum_ux = (sum_ux - mean * sum_u) * inverse_std
         if not needs_x:
             return None, sum_ux, sum_u
@@ -406,7 +444,7 @@ def scale_shift(y: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | Non
     """y · weight + bias, of which one may be None."""
     model = weight if bias is None else bias
     dims = tuple([d for d, n in enumerate(model.shape) if n == 1]) if model is not None and model.ndim == y.ndim else ()
-    found = batch_statistics.layout(y.shape, y.strides, y.itemsize, dims)
+    found = _batch_layout(y, dims)
     if found is not None and weight is not None and model.shape == found.kept:
         return batch_statistics.scaled(y, found, weight, bias)
     if weight is None:
@@ -539,6 +577,17 @@ class _BlasThreads:
 
 _blas = _BlasThreads()
 
+
+def _with_one_blas_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """function(*arguments), while BLAS has one thread."""
+    product = object()
+    try:  # around limit(), too, which Ctrl-C may end halfway
+        _blas.limit(product)
+        return function(*arguments)
+    finally:
+        _blas.release(product)
+
+
 if hasattr(os, "register_at_fork"):  # another thread of the parent may have been within a product
     os.register_at_fork(after_in_child=_blas.__init__)  # type: ignore[misc]
 
@@ -578,19 +627,20 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
     operations = a.size * b.shape[-1]
     if operations <= _OPERATIONS_OF_BLAS:
         return np.matmul(a, b) if out is None else np.matmul(a, b, out)
+    if out is not None and a.ndim == b.ndim == 3 and len(out) == 1:
+        return matmul(a[0], b[0], out[0])
     keep_freed_memory()
-    product = object()
-    try:  # around limit(), too, which Ctrl-C may end halfway
-        _blas.limit(product)
-        if a.ndim == b.ndim == 2 and operations >= threads.OPERATIONS_A_THREAD:
-            shared = shares(range(len(a)), operations)
-            if len(shared) > 1:
-                y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
-                in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
-                return y
-        return np.matmul(a, b) if out is None else _products_into(out, a, b)
-    finally:
-        _blas.release(product)
+    return _with_one_blas_thread(_product, a, b, out, operations)
+
+
+def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None, operations: int) -> np.ndarray:
+    if a.ndim == b.ndim == 2 and operations >= threads.OPERATIONS_A_THREAD:
+        shared = shares(range(len(a)), operations)
+        if len(shared) > 1:
+            y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
+            in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
+            return y
+    return np.matmul(a, b) if out is None else _products_into(out, a, b)
 
 
 # Up to so many multiply-adds, OpenBLAS reads operands as they lie, where it has kernels for that.
@@ -766,13 +816,47 @@ def masked(x: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np
 
 def relu(x: np.ndarray) -> np.ndarray:
     """max(x, 0), nan for nan."""
+    if x.dtype.kind != "f":
+        return np.maximum(x, 0)
     # With two finite-or-infinite bounds clip is vectorised; maximum with a scalar takes three times as long.
-    return x.clip(0, np.inf) if x.dtype.kind == "f" else np.maximum(x, 0)
+    return _in_pieces(lambda x, out: x.clip(0, np.inf, out=out), x)
 
 
 def relu_backward(u: np.ndarray, y: np.ndarray) -> np.ndarray:
     """u where y = relu(x) is not 0, 0 elsewhere."""
-    return masked(u, y != 0)
+    return _in_pieces(lambda u, y, out: masked(u, y != 0, out), u, y)
+
+
+def _in_pieces(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+    """function(*arrays, None), element by element. Large arrays that lie in memory alike are computed in pieces that
+    stay in the cache, function(*pieces, piece of the result), shared among threads."""
+    first = arrays[0]
+    order = _dense_order(first.shape, first.strides, first.itemsize) if first.size >= _LARGE else None
+    if order is None or any(array.strides != first.strides for array in arrays[1:]):
+        return function(*arrays, None)
+    result = np.empty_like(first)
+    flat = [array.transpose(order).reshape(-1) for array in (*arrays, result)]
+
+    def of_pieces(starts: range) -> None:
+        # With several threads, each call of NumPy hands over the interpreter's lock: the fewer, the better.
+        piece = _PIECE if len(starts) == first.size else len(starts)
+        for start in range(starts.start, starts.stop, piece):
+            function(*[array[start : min(start + piece, starts.stop)] for array in flat])
+
+    in_threads(of_pieces, shares(range(first.size), first.size * _OPERATIONS_AN_ELEMENT))
+    return result
+
+
+@lru_cache(maxsize=4096)
+def _dense_order(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> tuple[int, ...] | None:
+    """The dimensions of an array from the outermost in memory; None if it has gaps or repeats elements."""
+    order = tuple(sorted(range(len(shape)), key=lambda d: (-abs(strides[d]), shape[d] == 1)))
+    step = itemsize
+    for d in reversed(order):
+        if shape[d] > 1 and strides[d] != step:
+            return None
+        step *= shape[d]
+    return order
 
 
 def concatenate(arrays: Sequence[np.ndarray], dim: int) -> np.ndarray:

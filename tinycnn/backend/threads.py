@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from tinycnn.checks import Integer
 
-# Below this many multiply-adds, one thread is faster: handing work to another thread and waiting for it takes about
-# 0.1 ms, and every NumPy call in between contends for the interpreter's lock.
+# Below this many multiply-adds, one thread is faster: another one has to be woken and waited for, and every NumPy call
+# in between contends for the interpreter's lock.
 OPERATIONS_A_THREAD = 16_000_000
 
 
@@ -25,7 +25,8 @@ def _default_threads() -> int:
 
 
 num_threads = _default_threads()  # that an operator may use
-_pool: ThreadPoolExecutor | None = None
+_workers: list[_Worker] = []
+_in_use = threading.Lock()  # the workers: of one thread at a time
 
 
 def get_num_threads() -> int:
@@ -38,39 +39,63 @@ def set_num_threads(count: int) -> None:
 
     With the same count, results are the same bit for bit: threads share out work in a fixed way.
     """
-    global num_threads, _pool
-    num_threads, _pool = int(Integer(at_least=1, at_most=2**31 - 1)("set_num_threads", "count", count)), None
+    global num_threads
+    num_threads = int(Integer(at_least=1, at_most=2**31 - 1)("set_num_threads", "count", count))
 
 
-def _thread_pool() -> ThreadPoolExecutor:
-    """The threads beside the calling one."""
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(max(num_threads - 1, 1), thread_name_prefix="tinycnn", initializer=_enter_pool)
-    return _pool
+class _Worker:
+    """A thread that computes one share of the work at a time.
 
+    Bare locks wake it and wait for it. An executor takes ten times as long, 0.1 ms, for its queue and its futures.
+    """
 
-def _enter_pool() -> None:
-    _this_thread.keeps_work = True
+    def __init__(self) -> None:
+        self.begin, self.end = threading.Lock(), threading.Lock()
+        self.begin.acquire()
+        self.work: Callable[[], Any]
+        self.finished, self.result, self.error = True, None, None
+        threading.Thread(target=self._run, name="tinycnn", daemon=True).start()
+
+    def _run(self) -> None:
+        _this_thread.keeps_work = True
+        while True:
+            self.begin.acquire()
+            try:
+                self.result = self.work()
+            except BaseException as error:  # for the thread that waits
+                self.error = error
+            del self.work
+            self.finished = True
+            self.end.release()
+
+    def start(self, work: Callable[[], Any]) -> None:
+        self.end.acquire(blocking=False)  # if nobody waited for the last share
+        self.work, self.finished, self.result, self.error = work, False, None, None
+        self.begin.release()
+
+    def wait(self) -> None:
+        while not self.finished:
+            self.end.acquire()
 
 
 class _ThisThread(threading.local):
-    # In a thread of the pool, which must not wait for another one, and while this thread shares out work: the pool and
-    # its futures have locks, so what a finaliser or a signal handler computes in between is not shared out.
+    # In a worker, which must not wait for another one, and while this thread shares out work: what a finaliser or a
+    # signal handler computes in between is not shared out.
     keeps_work = False
 
 
 _this_thread = _ThisThread()
 
 
-def _forget_pool() -> None:
+def _forget_workers() -> None:
     """A forked child has none of its parent's threads."""
-    global _pool
-    _pool = None
+    global _in_use
+    _workers.clear()
+    _in_use = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_workers)
 
 
 def shares(items: Sequence, operations: int) -> list[Sequence]:
@@ -82,14 +107,30 @@ def shares(items: Sequence, operations: int) -> list[Sequence]:
 
 def in_threads(work: Callable[[Any], Any], shared: Sequence[Any]) -> list[Any]:
     """[work(share) for each share], each in a thread of its own; the first in this one."""
-    if len(shared) == 1 or _this_thread.keeps_work:
+    if len(shared) == 1 or _this_thread.keeps_work or not _in_use.acquire(blocking=False):
         return [work(share) for share in shared]
     _this_thread.keeps_work = True
+    workers: list[_Worker] = []
     try:
-        others = [_thread_pool().submit(work, share) for share in shared[1:]]
-        try:
-            return [work(shared[0]), *[other.result() for other in others]]
-        finally:
-            wait(others)  # also after an error: they write to memory that the caller is about to drop
+        _workers.extend(_Worker() for _ in range(len(shared) - 1 - len(_workers)))
+        workers = _workers[: len(shared) - 1]
+        for worker, share in zip(workers, shared[1:]):
+            worker.start(partial(work, share))
+        first = work(shared[0])
     finally:
-        _this_thread.keeps_work = False
+        try:
+            for worker in workers:  # also after an error: they write to memory that the caller is about to drop
+                worker.wait()
+        except BaseException:  # a second Ctrl-C; they may end when they like
+            _workers.clear()
+            raise
+        finally:
+            _this_thread.keeps_work = False
+            _in_use.release()
+    results = [(worker.result, worker.error) for worker in workers]
+    for worker in workers:
+        worker.result = worker.error = None
+    for _, error in results:
+        if error is not None:
+            raise error
+    return [first, *[result for result, _ in results]]
