@@ -79,7 +79,7 @@ def block_limits(m: int, k: int, operations: int) -> tuple[int, int, int]:
     unfold at a time, how many columns a block has at least, and how many threads share the blocks."""
     count = threads.num_threads if operations >= threads.OPERATIONS_A_THREAD else 1
     block_bytes = BLOCK_BYTES if count == 1 else SHARED_BLOCK_BYTES
-    return block_bytes, SMALL_COLUMNS if columns_of_small_product(m, k) else BLOCK_COLUMNS, count
+    return block_bytes, SMALL_COLUMNS if 0 < columns_of_small_product(m, k) < BLOCK_COLUMNS else BLOCK_COLUMNS, count
 
 
 def leaves_weights(out_channels: int, positions: int) -> bool:
@@ -148,11 +148,15 @@ def unfold_into(
     """
     for to, source in copies:
         to[...] = source
-    for tap in window.taps:
-        column = columns[tap.position]
-        for margin in tap.margins:
-            column[margin] = 0
-        column[tap.outputs] = x[tap.inputs]
+    for phase in window.phases:
+        met = x[phase.inputs]
+        if phase.has_gaps and len(phase.meetings) > 1:
+            met = met.copy(order="K")  # several taps read it, faster without gaps
+        for tap, where in phase.meetings:
+            column = columns[tap.position]
+            for margin in tap.margins:
+                column[margin] = 0
+            column[tap.outputs] = met[where]
 
 
 def fold_into(x: np.ndarray, columns: np.ndarray, window: Any, added: bool = False) -> None:
@@ -162,10 +166,25 @@ def fold_into(x: np.ndarray, columns: np.ndarray, window: Any, added: bool = Fal
     An input position lies in several windows, and its gradient is the sum over all of them. So this is not the
     inverse of `unfold_into`.
     """
-    if not added:
-        x[...] = 0
-    for tap in window.taps:
-        x[tap.inputs] += columns[tap.position][tap.outputs]
+    for phase in window.phases:
+        met = x[phase.inputs]
+        # Several taps are summed where there are no gaps, which is faster, and written once.
+        total = np.empty_like(met) if phase.has_gaps and len(phase.meetings) > 1 else met
+        meetings = phase.meetings
+        if total is not met or not added:
+            if phase.begins_with_all:
+                (tap, where), *meetings = meetings
+                total[...] = columns[tap.position][tap.outputs]
+            else:
+                total[...] = 0
+        for tap, where in meetings:
+            total[where] += columns[tap.position][tap.outputs]
+        if total is met:
+            continue
+        if added:
+            met += total
+        else:
+            met[...] = total
 
 
 def window_sum(x: np.ndarray, window: Any) -> np.ndarray:
@@ -580,12 +599,12 @@ _blas = _BlasThreads()
 
 def _with_one_blas_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     """function(*arguments), while BLAS has one thread."""
-    product = object()
+    token = object()
     try:  # around limit(), too, which Ctrl-C may end halfway
-        _blas.limit(product)
+        _blas.limit(token)
         return function(*arguments)
     finally:
-        _blas.release(product)
+        _blas.release(token)
 
 
 if hasattr(os, "register_at_fork"):  # another thread of the parent may have been within a product
@@ -630,17 +649,18 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
     if out is not None and a.ndim == b.ndim == 3 and len(out) == 1:
         return matmul(a[0], b[0], out[0])
     keep_freed_memory()
-    return _with_one_blas_thread(_product, a, b, out, operations)
-
-
-def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None, operations: int) -> np.ndarray:
-    if a.ndim == b.ndim == 2 and operations >= threads.OPERATIONS_A_THREAD:
-        shared = shares(range(len(a)), operations)
-        if len(shared) > 1:
-            y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
-            in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
-            return y
-    return np.matmul(a, b) if out is None else _products_into(out, a, b)
+    product = object()
+    try:  # around limit(), too, which Ctrl-C may end halfway
+        _blas.limit(product)
+        if a.ndim == b.ndim == 2 and operations >= threads.OPERATIONS_A_THREAD:
+            shared = shares(range(len(a)), operations)
+            if len(shared) > 1:
+                y = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
+                in_threads(lambda rows: np.matmul(a[rows.start : rows.stop], b, y[rows.start : rows.stop]), shared)
+                return y
+        return np.matmul(a, b) if out is None else _products_into(out, a, b)
+    finally:
+        _blas.release(product)
 
 
 # Up to so many multiply-adds, OpenBLAS reads operands as they lie, where it has kernels for that.

@@ -220,18 +220,27 @@ def _row_windows(
     """
     first = rows.start * part.stride - part.top
     count = (rows.stop - rows.start - 1) * part.stride + kernel_rows
-    depth, columns = prod(width.kernel_size) * x.shape[1] // groups, width.positions * x.shape[-1]
+    channels, columns = x.shape[1] // groups, width.positions * x.shape[-1]
+    depth, line = prod(width.kernel_size) * channels, columns * x.itemsize
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
     inside = x[first + above : first + count - below]
-    if groups == 1 and width.is_identity and above == below == 0 and _is_unfolded(inside.shape, inside.strides, x.itemsize, kernel_rows):
+    if groups == 1 and width.is_identity and above == below == 0 and _is_unfolded(
+        inside.shape, inside.strides, x.itemsize, kernel_rows
+    ):
         unfolded, (row, column), group = inside, inside.strides[:2], 0
         for to, source in copies:
             to[...] = source
     else:
         inside = kernels.in_row_order(inside)
-        unfolded = _unfold_width(inside, above, below, width, groups, kernels, copies, rows_innermost)
-        group, line = depth * count * columns * x.itemsize, columns * x.itemsize
-        row, column = (line, count * line) if rows_innermost else (depth * line, line)
+        # The channels of a group follow one another, or, if each is a group, all do: then fewer and longer runs are
+        # copied.
+        outer = groups if channels > 1 else 1
+        unfolded = _unfold_width(inside, above, below, width, outer, kernels, copies, rows_innermost)
+        step = line if outer == groups else groups * line
+        if rows_innermost:
+            group, row, column = (depth if outer == groups else 1) * count * line, line, count * step
+        else:
+            group, row, column = (depth * count * line if outer == groups else line), depth * step, step
     if copies:
         copies.clear()
     return kernels.as_strided(

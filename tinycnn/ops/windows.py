@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,16 @@ class Tap(NamedTuple):
     outputs: tuple  # index of the output positions at which the tap lies on the input ...
     inputs: tuple  # ... and of the input positions that it lies on there
     margins: tuple[tuple, ...]  # indices of the other output positions: there the tap lies on padding
+
+
+class Phase(NamedTuple):
+    """The input positions of one residue modulo the stride, and the taps that meet them."""
+
+    inputs: tuple  # index of these positions
+    has_gaps: bool  # between them
+    # Taps, and the index of those of these positions that each lies on; one that lies on all comes first.
+    meetings: tuple[tuple[Tap, tuple], ...]
+    begins_with_all: bool
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,26 @@ class Window:
     def taps(self) -> tuple[Tap, ...]:
         """The kernel's positions in row-major order. Their indices go to the last D axes of an array."""
         return tuple(map(self._tap, itertools.product(*map(range, self.kernel_size))))
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """All input positions, by their residues modulo the stride: a tap meets those of one residue only."""
+        found: list[Phase] = []
+        meetings: dict[tuple[int, ...], list[tuple[Tap, tuple]]] = defaultdict(list)
+        for tap in self.taps:
+            shifts = [k * d - p for k, d, (p, _) in zip(tap.position, self.dilation, self.padding, strict=True)]
+            starts = [inputs.start // stride for inputs, stride in zip(tap.inputs[1:], self.stride, strict=True)]
+            met = [slice(start, start + o.stop - o.start) for start, o in zip(starts, tap.outputs[1:], strict=True)]
+            residue = tuple(shift % stride for shift, stride in zip(shifts, self.stride, strict=True))
+            meetings[residue].append((tap, (..., *met)))
+        for residue in itertools.product(*map(range, self.stride)):
+            inputs = [slice(r, None, stride) for r, stride in zip(residue, self.stride, strict=True)]
+            counts = [len(range(size)[each]) for size, each in zip(self.input_size, inputs, strict=True)]
+            all_of_them = (..., *[slice(0, count) for count in counts])
+            of_phase = sorted(meetings[residue], key=lambda meeting: meeting[1] != all_of_them)
+            begins = bool(of_phase) and of_phase[0][1] == all_of_them
+            found.append(Phase((..., *inputs), max(self.stride, default=1) > 1, tuple(of_phase), begins))
+        return tuple(found)
 
     def _tap(self, position: tuple[int, ...]) -> Tap:
         outputs, inputs = [], []
