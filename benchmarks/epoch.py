@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LR, MOMENTUM, WEIGHT_DECAY, BATCH = 0.05, 0.9, 5e-4, 64
 
 
-def tinycnn_epoch(threads: int) -> Callable[[], Any]:
+def tinycnn_epoch() -> Callable[[], Any]:
     sys.path.insert(0, str(ROOT / "examples"))
     from recipe import read_recipe
     from train_mnist import train
@@ -30,24 +30,22 @@ def tinycnn_epoch(threads: int) -> Callable[[], Any]:
     from tinycnn.data import MNIST
     from tinycnn.models import LeNet5
 
-    nets.library("tinycnn", threads)
     recipe = read_recipe(ROOT / "configs/lenet_mnist.toml", {"epochs": 1, "batch_size": BATCH, "lr": LR})
     train_set, test_set = MNIST(train=True), MNIST(train=False)
     return lambda: list(train(LeNet5(), train_set, test_set, recipe, backend.CPU))
 
 
-def torch_epoch(threads: int) -> Callable[[], Any]:
+def torch_epoch() -> Callable[[], Any]:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
     from tinycnn.data import MNIST
 
-    nets.library("torch", threads)
     parts = MNIST(train=True), MNIST(train=False)
     train_set, test_set = (TensorDataset(torch.tensor(s.images), torch.tensor(s.targets.numpy())) for s in parts)
 
     def epoch() -> tuple[float, float]:
-        model = nets.lenet(torch.nn)
+        model = nets.lenet(torch)
         loader = DataLoader(train_set, BATCH, shuffle=True)
         optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -71,18 +69,15 @@ def torch_epoch(threads: int) -> Callable[[], Any]:
     return epoch
 
 
-def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
-    name = "MNIST epoch, LeNet-5, batch 64"
-    if only.lower() not in name.lower():
-        return []
-    make = {"tinycnn": tinycnn_epoch, "torch": torch_epoch}
+def calls(lib: Any) -> timing.Calls:
     try:
-        candidates = {library: make[library](threads) for library in timing.libraries()}
+        return {"": torch_epoch() if lib.__name__ == "torch" else tinycnn_epoch()}
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
-        return []
-    return [{"name": name, "threads": threads} | timing.interleaved(candidates, repeats, warm_up=0, uncounted=0)]
+        return {}
 
+
+GROUPS = {"MNIST epoch, LeNet-5, batch 64": calls}
 
 if __name__ == "__main__":
-    timing.run(__file__, measure, __doc__, threads=[1, 2], repeats=3)
+    timing.run(__file__, GROUPS, __doc__, threads=[1, 2], repeats=3, uncounted=0)

@@ -1,4 +1,4 @@
-"""Memory and growth: the peak of one convolution's training step, and how time and memory grow with batch and depth.
+"""The peak of memory in one convolution's training step. `training.py` measures that of whole nets.
 
 The peak is the process's resident memory above what it was before the input was made; the bound is the memory of what
 must exist: input, output, their gradients, weights and their gradients.
@@ -8,6 +8,7 @@ must exist: input, output, their gradients, weights and their gradients.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import resource
@@ -15,11 +16,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import nets
-import numpy as np
 import timing
+
+from tinycnn._files import write_whole
 
 SHAPE, KERNEL = (16, 64, 112, 112), (64, 64, 3, 3)
 
@@ -68,42 +71,28 @@ def in_fresh_process(library: str) -> float:
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def deep_step(lib: Any, depth: int, batch: int) -> Any:
-    """A training step of `depth` convolutions 8→8, 3×3."""
-    nn = lib.nn
-    model = nn.Sequential(*[m for _ in range(depth) for m in (nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())])
-    x = lib.tensor(np.random.default_rng(0).standard_normal((batch, 8, 16, 16)).astype(np.float32))
-    return lambda: model(x).sum().backward()
-
-
-def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
-    rows: list[timing.Row] = []
-    if only.lower() in "peak memory":
-        peaks = {library: in_fresh_process(library) for library in timing.libraries()}
-        name = f"peak memory of Conv2d(64→64, 3×3) on {SHAPE}"
-        rows.append({"name": name, "threads": threads, "unit": "MB"} | peaks)
-        rows.append({"name": "  of which must exist", "threads": threads, "unit": "MB", "tinycnn": bound_megabytes()})
-    if only.lower() in "growth":
-        for batch in (32, 64, 128, 256, 512, 1024):
-            calls = {name: nets.training_step(nets.library(name, threads), nets.lenet, batch, "SGD")
-                     for name in timing.libraries()}  # fmt: skip
-            seconds = timing.interleaved(calls, repeats)
-            row = {"name": f"LeNet-5 step, batch {batch}, ms an image", "threads": threads}
-            rows.append(row | {library: value / batch for library, value in seconds.items()})
-        for depth in (10, 20, 40, 80, 160):
-            calls = {name: deep_step(nets.library(name, threads), depth, 32) for name in timing.libraries()}
-            seconds = timing.interleaved(calls, max(3, repeats // 3))
-            row = {"name": f"{depth} layers, ms a layer", "threads": threads}
-            rows.append(row | {library: value / depth for library, value in seconds.items()})
-    return rows
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the rows there, too")
+    parser.add_argument("--peak", metavar="LIBRARY", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        lib = nets.library(options.peak, 1)
+        (lib.ones(1, 2, 3, 3, requires_grad=True) * 2).sum().backward()  # load what is loaded lazily
+        time.sleep(0.01)
+        print(json.dumps(peak_megabytes(convolution_step(lib))))
+        return
+    peaks = {library: in_fresh_process(library) for library in timing.libraries()}
+    rows: list[timing.Row] = [
+        {"name": f"peak memory of Conv2d(64→64, 3×3) on {SHAPE}", "threads": 1, "unit": "MB"} | peaks,
+        {"name": "  of which must exist", "threads": 1, "unit": "MB", "tinycnn": bound_megabytes()},
+    ]
+    timing.print_header("Memory of one convolution")
+    for row in rows:
+        timing.print_row(row)
+    if options.json:
+        write_whole(options.json, json.dumps(rows).encode())
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--peak"]:
-        step = convolution_step(nets.library(sys.argv[2], 1))
-        warm_up = nets.library(sys.argv[2], 1)
-        (warm_up.ones(1, 2, 3, 3, requires_grad=True) * 2).sum().backward()  # load what is loaded lazily
-        time.sleep(0.01)
-        print(json.dumps(peak_megabytes(step)))
-    else:
-        timing.run(__file__, measure, __doc__, threads=[1], repeats=9)
+    main()

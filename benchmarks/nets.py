@@ -148,7 +148,8 @@ def training_step(
 ) -> Callable[..., Any]:  # fmt: skip
     """One step as a function: forward, loss, backward, update; of a batch on `device`, or of the one it is given.
 
-    Labels are of an image (C, H, W), or one of each of its pixels. `autocast` is the library's context of mixed precision, `options` are further ones of the optimizer.
+    A label is that of an `image` (C, H, W), or of each of its pixels. `autocast` is the library's context of mixed
+    precision, `options` are further ones of the optimizer.
     """
     model, loss_function = net(lib).to(device), lib.nn.CrossEntropyLoss()
     options |= {"SGD": {"lr": 0.01, "momentum": 0.9}, "Adam": {"lr": 1e-3}}[optimizer]

@@ -1,17 +1,14 @@
 """What is not arithmetic: 1,000 small operators with their gradients, and the time that an import takes.
 
-    python benchmarks/overhead.py [--repeats 20]
+python benchmarks/overhead.py [--repeats 20]
 """
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
 from typing import Any
 
-import nets
 import numpy as np
 import timing
 
@@ -34,31 +31,15 @@ def small_operators(lib: Any) -> Any:
     return run
 
 
-def import_seconds(library: str, repeats: int) -> float:
-    """The median seconds of `import library` in a fresh interpreter, less those of an interpreter alone."""
-
-    def seconds(code: str) -> float:
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
-    return seconds(f"import {library}") - seconds("pass")
+def an_import(lib: Any) -> Any:
+    """A function that imports the library in a fresh interpreter."""
+    return lambda: subprocess.run([sys.executable, "-c", f"import {lib.__name__}"], check=True)
 
 
-def measure(threads: int, only: str, repeats: int) -> list[timing.Row]:
-    rows = []
-    if only.lower() in "1,000 small operators":
-        calls = {library: small_operators(nets.library(library, threads)) for library in timing.libraries()}
-        row = {"name": "1,000 small operators, forward and backward", "threads": threads}
-        rows.append(row | timing.interleaved(calls, repeats))
-    if only.lower() in "import":
-        seconds = {library: import_seconds(library, max(3, repeats // 4)) for library in timing.libraries()}
-        rows.append({"name": "import", "threads": threads} | seconds)
-    return rows
-
+GROUPS = {
+    "1,000 small operators, forward and backward": lambda lib: {"": small_operators(lib)},
+    "start of an interpreter and import": lambda lib: {"": an_import(lib)},
+}
 
 if __name__ == "__main__":
-    timing.run(__file__, measure, __doc__, threads=[1], repeats=20)
+    timing.run(__file__, GROUPS, __doc__, threads=[1], repeats=10)

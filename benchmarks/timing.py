@@ -21,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tinycnn._files import write_whole
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 TURN_SECONDS = 0.1  # that a turn lasts at least: calls that are shorter are repeated
 NAME_WIDTH = 58
@@ -134,7 +136,8 @@ def _memory(field: str) -> int:
 
 
 def _reset_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
 
 
 def measured(
@@ -195,7 +198,7 @@ def run(script: str, groups: Groups, doc: str, threads: Sequence[int], repeats: 
                     print_row(row)
                     rows.append(row)
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
+        write_whole(given.json, json.dumps(rows, indent=1, ensure_ascii=False).encode())
 
 
 def ratio(row: Row) -> float | None:

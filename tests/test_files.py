@@ -206,6 +206,7 @@ BY_THEMSELVES = {
     ("tinycnn/teaching/grade/runner.py", "fdopen"): "a pipe to the grader",
     ("tinycnn/interop/torch_file.py", "open"): "an entry of an archive in memory",
     ("docs/figures/make_figures.py", "write_text"): "into a temporary folder",
+    ("benchmarks/timing.py", "open"): "an order to the kernel: forget the peak of memory",
 }
 
 

@@ -21,6 +21,7 @@ from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import batch_statistics, threads
 from tinycnn.backend.augmentation import *  # noqa: F403
 from tinycnn.backend.memory import keep_freed_memory
+from tinycnn.backend.phases import phases
 from tinycnn.backend.precision import EXACT
 from tinycnn.backend.threads import in_threads, shares
 
@@ -88,10 +89,17 @@ def leaves_weights(out_channels: int, positions: int) -> bool:
     return 0 < positions <= POSITIONS_A_CHANNEL * out_channels
 
 
-def sums_rows(depth: int) -> bool:
+def sums_rows(depth: int, columns: int, is_identity: bool) -> bool:
     """Whether a weight gradient unfolds with rows innermost, KW·C deep, so that BLAS sums over all rows; or, so that
-    its products are larger, KH·KW·C deep, one for each row."""
-    return depth >= 32
+    its products are larger, KH·KW·C deep, one for each row of so many columns, and nothing is copied if the width
+    `is_identity`."""
+    return columns < BLOCK_COLUMNS or (depth >= 32 and not is_identity)
+
+
+def unfolds_rows(stride: int, columns: int) -> bool:
+    """Whether a weight gradient unfolds rows, too: with a stride, BLAS cannot sum over them otherwise, and it should if
+    each has few columns."""
+    return stride > 1 and 0 < columns < BLOCK_COLUMNS // 2
 
 
 def unfolds_gradient(channels: int, positions: int, out_channels: int, out_positions: int) -> bool:
@@ -148,7 +156,7 @@ def unfold_into(
     """
     for to, source in copies:
         to[...] = source
-    for phase in window.phases:
+    for phase in phases(window):
         met = x[phase.inputs]
         if phase.has_gaps and len(phase.meetings) > 1:
             met = met.copy(order="K")  # several taps read it, faster without gaps
@@ -166,14 +174,14 @@ def fold_into(x: np.ndarray, columns: np.ndarray, window: Any, added: bool = Fal
     An input position lies in several windows, and its gradient is the sum over all of them. So this is not the
     inverse of `unfold_into`.
     """
-    for phase in window.phases:
+    for phase in phases(window):
         met = x[phase.inputs]
         # Several taps are summed where there are no gaps, which is faster, and written once.
         total = np.empty_like(met) if phase.has_gaps and len(phase.meetings) > 1 else met
         meetings = phase.meetings
         if total is not met or not added:
             if phase.begins_with_all:
-                (tap, where), *meetings = meetings
+                (tap, _), meetings = meetings[0], meetings[1:]
                 total[...] = columns[tap.position][tap.outputs]
             else:
                 total[...] = 0
@@ -225,8 +233,8 @@ def _share_channels(work: Callable[[slice], None], x: np.ndarray) -> None:
     if x.size < _LARGE or threads.num_threads == 1:
         work(slice(None))
     else:
-        ranges = shares(range(x.shape[1]), x.size * _OPERATIONS_AN_ELEMENT)
-        in_threads(work, [slice(part.start, part.stop) for part in ranges])
+        channels = shares(range(x.shape[1]), x.size * _OPERATIONS_AN_ELEMENT)
+        in_threads(work, [slice(part[0], part[-1] + 1) for part in channels if part])
 
 
 def _max_pool(x: np.ndarray, window: Any, y: np.ndarray, numbers: np.ndarray | None) -> None:
@@ -461,11 +469,10 @@ def standardize_backward(
 
 def scale_shift(y: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None) -> np.ndarray:
     """y · weight + bias, of which one may be None."""
-    model = weight if bias is None else bias
-    dims = tuple([d for d, n in enumerate(model.shape) if n == 1]) if model is not None and model.ndim == y.ndim else ()
-    found = _batch_layout(y, dims)
-    if found is not None and weight is not None and model.shape == found.kept:
-        return batch_statistics.scaled(y, found, weight, bias)
+    if weight is not None and weight.ndim == y.ndim:
+        found = _batch_layout(y, tuple([d for d, n in enumerate(weight.shape) if n == 1]))
+        if found is not None and weight.shape == found.kept and (bias is None or bias.shape == found.kept):
+            return batch_statistics.scaled(y, found, weight, bias)
     if weight is None:
         return y + bias
     z = y * weight

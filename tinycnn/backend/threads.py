@@ -53,7 +53,9 @@ class _Worker:
         self.begin, self.end = threading.Lock(), threading.Lock()
         self.begin.acquire()
         self.work: Callable[[], Any]
-        self.finished, self.result, self.error = True, None, None
+        self.finished = True
+        self.result: Any = None
+        self.error: BaseException | None = None
         threading.Thread(target=self._run, name="tinycnn", daemon=True).start()
 
     def _run(self) -> None:

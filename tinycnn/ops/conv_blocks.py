@@ -47,11 +47,15 @@ def blocks(
         count = min(-(-count // threads) * threads, rows)
     bounds = [rows * i // count for i in range(count + 1)] if count else [0]
     runs = max(1, min(threads, count))
-    found = [
-        [Block(slice(start, stop), *cut.indices, cut.width, i == 0, len(cuts) == 1) for i, cut in enumerate(cuts)]
-        for start, stop in pairwise(bounds)
+    of_threads = [list(pairwise(bounds))[count * i // runs : count * (i + 1) // runs] for i in range(runs)]
+    return [
+        [
+            Block(slice(start, stop), *cut.indices, cut.width, i == 0, len(cuts) == 1)
+            for start, stop in of_thread
+            for i, cut in enumerate(cuts)
+        ]
+        for of_thread in of_threads
     ]
-    return [sum(found[count * i // runs : count * (i + 1) // runs], []) for i in range(runs)]
 
 
 class _Cut(NamedTuple):
@@ -67,19 +71,16 @@ def _columns(width: Window, batch: int, wanted: int) -> list[_Cut]:
     many, along the batch."""
     dims, length = len(width.output_size), (*width.output_size, 1)[0]
     bounds = _bounds(length, max(wanted * length // max(width.positions * batch, 1), 1))
-    if len(bounds) == 1:
-        parts = [((slice(None),) * dims, (slice(None),) * dims, width)]
-    else:
-        parts, rest = [], (slice(None),) * (dims - 1)
-        for start, stop in bounds:
-            inputs, part = width.part(start, stop)
-            parts.append(((slice(start, stop), *rest), (inputs, *rest), part))
-    cuts = []
-    for outputs, inputs, part in parts:
-        images = _bounds(batch, wanted) if part.positions == 1 and batch >= 2 * wanted else [(0, batch)]
-        for start, stop in images:
-            kept = slice(start, stop)
-            cuts.append(_Cut(part, kept, ((*outputs, kept), (*inputs, kept))))
+    everything = (slice(None),) * dims
+    cuts: list[_Cut] = []
+    for start, stop in bounds:
+        outputs, inputs, part = everything, everything, width
+        if len(bounds) > 1:
+            met, part = part_of(width, start, stop)
+            outputs, inputs = (slice(start, stop), *everything[1:]), (met, *everything[1:])
+        several = part.positions == 1 and batch >= 2 * wanted
+        images = [slice(*pair) for pair in (_bounds(batch, wanted) if several else [(0, batch)])]
+        cuts += [_Cut(part, each, ((*outputs, each), (*inputs, each))) for each in images]
     return cuts
 
 
@@ -87,3 +88,56 @@ def _bounds(length: int, each: int) -> list[tuple[int, int]]:
     """`length` in equal parts of at most `each`."""
     count = -(-length // max(each, 1))
     return list(pairwise([length * i // count for i in range(count + 1)])) if count else []
+
+
+# --- windows --------------------------------------------------------------------------------------------------
+
+
+def part_of(window: Window, start: int, stop: int) -> tuple[slice, Window]:
+    """Output positions from `start` to `stop` along the first dimension: the input positions that they meet, and the
+    window between the two."""
+    size, stride = window.input_size[0], window.stride[0]
+    first = start * stride - window.padding[0][0]
+    last = first + (stop - start - 1) * stride + window.extent[0]
+    met = slice(min(max(first, 0), size), min(max(last, 0), size))
+    before, count = min(max(-first, 0), last - first), met.stop - met.start
+    padding = (before, last - first - before - count), *window.padding[1:]
+    return met, Window((count, *window.input_size[1:]), window.kernel_size, window.stride, padding, window.dilation)
+
+
+@lru_cache(maxsize=1024)
+def flipped(window: Window) -> Window | None:
+    """Without strides: the window from the outputs back to the inputs, which meets the kernel's positions in the
+    opposite order. None with a stride, or with padding that no window of this kind could have."""
+    pairs = [
+        (extent - 1 - before, extent - 1 - after)
+        for extent, (before, after) in zip(window.extent, window.padding, strict=True)
+    ]
+    if any(stride > 1 for stride in window.stride) or any(min(pair) < 0 for pair in pairs):
+        return None
+    return Window(window.output_size, window.kernel_size, window.stride, tuple(pairs), window.dilation)
+
+
+@lru_cache(maxsize=1024)
+def identity(window: Window) -> Window:
+    """The window of one position that visits every output position of `window` in order."""
+    ones = (1,) * len(window.output_size)
+    return Window(window.output_size, ones, ones, ((0, 0),) * len(ones), ones)
+
+
+@lru_cache(maxsize=4096)
+def with_rows(width: Window, rows: int, above: int, below: int) -> Window:
+    """The window over the width, and over rows one by one, with rows of zeros above and below."""
+    return Window(
+        (rows, *width.input_size), (1, *width.kernel_size), (1, *width.stride), ((above, below), *width.padding),
+        (1, *width.dilation),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def is_unfolded(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, kernel_rows: int) -> bool:
+    """Whether rows (H, C, W.., N) in such memory are L for a kernel without a width: in each of the channels of a row
+    the columns follow one another, and so do the channels of the rows that a window has in common."""
+    steps = zip(shape[2:], strides[2:], [*strides[3:], itemsize], [*shape[3:], 1])
+    rows_follow = kernel_rows == 1 or strides[0] == shape[1] * strides[1]
+    return rows_follow and all(size == 1 or stride == inner * count for size, stride, inner, count in steps)

@@ -1,9 +1,9 @@
 """The three operators of `conv` by im2col as in text books, for few output positions and many weights.
 
-The columns (C/G·K, positions) hold the window at each output position, all KH·KW.. elements of it. So `conv_rows` copies
-KH times less of the input. But here weights are read, and their gradients are written, as they lie in memory, which
-pays where there are more weights than columns; and a product has the positions of all rows, which pays where a row has
-few. In memory, columns are (C, KH, KW.., OH, OW.., N): batch innermost, as activations are.
+The columns (C/G·K, positions) hold the window at each output position, all KH·KW.. elements of it. So `conv_rows`
+copies KH times less of the input. But here weights are read, and their gradients are written, as they lie in memory,
+which pays where there are more weights than columns; and a product has the positions of all rows, which pays where a
+row has few. In memory, columns are (C, KH, KW.., OH, OW.., N): batch innermost, as activations are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinycnn.backend import Array
+from tinycnn.ops.conv_blocks import part_of
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, kernels: ModuleType) -> A
         gradient = _positions_last(g[rows], groups, kernels)
         columns = kernels.scratch("columns", (groups, weight.shape[1], gradient.shape[-1]), g)
         kernels.matmul(weight, gradient, columns)
-        shape = (channels, *window.kernel_size, *window.output_size, batch)
-        kernels.fold_into(_spatial_last(x[met]), _kernel_first(columns.reshape(shape), len(shape) // 2 - 1), window, True)
-        del gradient, columns
+        split = columns.reshape(channels, *window.kernel_size, *window.output_size, batch)
+        kernels.fold_into(_spatial_last(x[met]), _kernel_first(split, x.ndim - 2), window, added=True)
+        del gradient, columns, split
     return x
 
 
@@ -77,7 +78,7 @@ def _blocks(window: Window, depth: int, block_bytes: int) -> list[tuple[slice, s
     if count <= 1:
         return [(slice(None), slice(None), window)]
     bounds = pairwise([rows * i // count for i in range(count + 1)])
-    return [(slice(start, stop), *window.part(start, stop)) for start, stop in bounds]
+    return [(slice(start, stop), *part_of(window, start, stop)) for start, stop in bounds]
 
 
 def _unfold(x: Array, window: Window, groups: int, kernels: ModuleType) -> Array:

@@ -13,7 +13,7 @@ Where few positions meet many weights, it is cheaper to leave the weights as the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from math import gcd, prod
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from tinycnn.backend import Array, in_threads
 from tinycnn.backend.precision import WIDE
 from tinycnn.ops import conv_columns
-from tinycnn.ops.conv_blocks import Block, blocks
+from tinycnn.ops.conv_blocks import Block, blocks, flipped, identity, is_unfolded, with_rows
 from tinycnn.ops.windows import Window
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def conv(x: Array, w: Array, b: Array | None, spec: ConvSpec, precision: str, ke
     weight, copies = kernels.before_product(_split_groups(w, groups), rows_y, bias)
     weight = weight.reshape(groups, 1, len(w) // groups, -1)
     for part in _undilated_rows(rows_x, rows_y, spec):
-        work = partial(_conv_rows, part, weight, bias, copies, spec.kernel_size[0], groups, precision, kernels)
-        channels, (m, k) = x.shape[1], weight.shape[-2:]
-        _shared(work, _blocks(part, channels, m, k, spec.kernel_size[0], spec.rest, groups, kernels))
+        kernel_rows, (m, k) = spec.kernel_size[0], weight.shape[-2:]
+        work = partial(_conv_rows, part, weight, bias, copies, kernel_rows, groups, precision, kernels)
+        _shared(work, _blocks(part, x.shape[1], m, k, kernel_rows, spec.rest, groups, kernels))
     return rows_last(rows_y)
 
 
@@ -51,10 +51,9 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
     the stride meet only kernel rows phase, phase + stride, ...: for each phase, this is a product of those kernel rows,
     reversed, with windows of KH/stride rows of g, followed by the fold of the width.
     """
-    if kernels.leaves_weights(len(w) // spec.groups, len(g) * spec.positions):
+    # Weights that are not finite must not meet the zeros that stand for rows outside of g, as 0 · ∞ is nan.
+    if kernels.leaves_weights(len(w) // spec.groups, len(g) * spec.positions) or not kernels.all_finite(w):
         return rows_last(conv_columns.conv_transpose(rows_first(g), w, spec, kernels))
-    if not kernels.all_finite(w):
-        return _transpose_by_taps(g, w, spec, kernels)
     rows_g, weight = rows_first(g), _split_groups(w, spec.groups)
     # A dilated kernel that is strided too may miss input rows: they stay 0.
     allocate = kernels.xp.zeros if spec.dilation[0] > 1 else kernels.xp.empty
@@ -68,25 +67,13 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
     return rows_last(rows_x)
 
 
-def _transpose_by_taps(g: Array, w: Array, spec: ConvSpec, kernels: ModuleType) -> Array:
-    """As `conv_transpose`, more slowly, for weights that are not finite: here none meets a zero that stands for a row
-    outside of g, as 0 · ∞ is nan."""
-    groups = spec.groups
-    weight = w.reshape(groups, len(w) // groups, *w.shape[1:])  # (G, O/G, C/G, *kernel_size)
-    of_group = g.reshape(len(g), groups, len(w) // groups, *g.shape[2:])
-    x = kernels.xp.zeros((len(g), groups, w.shape[1], *spec.input_size), g.dtype)
-    for tap in spec.taps:
-        index: tuple[Any, ...] = (..., *tap.position)
-        x[tap.inputs] += kernels.xp.einsum("ngo...,goc->ngc...", of_group[tap.outputs], weight[index])
-    return x.reshape(len(g), groups * w.shape[1], *spec.input_size)
-
-
 def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """w (O, C/G, *kernel_size) of x (N, C, *input_size) and g (N, O, *output_size)."""
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
     shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
-    if kernels.leaves_weights(shape[-1], len(x) * spec.positions):
+    in_row = spec.rest.positions * len(x)
+    if kernels.leaves_weights(shape[-1], in_row * len(rows_g)) or kernels.unfolds_rows(spec.stride[0], in_row):
         return conv_columns.conv_weight(rows_x, rows_g, spec, kernels)
     if x.itemsize == 2:
         precision = WIDE  # products of 16 bits, summed over rows in float32
@@ -192,10 +179,10 @@ def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType
     for block in blocks:
         g = _by_group(part.y[(block.rows, slice(None), *block.outputs)], spec.groups)
         x = part.x[(slice(None), slice(None), *block.inputs)]
-        rows_innermost = kernels.sums_rows(prod(block.width.kernel_size) * x.shape[1] // spec.groups)
-        windows = _row_windows(
-            x, part, block.rows, spec.kernel_size[0], block.width, spec.groups, kernels, (), rows_innermost
-        )
+        depth = prod(block.width.kernel_size) * x.shape[1] // spec.groups
+        rows_innermost = kernels.sums_rows(depth, g.shape[-1], block.width.is_identity)
+        kernel_rows, width = spec.kernel_size[0], block.width
+        windows = _row_windows(x, part, block.rows, kernel_rows, width, spec.groups, kernels, (), rows_innermost)
         share = kernels.product_over_rows(windows, g, precision)
         del windows  # as above
         total = share if total is None else total + share
@@ -220,80 +207,53 @@ def _row_windows(
     """
     first = rows.start * part.stride - part.top
     count = (rows.stop - rows.start - 1) * part.stride + kernel_rows
-    channels, columns = x.shape[1] // groups, width.positions * x.shape[-1]
-    depth, line = prod(width.kernel_size) * channels, columns * x.itemsize
     above, below = min(max(-first, 0), count), min(max(first + count - len(x), 0), count)
     inside = x[first + above : first + count - below]
-    if groups == 1 and width.is_identity and above == below == 0 and _is_unfolded(
-        inside.shape, inside.strides, x.itemsize, kernel_rows
-    ):
-        unfolded, (row, column), group = inside, inside.strides[:2], 0
+    as_it_is = groups == 1 and width.is_identity and above == below == 0 and not rows_innermost
+    if as_it_is and is_unfolded(inside.shape, inside.strides, x.itemsize, kernel_rows):
+        memory, group, row, column = inside, 0, *inside.strides[:2]
         for to, source in copies:
             to[...] = source
     else:
         inside = kernels.in_row_order(inside)
-        # The channels of a group follow one another, or, if each is a group, all do: then fewer and longer runs are
-        # copied.
-        outer = groups if channels > 1 else 1
-        unfolded = _unfold_width(inside, above, below, width, outer, kernels, copies, rows_innermost)
-        step = line if outer == groups else groups * line
-        if rows_innermost:
-            group, row, column = (depth if outer == groups else 1) * count * line, line, count * step
-        else:
-            group, row, column = (depth * count * line if outer == groups else line), depth * step, step
+        memory, slabs = _unfold_width(inside, above, below, width, groups, kernels, copies, rows_innermost)
+        group, row, column, _ = slabs.strides
     if copies:
         copies.clear()
+    depth, columns = prod(width.kernel_size) * x.shape[1] // groups, width.positions * x.shape[-1]
     return kernels.as_strided(
-        unfolded,
+        memory,
         (groups, rows.stop - rows.start, kernel_rows, depth, columns),
         (group, row * part.stride, row, column, x.itemsize),
     )
 
 
-@lru_cache(maxsize=4096)
-def _is_unfolded(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, kernel_rows: int) -> bool:
-    """Whether rows (H, C, W.., N) in such memory are L for a kernel without a width: in each of the channels of a row
-    the columns follow one another, and so do the channels of the rows that a window has in common."""
-    steps = zip(shape[2:], strides[2:], [*strides[3:], itemsize], [*shape[3:], 1])
-    rows_follow = kernel_rows == 1 or strides[0] == shape[1] * strides[1]
-    return rows_follow and all(size == 1 or stride == inner * count for size, stride, inner, count in steps)
-
-
 def _unfold_width(
     x: Array, above: int, below: int, width: Window, groups: int, kernels: ModuleType, copies: Sequence[Any],
     rows_innermost: bool,
-) -> Array:  # fmt: skip
-    """L of the rows (H, C, W.., N), with zero rows above and below them: (G, rows, KW.., C/G, OW.., N) in memory, or
-    (G, KW.., C/G, rows, OW.., N). In scratch memory."""
+) -> tuple[Array, Array]:  # fmt: skip
+    """L of the rows (H, C, W.., N), with zero rows above and below them, in scratch memory: as it lies there, and as
+    (G, rows, KW·C/G, OW·N)."""
     d, channels, total = len(width.kernel_size), x.shape[1] // groups, above + len(x) + below
-    inner = (*width.kernel_size, channels)
-    lines = (*inner, total) if rows_innermost else (total, *inner)
-    unfolded = kernels.scratch("L", (groups, *lines, *width.output_size, x.shape[-1]), x)
+    # Where each channel is a group, all follow one another, so that fewer and longer runs are copied.
+    outer, inner = (1, groups) if channels == 1 else (groups, channels)
+    lines = (*width.kernel_size, inner, total) if rows_innermost else (total, *width.kernel_size, inner)
+    memory = kernels.scratch("L", (outer, *lines, *width.output_size, x.shape[-1]), x)
+    unfolded = memory  # (outer, rows, KW.., inner, OW.., N)
     if rows_innermost:
-        unfolded_rows = unfolded.transpose(0, 2 + d, *range(1, 2 + d), *range(3 + d, 4 + 2 * d))
-    else:
-        unfolded_rows = unfolded
-    rows_too = _columns(unfolded_rows, d)[None]
-    rows_too = rows_too.transpose(0, *range(1, 1 + d), 2 + d, 3 + d, 4 + d, 1 + d, *range(5 + d, 5 + 2 * d))
-    x_rows_too = _spatial_last(x, groups).transpose(1, 2, 3, 0, *range(4, 4 + d))  # (G, C/G, N, H, W..)
-    kernels.unfold_into(rows_too, x_rows_too, _with_rows(width, len(x), above, below), copies)
-    return unfolded
-
-
-def _with_rows(width: Window, rows: int, above: int, below: int) -> Window:
-    """The window over the width, and over rows one by one, with rows of zeros above and below."""
-    known, key = width.with_rows, (rows, above, below)
-    if key not in known:
-        known[key] = Window(
-            (rows, *width.input_size), (1, *width.kernel_size), (1, *width.stride), ((above, below), *width.padding),
-            (1, *width.dilation),
-        )  # fmt: skip
-    return known[key]
+        unfolded = memory.transpose(0, 2 + d, *range(1, 2 + d), *range(3 + d, 4 + 2 * d))
+    columns = _columns(unfolded, d)[None]
+    columns = columns.transpose(0, *range(1, 1 + d), 2 + d, 3 + d, 4 + d, 1 + d, *range(5 + d, 5 + 2 * d))
+    rows = _spatial_last(x, outer).transpose(1, 2, 3, 0, *range(4, 4 + d))  # (outer, inner, N, H, W..)
+    kernels.unfold_into(columns, rows, with_rows(width, len(x), above, below), copies)
+    kernel, positions = prod(width.kernel_size), width.positions * x.shape[-1]
+    slabs = unfolded.reshape(outer, total, kernel, inner, positions)
+    slabs = slabs.transpose(3, 1, 2, 0, 4) if channels == 1 else slabs
+    return memory, slabs.reshape(groups, total, kernel * channels, positions)
 
 
 def _columns(unfolded: Array, d: int) -> Array:
-    """L (G, rows, KW.., C, OW.., N) with its axes in the order that `fold_into` takes: (KW.., rows, G, C, N,
-    OW..)."""
+    """L (G, rows, KW.., C, OW.., N) with its axes in the order of `fold_into`: (KW.., rows, G, C, N, OW..)."""
     return unfolded.transpose(*range(2, 2 + d), 1, 0, 2 + d, 3 + 2 * d, *range(3 + d, 3 + 2 * d))
 
 
@@ -314,16 +274,16 @@ def _transpose_rows(
     if count == 0:
         x[...] = 0
         return
-    part, flipped = Part(g, x, 1, top), spec.rest.flipped
-    if flipped and kernels.unfolds_gradient(x.shape[1], flipped.positions, g.shape[1], spec.rest.positions):
-        _conv_flipped(part, kernel_rows, flipped, spec.groups, precision, kernels)
+    part, back = Part(g, x, 1, top), flipped(spec.rest)
+    if back and kernels.unfolds_gradient(x.shape[1], back.positions, g.shape[1], spec.rest.positions):
+        _conv_flipped(part, kernel_rows, back, spec.groups, precision, kernels)
         return
     # (G, KW.., C/G, J, O/G)
     weight, copies = kernels.before_product(kernel_rows.transpose(0, *range(3, kernel_rows.ndim), 2, 1))
     weight = weight.reshape(*weight.shape[:-2], count * out_group)
     work = partial(_fold_rows, part, weight, copies, count, spec, precision, kernels)
-    m = prod(weight.shape[1:-1])
-    _shared(work, _blocks(part, x.shape[1], m, weight.shape[-1], 1, spec.rest, spec.groups, kernels))
+    m, k = prod(weight.shape[1:-1]), weight.shape[-1]
+    _shared(work, _blocks(part, x.shape[1], m, k, 1, spec.rest, spec.groups, kernels))
 
 
 def _conv_flipped(
@@ -336,7 +296,8 @@ def _conv_flipped(
     count = weight.shape[2]
     weight = weight.reshape(groups, 1, weight.shape[1], -1)
     work = partial(_conv_rows, part, weight, None, copies, count, groups, precision, kernels)
-    _shared(work, _blocks(part, part.x.shape[1], *weight.shape[-2:], count, width, groups, kernels))
+    m, k = weight.shape[-2:]
+    _shared(work, _blocks(part, part.x.shape[1], m, k, count, width, groups, kernels))
 
 
 def _fold_rows(
@@ -352,7 +313,7 @@ def _fold_rows(
             part.y[block.rows] = 0
         x = part.y[(block.rows, slice(None), *block.inputs)]
         g = part.x[(slice(None), slice(None), *block.outputs)]
-        as_is = block.width.identity_on_output
+        as_is = identity(block.width)
         windows = _row_windows(g, part, block.rows, kernel_rows, as_is, groups, kernels, copies)
         windows = windows.reshape(groups, len(x), depth, windows.shape[-1])
         columns = kernels.scratch("columns", (groups, len(x), *kernel, channels, *as_is.output_size, x.shape[-1]), x)

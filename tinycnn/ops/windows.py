@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,16 +29,6 @@ class Tap(NamedTuple):
     outputs: tuple  # index of the output positions at which the tap lies on the input ...
     inputs: tuple  # ... and of the input positions that it lies on there
     margins: tuple[tuple, ...]  # indices of the other output positions: there the tap lies on padding
-
-
-class Phase(NamedTuple):
-    """The input positions of one residue modulo the stride, and the taps that meet them."""
-
-    inputs: tuple  # index of these positions
-    has_gaps: bool  # between them
-    # Taps, and the index of those of these positions that each lies on; one that lies on all comes first.
-    meetings: tuple[tuple[Tap, tuple], ...]
-    begins_with_all: bool
 
 
 @dataclass(frozen=True)
@@ -92,42 +81,6 @@ class Window:
         """How many output positions there are."""
         return math.prod(self.output_size)
 
-    def part(self, start: int, stop: int) -> tuple[slice, Window]:
-        """Output positions from `start` to `stop` along the first dimension: the input positions that they meet, and
-        the window between the two."""
-        size, stride = self.input_size[0], self.stride[0]
-        first = start * stride - self.padding[0][0]
-        last = first + (stop - start - 1) * stride + self.extent[0]
-        met = slice(min(max(first, 0), size), min(max(last, 0), size))
-        before, count = min(max(-first, 0), last - first), met.stop - met.start
-        padding = (before, last - first - before - count)
-        part = Window((count, *self.input_size[1:]), self.kernel_size, self.stride, (padding, *self.padding[1:]),
-                      self.dilation)  # fmt: skip
-        return met, part
-
-    @cached_property
-    def flipped(self) -> Window | None:
-        """Without strides: the window from the outputs back to the inputs, which meets the kernel's positions in the
-        opposite order. None with a stride, or with padding that no window of this kind could have."""
-        pairs = [
-            (extent - 1 - before, extent - 1 - after)
-            for extent, (before, after) in zip(self.extent, self.padding, strict=True)
-        ]
-        if any(stride > 1 for stride in self.stride) or any(min(pair) < 0 for pair in pairs):
-            return None
-        return Window(self.output_size, self.kernel_size, self.stride, tuple(pairs), self.dilation)
-
-    @cached_property
-    def identity_on_output(self) -> Window:
-        """The window of one position that visits every output position in order."""
-        ones = (1,) * len(self.output_size)
-        return Window(self.output_size, ones, ones, ((0, 0),) * len(ones), ones)
-
-    @cached_property
-    def with_rows(self) -> dict[tuple[int, int, int], Window]:
-        """For `conv_rows`: by (rows, above, below), this window with a first dimension of single rows in front."""
-        return {}
-
     @cached_property
     def is_identity(self) -> bool:
         """Whether im2col with this window changes nothing: one tap that meets every position in order."""
@@ -158,26 +111,6 @@ class Window:
     def taps(self) -> tuple[Tap, ...]:
         """The kernel's positions in row-major order. Their indices go to the last D axes of an array."""
         return tuple(map(self._tap, itertools.product(*map(range, self.kernel_size))))
-
-    @cached_property
-    def phases(self) -> tuple[Phase, ...]:
-        """All input positions, by their residues modulo the stride: a tap meets those of one residue only."""
-        found: list[Phase] = []
-        meetings: dict[tuple[int, ...], list[tuple[Tap, tuple]]] = defaultdict(list)
-        for tap in self.taps:
-            shifts = [k * d - p for k, d, (p, _) in zip(tap.position, self.dilation, self.padding, strict=True)]
-            starts = [inputs.start // stride for inputs, stride in zip(tap.inputs[1:], self.stride, strict=True)]
-            met = [slice(start, start + o.stop - o.start) for start, o in zip(starts, tap.outputs[1:], strict=True)]
-            residue = tuple(shift % stride for shift, stride in zip(shifts, self.stride, strict=True))
-            meetings[residue].append((tap, (..., *met)))
-        for residue in itertools.product(*map(range, self.stride)):
-            inputs = [slice(r, None, stride) for r, stride in zip(residue, self.stride, strict=True)]
-            counts = [len(range(size)[each]) for size, each in zip(self.input_size, inputs, strict=True)]
-            all_of_them = (..., *[slice(0, count) for count in counts])
-            of_phase = sorted(meetings[residue], key=lambda meeting: meeting[1] != all_of_them)
-            begins = bool(of_phase) and of_phase[0][1] == all_of_them
-            found.append(Phase((..., *inputs), max(self.stride, default=1) > 1, tuple(of_phase), begins))
-        return tuple(found)
 
     def _tap(self, position: tuple[int, ...]) -> Tap:
         outputs, inputs = [], []

@@ -17,6 +17,7 @@ from tinycnn.backend.precision import EXACT, WIDE
 __all__ = [
     "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear", "linear_backward",
     "matmul", "product", "product_and_bias", "product_over_rows", "sums_rows", "unfolds_gradient",
+    "unfolds_rows",
 ]  # fmt: skip
 
 # What a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of.
@@ -115,8 +116,13 @@ def leaves_weights(out_channels: int, positions: int) -> bool:
     return False
 
 
-def sums_rows(depth: int) -> bool:
+def sums_rows(depth: int, columns: int, is_identity: bool) -> bool:
     """False: a product for each row keeps more of the GPU busy."""
+    return False
+
+
+def unfolds_rows(stride: int, columns: int) -> bool:
+    """False: see `sums_rows`."""
     return False
 
 
