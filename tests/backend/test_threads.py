@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -60,6 +63,88 @@ def test_an_error_in_a_thread_reaches_the_caller():
     with pytest.raises(ValueError, match="share with 2"):
         backend.in_threads(fails_for_two, [[1], [2]])
     assert backend.in_threads(fails_for_two, [[1], [3]]) == [[1], [3]]
+
+
+def test_every_share_is_computed_before_an_error_is_passed_on():
+    """They write to memory that the caller is about to drop."""
+    tinycnn.set_num_threads(3)
+    finished = []
+
+    def work(share):
+        if share == 0:
+            raise ValueError("the first")
+        time.sleep(0.05)
+        finished.append(share)
+
+    with pytest.raises(ValueError, match="the first"):
+        backend.in_threads(work, [0, 1, 2])
+    assert sorted(finished) == [1, 2]
+
+
+def test_each_share_has_a_thread_of_its_own_and_the_first_the_callers():
+    everyone = threading.Barrier(3, timeout=10)
+
+    def work(share):
+        everyone.wait()
+        return threading.get_ident()
+
+    found = backend.in_threads(work, [0, 1, 2])
+    assert found[0] == threading.get_ident()
+    assert len(set(found)) == 3
+    assert backend.in_threads(work, [0, 1, 2]) == found, "the same threads again"
+
+
+def test_threads_of_the_user_do_not_wait_for_each_other():
+    """One shares out its work; the other computes alone meanwhile, and gets the same."""
+    tinycnn.set_num_threads(2)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def held(share):
+        inside.set()
+        assert go_on.wait(10)
+        return share
+
+    results = []
+    first = threading.Thread(target=lambda: results.append(backend.in_threads(held, [1, 2])))
+    first.start()
+    assert inside.wait(10)
+    assert backend.in_threads(lambda share: share * 10, [1, 2]) == [10, 20]
+    go_on.set()
+    first.join(10)
+    assert results == [[1, 2]]
+
+
+def test_results_are_not_kept():
+    class Result:
+        pass
+
+    found = backend.in_threads(lambda share: Result(), [1, 2, 3])
+    left = [weakref.ref(each) for each in found]
+    del found
+    assert [each() for each in left] == [None] * 3
+
+
+def test_ctrl_c_while_others_compute():
+    """The interrupt arrives when they are done, and afterwards all is as before."""
+    code = """
+import _thread, threading, time
+import tinycnn
+from tinycnn import backend
+tinycnn.set_num_threads(2)
+finished = []
+def work(share):
+    if share == 1:
+        time.sleep(0.3)
+        finished.append(share)
+threading.Timer(0.1, _thread.interrupt_main).start()
+try:
+    backend.in_threads(work, [0, 1])
+except KeyboardInterrupt:
+    print("interrupted", finished)
+print(backend.in_threads(len, [[1], [1, 2]]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "interrupted [1]\n[1, 2]\n", run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, "2", True])

@@ -132,6 +132,58 @@ def test_blocks_of_any_size(geometry, block_bytes, monkeypatch):
     check_against_loops(geometry)
 
 
+@pytest.mark.parametrize("columns", [1, 3, 10])
+@every_geometry
+def test_blocks_of_few_columns(geometry, columns, monkeypatch):
+    monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", 700)
+    for name in ("BLOCK_COLUMNS", "SMALL_COLUMNS"):
+        monkeypatch.setattr(backend.cpu, name, columns)
+    check_against_loops(geometry._replace(N=3))
+
+
+# What the CPU's kernels choose by size; each of both answers has to be right for any size.
+CHOICES = {
+    "leaves_weights": lambda out_channels, positions: positions > 0,
+    "unfolds_rows": lambda stride, columns: columns > 0,
+    "sums_rows": lambda depth, columns, is_identity: True,
+    "unfolds_gradient": lambda channels, positions, out_channels, out_positions: True,
+}
+
+
+@pytest.mark.parametrize("answer", [False, True])
+@pytest.mark.parametrize("choice", CHOICES)
+@every_geometry
+def test_each_way_to_compute(geometry, choice, answer, monkeypatch):
+    for name in CHOICES:
+        monkeypatch.setattr(backend.cpu, name, lambda *sizes: False)
+    if answer:
+        monkeypatch.setattr(backend.cpu, choice, CHOICES[choice])
+    monkeypatch.setattr(backend.cpu, "BLOCK_BYTES", 300)
+    check_against_loops(geometry)
+
+
+@pytest.mark.parametrize("transposed", [0, 64])
+@pytest.mark.parametrize("most", [32, 64])
+def test_products_cut_into_small_ones(most, transposed, monkeypatch):
+    """The columns are cut in whole vectors of 32, and there is a rest."""
+    monkeypatch.setattr(backend.cpu, "columns_of_small_product", lambda m, k: most)
+    monkeypatch.setattr(backend.cpu, "SMALL_COLUMNS", 32)
+    monkeypatch.setattr(backend.cpu, "TRANSPOSED_CHANNELS", transposed)
+    for groups in (1, 2):
+        check_against_loops(Geometry((6, 11), (3, 2), (1, 1), (1, 0), (1, 1), groups, 5, 40, N=7))
+
+
+def test_the_gradient_of_weights_lies_in_memory_as_they_do():
+    for geometry in (
+        GEOMETRIES["3x2"],
+        GEOMETRIES["all at once, in groups"],
+        Geometry((2, 2), (3, 3), (1, 1), (1, 1), (1, 1)),
+    ):
+        x, w, b = leaves(*geometry.arrays())
+        convolve(x, w, b, geometry).sum().backward()
+        assert w.grad.is_contiguous()
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 @every_geometry
 def test_blocks_shared_among_threads(geometry, threads, monkeypatch):
