@@ -144,7 +144,6 @@ def test_blocks_of_few_columns(geometry, columns, monkeypatch):
 # What the CPU's kernels choose by size; each of both answers has to be right for any size.
 CHOICES = {
     "leaves_weights": lambda out_channels, positions: positions > 0,
-    "unfolds_rows": lambda stride, columns: columns > 0,
     "sums_rows": lambda depth, columns, is_identity: True,
     "unfolds_gradient": lambda channels, positions, out_channels, out_positions: True,
 }

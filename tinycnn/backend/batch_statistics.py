@@ -24,7 +24,7 @@ SHARED_PIECE_BYTES = 1 << 22  # with several threads, each call of NumPy hands o
 LEAST_ELEMENTS = 1 << 15
 # What an element costs, in multiply-adds of a matrix product, for the choice of threads: below two million elements, a
 # second thread gains nothing.
-OPERATIONS = 8
+OPERATIONS = 16
 
 
 class Layout(NamedTuple):

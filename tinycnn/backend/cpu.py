@@ -38,12 +38,13 @@ SMALL_COLUMNS = 128
 # Up to so many output positions for each output channel, to bring weights into another order costs as much as to unfold
 # all that a window sees: 0.07 to 0.9 of the time at 1 and below, the same at 8.
 POSITIONS_A_CHANNEL = 8
+SPLITS_STRIDES = True  # of a weight gradient: BLAS can sum over consecutive rows only
 
 ROWS = 32  # that `sum_over` adds one after the other; up to twice as many, where that is all
 
 # What an element costs in a few passes over memory, in multiply-adds of a matrix product, for the choice of threads:
 # below two million elements, a second thread gains nothing.
-_OPERATIONS_AN_ELEMENT = 8
+_OPERATIONS_AN_ELEMENT = 16
 _LARGE = 1 << 19  # elements, from which on it pays to share them among threads or to cut them into pieces
 _PIECE = 1 << 16  # elements that stay in the cache of a core from one pass to the next
 
@@ -96,16 +97,10 @@ def sums_rows(depth: int, columns: int, is_identity: bool) -> bool:
     return columns < BLOCK_COLUMNS or (depth >= 32 and not is_identity)
 
 
-def unfolds_rows(stride: int, columns: int) -> bool:
-    """Whether a weight gradient unfolds rows, too: with a stride, BLAS cannot sum over them otherwise, and it should if
-    each has few columns."""
-    return stride > 1 and 0 < columns < BLOCK_COLUMNS // 2
-
-
 def unfolds_gradient(channels: int, positions: int, out_channels: int, out_positions: int) -> bool:
     """Whether an input gradient without strides, with so many positions a row, unfolds the output gradient, or folds
     products with it: unfolding multiplies more where there was no padding, folding adds more."""
-    return 2 * channels >= out_channels and 10 * positions <= 11 * out_positions
+    return 3 * channels >= 2 * out_channels and 10 * positions <= 11 * out_positions
 
 
 def as_strided(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:

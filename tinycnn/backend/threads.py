@@ -13,7 +13,7 @@ from tinycnn.checks import Integer
 
 # Below this many multiply-adds, one thread is faster: another one has to be woken and waited for, and every NumPy call
 # in between contends for the interpreter's lock.
-OPERATIONS_A_THREAD = 16_000_000
+OPERATIONS_A_THREAD = 32_000_000
 
 
 def _default_threads() -> int:

@@ -68,25 +68,47 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
 
 
 def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
-    """w (O, C/G, *kernel_size) of x (N, C, *input_size) and g (N, O, *output_size)."""
+    """w (O, C/G, *kernel_size) of x (N, C, *input_size) and g (N, O, *output_size).
+
+    Kernel rows phase, phase + stride, ... meet the input rows of one residue modulo the stride, one after the other:
+    each phase is a convolution without a stride, which `kernels` may compute by itself.
+    """
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
-    shape = (groups, prod(spec.kernel_size) * channels, out_channels // groups)
-    in_row = spec.rest.positions * len(x)
-    if kernels.leaves_weights(shape[-1], in_row * len(rows_g)) or kernels.unfolds_rows(spec.stride[0], in_row):
+    if kernels.leaves_weights(out_channels // groups, len(x) * spec.positions):
         return conv_columns.conv_weight(rows_x, rows_g, spec, kernels)
     if x.itemsize == 2:
         precision = WIDE  # products of 16 bits, summed over rows in float32
-    shares: list[Array] = []
-    for part in _undilated_rows(rows_x, rows_g, spec):
-        work = partial(_weight_rows, part, spec, precision, kernels)
-        k, m = shape[1:]
-        shares += _shared(work, _blocks(part, x.shape[1], m, k, spec.kernel_size[0], spec.rest, groups, kernels))
-    total = sum(shares[1:], start=shares[0]) if shares else kernels.xp.zeros(shape, x.dtype)
-    w = total.astype(x.dtype, copy=False).reshape(groups, *spec.kernel_size, channels, -1)
-    d = len(spec.kernel_size)
-    ordered = kernels.in_parameter_order(w.transpose(0, d + 2, d + 1, *range(1, d + 1)))
-    return ordered.reshape(out_channels, channels, *spec.kernel_size)
+    parts = _undilated_rows(rows_x, rows_g, spec)
+    phases = parts[0].stride if parts and kernels.SPLITS_STRIDES else 1
+    shape = (groups, -1, *spec.kernel_size[1:], channels, out_channels // groups)
+    shares = [
+        _weight_of_phase(parts, phase, phases, spec, precision, kernels).reshape(shape)
+        for phase in range(min(phases, spec.kernel_size[0]))
+    ]
+    w = shares[0]
+    if phases > 1:
+        w = kernels.xp.empty((groups, *spec.kernel_size, *shape[-2:]), w.dtype)
+        for phase, share in enumerate(shares):
+            w[:, phase::phases] = share
+    w = w.astype(x.dtype, copy=False).transpose(0, w.ndim - 1, w.ndim - 2, *range(1, w.ndim - 2))
+    return kernels.in_parameter_order(w).reshape(out_channels, channels, *spec.kernel_size)
+
+
+def _weight_of_phase(
+    parts: Sequence[Part], phase: int, phases: int, spec: ConvSpec, precision: str, kernels: ModuleType
+) -> Array:
+    """The gradient of kernel rows phase, phase + phases, ...: (G, KH/phases·KW·C/G, O/G)."""
+    kernel_rows, shares = len(range(phase, spec.kernel_size[0], phases)), []
+    channels = parts[0].x.shape[1]
+    k, m = kernel_rows * prod(spec.kernel_size[1:]) * channels // spec.groups, parts[0].y.shape[1] // spec.groups
+    for part in parts:
+        if phases > 1:
+            first = phase - part.top
+            part = Part(part.x[first % phases :: phases], part.y, 1, -(first // phases))
+        work = partial(_weight_rows, part, kernel_rows, spec, precision, kernels)
+        shares += _shared(work, _blocks(part, channels, m, k, kernel_rows, spec.rest, spec.groups, kernels))
+    return sum(shares[1:], start=shares[0])
 
 
 # --- memory order -----------------------------------------------------------------------------------------
@@ -173,7 +195,9 @@ def _conv_rows(
         del windows  # so that the next block takes the same scratch memory
 
 
-def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[Block]) -> Array:
+def _weight_rows(
+    part: Part, kernel_rows: int, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[Block]
+) -> Array:
     """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of `part.y`, the output gradient, contribute."""
     total: Array | None = None
     for block in blocks:
@@ -181,8 +205,7 @@ def _weight_rows(part: Part, spec: ConvSpec, precision: str, kernels: ModuleType
         x = part.x[(slice(None), slice(None), *block.inputs)]
         depth = prod(block.width.kernel_size) * x.shape[1] // spec.groups
         rows_innermost = kernels.sums_rows(depth, g.shape[-1], block.width.is_identity)
-        kernel_rows, width = spec.kernel_size[0], block.width
-        windows = _row_windows(x, part, block.rows, kernel_rows, width, spec.groups, kernels, (), rows_innermost)
+        windows = _row_windows(x, part, block.rows, kernel_rows, block.width, spec.groups, kernels, (), rows_innermost)
         share = kernels.product_over_rows(windows, g, precision)
         del windows  # as above
         total = share if total is None else total + share

@@ -15,13 +15,13 @@ from tinycnn.backend.gpu.reduce import sum_over
 from tinycnn.backend.precision import EXACT, WIDE
 
 __all__ = [
-    "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear", "linear_backward",
-    "matmul", "product", "product_and_bias", "product_over_rows", "sums_rows", "unfolds_gradient",
-    "unfolds_rows",
+    "SPLITS_STRIDES", "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear",
+    "linear_backward", "matmul", "product", "product_and_bias", "product_over_rows", "sums_rows", "unfolds_gradient",
 ]  # fmt: skip
 
 # What a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of.
 BLOCK_BYTES = 48 << 20
+SPLITS_STRIDES = False  # of a weight gradient, which would be more launches
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
@@ -118,11 +118,6 @@ def leaves_weights(out_channels: int, positions: int) -> bool:
 
 def sums_rows(depth: int, columns: int, is_identity: bool) -> bool:
     """False: a product for each row keeps more of the GPU busy."""
-    return False
-
-
-def unfolds_rows(stride: int, columns: int) -> bool:
-    """False: see `sums_rows`."""
     return False
 
 
