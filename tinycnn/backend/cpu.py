@@ -38,7 +38,6 @@ SMALL_COLUMNS = 128
 # Up to so many output positions for each output channel, to bring weights into another order costs as much as to unfold
 # all that a window sees: 0.07 to 0.9 of the time at 1 and below, the same at 8.
 POSITIONS_A_CHANNEL = 8
-SPLITS_STRIDES = True  # of a weight gradient: BLAS can sum over consecutive rows only
 
 ROWS = 32  # that `sum_over` adds one after the other; up to twice as many, where that is all
 
@@ -94,7 +93,7 @@ def sums_rows(depth: int, columns: int, is_identity: bool) -> bool:
     """Whether a weight gradient unfolds with rows innermost, KW·C deep, so that BLAS sums over all rows; or, so that
     its products are larger, KH·KW·C deep, one for each row of so many columns, and nothing is copied if the width
     `is_identity`."""
-    return columns < BLOCK_COLUMNS or (depth >= 32 and not is_identity)
+    return columns < SMALL_COLUMNS or (depth >= 32 and (columns < BLOCK_COLUMNS or not is_identity))
 
 
 def unfolds_gradient(channels: int, positions: int, out_channels: int, out_positions: int) -> bool:
@@ -708,7 +707,7 @@ def product_over_rows(windows: np.ndarray, g: np.ndarray, precision: str = EXACT
     G, R, KH, K, columns = windows.shape
     O, positions = g.shape[2], R * columns
     if windows.strides[1] != columns * windows.itemsize and R > 1:  # the rows lie apart: a product for each
-        shares = matmul(windows.reshape(G, R, KH * K, columns), g.swapaxes(-1, -2))
+        shares = _sum_of_products(windows.reshape(G, R, KH * K, columns), g.swapaxes(-1, -2))
         return np.add.reduce(shares, axis=1)
     if positions == 0:
         return np.zeros((G, KH * K, O), g.dtype)
@@ -720,7 +719,7 @@ def product_over_rows(windows: np.ndarray, g: np.ndarray, precision: str = EXACT
         gradient = scratch("g", (G, O, positions), g)
         gradient.reshape(G, O, R, columns)[...] = g.swapaxes(1, 2)
         gradient = gradient.swapaxes(-1, -2)
-    return _sum_of_products(rows, gradient).reshape(G, KH * K, O)
+    return _sum_of_products(rows, gradient[:, None]).reshape(G, KH * K, O)
 
 
 # Up to so many output channels, a gradient is transposed before the products that sum over its positions: BLAS is up to
@@ -729,16 +728,27 @@ TRANSPOSED_CHANNELS = 64
 
 
 def _sum_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a b for (G, KH, n, k) and (G, k, m), cut along k into products that are small, where that pays."""
-    k, most = a.shape[-1], columns_of_small_product(a.shape[-2], b.shape[-1])
-    if most < SMALL_COLUMNS or most >= k:
-        return matmul(a, b[:, None])
-    whole = k // most * most
-    cut_b = b[:, :whole].reshape(len(b), -1, 1, most, b.shape[-1])
-    total = np.add.reduce(matmul(_cut_columns(a[..., :whole], most).swapaxes(1, 2), cut_b), axis=1)
+    """a b for (G, R, n, k) and (G, R or 1, k, m), cut along k into products that are small, where that pays."""
+    k = a.shape[-1]
+    each = _part_of_sum(a.shape[-2], k, b.shape[-1])
+    if each == k:
+        return matmul(a, b)
+    whole = k // each * each
+    cut_b = b[..., :whole, :].reshape(*b.shape[:2], -1, each, b.shape[-1])
+    total = np.add.reduce(matmul(_cut_columns(a[..., :whole], each), cut_b), axis=2)
     if whole < k:
-        total += matmul(a[..., whole:], b[:, None, whole:])
+        total += matmul(a[..., whole:], b[..., whole:, :])
     return total
+
+
+@lru_cache(maxsize=1024)
+def _part_of_sum(n: int, k: int, m: int) -> int:
+    """How much of k a product of (n, k) and (k, m) is to sum up at a time; without a rest, if there is such a part."""
+    most = min(columns_of_small_product(n, m), 2 * BLOCK_COLUMNS)
+    if most < SMALL_COLUMNS or most >= k:
+        return k
+    least = -(-k // most)
+    return next((k // cuts for cuts in range(least, 2 * least) if k % cuts == 0), most)
 
 
 def in_parameter_order(w: np.ndarray) -> np.ndarray:

@@ -70,8 +70,8 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
 def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: ModuleType) -> Array:
     """w (O, C/G, *kernel_size) of x (N, C, *input_size) and g (N, O, *output_size).
 
-    Kernel rows phase, phase + stride, ... meet the input rows of one residue modulo the stride, one after the other:
-    each phase is a convolution without a stride, which `kernels` may compute by itself.
+    Where BLAS is to sum over rows, a stride is split up: kernel rows phase, phase + stride, ... meet the input rows of
+    one residue modulo the stride, one after the other, so each phase is a convolution without a stride.
     """
     rows_x, rows_g = rows_first(x), rows_first(g)
     groups, out_channels, channels = spec.groups, g.shape[1], x.shape[1] // spec.groups
@@ -80,33 +80,33 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, precision: str, kernels: Mod
     if x.itemsize == 2:
         precision = WIDE  # products of 16 bits, summed over rows in float32
     parts = _undilated_rows(rows_x, rows_g, spec)
-    phases = parts[0].stride if parts and kernels.SPLITS_STRIDES else 1
+    depth, in_row = prod(spec.kernel_size[1:]) * channels, spec.rest.positions * len(x)
+    rows_innermost = kernels.sums_rows(depth, in_row, spec.rest.is_identity)
+    phases = parts[0].stride if rows_innermost else 1
     shape = (groups, -1, *spec.kernel_size[1:], channels, out_channels // groups)
-    shares = [
-        _weight_of_phase(parts, phase, phases, spec, precision, kernels).reshape(shape)
-        for phase in range(min(phases, spec.kernel_size[0]))
-    ]
-    w = shares[0]
+    w = _weight_of_phase(parts, 0, phases, rows_innermost, spec, precision, kernels).reshape(shape)
     if phases > 1:
-        w = kernels.xp.empty((groups, *spec.kernel_size, *shape[-2:]), w.dtype)
-        for phase, share in enumerate(shares):
-            w[:, phase::phases] = share
+        first, w = w, kernels.xp.empty((groups, *spec.kernel_size, *shape[-2:]), w.dtype)
+        w[:, ::phases] = first
+        for phase in range(1, min(phases, spec.kernel_size[0])):
+            share = _weight_of_phase(parts, phase, phases, rows_innermost, spec, precision, kernels)
+            w[:, phase::phases] = share.reshape(shape)
     w = w.astype(x.dtype, copy=False).transpose(0, w.ndim - 1, w.ndim - 2, *range(1, w.ndim - 2))
     return kernels.in_parameter_order(w).reshape(out_channels, channels, *spec.kernel_size)
 
 
 def _weight_of_phase(
-    parts: Sequence[Part], phase: int, phases: int, spec: ConvSpec, precision: str, kernels: ModuleType
-) -> Array:
+    parts: Sequence[Part], phase: int, phases: int, rows_innermost: bool, spec: ConvSpec, precision: str,
+    kernels: ModuleType,
+) -> Array:  # fmt: skip
     """The gradient of kernel rows phase, phase + phases, ...: (G, KH/phases·KW·C/G, O/G)."""
-    kernel_rows, shares = len(range(phase, spec.kernel_size[0], phases)), []
-    channels = parts[0].x.shape[1]
-    k, m = kernel_rows * prod(spec.kernel_size[1:]) * channels // spec.groups, parts[0].y.shape[1] // spec.groups
+    kernel_rows, channels, shares = -((phase - spec.kernel_size[0]) // phases), parts[0].x.shape[1], []
+    k, m = kernel_rows * prod(spec.rest.kernel_size) * channels // spec.groups, parts[0].y.shape[1] // spec.groups
     for part in parts:
         if phases > 1:
             first = phase - part.top
             part = Part(part.x[first % phases :: phases], part.y, 1, -(first // phases))
-        work = partial(_weight_rows, part, kernel_rows, spec, precision, kernels)
+        work = partial(_weight_rows, part, kernel_rows, rows_innermost, spec.groups, precision, kernels)
         shares += _shared(work, _blocks(part, channels, m, k, kernel_rows, spec.rest, spec.groups, kernels))
     return sum(shares[1:], start=shares[0])
 
@@ -196,16 +196,15 @@ def _conv_rows(
 
 
 def _weight_rows(
-    part: Part, kernel_rows: int, spec: ConvSpec, precision: str, kernels: ModuleType, blocks: Sequence[Block]
-) -> Array:
+    part: Part, kernel_rows: int, rows_innermost: bool, groups: int, precision: str, kernels: ModuleType,
+    blocks: Sequence[Block],
+) -> Array:  # fmt: skip
     """The weight gradient (G, KH·KW·C/G, O/G) that the blocks of `part.y`, the output gradient, contribute."""
     total: Array | None = None
     for block in blocks:
-        g = _by_group(part.y[(block.rows, slice(None), *block.outputs)], spec.groups)
+        g = _by_group(part.y[(block.rows, slice(None), *block.outputs)], groups)
         x = part.x[(slice(None), slice(None), *block.inputs)]
-        depth = prod(block.width.kernel_size) * x.shape[1] // spec.groups
-        rows_innermost = kernels.sums_rows(depth, g.shape[-1], block.width.is_identity)
-        windows = _row_windows(x, part, block.rows, kernel_rows, block.width, spec.groups, kernels, (), rows_innermost)
+        windows = _row_windows(x, part, block.rows, kernel_rows, block.width, groups, kernels, (), rows_innermost)
         share = kernels.product_over_rows(windows, g, precision)
         del windows  # as above
         total = share if total is None else total + share

@@ -15,13 +15,12 @@ from tinycnn.backend.gpu.reduce import sum_over
 from tinycnn.backend.precision import EXACT, WIDE
 
 __all__ = [
-    "SPLITS_STRIDES", "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear",
+    "before_product", "block_limits", "in_parameter_order", "leaves_weights", "linear",
     "linear_backward", "matmul", "product", "product_and_bias", "product_over_rows", "sums_rows", "unfolds_gradient",
 ]  # fmt: skip
 
 # What a convolution unfolds at a time: enough work to fill a GPU, and about what it is made of.
 BLOCK_BYTES = 48 << 20
-SPLITS_STRIDES = False  # of a weight gradient, which would be more launches
 
 _handles: dict[tuple[int, int, int], tuple[cublas.Handle, Any]] = {}
 
