@@ -83,6 +83,21 @@ def test_a_mean_far_from_zero_loses_no_digits(mean, small_arrays_too):
     np.testing.assert_allclose(sum_ux, (u * expected).sum(DIMS, keepdims=True), atol=0.05)
 
 
+def test_many_rows_lose_no_digits(small_arrays_too):
+    x = (np.random.default_rng(0).standard_normal((100_000, 2, 1, 16)) + 1).astype(np.float32)
+    assert found_layout(x) is not None
+    variance = cpu.standardize(x, DIMS, 1e-5)[2]
+    np.testing.assert_allclose(variance, x.astype(np.float64).var(DIMS, keepdims=True), rtol=1e-6)
+
+
+def test_squares_that_overflow(small_arrays_too):
+    x = numbers(ORDERS["batch innermost"], mean=0).astype(np.float32) * np.float32(1e15) + np.float32(3e19)
+    with np.errstate(over="ignore"):
+        y = cpu.standardize(x, DIMS, 1e-5)[0]
+    assert np.isfinite(y).all()
+    assert 0.5 < y.std() < 1.5
+
+
 def test_a_gradient_in_another_memory_order(small_arrays_too, monkeypatch):
     x, u = numbers(ORDERS["batch innermost"]), numbers(ORDERS["batch outermost"], seed=1)
     *_, saved = cpu.standardize(x, DIMS, 1e-5)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import weakref
 
 import numpy as np
@@ -112,6 +113,53 @@ def test_threads_of_the_user_do_not_wait_for_each_other():
     go_on.set()
     first.join(10)
     assert results == [[1, 2]]
+
+
+def test_many_threads_of_the_user_get_their_own_results():
+    tinycnn.set_num_threads(3)
+    before, wrong = sys.getswitchinterval(), []
+
+    def user(name):
+        for i in range(1500):
+            found = backend.in_threads(lambda share: (name, i, share), [0, 1, 2])  # noqa: B023
+            if found != [(name, i, share) for share in range(3)]:
+                wrong.append(found)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        users = [threading.Thread(target=user, args=(name,)) for name in range(4)]
+        for each in users:
+            each.start()
+        for each in users:
+            each.join(60)
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
+    assert not any(each.is_alive() for each in users)
+
+
+def test_a_traced_program_shares_out_its_work():
+    """A trace function, as of a debugger, runs between any two lines: there threads may take turns."""
+    code = """
+import threading, time
+threading.settrace(lambda *event: time.sleep(0) or (lambda *event: time.sleep(0)))
+from tinycnn import backend
+for i in range(300):
+    assert backend.in_threads(lambda share: share, [1, 2, 3]) == [1, 2, 3]
+print("all")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "all\n"
+    assert not run.stderr
+
+
+def test_numpys_errors_are_those_of_the_caller():
+    zero = np.zeros(3)
+    with np.errstate(divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        backend.in_threads(lambda share: share / zero, [1, 2])
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        backend.in_threads(lambda share: share / zero if share == 2 else share, [1, 2])
 
 
 def test_results_are_not_kept():

@@ -173,6 +173,21 @@ def test_products_cut_into_small_ones(most, transposed, monkeypatch):
         check_against_loops(Geometry((6, 11), (3, 2), (1, 1), (1, 0), (1, 1), groups, 5, 40, N=7))
 
 
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 1), (2, 3)])
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_some_images_of_a_batch(every, kernel):
+    """Batch innermost, the columns of one image of four lie apart; the stride of a batch of one tells nothing."""
+    rng = np.random.default_rng(0)
+    rows = tinycnn.tensor(rng.standard_normal((6, 3, 7, 4))).permute(3, 1, 0, 2)
+    w = tinycnn.tensor(rng.standard_normal((5, 3, *kernel)))
+    some = rows[::every]
+    found, expected = F.conv2d(some, w), F.conv2d(some.contiguous(), w)
+    assert_close(found, expected.numpy())
+    g = tinycnn.tensor(rng.standard_normal((6, 5, 7, 4))).permute(3, 1, 0, 2)[::every]
+    back = [F.conv_transpose2d(each, w.flip(0)) for each in (g, g.contiguous())]
+    assert_close(back[0], back[1].numpy())
+
+
 def test_the_gradient_of_weights_lies_in_memory_as_they_do():
     for geometry in (
         GEOMETRIES["3x2"],

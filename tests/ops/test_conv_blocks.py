@@ -116,6 +116,8 @@ def test_a_large_batch_is_cut():
         (np.zeros((10, 3, 4, 2))[::2], 3, False),  # the rows of a window do not
         (np.zeros((10, 3, 4, 2))[::2], 1, True),
         (np.zeros((2, 3, 4, 5)).transpose(3, 1, 2, 0), 1, False),
+        (np.zeros((5, 3, 4, 2))[..., ::2], 1, False),  # one image, and gaps between its columns
+        (np.zeros((5, 3, 1, 2))[..., ::2], 1, True),  # one column
     ],
 )
 def test_which_rows_are_unfolded_already(view, kernel_rows, expected):

@@ -75,7 +75,7 @@ def line(x: np.ndarray, found: Layout) -> np.ndarray:
 
 
 def sums(x: np.ndarray, found: Layout, *others: np.ndarray) -> list[np.ndarray]:
-    """Over all but K: Σ x, and Σ x · y for each of the others."""
+    """Over all but K: Σ x, and Σ x · y for each of the others. In float64, for differences of them lose digits."""
     rows, columns = lines(x, found), [lines(y, found) for y in others]
     ones = np.ones(found.shape[2], x.dtype)
 
@@ -84,7 +84,8 @@ def sums(x: np.ndarray, found: Layout, *others: np.ndarray) -> list[np.ndarray]:
 
     # (pieces, operands, A of a piece, K)
     shares = [piece for run in threads.in_threads(of_pieces, found.pieces) for piece in run]
-    return [np.add.reduce(np.concatenate(part), axis=0).reshape(found.kept) for part in zip(*shares)]
+    parts = [np.concatenate(part) for part in zip(*shares)]
+    return [np.add.reduce(part, axis=0, dtype=np.float64).reshape(found.kept) for part in parts]
 
 
 def scaled(x: np.ndarray, found: Layout, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:

@@ -35,6 +35,9 @@ SHARED_BLOCK_BYTES = 4 << 20  # with several threads, where each call of NumPy h
 BLOCK_COLUMNS = 512
 SMALL_COLUMNS = 128
 
+# Up to so many output channels, a gradient is transposed before the products that sum over its positions: BLAS is up to
+# twice as fast then, and above, not faster.
+TRANSPOSED_CHANNELS = 64
 # Up to so many output positions for each output channel, to bring weights into another order costs as much as to unfold
 # all that a window sees: 0.07 to 0.9 of the time at 1 and below, the same at 8.
 POSITIONS_A_CHANNEL = 8
@@ -90,15 +93,20 @@ def leaves_weights(out_channels: int, positions: int) -> bool:
 
 
 def sums_rows(depth: int, columns: int, is_identity: bool) -> bool:
-    """Whether a weight gradient unfolds with rows innermost, KW·C deep, so that BLAS sums over all rows; or, so that
-    its products are larger, KH·KW·C deep, one for each row of so many columns, and nothing is copied if the width
-    `is_identity`."""
+    """Whether a weight gradient unfolds with rows innermost, KW·C deep, so that BLAS sums over all rows.
+
+    If not, there is a product for each row of so many columns: they are larger, KH·KW·C deep, and nothing is copied if
+    the width `is_identity`.
+    """
     return columns < SMALL_COLUMNS or (depth >= 32 and (columns < BLOCK_COLUMNS or not is_identity))
 
 
 def unfolds_gradient(channels: int, positions: int, out_channels: int, out_positions: int) -> bool:
-    """Whether an input gradient without strides, with so many positions a row, unfolds the output gradient, or folds
-    products with it: unfolding multiplies more where there was no padding, folding adds more."""
+    """Whether an input gradient without strides, with so many positions a row, unfolds the output gradient.
+
+    If not, it folds products with it. That adds up `channels` where unfolding copies `out_channels`, at less cost each,
+    and multiplies only `out_positions`.
+    """
     return 3 * channels >= 2 * out_channels and 10 * positions <= 11 * out_positions
 
 
@@ -395,10 +403,13 @@ def standardize(
         sum_x, sum_xx = _with_one_blas_thread(batch_statistics.sums, x, found, x)
         mean = sum_x / count
         variance = np.maximum(sum_xx / count - np.square(mean), 0)
-        if not np.any(np.square(mean) > 16 * variance):  # else the difference has lost digits
+        # Else the difference has lost digits, or is none.
+        if np.all(np.square(mean) <= 4 * variance) and np.all(np.isfinite(variance)):
             inverse_std = 1 / np.sqrt(variance + eps)
             scale = inverse_std if weight is None else inverse_std * weight
-            y = batch_statistics.scaled(x, found, scale, -mean * scale if bias is None else bias - mean * scale)
+            shift = -mean * scale if bias is None else bias - mean * scale
+            y = batch_statistics.scaled(x, found, scale.astype(x.dtype), shift.astype(x.dtype))
+            mean, variance, inverse_std = (a.astype(x.dtype) for a in (mean, variance, inverse_std))
             _move(running, mean, variance, count)
             return y, mean, variance, (mean, None, inverse_std)
     mean, rest = sum_over(x, dims, True) / count, None
@@ -439,15 +450,16 @@ def standardize_backward(
     standardized x̂, (u − mean(u) − x̂ · mean(u · x̂)) · weight / √(variance + eps), Σ u · x̂ and Σ u."""
     mean, rest, inverse_std = saved
     count, found = math.prod([x.shape[d] for d in dims]), _batch_layout(x, dims)
-    if found is not None and rest is None and not np.any(np.square(mean * inverse_std) > 16):
+    if found is not None and rest is None and np.all(np.square(mean * inverse_std) <= 4):
         u = _in_order_of(x, u)
         sum_u, sum_ux = _with_one_blas_thread(batch_statistics.sums, u, found, x)
         sum_ux = (sum_ux - mean * sum_u) * inverse_std
-        if not needs_x:
-            return None, sum_ux, sum_u
         slope = sum_ux / -count * inverse_std
+        shift = sum_u / -count - mean * slope
         scale = inverse_std if weight is None else inverse_std * weight
-        return batch_statistics.combined(u, x, found, scale, slope, sum_u / -count - mean * slope), sum_ux, sum_u
+        scale, slope, shift, sum_ux, sum_u = (a.astype(x.dtype) for a in (scale, slope, shift, sum_ux, sum_u))
+        g = batch_statistics.combined(u, x, found, scale, slope, shift) if needs_x else None
+        return g, sum_ux, sum_u
     centred = x - mean
     if rest is not None:
         centred -= rest
@@ -648,7 +660,8 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None, precisio
     if operations <= _OPERATIONS_OF_BLAS:
         return np.matmul(a, b) if out is None else np.matmul(a, b, out)
     if out is not None and a.ndim == b.ndim == 3 and len(out) == 1:
-        return matmul(a[0], b[0], out[0])
+        matmul(a[0], b[0], out[0])
+        return out
     keep_freed_memory()
     product = object()
     try:  # around limit(), too, which Ctrl-C may end halfway
@@ -720,11 +733,6 @@ def product_over_rows(windows: np.ndarray, g: np.ndarray, precision: str = EXACT
         gradient.reshape(G, O, R, columns)[...] = g.swapaxes(1, 2)
         gradient = gradient.swapaxes(-1, -2)
     return _sum_of_products(rows, gradient[:, None]).reshape(G, KH * K, O)
-
-
-# Up to so many output channels, a gradient is transposed before the products that sum over its positions: BLAS is up to
-# twice as fast then, and above, not faster.
-TRANSPOSED_CHANNELS = 64
 
 
 def _sum_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:

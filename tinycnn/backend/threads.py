@@ -9,6 +9,8 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from tinycnn.checks import Integer
 
 # Below this many multiply-adds, one thread is faster: another one has to be woken and waited for, and every NumPy call
@@ -43,41 +45,56 @@ def set_num_threads(count: int) -> None:
     num_threads = int(Integer(at_least=1, at_most=2**31 - 1)("set_num_threads", "count", count))
 
 
+class _Share:
+    """Work that a worker computes while another thread waits for it."""
+
+    def __init__(self, work: Callable[[], Any]):
+        self.work = work
+        self.numpy_errors = np.geterr()  # which belong to a thread
+        self.finished = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.end = threading.Lock()  # until it is finished
+        self.end.acquire()
+
+    def compute(self) -> None:
+        try:
+            with np.errstate(**self.numpy_errors):
+                self.result = self.work()
+        except BaseException as error:  # for the thread that waits
+            self.error = error
+        self.finished = True
+        self.end.release()
+
+    def wait(self) -> None:
+        while not self.finished:  # Ctrl-C may come between the end and this question, and one waits again
+            self.end.acquire()
+
+
 class _Worker:
-    """A thread that computes one share of the work at a time.
+    """A thread that computes one share after the other.
 
     Bare locks wake it and wait for it. An executor takes ten times as long, 0.1 ms, for its queue and its futures.
     """
 
     def __init__(self) -> None:
-        self.begin, self.end = threading.Lock(), threading.Lock()
+        self.begin = threading.Lock()  # while there is nothing to do
         self.begin.acquire()
-        self.work: Callable[[], Any]
-        self.finished = True
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self.share: _Share | None = None
         threading.Thread(target=self._run, name="tinycnn", daemon=True).start()
 
     def _run(self) -> None:
         _this_thread.keeps_work = True
         while True:
             self.begin.acquire()
-            try:
-                self.result = self.work()
-            except BaseException as error:  # for the thread that waits
-                self.error = error
-            del self.work
-            self.finished = True
-            self.end.release()
+            share, self.share = self.share, None
+            assert share is not None
+            share.compute()
+            del share  # so that what it holds is freed
 
-    def start(self, work: Callable[[], Any]) -> None:
-        self.end.acquire(blocking=False)  # if nobody waited for the last share
-        self.work, self.finished, self.result, self.error = work, False, None, None
+    def start(self, share: _Share) -> None:
+        self.share = share
         self.begin.release()
-
-    def wait(self) -> None:
-        while not self.finished:
-            self.end.acquire()
 
 
 class _ThisThread(threading.local):
@@ -111,28 +128,35 @@ def in_threads(work: Callable[[Any], Any], shared: Sequence[Any]) -> list[Any]:
     """[work(share) for each share], each in a thread of its own; the first in this one."""
     if len(shared) == 1 or _this_thread.keeps_work or not _in_use.acquire(blocking=False):
         return [work(share) for share in shared]
-    _this_thread.keeps_work = True
-    workers: list[_Worker] = []
+    others: list[_Share] = []
     try:
+        _this_thread.keeps_work = True
         _workers.extend(_Worker() for _ in range(len(shared) - 1 - len(_workers)))
-        workers = _workers[: len(shared) - 1]
-        for worker, share in zip(workers, shared[1:]):
-            worker.start(partial(work, share))
+        for worker, share in zip(_workers, shared[1:]):
+            others.append(_Share(partial(work, share)))
+            worker.start(others[-1])
         first = work(shared[0])
     finally:
         try:
-            for worker in workers:  # also after an error: they write to memory that the caller is about to drop
-                worker.wait()
-        except BaseException:  # a second Ctrl-C; they may end when they like
-            _workers.clear()
-            raise
+            _wait_for(others)  # also after an error: they write to memory that the caller is about to drop
         finally:
             _this_thread.keeps_work = False
             _in_use.release()
-    results = [(worker.result, worker.error) for worker in workers]
-    for worker in workers:
-        worker.result = worker.error = None
-    for _, error in results:
-        if error is not None:
-            raise error
-    return [first, *[result for result, _ in results]]
+    for share in others:
+        if share.error is not None:
+            raise share.error
+    return [first, *[share.result for share in others]]
+
+
+def _wait_for(shares: list[_Share]) -> None:
+    try:
+        for share in shares:
+            share.wait()
+    except BaseException:  # Ctrl-C, which is to take effect when all are finished
+        try:
+            for share in shares:
+                share.wait()
+        except BaseException:  # a second one: they may end when they like
+            _workers.clear()
+            raise
+        raise

@@ -37,6 +37,7 @@ def blocks(
     Neighbours unfold `kernel_rows` − 1 rows twice, so a block has at least `kernel_rows`.
     """
     block_bytes, columns, threads = limits
+    # `wanted`, `columns` and `most` are columns of a row; `twice`, `size` and `bounds` are rows.
     twice = kernel_rows - 1
     wanted = block_bytes // max(depth * (min(rows, HEIGHTS * kernel_rows) + twice), 1)
     cuts = _columns(width, batch, max(wanted, columns))
@@ -138,6 +139,9 @@ def with_rows(width: Window, rows: int, above: int, below: int) -> Window:
 def is_unfolded(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, kernel_rows: int) -> bool:
     """Whether rows (H, C, W.., N) in such memory are L for a kernel without a width: in each of the channels of a row
     the columns follow one another, and so do the channels of the rows that a window has in common."""
-    steps = zip(shape[2:], strides[2:], [*strides[3:], itemsize], [*shape[3:], 1])
-    rows_follow = kernel_rows == 1 or strides[0] == shape[1] * strides[1]
-    return rows_follow and all(size == 1 or stride == inner * count for size, stride, inner, count in steps)
+    step = itemsize
+    for size, stride in zip(reversed(shape[2:]), reversed(strides[2:])):
+        if size > 1 and stride != step:  # the stride of a dimension of size 1 means nothing
+            return False
+        step *= size
+    return kernel_rows == 1 or strides[0] == shape[1] * strides[1]

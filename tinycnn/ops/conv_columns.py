@@ -61,7 +61,8 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, kernels: ModuleType) -> Arra
     w = None
     for rows, met, window in _blocks(spec, x.shape[1] * x.shape[-1] * x.itemsize, kernels.BLOCK_BYTES):
         columns = _unfold(x[met], window, groups, kernels)
-        share = kernels.matmul(_positions_last(g[rows], groups, kernels), columns.swapaxes(-1, -2))
+        share = kernels.xp.empty((groups, out_channels // groups, columns.shape[1]), x.dtype)
+        kernels.matmul(_positions_last(g[rows], groups, kernels), columns.swapaxes(-1, -2), share)
         w = share if w is None else w + share
         del columns
     assert w is not None  # there is at least one row

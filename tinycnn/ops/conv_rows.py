@@ -51,7 +51,8 @@ def conv_transpose(g: Array, w: Array, spec: ConvSpec, precision: str, kernels: 
     the stride meet only kernel rows phase, phase + stride, ...: for each phase, this is a product of those kernel rows,
     reversed, with windows of KH/stride rows of g, followed by the fold of the width.
     """
-    # Weights that are not finite must not meet the zeros that stand for rows outside of g, as 0 · ∞ is nan.
+    # Weights that are not finite must not meet the zeros that stand for rows outside of g, as 0 · ∞ is nan. (On a GPU
+    # the host does not look at them: there `all_finite` is True.)
     if kernels.leaves_weights(len(w) // spec.groups, len(g) * spec.positions) or not kernels.all_finite(w):
         return rows_last(conv_columns.conv_transpose(rows_first(g), w, spec, kernels))
     rows_g, weight = rows_first(g), _split_groups(w, spec.groups)
@@ -134,7 +135,8 @@ def _split_groups(w: Array, groups: int) -> Array:
 # --- rows -------------------------------------------------------------------------------------------------
 
 
-# Pairs of an array and what is to be copied into it; on a GPU, a launch that is made anyway does it.
+# Pairs of an array and what is to be copied into it before the first product: weights in its order, the bias to where
+# it is added. On a GPU the launch that unfolds does it, so they are handed down to there; on a CPU there are none.
 Copies: TypeAlias = "list[tuple[Array, Array]]"
 
 
