@@ -94,4 +94,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--draw"]:
         draw(json.loads(Path(sys.argv[2]).read_text()), Path(sys.argv[3]))
     else:
-        timing.run(__file__, GROUPS, __doc__, threads=[1, 2], repeats=4)
+        timing.run(__file__, GROUPS, __doc__, threads=[1, 2], repeats=3)
