@@ -83,6 +83,7 @@ def draw(rows: list[timing.Row], path: Path) -> None:
                     axis.plot(*zip(*points), style, markersize=4, label=f"{library}, {threads} thread(s)")
         axis.set(xscale="log", xlabel=name, ylabel=panel.label)
         axis.set_xticks(panel.values, [str(n) for n in panel.values])
+        axis.minorticks_off()
         axis.set_ylim(bottom=0)
     axes[0, 0].legend(fontsize=8)
     buffer = io.BytesIO()
