@@ -36,17 +36,26 @@ class Layout(NamedTuple):
     pieces: list[list[slice]]  # of A, those of each thread
 
 
-@lru_cache(maxsize=1024)
-def layout(
-    shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dims: tuple[int, ...], num_threads: int
-) -> Layout | None:
-    """How an array lies in memory; None if it is small, has gaps, or its dimensions are not in this order."""
+@lru_cache(maxsize=4096)
+def dense_order(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> tuple[int, ...] | None:
+    """The dimensions of an array from the outermost in memory; None if it has gaps or repeats elements."""
     order = tuple(sorted(range(len(shape)), key=lambda d: (-abs(strides[d]), shape[d] == 1)))
     step = itemsize
     for d in reversed(order):
         if shape[d] > 1 and strides[d] != step:
             return None
         step *= shape[d]
+    return order
+
+
+@lru_cache(maxsize=1024)
+def layout(
+    shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dims: tuple[int, ...], num_threads: int
+) -> Layout | None:
+    """How an array lies in memory; None if it is small, has gaps, or its dimensions are not in this order."""
+    order = dense_order(shape, strides, itemsize)
+    if order is None:
+        return None
     over = [d in dims for d in order if shape[d] > 1]
     first = over.index(False) if False in over else 0
     last = len(over) - over[::-1].index(False) if False in over else 0

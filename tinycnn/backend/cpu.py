@@ -20,6 +20,7 @@ import numpy as np
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.backend import batch_statistics, threads
 from tinycnn.backend.augmentation import *  # noqa: F403
+from tinycnn.backend.batch_statistics import dense_order
 from tinycnn.backend.memory import keep_freed_memory
 from tinycnn.backend.phases import phases
 from tinycnn.backend.precision import EXACT
@@ -871,7 +872,7 @@ def _in_pieces(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.n
     """function(*arrays, None), element by element. Large arrays that lie in memory alike are computed in pieces that
     stay in the cache, function(*pieces, piece of the result), shared among threads."""
     first = arrays[0]
-    order = _dense_order(first.shape, first.strides, first.itemsize) if first.size >= _LARGE else None
+    order = dense_order(first.shape, first.strides, first.itemsize) if first.size >= _LARGE else None
     if order is None or any(array.strides != first.strides for array in arrays[1:]):
         return function(*arrays, None)
     result = np.empty_like(first)
@@ -885,18 +886,6 @@ def _in_pieces(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.n
 
     in_threads(of_pieces, shares(range(first.size), first.size * _OPERATIONS_AN_ELEMENT))
     return result
-
-
-@lru_cache(maxsize=4096)
-def _dense_order(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> tuple[int, ...] | None:
-    """The dimensions of an array from the outermost in memory; None if it has gaps or repeats elements."""
-    order = tuple(sorted(range(len(shape)), key=lambda d: (-abs(strides[d]), shape[d] == 1)))
-    step = itemsize
-    for d in reversed(order):
-        if shape[d] > 1 and strides[d] != step:
-            return None
-        step *= shape[d]
-    return order
 
 
 def concatenate(arrays: Sequence[np.ndarray], dim: int) -> np.ndarray:
