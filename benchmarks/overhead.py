@@ -1,6 +1,6 @@
 """What is not arithmetic: 1,000 small operators with their gradients, and the time that an import takes.
 
-python benchmarks/overhead.py [--repeats 20]
+    python benchmarks/overhead.py [--repeats 20]
 """
 
 from __future__ import annotations

@@ -15,14 +15,15 @@ import nets
 import timing
 
 
-def steps(net: Callable, batch_size: int, optimizer: str = "SGD", **options: Any) -> Callable[[Any], timing.Calls]:
+def steps(
+    net: Callable, batch_size: int, optimizer: str = "SGD", image: tuple[int, ...] = (1, 28, 28), **options: Any
+) -> Callable[[Any], timing.Calls]:
     """The training step and the inference of a net, once the library is known."""
 
     def calls(lib: Any) -> timing.Calls:
-        image = {name: options[name] for name in ("image",) if name in options}
         return {
-            "training step": nets.training_step(lib, net, batch_size, optimizer, **options),
-            "inference": nets.inference(lib, net, batch_size, **image),
+            "training step": nets.training_step(lib, net, batch_size, optimizer, image=image, **options),
+            "inference": nets.inference(lib, net, batch_size, image),
         }
 
     return calls

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +21,6 @@ PIECE_BYTES = 1 << 18
 SHARED_PIECE_BYTES = 1 << 22  # with several threads, each call of NumPy hands over the interpreter's lock
 # Below, the plain operations are as fast.
 LEAST_ELEMENTS = 1 << 15
-# What an element costs, in multiply-adds of a matrix product, for the choice of threads: below two million elements, a
-# second thread gains nothing.
-OPERATIONS = 16
 
 
 class Layout(NamedTuple):
@@ -65,11 +61,11 @@ def layout(
     A, K, B = (math.prod(part) for part in (sizes[:first], sizes[first:last], sizes[last:]))
     if A * K * B < LEAST_ELEMENTS or A < 4 or B < 16:
         return None
-    runs = num_threads if A * K * B * OPERATIONS >= threads.OPERATIONS_A_THREAD else 1
+    runs = num_threads if A * K * B * threads.OPERATIONS_AN_ELEMENT >= threads.OPERATIONS_A_THREAD else 1
     wanted = -(-A * K * B * itemsize // (PIECE_BYTES if runs == 1 else SHARED_PIECE_BYTES))
     count = min(-(-wanted // runs) * runs, A)
-    pieces = [slice(start, stop) for start, stop in pairwise([A * i // count for i in range(count + 1)])]
-    of_threads = [pieces[count * i // runs : count * (i + 1) // runs] for i in range(runs)]
+    pieces = threads.evenly(A, count)
+    of_threads = [pieces[run] for run in threads.evenly(count, runs)]
     return Layout(order, (A, K, B), tuple(1 if d in dims else n for d, n in enumerate(shape)), of_threads)
 
 

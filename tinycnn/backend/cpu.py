@@ -45,11 +45,7 @@ POSITIONS_A_CHANNEL = 8
 
 ROWS = 32  # that `sum_over` adds one after the other; up to twice as many, where that is all
 
-# What an element costs in a few passes over memory, in multiply-adds of a matrix product, for the choice of threads:
-# below two million elements, a second thread gains nothing.
-_OPERATIONS_AN_ELEMENT = 16
 _LARGE = 1 << 19  # elements, from which on it pays to share them among threads or to cut them into pieces
-_PIECE = 1 << 16  # elements that stay in the cache of a core from one pass to the next
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -236,7 +232,7 @@ def _share_channels(work: Callable[[slice], None], x: np.ndarray) -> None:
     if x.size < _LARGE or threads.num_threads == 1:
         work(slice(None))
     else:
-        channels = shares(range(x.shape[1]), x.size * _OPERATIONS_AN_ELEMENT)
+        channels = shares(range(x.shape[1]), x.size * threads.OPERATIONS_AN_ELEMENT)
         in_threads(work, [slice(part[0], part[-1] + 1) for part in channels if part])
 
 
@@ -880,11 +876,12 @@ def _in_pieces(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.n
 
     def of_pieces(starts: range) -> None:
         # With several threads, each call of NumPy hands over the interpreter's lock: the fewer, the better.
-        piece = _PIECE if len(starts) == first.size else len(starts)
+        alone = len(starts) == first.size
+        piece = batch_statistics.PIECE_BYTES // first.itemsize if alone else len(starts)
         for start in range(starts.start, starts.stop, piece):
             function(*[array[start : min(start + piece, starts.stop)] for array in flat])
 
-    in_threads(of_pieces, shares(range(first.size), first.size * _OPERATIONS_AN_ELEMENT))
+    in_threads(of_pieces, shares(range(first.size), first.size * threads.OPERATIONS_AN_ELEMENT))
     return result
 
 

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,9 @@ from tinycnn.checks import Integer
 # Below this many multiply-adds, one thread is faster: another one has to be woken and waited for, and every NumPy call
 # in between contends for the interpreter's lock.
 OPERATIONS_A_THREAD = 32_000_000
+# What an element costs in a few passes over memory, in multiply-adds of a matrix product: below two million elements, a
+# second thread gains nothing.
+OPERATIONS_AN_ELEMENT = 16
 
 
 def _default_threads() -> int:
@@ -120,8 +122,12 @@ if hasattr(os, "register_at_fork"):
 def shares(items: Sequence, operations: int) -> list[Sequence]:
     """`items` split into one consecutive run for each thread; all in one if `operations` are too few for two."""
     count = max(1, min(num_threads, len(items))) if operations >= OPERATIONS_A_THREAD else 1
-    bounds = [len(items) * i // count for i in range(count + 1)]
-    return [items[start:stop] for start, stop in pairwise(bounds)]
+    return [items[part] for part in evenly(len(items), count)]
+
+
+def evenly(length: int, count: int) -> list[slice]:
+    """`length` in `count` consecutive parts, whose sizes differ by one at most."""
+    return [slice(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
 def in_threads(work: Callable[[Any], Any], shared: Sequence[Any]) -> list[Any]:

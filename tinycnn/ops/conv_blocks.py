@@ -7,9 +7,9 @@ position has enough of them. Whatever its cut, a convolution gives the same numb
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
+from tinycnn.backend.threads import evenly
 from tinycnn.ops.windows import Window
 
 # A block that spans so many kernel heights wastes little on the rows that it has in common with its neighbours.
@@ -37,7 +37,7 @@ def blocks(
     Neighbours unfold `kernel_rows` − 1 rows twice, so a block has at least `kernel_rows`.
     """
     block_bytes, columns, threads = limits
-    # `wanted`, `columns` and `most` are columns of a row; `twice`, `size` and `bounds` are rows.
+    # `wanted`, `columns` and `most` are columns of a row; `twice` and `size` are rows.
     twice = kernel_rows - 1
     wanted = block_bytes // max(depth * (min(rows, HEIGHTS * kernel_rows) + twice), 1)
     cuts = _columns(width, batch, max(wanted, columns))
@@ -46,16 +46,14 @@ def blocks(
     count = -(-rows // size)
     if threads > 1:
         count = min(-(-count // threads) * threads, rows)
-    bounds = [rows * i // count for i in range(count + 1)] if count else [0]
-    runs = max(1, min(threads, count))
-    of_threads = [list(pairwise(bounds))[count * i // runs : count * (i + 1) // runs] for i in range(runs)]
+    parts = evenly(rows, count)
     return [
         [
-            Block(slice(start, stop), *cut.indices, cut.width, i == 0, len(cuts) == 1)
-            for start, stop in of_thread
+            Block(part, *cut.indices, cut.width, i == 0, len(cuts) == 1)
+            for part in parts[run]
             for i, cut in enumerate(cuts)
         ]
-        for of_thread in of_threads
+        for run in evenly(count, max(1, min(threads, count)))
     ]
 
 
@@ -71,24 +69,23 @@ def _columns(width: Window, batch: int, wanted: int) -> list[_Cut]:
     """All columns, cut along the second spatial dimension into parts of about `wanted`; if one position has twice as
     many, along the batch."""
     dims, length = len(width.output_size), (*width.output_size, 1)[0]
-    bounds = _bounds(length, max(wanted * length // max(width.positions * batch, 1), 1))
+    parts = _at_most(length, max(wanted * length // max(width.positions * batch, 1), 1))
     everything = (slice(None),) * dims
     cuts: list[_Cut] = []
-    for start, stop in bounds:
+    for each in parts:
         outputs, inputs, part = everything, everything, width
-        if len(bounds) > 1:
-            met, part = part_of(width, start, stop)
-            outputs, inputs = (slice(start, stop), *everything[1:]), (met, *everything[1:])
-        several = part.positions == 1 and batch >= 2 * wanted
-        images = [slice(*pair) for pair in (_bounds(batch, wanted) if several else [(0, batch)])]
-        cuts += [_Cut(part, each, ((*outputs, each), (*inputs, each))) for each in images]
+        if len(parts) > 1:
+            met, part = part_of(width, each.start, each.stop)
+            outputs, inputs = (each, *everything[1:]), (met, *everything[1:])
+        cuts_batch = part.positions == 1 and batch >= 2 * wanted
+        for images in _at_most(batch, wanted) if cuts_batch else [slice(0, batch)]:
+            cuts += [_Cut(part, images, ((*outputs, images), (*inputs, images)))]
     return cuts
 
 
-def _bounds(length: int, each: int) -> list[tuple[int, int]]:
-    """`length` in equal parts of at most `each`."""
-    count = -(-length // max(each, 1))
-    return list(pairwise([length * i // count for i in range(count + 1)])) if count else []
+def _at_most(length: int, size: int) -> list[slice]:
+    """`length` in the fewest equal parts of at most `size`."""
+    return evenly(length, -(-length // size))
 
 
 # --- windows --------------------------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ row has few. In memory, columns are (C, KH, KW.., OH, OW.., N): batch innermost,
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from math import prod
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tinycnn.backend import Array
+from tinycnn.backend.threads import evenly
 from tinycnn.ops.conv_blocks import part_of
 from tinycnn.ops.windows import Window
 
@@ -71,15 +71,14 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec, kernels: ModuleType) -> Arra
 
 @lru_cache(maxsize=1024)
 def _blocks(window: Window, depth: int, block_bytes: int) -> list[tuple[slice, slice, Window]]:
-    """Output rows, the input rows that they meet, and the window between the two: blocks of about `block_bytes` of
-    columns, given the bytes of one position's."""
+    """Output rows, the input rows that they meet, and the window between the two, in blocks. `depth` is the bytes of
+    one position at one tap. A block has eight times the `block_bytes` of `conv_rows`: most are not cut at all."""
     rows = window.output_size[0]
     row_bytes = depth * prod(window.kernel_size) * prod(window.output_size[1:])
     count = -(-rows // max(8 * block_bytes // max(row_bytes, 1), 1))
     if count <= 1:
         return [(slice(None), slice(None), window)]
-    bounds = pairwise([rows * i // count for i in range(count + 1)])
-    return [(slice(start, stop), *part_of(window, start, stop)) for start, stop in bounds]
+    return [(part, *part_of(window, part.start, part.stop)) for part in evenly(rows, count)]
 
 
 def _unfold(x: Array, window: Window, groups: int, kernels: ModuleType) -> Array:
