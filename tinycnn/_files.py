@@ -1,12 +1,13 @@
-"""Files: written whole or not at all, and told apart from what only looks like one."""
+"""Files and folders: written whole or not at all, and told apart from what only looks like one."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 StrPath = str | os.PathLike
 
@@ -63,6 +64,41 @@ def write_whole(path: StrPath, *parts: bytes | memoryview) -> None:
         _sync(folder)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def write_folder(path: StrPath, files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
+    """Makes `path` a folder of these files, names to their bytes, atomically and durably, in the place of a former one.
+
+    Whoever looks, at any time and after a crash, finds under this name a whole folder or none. Raises OSError, naming
+    the folder, if it cannot be written; a former one is then untouched. A process that is killed may leave a folder
+    beside it whose name ends in `.part`.
+    """
+    target = os.path.abspath(path)
+    temporary = f"{target}.{os.urandom(6).hex()}.part"
+    try:
+        try:
+            os.mkdir(temporary)
+            for name, parts in files.items():
+                _write_new(os.path.join(temporary, name), parts, None)
+            _sync(temporary)
+            remove_folder(target)
+            os.rename(temporary, target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync(os.path.dirname(target))
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def remove_folder(path: StrPath) -> None:
+    """Removes a folder with its files, if it is there: its name at once. OSError if it cannot."""
+    unnamed = f"{os.path.abspath(path)}.{os.urandom(6).hex()}.part"
+    try:
+        os.rename(path, unnamed)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(unnamed)
 
 
 def remove(path: StrPath) -> None:

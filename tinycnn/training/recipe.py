@@ -1,18 +1,22 @@
-"""The settings of a training run: read from a TOML file and checked key by key."""
+"""The settings of a training run: read from a TOML file, checked key by key, and what is built of them."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tinycnn import Tensor, optim
+from tinycnn.data import transforms
+from tinycnn.data.transforms import v2
+from tinycnn.models import model_for
+from tinycnn.nn import Module
 from tinycnn.optim import lr_scheduler
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tinycnn.training.callbacks import EMA, ClipGradients, EarlyStopping
+from tinycnn.training.trainer import Callback
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -40,13 +44,22 @@ class SGD(Settings):
 
 
 class Adam(Settings):
-    name: Literal["adam", "adamw"]
+    name: Literal["adam", "adamw", "nadam"]
     lr: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)
 
     def build(self, parameters: Iterable[Tensor]) -> optim.Optimizer:
-        algorithm = {"adam": optim.Adam, "adamw": optim.AdamW}[self.name]
+        algorithm = {"adam": optim.Adam, "adamw": optim.AdamW, "nadam": optim.NAdam}[self.name]
         return algorithm(parameters, lr=self.lr, weight_decay=self.weight_decay)
+
+
+class Lion(Settings):
+    name: Literal["lion"]
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+
+    def build(self, parameters: Iterable[Tensor]) -> optim.Optimizer:
+        return optim.Lion(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
 
 # Every schedule is stepped after each batch and starts from, or rises to, the optimizer's lr.
@@ -97,8 +110,40 @@ class Step(Settings):
         return lr_scheduler.StepLR(optimizer, step_size=self.epochs * batches, gamma=self.gamma)
 
 
+class Augmentation(Settings):
+    """What is done to each training image, all at random. Lengths are in pixels."""
+
+    shift: int = Field(0, ge=0)  # in either direction
+    crop: int = Field(0, ge=0)  # the border around the image, of which a part of the image's size is taken
+    flip: bool = False  # left and right, half of them
+    degrees: float = Field(0.0, ge=0, le=180)
+    scale: tuple[float, float] | None = None  # least and largest
+    cutout: int = Field(0, ge=0)  # side of a square that is overwritten
+    mixup: float = Field(0.0, ge=0)  # alpha of the Beta distribution of the shares
+
+    def build(self, size: tuple[int, int], background: Any) -> Callable[[Tensor], Tensor] | None:
+        """The transform of a batch of images of this size; None if there is nothing to do."""
+        steps: list[Any] = []
+        if self.shift:
+            steps.append(transforms.RandomShift(self.shift, fill=background))
+        if self.crop:
+            steps.append(transforms.RandomCrop(size, padding=self.crop, fill=background))
+        if self.flip:
+            steps.append(transforms.RandomHorizontalFlip())
+        if self.degrees or self.scale:
+            mode = transforms.InterpolationMode.BILINEAR
+            steps.append(transforms.RandomAffine(self.degrees, scale=self.scale, interpolation=mode, fill=background))
+        if self.cutout:
+            steps.append(transforms.Cutout(self.cutout))
+        return transforms.Compose(steps) if steps else None
+
+    def build_mix(self, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+        """The mixture of a batch of images and targets, or None."""
+        return v2.MixUp(alpha=self.mixup, num_classes=num_classes) if self.mixup else None
+
+
 VARIANTS: dict[str, type[Settings]] = {
-    "sgd": SGD, "adam": Adam, "adamw": Adam,
+    "sgd": SGD, "adam": Adam, "adamw": Adam, "nadam": Adam, "lion": Lion,
     "none": Constant, "onecycle": OneCycle, "cosine": Cosine, "step": Step,
 }  # fmt: skip
 
@@ -106,15 +151,38 @@ VARIANTS: dict[str, type[Settings]] = {
 class Recipe(Settings):
     """All that decides what is trained, and how."""
 
-    dataset: Literal["mnist", "fashion_mnist", "digits"]
-    model: Literal["lenet5"]
+    dataset: Literal["mnist", "fashion_mnist", "kmnist", "qmnist", "emnist", "cifar10", "cifar100", "svhn", "digits",
+                     "folder"]  # fmt: skip
+    image_size: int | None = Field(None, ge=1)  # pixels, of the pictures of a folder, which have different ones
+    model: str  # a name of tinycnn.models
+    model_options: dict[str, Any] = {}
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other
     seed: int = Field(0, ge=0)
-    random_shift: int = Field(0, ge=0, lt=28)  # pixels, in either direction
     label_smoothing: Share = 0.0
-    optimizer: Annotated[SGD | Adam, Field(discriminator="name")]
+    clip_norm: float | None = Field(None, gt=0)
+    ema_decay: Share | None = None
+    patience: int | None = Field(None, ge=0)  # epochs without a smaller test loss, after which the training ends
+    augmentation: Augmentation = Augmentation()
+    optimizer: Annotated[SGD | Adam | Lion, Field(discriminator="name")]
     scheduler: Annotated[Constant | OneCycle | Cosine | Step, Field(discriminator="name")]
+
+    @model_validator(mode="after")
+    def _folders_have_a_size(self) -> Recipe:
+        if (self.dataset == "folder") != (self.image_size is not None):
+            raise ValueError('expected image_size with dataset = "folder", and with no other')
+        return self
+
+    def build_model(self, image_shape: tuple[int, int, int], num_classes: int) -> Module:
+        """The net, for images (C, H, W). ValueError for a net that is unknown or cannot take them."""
+        return model_for(self.model, image_shape, num_classes, **self.model_options)
+
+    def build_callbacks(self) -> list[Callback]:
+        """Those that the settings ask for."""
+        asked = (self.clip_norm, ClipGradients), (self.ema_decay, EMA)
+        callbacks: list[Callback] = [kind(value) for value, kind in asked if value is not None]
+        return callbacks if self.patience is None else [*callbacks, EarlyStopping(patience=self.patience)]
 
 
 class RecipeError(ValueError):
@@ -122,18 +190,17 @@ class RecipeError(ValueError):
 
 
 def read_recipe(path: Path, flags: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe in the TOML file `path`, relative to the working directory or else to the repository.
+    """The recipe in the TOML file `path`.
 
     Args:
         flags: what the command line sets instead: keys of the recipe, or "lr", the optimizer's.
 
     Raises RecipeError, naming the file and every wrong key, or the flag.
     """
-    found = path if path.is_file() else REPOSITORY / path
-    if not found.is_file():
+    if not path.is_file():
         raise RecipeError(f"{path}: no such file")
     try:
-        table = tomllib.loads(found.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # ValueError: a TOMLDecodeError or a UnicodeDecodeError
         raise RecipeError(f"{path}: not a TOML file: {error}") from None
     flags = dict(flags or {})

@@ -1,0 +1,147 @@
+"""When checkpoints are written, which are kept, and how a training is resumed from one."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+from tinycnn._files import StrPath, checked_path, remove_folder, write_whole
+from tinycnn.checks import check_choice, check_positive
+from tinycnn.training.callbacks import figure
+from tinycnn.training.checkpoint import (
+    CheckpointError,
+    all_checkpoints,
+    last_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM: the message says where the training can be resumed. `status` is the exit status to give."""
+
+    def __init__(self, message: str, signum: int):
+        super().__init__(message)
+        self.status = 128 + signum
+
+
+class Checkpoints(Callback):
+    """Writes the state of a training to `folder`/step_N; `folder`/latest names the last one, `folder`/best the best.
+
+    Ctrl-C and SIGTERM write a checkpoint after the step that is under way, and then raise `Interrupted`; a second one
+    does not wait. A checkpoint that cannot be written gives a warning, and the training goes on.
+
+    Args:
+        folder: made if it is not there.
+        every: how many steps lie between two checkpoints. Default None: one after each epoch. There is one after the
+            last epoch in any case.
+        keep: how many of the last checkpoints stay, beside the best. Default 3.
+        monitor: the name of the figure by which an epoch's checkpoint is the best. Default None: none is.
+        mode: whether that figure improves as it grows, "max" (default), or as it falls, "min".
+        settings: what JSON can hold; stored, and compared when a training is resumed. Default None.
+
+    Raises ValueError and TypeError for other options.
+    """
+
+    order = 2
+
+    def __init__(
+        self, folder: StrPath, every: int | None = None, keep: int = 3, monitor: str | None = None, mode: str = "max",
+        settings: dict[str, Any] | None = None,
+    ):  # fmt: skip
+        self.folder = Path(checked_path("Checkpoints", "folder", folder))
+        self.every = None if every is None else check_positive("Checkpoints", "every", every)
+        self.keep = check_positive("Checkpoints", "keep", keep)
+        self.monitor, self.settings = monitor, settings
+        self.sign = {"min": 1, "max": -1}[check_choice("Checkpoints", "mode", mode, ("min", "max"))]
+        self.best, self.best_step = math.inf, -1
+        self._signals: list[int] = []  # that have come
+        self._former: dict[int, Any] = {}  # handlers
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob("step_*.part"):  # of a process that was killed
+            remove_folder(left)
+        for step, path in self._all():
+            if step > trainer.step:  # of a future that is not continued
+                remove_folder(path)
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(signum) not in (signal.SIG_IGN, None):  # None: a handler that is not Python's
+                    self._former[signum] = signal.signal(signum, self._note)
+
+    def _note(self, signum: int, _: Any) -> None:
+        if self._signals:
+            raise Interrupted("interrupted twice: nothing more was saved", signum)
+        self._signals.append(signum)
+
+    def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
+        if self._signals or (self.every is not None and trainer.step % self.every == 0):
+            self.save(trainer)
+
+    def on_test_batch_end(self, trainer: Trainer) -> None:
+        if self._signals:
+            self.save(trainer)
+
+    def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
+        is_best = False
+        if self.monitor is not None:
+            value = self.sign * figure("Checkpoints", self.monitor, figures)
+            if is_best := value < self.best:
+                self.best, self.best_step = value, trainer.step
+        self.save(trainer, is_best)
+
+    def on_exit(self, trainer: Trainer) -> None:
+        for signum, handler in self._former.items():
+            signal.signal(signum, handler)
+        self._former.clear()
+
+    def save(self, trainer: Trainer, is_best: bool = False) -> None:
+        """Writes a checkpoint; `Interrupted` after it, if a signal has come."""
+        path = self.folder / f"step_{trainer.step}"
+        try:
+            save_checkpoint(path, {**trainer.state_dict(), "settings": self.settings})
+            write_whole(self.folder / "latest", f"{path.name}\n".encode())
+            if is_best:
+                write_whole(self.folder / "best", f"{path.name}\n".encode())
+            steps = [step for step, _ in self._all()]
+            for step in {*steps[: -self.keep]} - {self.best_step}:
+                remove_folder(self.folder / f"step_{step}")
+            outcome = f"{path} holds step {trainer.step}"
+        except OSError as error:
+            outcome = f"no checkpoint of step {trainer.step}: {error}"
+            if not self._signals:
+                warnings.warn(outcome, RuntimeWarning, stacklevel=2)
+        if self._signals:
+            raise Interrupted(outcome, self._signals[0])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_step": self.best_step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_step = state["best"], state["best_step"]
+
+    def resume(self, trainer: Trainer, path: StrPath | None = None) -> Path:
+        """Restores the state of the last checkpoint, or of that at `path`, and returns its path.
+
+        Raises FileNotFoundError if there is none, CheckpointError for one that is damaged or of another training;
+        nothing is then changed.
+        """
+        path = last_checkpoint(self.folder if path is None else path)
+        state = load_checkpoint(path)
+        try:
+            trainer.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else error
+            raise CheckpointError(f"{path}: not a state of this training: {reason}") from None
+        return path
+
+    def _all(self) -> list[tuple[int, Path]]:
+        return all_checkpoints(self.folder)

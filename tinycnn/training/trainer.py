@@ -1,0 +1,345 @@
+"""The training loop: steps, epochs, evaluation, and the events at which callbacks are called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import tinycnn
+from tinycnn.amp import GradScaler
+from tinycnn.checks import check_choice, check_flag, check_positive, shortened
+from tinycnn.nn import Module
+from tinycnn.nn.functional import cross_entropy
+from tinycnn.optim import LBFGS
+from tinycnn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from tinycnn.optim.optimizer import Optimizer
+from tinycnn.tensor import Tensor
+from tinycnn.training.state import copied, random_states, set_random_states
+
+Figures = dict[str, Any]  # of an epoch, by name
+Metric = Callable[[Tensor, Tensor], Tensor]  # of scores and targets: a sum over the items of a batch
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step was made of and what it gave. The next captured step overwrites these tensors."""
+
+    images: Tensor  # (N, ...) as the model got them
+    targets: Tensor  # (N, ...) as the loader gave them
+    scores: Tensor  # (N, ...)
+    loss: Tensor  # ()
+
+
+class Callback:
+    """Base class: a subclass defines the events that it is interested in.
+
+    `order` sorts the callbacks of a trainer: 0 for those that change the training or its figures, 1 for those that
+    write the figures down, 2 for those that save the state that the others are in.
+    """
+
+    order = 0
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Before the first epoch, also of a training that is resumed."""
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """Before the first batch of an epoch, or of what is left of one."""
+
+    def on_backward_end(self, trainer: Trainer) -> None:
+        """The gradients are there, times `trainer.scaler`'s scale. It belongs to the step: if that is captured, it is
+        called at the capture alone."""
+
+    def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
+        """After a step, `trainer.step` of them all in all."""
+
+    def on_test_batch_end(self, trainer: Trainer) -> None:
+        """After a batch of the evaluation."""
+
+    def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
+        """After the evaluation. What is added to `figures` is written down with them."""
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        """After the last epoch."""
+
+    def on_exit(self, trainer: Trainer) -> None:
+        """Last of all, and after an exception, too."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to be saved for a training to go on: numbers, strings, Tensors, and dicts and lists of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+
+
+def correct(scores: Tensor, targets: Tensor) -> Tensor:
+    """How many scores (N, classes) are highest for their target (N,)."""
+    return (scores.argmax(1) == targets).sum()
+
+
+class Trainer:
+    """Trains a model; `callbacks` do what not every training needs.
+
+        trainer = Trainer(model, optimizer, callbacks=[EarlyStopping("test_loss", patience=3)])
+        for figures in trainer.fit(loader, epochs=10, test_loader=test_loader):
+            print(figures["epoch"], figures["test_accuracy"])
+
+    A step whose loss is inf or nan changes no weights.
+
+    Args:
+        model: a Module; its first parameter says on which device the training is.
+        optimizer: any but LBFGS.
+        loss_fn: of scores and targets, a mean over the batch. Default `cross_entropy`.
+        scheduler: of learning rates. Default None.
+        schedule: when the scheduler steps, "batch" (default) or "epoch". A ReduceLROnPlateau steps after each epoch,
+            by the loss of the test part, or of the training part where there is none.
+        metrics: names to functions of scores and targets that give a sum over the items, of which the mean is shown.
+            Default {"accuracy": correct}.
+        augment: a function of images (N, ...), run as a part of each step. Default None.
+        mix: a function of images and targets that returns both, such as `v2.MixUp`, after `augment`. Default None.
+        accumulate: the number of parts of a batch whose gradients are added up one after the other, for less memory.
+            The gradient is that of the whole batch. Default 1.
+        precision: "float32" (default), "bfloat16" or "float16", mixed with float32; float16 with a scaled loss.
+        capture: record a step on the GPU once and replay it: see `tinycnn.cuda.capture`. Default False.
+        callbacks: see `Callback`. Default none.
+
+    Attributes:
+        epoch, step: how many epochs and steps have been completed. lr: the learning rate of the last step.
+        history: the figures of each completed epoch.
+        evaluated: the model that is evaluated, `model` itself unless a callback has set another.
+        stopping: why the training is to end after this epoch, or None; a callback may set it.
+        totals: of the epoch in progress: `totals.means("")` gives its figures so far.
+
+    Raises TypeError for what is no Module, Optimizer or Callback, ValueError for other options.
+    """
+
+    def __init__(
+        self, model: Module, optimizer: Optimizer, loss_fn: Callable[[Tensor, Tensor], Tensor] = cross_entropy, *,
+        scheduler: LRScheduler | ReduceLROnPlateau | None = None, schedule: str = "batch",
+        metrics: Mapping[str, Metric] | None = None, augment: Callable[[Tensor], Tensor] | None = None,
+        mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None, accumulate: int = 1,
+        precision: str = "float32", capture: bool = False, callbacks: Sequence[Callback] = (),
+    ):  # fmt: skip
+        for argument, value, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
+            if not isinstance(value, kind):
+                raise TypeError(f"Trainer: expected {argument} as {kind.__name__}, got {shortened(value)}")
+        if isinstance(optimizer, LBFGS):
+            raise ValueError("Trainer: expected an optimizer that takes one gradient a step, got LBFGS")
+        if other := [callback for callback in callbacks if not isinstance(callback, Callback)]:
+            raise TypeError(f"Trainer: expected callbacks as Callbacks, got {shortened(other[0])}")
+        self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
+        self.scheduler, self.schedule = scheduler, check_choice("Trainer", "schedule", schedule, ("batch", "epoch"))
+        self.metrics = {"accuracy": correct} if metrics is None else dict(metrics)
+        self.augment, self.mix = augment, mix
+        self.accumulate = check_positive("Trainer", "accumulate", accumulate)
+        self.precision = check_choice("Trainer", "precision", precision, PRECISIONS)
+        self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
+        self.device = next(model.parameters()).device
+        self.scaler = GradScaler(self.device, enabled=precision == "float16")
+        self.run_step = tinycnn.cuda.capture(self._step) if check_flag("Trainer", "capture", capture) else self._step
+        self.evaluated = model
+        self.epoch = self.step = 0
+        self.lr = optimizer.param_groups[0]["lr"]
+        self.history: list[Figures] = []
+        self.stopping: str | None = None
+        self.loader: Iterable[Any] | None = None
+        self.totals = Totals()
+        self._loader_state: dict[str, Any] | None = None  # of a loaded state, for the loader that `fit` is given
+
+    def fit(self, loader: Iterable[Any], epochs: int, test_loader: Iterable[Any] | None = None) -> Iterator[Figures]:
+        """Trains until `epochs` epochs are completed, and yields the figures of each when it is over.
+
+        Args:
+            loader: gives (images, targets), a batch at a time. Only what has `state_dict`, as a `DataLoader` has, is
+                resumed within an epoch without being read from its beginning.
+            epochs: of the whole training, with those before it was resumed.
+            test_loader: the same, for the evaluation. Default None: no evaluation.
+        """
+        check_positive("Trainer.fit", "epochs", epochs)
+        self.loader = loader
+        try:
+            if self._loader_state is not None:
+                loader.load_state_dict(self._loader_state)  # type: ignore[attr-defined]
+                self._loader_state = None
+            self.call("on_train_begin")
+            while self.epoch < epochs and self.stopping is None:
+                yield self._epoch(loader, test_loader)
+            self.call("on_train_end")
+        finally:
+            self.call("on_exit")
+
+    def call(self, event: str, *arguments: Any) -> None:
+        """Calls the method `event` of each callback."""
+        for callback in self.callbacks:
+            getattr(callback, event)(self, *arguments)
+
+    def _epoch(self, loader: Iterable[Any], test_loader: Iterable[Any] | None) -> Figures:
+        self.call("on_epoch_begin")
+        self.model.train()
+        self.totals.begin()
+        skipped = 0 if hasattr(loader, "state_dict") else self.totals.batches
+        for images, targets in islice(loader, skipped, None):
+            images, targets = images.to(self.device), targets.to(self.device)
+            batch = Batch(targets=targets, **self.run_step(images, targets))
+            self.step += 1
+            self.totals.add(batch, self.metrics)
+            self.lr = self.optimizer.param_groups[0]["lr"]
+            if self.scheduler is not None and self.schedule == "batch" and not self._by_loss:
+                self.scheduler.step()
+            self.call("on_batch_end", batch)
+        figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
+        if test_loader is not None:
+            figures |= self.evaluate(test_loader)
+        if self.scheduler is not None and self._by_loss:
+            self.scheduler.step(figures.get("test_loss", figures["train_loss"]))
+        elif self.scheduler is not None and self.schedule == "epoch":
+            self.scheduler.step()
+        self.epoch += 1
+        self.totals = Totals()
+        self.history.append(figures)
+        self.call("on_epoch_end", figures)
+        return figures
+
+    @property
+    def _by_loss(self) -> bool:
+        return isinstance(self.scheduler, ReduceLROnPlateau)
+
+    def _step(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """One step, which may be captured."""
+        images = images if self.augment is None else self.augment(images)
+        images, wanted = (images, targets) if self.mix is None else self.mix(images, targets)
+        self.optimizer.zero_grad()
+        losses, scores = zip(*(self._backward(images, wanted, part) for part in self._parts(len(images))))
+        loss = sum(losses[1:], losses[0])
+        self.call("on_backward_end")
+        if not self.scaler.enabled:
+            self.optimizer.found_inf = (~loss.isfinite()).to("float32")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.found_inf = None
+        return {"images": images, "scores": scores[0] if len(scores) == 1 else tinycnn.cat(scores), "loss": loss}
+
+    def _backward(self, images: Tensor, targets: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        """Adds the gradients of a part of a batch; (its share of the loss, its scores), detached."""
+        dtype = None if self.precision == "float32" else self.precision
+        with tinycnn.autocast(self.device.type, dtype, enabled=dtype is not None):
+            scores = self.model(images[part])
+            loss = self.loss_fn(scores, targets[part])
+        if part != slice(None):
+            loss = loss * (len(scores) / len(images))
+        self.scaler.scale(loss).backward()
+        return loss.detach(), scores.detach()
+
+    def _parts(self, N: int) -> list[slice]:
+        if self.accumulate == 1:
+            return [slice(None)]
+        size = -(-N // self.accumulate)
+        return [slice(start, start + size) for start in range(0, N, size)]
+
+    @tinycnn.no_grad()
+    def evaluate(self, loader: Iterable[Any]) -> Figures:
+        """The mean loss and metrics of `evaluated` on a test part, as "test_loss", ..."""
+        self.evaluated.eval()
+        totals = Totals()
+        for images, targets in loader:
+            images, targets = images.to(self.device), targets.to(self.device)
+            scores = self.evaluated(images)
+            totals.add(Batch(images, targets, scores, self.loss_fn(scores, targets)), self.metrics)
+            self.call("on_test_batch_end")
+        return totals.means("test_")
+
+    # --- saving and resuming --------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how the training goes on. Tensors are not copied: save them before the next step."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "loader": self.loader.state_dict() if hasattr(self.loader, "state_dict") else None,
+            "random": random_states(),
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self.callbacks],
+            "totals": self.totals.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": self.lr,
+            "history": self.history,
+            "stopping": self.stopping,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned; the next `fit` goes on from there, with the same bits.
+
+        Raises ValueError or RuntimeError, and changes nothing, for the state of another training.
+        """
+        before = copied(self.state_dict())
+        try:
+            self._load(state)
+        except BaseException:
+            self._load(before)
+            raise
+
+    def _load(self, state: dict[str, Any]) -> None:
+        parts = [(part, getattr(self, part)) for part in ("model", "optimizer", "scheduler", "scaler")]
+        parts += [(type(callback).__name__, callback) for callback in self.callbacks]
+        states = [state[part] for part, _ in parts[:4]] + [saved for _, saved in state["callbacks"]]
+        given = [name for name, _ in parts[4:]]
+        if (names := [name for name, _ in state["callbacks"]]) != given:
+            raise ValueError(f"Trainer.load_state_dict: expected the callbacks {given}, got the state of {names}")
+        for (name, part), saved in zip(parts, states, strict=True):
+            if bool(saved) != bool(part is not None and part.state_dict()):
+                raise ValueError(f"Trainer.load_state_dict: expected {'a' if part else 'no'} state of the {name}")
+            if saved:
+                part.load_state_dict(saved)
+        self.totals.load_state_dict(copied(state["totals"], self.device))
+        self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
+        self.history, self.stopping = list(state["history"]), state["stopping"]
+        self._loader_state = state["loader"]
+        set_random_states(state["random"])
+
+
+class Totals:
+    """Sums over the batches of an epoch so far. The host reads them, and waits for a GPU, only in `means`."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.items = self.batches = 0
+        self.seconds = 0.0
+        self._begun = time.perf_counter()
+
+    def begin(self) -> None:
+        """Goes on measuring the time."""
+        self._begun = time.perf_counter() - self.seconds
+
+    def add(self, batch: Batch, metrics: Mapping[str, Metric]) -> None:
+        """Adds a batch."""
+        N = len(batch.targets)
+        values = {"loss": batch.loss.detach() * N}
+        values |= {name: metric(batch.scores, batch.targets) for name, metric in metrics.items()}
+        self.sums = {name: self.sums[name] + x if name in self.sums else x for name, x in values.items()}
+        self.items, self.batches = self.items + N, self.batches + 1
+
+    def means(self, prefix: str) -> Figures:
+        """The mean of each so far, under its name with `prefix` before it."""
+        return {f"{prefix}{name}": total.item() / self.items for name, total in self.sums.items()}
+
+    def speed(self) -> Figures:
+        """The seconds so far, and the images a second."""
+        seconds = time.perf_counter() - self._begun
+        return {"seconds": seconds, "images_per_second": self.items / seconds}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums and counts."""
+        seconds = time.perf_counter() - self._begun if self.batches else 0.0
+        return {"sums": self.sums, "items": self.items, "batches": self.batches, "seconds": seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.sums, self.items = dict(state["sums"]), state["items"]
+        self.batches, self.seconds = state["batches"], state["seconds"]
