@@ -71,7 +71,8 @@ class DampensFirstStep(optim.SGD):
 
 
 class CoupledDecay(optim.AdamW):
-    _decoupled = False
+    def _update(self, param, grad, state, options):
+        super()._update(param, grad, state, {**options, "decoupled_weight_decay": False})
 
 
 class WithoutBiasCorrection(optim.Adam):

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from tinycnn import cat, flatten, nn
-from tinycnn.models._weights import refuse_download
+from tinycnn.models.registry import register_model
 from tinycnn.tensor import Tensor
 
 __all__ = ["DenseNet", "densenet121", "densenet169", "densenet201"]
@@ -91,19 +91,19 @@ class DenseNet(nn.Module):
         return self.classifier(flatten(nn.functional.adaptive_avg_pool2d(out, (1, 1)), 1))
 
 
-def densenet121(*, weights: None = None, **options: Any) -> DenseNet:
+@register_model
+def densenet121(**options: Any) -> DenseNet:
     """121 layers; `options` are those of `DenseNet`. ValueError for `weights`: nothing is downloaded."""
-    refuse_download("densenet121", weights, options)
     return DenseNet(32, (6, 12, 24, 16), 64, **options)
 
 
-def densenet169(*, weights: None = None, **options: Any) -> DenseNet:
+@register_model
+def densenet169(**options: Any) -> DenseNet:
     """169 layers; see `densenet121`."""
-    refuse_download("densenet169", weights, options)
     return DenseNet(32, (6, 12, 32, 32), 64, **options)
 
 
-def densenet201(*, weights: None = None, **options: Any) -> DenseNet:
+@register_model
+def densenet201(**options: Any) -> DenseNet:
     """201 layers; see `densenet121`."""
-    refuse_download("densenet201", weights, options)
     return DenseNet(32, (6, 12, 48, 32), 64, **options)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinycnn import nn
+from tinycnn.models.registry import register_model
 from tinycnn.tensor import Tensor
+
+__all__ = ["LeNet5", "lenet5"]
 
 
 class LeNet5(nn.Module):
@@ -43,3 +48,9 @@ class LeNet5(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, 1, S, S) to scores (N, num_classes)."""
         return self.classifier(self.features(x))
+
+
+@register_model
+def lenet5(**options: Any) -> LeNet5:
+    """`options` are those of `LeNet5`."""
+    return LeNet5(**options)

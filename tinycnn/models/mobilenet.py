@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import flatten, nn
-from tinycnn.models._weights import refuse_download
+from tinycnn.models.registry import register_model
 from tinycnn.tensor import Tensor
 
 __all__ = ["InvertedResidual", "MobileNetV2", "mobilenet_v2"]
@@ -80,7 +80,7 @@ class MobileNetV2(nn.Module):
         return self.classifier(flatten(nn.functional.adaptive_avg_pool2d(self.features(x), (1, 1)), 1))
 
 
-def mobilenet_v2(*, weights: None = None, **options: Any) -> MobileNetV2:
+@register_model
+def mobilenet_v2(**options: Any) -> MobileNetV2:
     """`options` are those of `MobileNetV2`. ValueError for `weights`: nothing is downloaded."""
-    refuse_download("mobilenet_v2", weights, options)
     return MobileNetV2(**options)

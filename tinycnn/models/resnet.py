@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import flatten, nn
-from tinycnn.models._weights import refuse_download
+from tinycnn.models.registry import register_model
 from tinycnn.tensor import Tensor
 
 __all__ = ["BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
@@ -122,42 +122,43 @@ class ResNet(nn.Module):
         return self.fc(flatten(self.avgpool(x), 1))
 
 
-def _resnet(name: str, block: Any, layers: list[int], weights: Any, options: dict[str, Any]) -> ResNet:
-    refuse_download(name, weights, options)
-    return ResNet(block, layers, **options)
-
-
-def resnet18(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def resnet18(**options: Any) -> ResNet:
     """18 layers; `options` are those of `ResNet`. ValueError for `weights`: nothing is downloaded."""
-    return _resnet("resnet18", BasicBlock, [2, 2, 2, 2], weights, options)
+    return ResNet(BasicBlock, [2, 2, 2, 2], **options)
 
 
-def resnet34(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def resnet34(**options: Any) -> ResNet:
     """34 layers; see `resnet18`."""
-    return _resnet("resnet34", BasicBlock, [3, 4, 6, 3], weights, options)
+    return ResNet(BasicBlock, [3, 4, 6, 3], **options)
 
 
-def resnet50(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def resnet50(**options: Any) -> ResNet:
     """50 layers; see `resnet18`."""
-    return _resnet("resnet50", Bottleneck, [3, 4, 6, 3], weights, options)
+    return ResNet(Bottleneck, [3, 4, 6, 3], **options)
 
 
-def resnet101(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def resnet101(**options: Any) -> ResNet:
     """101 layers; see `resnet18`."""
-    return _resnet("resnet101", Bottleneck, [3, 4, 23, 3], weights, options)
+    return ResNet(Bottleneck, [3, 4, 23, 3], **options)
 
 
-def resnet152(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def resnet152(**options: Any) -> ResNet:
     """152 layers; see `resnet18`."""
-    return _resnet("resnet152", Bottleneck, [3, 8, 36, 3], weights, options)
+    return ResNet(Bottleneck, [3, 8, 36, 3], **options)
 
 
-def resnext50_32x4d(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def resnext50_32x4d(**options: Any) -> ResNet:
     """ResNeXt of 50 layers with 32 groups of 4 channels; see `resnet18`. Source: Xie et al., 2017."""
-    options = {"groups": 32, "width_per_group": 4, **options}
-    return _resnet("resnext50_32x4d", Bottleneck, [3, 4, 6, 3], weights, options)
+    return ResNet(Bottleneck, [3, 4, 6, 3], **{"groups": 32, "width_per_group": 4, **options})
 
 
-def wide_resnet50_2(*, weights: None = None, **options: Any) -> ResNet:
+@register_model
+def wide_resnet50_2(**options: Any) -> ResNet:
     """50 layers of twice the width; see `resnet18`. Source: Zagoruyko and Komodakis, 2016."""
-    return _resnet("wide_resnet50_2", Bottleneck, [3, 4, 6, 3], weights, {"width_per_group": 128, **options})
+    return ResNet(Bottleneck, [3, 4, 6, 3], **{"width_per_group": 128, **options})

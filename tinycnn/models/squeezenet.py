@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import cat, flatten, nn
-from tinycnn.models._weights import refuse_download
+from tinycnn.models.registry import register_model
 from tinycnn.tensor import Tensor
 
 __all__ = ["Fire", "SqueezeNet", "squeezenet1_0", "squeezenet1_1"]
@@ -71,13 +71,13 @@ class SqueezeNet(nn.Module):
         return flatten(self.classifier(self.features(x)), 1)
 
 
-def squeezenet1_0(*, weights: None = None, **options: Any) -> SqueezeNet:
+@register_model
+def squeezenet1_0(**options: Any) -> SqueezeNet:
     """Version 1.0; `options` are those of `SqueezeNet`. ValueError for `weights`: nothing is downloaded."""
-    refuse_download("squeezenet1_0", weights, options)
     return SqueezeNet("1_0", **options)
 
 
-def squeezenet1_1(*, weights: None = None, **options: Any) -> SqueezeNet:
+@register_model
+def squeezenet1_1(**options: Any) -> SqueezeNet:
     """Version 1.1; see `squeezenet1_0`."""
-    refuse_download("squeezenet1_1", weights, options)
     return SqueezeNet("1_1", **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycnn import flatten, nn
-from tinycnn.models._weights import refuse_download
+from tinycnn.models.registry import register_model
 from tinycnn.tensor import Tensor
 
 __all__ = [
@@ -98,52 +98,59 @@ class AlexNet(nn.Module):
         return self.classifier(flatten(self.avgpool(self.features(x)), 1))
 
 
-def alexnet(*, weights: None = None, **options: Any) -> AlexNet:
+@register_model
+def alexnet(**options: Any) -> AlexNet:
     """`options` are those of `AlexNet`. ValueError for `weights`: nothing is downloaded."""
-    refuse_download("alexnet", weights, options)
     return AlexNet(**options)
 
 
-def _vgg(name: str, layers: int, batch_norm: bool, weights: Any, options: dict[str, Any]) -> VGG:
-    refuse_download(name, weights, options)
+def _vgg(layers: int, batch_norm: bool, options: dict[str, Any]) -> VGG:
     return VGG(make_layers(_CONFIGURATIONS[layers], batch_norm), **options)
 
 
-def vgg11(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg11(**options: Any) -> VGG:
     """11 layers; `options` are those of `VGG`. ValueError for `weights`: nothing is downloaded."""
-    return _vgg("vgg11", 11, False, weights, options)
+    return _vgg(11, False, options)
 
 
-def vgg11_bn(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg11_bn(**options: Any) -> VGG:
     """11 layers with batch normalisation; see `vgg11`."""
-    return _vgg("vgg11_bn", 11, True, weights, options)
+    return _vgg(11, True, options)
 
 
-def vgg13(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg13(**options: Any) -> VGG:
     """13 layers; see `vgg11`."""
-    return _vgg("vgg13", 13, False, weights, options)
+    return _vgg(13, False, options)
 
 
-def vgg13_bn(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg13_bn(**options: Any) -> VGG:
     """13 layers with batch normalisation; see `vgg11`."""
-    return _vgg("vgg13_bn", 13, True, weights, options)
+    return _vgg(13, True, options)
 
 
-def vgg16(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg16(**options: Any) -> VGG:
     """16 layers; see `vgg11`."""
-    return _vgg("vgg16", 16, False, weights, options)
+    return _vgg(16, False, options)
 
 
-def vgg16_bn(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg16_bn(**options: Any) -> VGG:
     """16 layers with batch normalisation; see `vgg11`."""
-    return _vgg("vgg16_bn", 16, True, weights, options)
+    return _vgg(16, True, options)
 
 
-def vgg19(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg19(**options: Any) -> VGG:
     """19 layers; see `vgg11`."""
-    return _vgg("vgg19", 19, False, weights, options)
+    return _vgg(19, False, options)
 
 
-def vgg19_bn(*, weights: None = None, **options: Any) -> VGG:
+@register_model
+def vgg19_bn(**options: Any) -> VGG:
     """19 layers with batch normalisation; see `vgg11`."""
-    return _vgg("vgg19_bn", 19, True, weights, options)
+    return _vgg(19, True, options)

@@ -11,6 +11,8 @@ from tinycnn.optim.adamax import Adamax
 from tinycnn.optim.asgd import ASGD
 from tinycnn.optim.clip_grad import clip_grad_norm_, clip_grad_value_
 from tinycnn.optim.lbfgs import LBFGS
+from tinycnn.optim.lion import Lion
+from tinycnn.optim.muon import Muon
 from tinycnn.optim.nadam import NAdam
 from tinycnn.optim.optimizer import Optimizer
 from tinycnn.optim.radam import RAdam
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
     from tinycnn.optim import swa_utils
 
 __all__ = [
-    "ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "Rprop", "SGD", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
-    "swa_utils",
+    "ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Lion", "Muon", "NAdam", "Optimizer",
+    "RAdam", "RMSprop", "Rprop", "SGD", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
 

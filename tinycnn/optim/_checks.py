@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, get_type_hints
 
-from tinycnn.checks import Check, Number, check_flag, check_not_negative, check_number, check_share
+from tinycnn.checks import Check, Integer, Number, check_choice, check_flag, check_not_negative, check_number, check_share
 from tinycnn.tensor import Tensor
 
 
@@ -18,8 +18,17 @@ def check_betas(owner: str, name: str, value: Any) -> tuple[float, float]:
 
 def check_pair(owner: str, name: str, value: Any) -> tuple[float, float]:
     """`value`; TypeError unless it is two numbers."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"{owner}: expected {name} as two numbers, got {value!r}")
+    return _check_numbers(owner, name, value, 2, "two")
+
+
+def check_triple(owner: str, name: str, value: Any) -> tuple[float, float, float]:
+    """`value`; TypeError unless it is three numbers."""
+    return _check_numbers(owner, name, value, 3, "three")
+
+
+def _check_numbers(owner: str, name: str, value: Any, count: int, in_words: str) -> Any:
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise TypeError(f"{owner}: expected {name} as {in_words} numbers, got {value!r}")
     for i, number in enumerate(value):
         check_number(owner, f"{name}[{i}]", number)
     return tuple(value)
@@ -28,6 +37,11 @@ def check_pair(owner: str, name: str, value: Any) -> tuple[float, float]:
 def check_optional_flag(owner: str, name: str, value: Any) -> bool | None:
     """`value`; TypeError unless it is True, False or None."""
     return value if value is None else check_flag(owner, name, value)
+
+
+def check_adjustment(owner: str, name: str, value: Any) -> str | None:
+    """`value`; ValueError unless it is one of Muon's ways to adjust the learning rate, or None."""
+    return value if value is None else check_choice(owner, name, value, ("original", "match_rms_adamw"))
 
 
 def check_false(owner: str, name: str, value: Any) -> bool:
@@ -43,14 +57,19 @@ AnyNumber = Annotated[float, check_number]
 NotNegative = Annotated[float, check_not_negative]
 Share = Annotated[float, check_share]  # from 0 to 1
 Pair = Annotated[tuple[float, float], check_pair]
+Triple = Annotated[tuple[float, float, float], check_triple]
 Betas = Annotated[tuple[float, float], check_betas]
 Flag = Annotated[bool, check_flag]
+Count = Annotated[int, Integer(at_least=0, below=100)]  # of what is done in each step: torch's limit, too
+Adjustment = Annotated[str | None, check_adjustment]
 
 # Torch's ways to compute a step, which change no result: accepted, and kept in the groups. One kernel updates a group
 # on a GPU anyway, and can be recorded.
 Way = Annotated[bool | None, check_optional_flag]
-WAYS = ("foreach", "fused", "capturable", "differentiable")
 Never = Annotated[bool, check_false]
+
+# What saved state may lack, as torch's and that of former versions does: a group keeps its own.
+MAY_BE_MISSING = ("foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay")
 
 
 def checks_of(function: Callable[..., None]) -> Mapping[str, Check]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
-from tinycnn.optim.fused import Fused
+from tinycnn.optim.fused import Fused, decays
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, running_moments, same_order
 
 
@@ -22,6 +22,7 @@ class Adam(Optimizer):
         weight_decay: times the parameter, added to its gradient; at least 0. Default 0.
         amsgrad: divide by the largest mean square so far instead of the current one. Default False.
         maximize: ascend instead of descend. Default False.
+        decoupled_weight_decay: shrink the parameter by lr · weight_decay instead: this is AdamW. Default False.
         foreach, fused, capturable, differentiable: torch's ways to compute a step; the last is refused.
 
     Raises: see `Optimizer`.
@@ -30,12 +31,11 @@ class Adam(Optimizer):
     Reddi, Kale, Kumar, "On the convergence of Adam and beyond" (ICLR 2018) for amsgrad.
     """
 
-    _decoupled = False
-
     def __init__(
         self, params: Params, lr: NotNegative = 1e-3, betas: Betas = (0.9, 0.999), eps: NotNegative = 1e-8,
         weight_decay: NotNegative = 0, amsgrad: Flag = False, *, foreach: Way = None, maximize: Flag = False,
         capturable: Flag = False, differentiable: Never = False, fused: Way = None,
+        decoupled_weight_decay: Flag = False,
     ):  # fmt: skip
         super().__init__(params, options_of(locals()))
 
@@ -50,9 +50,8 @@ class Adam(Optimizer):
         """
         lr, weight_decay = options["lr"], options["weight_decay"]
         beta1, beta2 = map(float, options["betas"])
-        if self._decoupled:
-            if weight_decay:
-                param *= 1 - lr * weight_decay
+        if weight_decay and options["decoupled_weight_decay"]:
+            param *= 1 - lr * weight_decay
             weight_decay = 0
         grad = regularized(param, grad, weight_decay, options["maximize"])
         grad = same_order(grad, param)
@@ -70,9 +69,9 @@ class Adam(Optimizer):
         param -= step
 
     def _fused(self, options: dict[str, Any]) -> Fused:
-        numbers = options["lr"], *map(float, options["betas"]), options["eps"], options["weight_decay"]
+        numbers = options["lr"], *map(float, options["betas"]), options["eps"], *decays(options)
         buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0, "max_exp_avg_sq": 0.0 if options["amsgrad"] else None}
-        return Fused("adam", numbers, buffers, True, options["maximize"], variant=self._decoupled)
+        return Fused("adam", numbers, buffers, True, options["maximize"])
 
 
 class AdamW(Adam):
@@ -85,11 +84,14 @@ class AdamW(Adam):
     Source: Loshchilov, Hutter, "Decoupled weight decay regularization" (ICLR 2019), algorithm 2.
     """
 
-    _decoupled = True
-
     def __init__(
         self, params: Params, lr: NotNegative = 1e-3, betas: Betas = (0.9, 0.999), eps: NotNegative = 1e-8,
         weight_decay: NotNegative = 1e-2, amsgrad: Flag = False, *, maximize: Flag = False,
         foreach: Way = None, capturable: Flag = False, differentiable: Never = False, fused: Way = None,
     ):  # fmt: skip
-        Optimizer.__init__(self, params, options_of(locals()))
+        Optimizer.__init__(self, params, {**options_of(locals()), "decoupled_weight_decay": True})
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:  # as in torch: loaded state of Adam does not turn it into Adam
+            group["decoupled_weight_decay"] = True

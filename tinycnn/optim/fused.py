@@ -24,9 +24,10 @@ class Fused(NamedTuple):
         buffers: in the kernel's order, the name of each in the state and its first value; None for an unused one.
         counts_steps: whether the kernel reads and advances a count of each parameter's steps.
         maximize: whether to ascend.
-        variant: a flag whose meaning depends on the kernel. Default False.
+        nesterov: whether the velocity is Nesterov's, for SGD. Default False.
         own: in the kernel's order, the names in the state of numbers that each parameter has for itself and that its
             steps change; 1 at first. Default ().
+        constants: what else of the options a recorded step takes for constant. Default ().
     """
 
     kernel: str
@@ -34,12 +35,19 @@ class Fused(NamedTuple):
     buffers: Mapping[str, float | None]
     counts_steps: bool
     maximize: bool
-    variant: bool = False
+    nesterov: bool = False
     own: tuple[str, ...] = ()
+    constants: tuple[Any, ...] = ()
 
     def steps(self, owner: str) -> FusedSteps:
         """What a group of the optimizer named `owner` keeps on one GPU."""
         return FusedSteps(owner)
+
+
+def decays(options: dict[str, Any]) -> tuple[float, float]:
+    """`weight_decay` as two numbers, of which one is 0: of the gradient, and of the parameter itself if decoupled."""
+    weight_decay = options["weight_decay"]
+    return (0.0, weight_decay) if options["decoupled_weight_decay"] else (weight_decay, 0.0)
 
 
 class FusedSteps:
@@ -83,9 +91,13 @@ class FusedSteps:
                 _note_state(params, states)
             else:
                 self._numbers.set(fused.numbers)
-            kernels.optimizer_step(fused.kernel, rows, self._numbers, (fused.maximize, fused.variant), *scaling)
+            self._launch(kernels, fused, rows, scaling)
         for param in params:
             param._changed_in_place()
+
+    def _launch(self, kernels: Any, fused: Fused, rows: list[tuple], scaling: tuple[Array | None, Array | None]) -> None:
+        """The work on the GPU: one kernel."""
+        kernels.optimizer_step(fused.kernel, rows, self._numbers, (fused.maximize, fused.nesterov), *scaling)
 
     def _row(self, param: Tensor, state: dict[str, Any], fused: Fused, recorded: bool) -> tuple:
         """The arrays of one parameter: its own, its gradient, its buffers, the count of its steps, its numbers."""

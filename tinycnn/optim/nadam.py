@@ -6,7 +6,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
-from tinycnn.optim.fused import Fused
+from tinycnn.optim.fused import Fused, decays
 from tinycnn.optim.optimizer import Optimizer, Params, options_of, regularized, running_moments, same_order, workspace
 
 
@@ -48,7 +48,7 @@ class NAdam(Optimizer):
         """
         lr, weight_decay = options["lr"], options["weight_decay"]
         beta1, beta2 = map(float, options["betas"])
-        if options["decoupled_weight_decay"]:
+        if weight_decay and options["decoupled_weight_decay"]:
             param *= 1 - lr * weight_decay
             weight_decay = 0
         grad = regularized(param, grad, weight_decay, options["maximize"])
@@ -68,7 +68,6 @@ class NAdam(Optimizer):
 
     def _fused(self, options: dict[str, Any]) -> Fused:
         beta1, beta2 = map(float, options["betas"])
-        numbers = options["lr"], beta1, beta2, options["eps"], options["weight_decay"], options["momentum_decay"]
+        numbers = options["lr"], beta1, beta2, options["eps"], *decays(options), options["momentum_decay"]
         buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
-        decoupled = options["decoupled_weight_decay"]
-        return Fused("nadam", numbers, buffers, True, options["maximize"], decoupled, self._own_numbers)
+        return Fused("nadam", numbers, buffers, True, options["maximize"], own=self._own_numbers)

@@ -17,7 +17,7 @@ from tinycnn.autograd import enable_grad, wrap
 from tinycnn.backend import Array, Device
 from tinycnn.backend.recording import Outdated
 from tinycnn.checks import Check, Number, shortened
-from tinycnn.optim._checks import WAYS, check_parameters, has_order
+from tinycnn.optim._checks import MAY_BE_MISSING, check_parameters, has_order
 from tinycnn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ class Optimizer:
         """Raises ValueError or TypeError for an option the algorithm cannot work with: here, what `_checks` finds."""
         for name, check in self._checks.items():
             check(type(self).__name__, name, options[name])
+
+    def _check_parameter(self, index: int, param: Tensor) -> None:
+        """Raises ValueError for parameter `index` of a group if the algorithm cannot work with it: here, for none."""
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any], options: dict[str, Any]) -> None:
         """One step of one parameter: the rule.
@@ -244,6 +247,7 @@ class Optimizer:
                 )
             if param in known:
                 raise ValueError(f"{name}: expected every parameter once, got parameter {i} a second time")
+            self._check_parameter(i, param)
             known.add(param)
         self.param_groups.append(group)
         self._groups = object()
@@ -278,7 +282,7 @@ class Optimizer:
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(f"{owner}: expected {len(self.param_groups)} parameter groups, got {len(saved_groups)}")
         for i, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
-            needed = [option for option in ("params", *self.defaults) if option not in WAYS]
+            needed = [option for option in ("params", *self.defaults) if option not in MAY_BE_MISSING]
             if missing := [option for option in needed if option not in saved]:
                 raise ValueError(
                     f"{owner}: expected {missing[0]!r} in param_groups[{i}], got {list(saved)}: "

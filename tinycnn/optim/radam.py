@@ -7,7 +7,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Betas, Flag, Never, NotNegative, Way, checks_of
-from tinycnn.optim.fused import Fused
+from tinycnn.optim.fused import Fused, decays
 from tinycnn.optim.optimizer import Optimizer, Params, options_of, regularized, running_moments, same_order
 
 
@@ -48,7 +48,7 @@ class RAdam(Optimizer):
         """
         lr, weight_decay = options["lr"], options["weight_decay"]
         beta1, beta2 = map(float, options["betas"])
-        if options["decoupled_weight_decay"]:
+        if weight_decay and options["decoupled_weight_decay"]:
             param *= 1 - lr * weight_decay
             weight_decay = 0
         grad = regularized(param, grad, weight_decay, options["maximize"])
@@ -69,6 +69,6 @@ class RAdam(Optimizer):
         param -= step
 
     def _fused(self, options: dict[str, Any]) -> Fused:
-        numbers = options["lr"], *map(float, options["betas"]), options["eps"], options["weight_decay"]
+        numbers = options["lr"], *map(float, options["betas"]), options["eps"], *decays(options)
         buffers = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
-        return Fused("radam", numbers, buffers, True, options["maximize"], options["decoupled_weight_decay"])
+        return Fused("radam", numbers, buffers, True, options["maximize"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinycnn.backend import Array
 from tinycnn.optim._checks import AnyNumber, Flag, Never, NotNegative, Way, checks_of
-from tinycnn.optim.fused import Fused
+from tinycnn.optim.fused import Fused, decays
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, regularized, workspace
 
 
@@ -21,18 +21,21 @@ class SGD(Optimizer):
         weight_decay: times the parameter, added to its gradient; at least 0. Default 0.
         nesterov: step along gradient + momentum · velocity; needs momentum and no dampening. Default False.
         maximize: ascend instead of descend. Default False.
+        decoupled_weight_decay: shrink the parameter by lr · weight_decay instead, as AdamW does; torch's SGD cannot.
+            Default False.
         foreach, fused, differentiable: torch's ways to compute a step; the last is refused.
 
     Raises: see `Optimizer`; also ValueError for nesterov without momentum or with dampening.
 
-    Source: Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum in deep
+    Sources: Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum in deep
     learning" (ICML 2013); as in torch, the learning rate multiplies the velocity, and is not part of it.
+    Loshchilov, Hutter, "Decoupled weight decay regularization" (ICLR 2019), algorithm 1, for SGDW.
     """
 
     def __init__(
         self, params: Params, lr: NotNegative = 1e-3, momentum: NotNegative = 0, dampening: AnyNumber = 0,
         weight_decay: NotNegative = 0, nesterov: Flag = False, *, maximize: Flag = False,
-        foreach: Way = None, differentiable: Never = False, fused: Way = None,
+        foreach: Way = None, differentiable: Never = False, fused: Way = None, decoupled_weight_decay: Flag = False,
     ):  # fmt: skip
         super().__init__(params, options_of(locals()))
 
@@ -52,8 +55,11 @@ class SGD(Optimizer):
 
         Without momentum, param ← param − lr · grad.
         """
-        lr, momentum = options["lr"], options["momentum"]
-        grad = regularized(param, grad, options["weight_decay"], options["maximize"])
+        lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
+        if weight_decay and options["decoupled_weight_decay"]:
+            param *= 1 - lr * weight_decay
+            weight_decay = 0
+        grad = regularized(param, grad, weight_decay, options["maximize"])
         xp, step = workspace("optim", param)
         if momentum == 0:
             param -= xp.multiply(grad, lr, out=step)
@@ -73,7 +79,7 @@ class SGD(Optimizer):
         param -= step
 
     def _fused(self, options: dict[str, Any]) -> Fused:
-        numbers = tuple(options[name] for name in ("lr", "momentum", "dampening", "weight_decay"))
+        numbers = options["lr"], options["momentum"], options["dampening"], *decays(options)
         moves = options["momentum"] != 0
         buffers = {"momentum_buffer": 0.0 if moves else None}
-        return Fused("sgd", numbers, buffers, moves, options["maximize"], variant=options["nesterov"])
+        return Fused("sgd", numbers, buffers, moves, options["maximize"], nesterov=options["nesterov"])

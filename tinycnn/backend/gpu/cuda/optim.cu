@@ -126,10 +126,13 @@ __device__ __forceinline__ Sum regularized(Sum value, Sum grad, Sum decay, int m
     return decay != 0 ? grad + decay * value : grad;
 }
 
+// A nan stays.
+__device__ __forceinline__ Sum sign(Sum x) { return x > 0 ? Sum(1) : x < 0 ? Sum(-1) : x; }
+
 // Every algorithm's kernel has the same arguments.
 #define ARGUMENTS                                                                                   \
     PARAMETERS, const double *numbers, uint *done, const float *found_inf, const float *grad_scale, \
-        int maximize, int variant
+        int maximize, int nesterov
 
 // The options as they come from the host.
 struct Numbers {
@@ -157,32 +160,32 @@ struct Rates {
 };
 
 // --- SGD ----------------------------------------------------------------------------------------------------
-// numbers: lr, momentum, dampening, weight_decay; variant: nesterov; buffers: velocity
+// numbers: lr, momentum, dampening, weight decay of the gradient, decoupled weight decay; buffers: velocity
 
 extern "C" __global__ void sgd(ARGUMENTS) {
     Sum lr = Sum(numbers[0]), momentum = Sum(numbers[1]), decay = Sum(numbers[3]);
+    Sum kept = Sum(1 - numbers[0] * numbers[4]);
     auto begin = [&](const Parameter&, long long t) { return Factors{t == 1 ? 1 : 1 - numbers[2]}; };
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter& p, Factors factors, T& place, Sum grad, T* velocity, T*, T*) {
-                  Sum value = Sum(place);
+                  Sum value = Sum(place) * kept;
                   grad = regularized(value, grad, decay, maximize);
                   if (p.buffer[0]) {
                       Sum moving = momentum * Sum(*velocity) + Sum(factors.first) * grad;
                       *velocity = T(moving);
-                      grad = variant ? grad + momentum * moving : moving;
+                      grad = nesterov ? grad + momentum * moving : moving;
                   }
                   place = T(value - lr * grad);
               });
 }
 
 // --- Adam and AdamW -----------------------------------------------------------------------------------------
-// numbers: lr, beta1, beta2, eps, weight_decay; variant: decoupled weight decay; buffers: mean, mean square and, with
-// amsgrad, the largest mean square so far
+// numbers: lr, beta1, beta2, eps, weight decay of the gradient, decoupled weight decay; buffers: mean, mean square and,
+// with amsgrad, the largest mean square so far
 
 extern "C" __global__ void adam(ARGUMENTS) {
     Rates rates(numbers[1], numbers[2]);
-    Sum decay = Sum(numbers[4]);
-    Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1);
+    Sum decay = Sum(numbers[4]), kept = Sum(1 - numbers[0] * numbers[5]);
     auto begin = [&](const Parameter&, long long t) {
         double root2 = sqrt(1 - pow(numbers[2], double(t)));
         return Factors{numbers[0] * root2 / (1 - pow(numbers[1], double(t))), numbers[3] * root2};
@@ -190,7 +193,7 @@ extern "C" __global__ void adam(ARGUMENTS) {
     make_step(TABLE, done, found_inf, grad_scale, begin,
               [&](const Parameter& p, Factors factors, T& place, Sum grad, T* mean_, T* square_, T* largest) {
                   Sum value = Sum(place) * kept;
-                  grad = regularized(value, grad, variant ? Sum(0) : decay, maximize);
+                  grad = regularized(value, grad, decay, maximize);
                   Sum mean = rates.mean(grad, mean_), square = rates.square(grad, square_);
                   if (p.buffer[2]) {
                       Sum before = Sum(*largest);
@@ -221,14 +224,13 @@ extern "C" __global__ void adamax(ARGUMENTS) {
 }
 
 // --- NAdam --------------------------------------------------------------------------------------------------
-// numbers: lr, beta1, beta2, eps, weight_decay, momentum_decay; variant: decoupled weight decay; buffers: mean, mean
-// square; own: the product of all momenta so far
+// numbers: lr, beta1, beta2, eps, weight decay of the gradient, decoupled weight decay, momentum_decay; buffers: mean,
+// mean square; own: the product of all momenta so far
 
 extern "C" __global__ void nadam(ARGUMENTS) {
     Rates rates(numbers[1], numbers[2]);
-    Sum eps = Sum(numbers[3]);
-    Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1), decay = variant ? Sum(0) : Sum(numbers[4]);
-    auto momentum = [&](long long t) { return numbers[1] * (1 - 0.5 * pow(0.96, double(t) * numbers[5])); };
+    Sum eps = Sum(numbers[3]), decay = Sum(numbers[4]), kept = Sum(1 - numbers[0] * numbers[5]);
+    auto momentum = [&](long long t) { return numbers[1] * (1 - 0.5 * pow(0.96, double(t) * numbers[6])); };
     auto begin = [&](const Parameter& p, long long t) {
         double now = momentum(t), following = momentum(t + 1), product = *p.own[0] * now;
         return Factors{numbers[0] * (1 - now) / (1 - product), numbers[0] * following / (1 - product * following),
@@ -245,12 +247,11 @@ extern "C" __global__ void nadam(ARGUMENTS) {
 }
 
 // --- RAdam --------------------------------------------------------------------------------------------------
-// numbers: lr, beta1, beta2, eps, weight_decay; variant: decoupled weight decay; buffers: mean, mean square
+// numbers: lr, beta1, beta2, eps, weight decay of the gradient, decoupled weight decay; buffers: mean, mean square
 
 extern "C" __global__ void radam(ARGUMENTS) {
     Rates rates(numbers[1], numbers[2]);
-    Sum eps = Sum(numbers[3]);
-    Sum kept = variant ? Sum(1 - numbers[0] * numbers[4]) : Sum(1), decay = variant ? Sum(0) : Sum(numbers[4]);
+    Sum eps = Sum(numbers[3]), decay = Sum(numbers[4]), kept = Sum(1 - numbers[0] * numbers[5]);
     auto begin = [&](const Parameter&, long long t) {
         double rate = numbers[0] / (1 - pow(numbers[1], double(t))), power2 = pow(numbers[2], double(t));
         double longest = 2 / (1 - numbers[2]) - 1, length = longest - 2 * double(t) * power2 / (1 - power2);
@@ -370,7 +371,37 @@ extern "C" __global__ void rprop(ARGUMENTS) {
                   if (turn < 0) grad = 0;
                   *last = T(grad);
                   *size_ = T(size);
-                  place = T(value - size * (grad > 0 ? Sum(1) : grad < 0 ? Sum(-1) : grad));
+                  place = T(value - size * sign(grad));
+              });
+}
+
+// --- Lion ---------------------------------------------------------------------------------------------------
+// numbers: lr, beta1, beta2, decoupled weight decay; buffers: mean
+
+extern "C" __global__ void lion(ARGUMENTS) {
+    Sum lr = Sum(numbers[0]), rate1 = Sum(1 - numbers[1]), rate2 = Sum(1 - numbers[2]);
+    Sum kept = Sum(1 - numbers[0] * numbers[3]);
+    make_step(TABLE, done, found_inf, grad_scale, uncounted,
+              [&](const Parameter&, Factors, T& place, Sum grad, T* mean_, T*, T*) {
+                  Sum value = Sum(place) * kept, mean = Sum(*mean_);
+                  grad = regularized(value, grad, 0, maximize);
+                  *mean_ = T(mean + rate2 * (grad - mean));
+                  place = T(value - lr * sign(mean + rate1 * (grad - mean)));
+              });
+}
+
+// --- Muon ---------------------------------------------------------------------------------------------------
+// Here parameters stay as they are. What is made of the directions is the gradient of a step of `sgd`, with the same
+// numbers. numbers: the second is the momentum; buffers: mean, direction
+
+extern "C" __global__ void muon(ARGUMENTS) {
+    Sum momentum = Sum(numbers[1]), rate = Sum(1 - numbers[1]);
+    make_step(TABLE, done, found_inf, grad_scale, uncounted,
+              [&](const Parameter&, Factors, T&, Sum grad, T* mean_, T* direction, T*) {
+                  Sum mean = Sum(*mean_);
+                  mean += rate * (grad - mean);
+                  *mean_ = T(mean);
+                  *direction = T(nesterov ? grad + momentum * (mean - grad) : mean);
               });
 }
 
