@@ -46,6 +46,7 @@ DRAWS = {
     "draw_starts": (5, 3),
     "draw_flips": (0.3,),
     "draw_boxes": ((14, 11), 0.7, (0.02, 0.9), (math.log(0.3), math.log(3.3))),
+    "draw_squares": ((14, 11), 5),
     "draw_maps": ((14, 11), RANGES, (1.5, -2.0)),
 }
 
@@ -196,6 +197,7 @@ TRANSFORMS = {
     "RandomRotation": v2.RandomRotation(40),
     "RandomAffine": v2.RandomAffine(30, (0.2, 0.1), (0.8, 1.2), 10, InterpolationMode.BILINEAR),
     "RandomErasing": v2.RandomErasing(0.8),
+    "Cutout": v2.Cutout(5),
     "RandomShift": v2.RandomShift(2, fill=-1.0),
     "MixUp": lambda x: v2.MixUp(num_classes=4)(x, tinycnn.arange(len(x), device=x.device) % 4)[0],
     "CutMix": lambda x: v2.CutMix(num_classes=4)(x, tinycnn.arange(len(x), device=x.device) % 4)[0],
@@ -251,7 +253,7 @@ def test_each_replay_of_a_graph_draws_anew(batch, name):
 
 
 def test_within_a_captured_step(batch):
-    augment = v2.Compose([v2.RandomCrop(8, padding=1), v2.RandomHorizontalFlip(), v2.RandomErasing()])
+    augment = v2.Compose([v2.RandomCrop(8, padding=1), v2.RandomHorizontalFlip(), v2.RandomErasing(), v2.Cutout(3)])
 
     def run(step):
         tinycnn.manual_seed(2)

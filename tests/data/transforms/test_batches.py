@@ -21,7 +21,7 @@ BILINEAR = T.InterpolationMode.BILINEAR
 BATCHES = [
     T.RandomCrop(6, padding=2), T.RandomCrop((5, 13), pad_if_needed=True), T.RandomHorizontalFlip(),
     T.RandomVerticalFlip(0.3), T.RandomRotation(40), T.RandomAffine(30, (0.2, 0.1), (0.8, 1.2), 10, BILINEAR),
-    T.RandomErasing(0.8), T.RandomErasing(1.0, value="random"), T.RandomShift(2),
+    T.RandomErasing(0.8), T.RandomErasing(1.0, value="random"), T.Cutout(5), T.RandomShift(2),
 ]  # fmt: skip
 
 
@@ -238,6 +238,29 @@ def test_erasing_in_place(lib):
     assert not np.asarray(x).all()
 
 
+@pytest.mark.parametrize("edge", [4, 5, 1, 40])
+def test_cutout(edge):
+    """Squares about every pixel, as often; what hangs over the edge is cut off. `get_params` draws the same."""
+    tinycnn.manual_seed(0)
+    H, W, N = 7, 9, 8000
+    found = T.Cutout(edge, fill=(-1, 5))(np.ones((N, 2, H, W), np.float32))
+    erased = found[:, 0] == -1
+    np.testing.assert_array_equal(found[:, 1] == 5, erased)
+    expected = np.zeros((H, W, H, W), bool)  # by the middle
+    for i, j in np.ndindex(H, W):
+        top, left = i - edge // 2, j - edge // 2
+        expected[i, j, max(top, 0) : top + edge, max(left, 0) : left + edge] = True
+    _, which, counts = np.unique(expected.reshape(H * W, -1), axis=0, return_inverse=True, return_counts=True)
+    drawn = {one.tobytes(): 0 for one in expected.reshape(-1, H, W)}
+    for one in erased:
+        drawn[one.tobytes()] += 1
+    share = {one.tobytes(): counts[k] / (H * W) for one, k in zip(expected.reshape(-1, H, W), which.ravel())}
+    for one, count in drawn.items():
+        assert abs(count / N - share[one]) <= 5 * math.sqrt(share[one] * (1 - share[one]) / N)
+    singles = {T.Cutout(edge, fill=-1)(np.ones((1, H, W), np.float32))[0].__lt__(0).tobytes() for _ in range(2000)}
+    assert singles == set(drawn)
+
+
 # --- mixtures -----------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +330,10 @@ X, LABELS = tinycnn.ones(2, 3, 5, 6), tinycnn.tensor([0, 1])
     (lambda: T.RandomErasing(ratio=(0, 2)), ValueError, "RandomErasing: expected ratio above 0, got (0, 2)"),
     (lambda: T.RandomErasing(1.0, value=[1, 2])(X), ValueError,
      "RandomErasing: expected value to be a number or of shape (3, 1, 1), got shape (2,)"),
+    (lambda: T.Cutout(0), ValueError, "Cutout: expected size of at least 1, got 0"),
+    (lambda: T.Cutout(2.5), TypeError, "Cutout: expected size as an int, got 2.5"),
+    (lambda: T.Cutout(2, [1, 2])(X), ValueError,
+     "Cutout: expected fill to be a number or of shape (3, 1, 1), got shape (2,)"),
     (lambda: v2.MixUp(alpha=0), ValueError, "MixUp: expected alpha above 0, got 0"),
     (lambda: v2.MixUp(alpha="1"), TypeError, "MixUp: expected alpha as a number, got '1'"),
     (lambda: v2.CutMix(num_classes=0), ValueError, "CutMix: expected num_classes of at least 1, got 0"),

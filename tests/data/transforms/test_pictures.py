@@ -22,7 +22,7 @@ ARRAY = RNG.random((3, 9, 12), np.float32)
 RANDOM = [
     T.RandomCrop(6, padding=2), T.RandomHorizontalFlip(), T.RandomVerticalFlip(0.3), T.RandomResizedCrop(5),
     T.RandomRotation(40), T.RandomAffine(30, (0.2, 0.1), (0.8, 1.2), 10), T.ColorJitter(0.4, 0.4, 0.4, 0.2),
-    T.RandomGrayscale(0.5), T.GaussianBlur(3), T.RandomErasing(1.0), T.RandomApply([T.Pad(1)], 1.0),
+    T.RandomGrayscale(0.5), T.GaussianBlur(3), T.RandomErasing(1.0), T.Cutout(5), T.RandomApply([T.Pad(1)], 1.0),
     T.RandomOrder([T.CenterCrop(8), T.Resize((8, 8))]), T.RandomChoice([T.Pad(1), T.Pad((0, 2))]),
 ]  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_each_picture_of_a_batch_gets_a_draw_of_its_own(transform, lib):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(transform(lib(ARRAY))))
 
 
-@pytest.mark.parametrize("transform", [t for t in RANDOM if not isinstance(t, T.RandomErasing)], ids=name_of)
+@pytest.mark.parametrize("transform", [t for t in RANDOM if not isinstance(t, (T.RandomErasing, T.Cutout))], ids=name_of)
 def test_a_pil_image_stays_one(transform):
     before = PICTURE.copy()
     for _ in range(3):

@@ -51,6 +51,12 @@ def draw_boxes(generator: Generator, N: int, size: tuple[int, int], p: float, sc
     return boxes
 
 
+def draw_squares(generator: Generator, N: int, size: tuple[int, int], edge: int) -> Any:
+    boxes = cupy.empty((4, N), np.int32)
+    generator.run("draw_squares", boxes, np.uint32(N), *map(np.int32, (*size, edge)))
+    return boxes
+
+
 def draw_maps(
     generator: Generator, N: int, size: tuple[int, int], ranges: Sequence[Range], center: tuple[float, float]
 ) -> Any:

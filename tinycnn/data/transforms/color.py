@@ -13,7 +13,7 @@ from tinycnn import backend
 from tinycnn._bfloat16 import FLOATING
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
-from tinycnn.checks import check_flag, check_not_negative, check_number, check_share, shortened
+from tinycnn.checks import check_flag, check_not_negative, check_number, check_positive, check_share, shortened
 from tinycnn.data.transforms import sampling
 from tinycnn.data.transforms.convert import convert_image_dtype, pil_to_tensor, to_pil_image
 from tinycnn.data.transforms.options import fill_beside, listed, pair_of, range_of
@@ -360,4 +360,39 @@ class RandomErasing(BatchTransform):
                 value = fill_beside("RandomErasing", self.value, images, "value").reshape(-1, 1, 1)
             log_ratio = math.log(self.ratio[0]), math.log(self.ratio[1])
             boxes = kernels.draw_boxes(numbers, len(images), size, self.p, self.scale, log_ratio)
+            return kernels.erased(images, boxes, value)
+
+
+class Cutout(BatchTransform):
+    """A square of `size` pixels of a Tensor or an array overwritten. Its middle is any pixel, so it may hang over the
+    edge, where it is cut off.
+
+    Args:
+        size: height and width of the square, at least 1.
+        fill: a number, or one per channel. Default 0: of images that were normalised the mean.
+
+    Source: DeVries, Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
+    """
+
+    def __init__(self, size: int, fill: float | Sequence[float] = 0):
+        self.size, self.fill = check_positive("Cutout", "size", size), fill
+
+    def get_params(self, img: Picture) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of the square within the picture, drawn."""
+        H, W = size_of(img)
+        top, left = whole(0, H - 1) - self.size // 2, whole(0, W - 1) - self.size // 2
+        (i, j), (bottom, right) = (max(top, 0), max(left, 0)), (min(top + self.size, H), min(left + self.size, W))
+        return i, j, bottom - i, right - j
+
+    def forward(self, img: Picture) -> Any:
+        """The picture with a square overwritten."""
+        return erase(checked_picture("Cutout", img), *self.get_params(img), np.reshape(self.fill, (-1, 1, 1)))
+
+    def on_batch(self, images: Array) -> Array:
+        """Images (N, C, H, W), each with a square of its own; new ones."""
+        target, kernels, (H, W) = backend.device_of(images), backend.kernels(images), size_of(images)
+        edge = min(self.size, 2 * max(H, W))  # one of twice the size covers all of it, wherever it is
+        value = fill_beside("Cutout", self.fill, images).reshape(-1, 1, 1)
+        with backend.on(target):
+            boxes = kernels.draw_squares(backend.random_generator(target), len(images), (H, W), edge)
             return kernels.erased(images, boxes, value)

@@ -168,7 +168,7 @@ class BatchTransform(RandomTransform):
     def __call__(self, img: Picture) -> Any:
         if not is_batch(img):
             return self.forward(img)
-        return on_tensor(f"{self}", img, lambda x: wrap(self._on_batches(x._array)))
+        return on_tensor(type(self).__name__, img, lambda x: wrap(self._on_batches(x._array)))
 
     def _on_batches(self, images: Array) -> Array:
         """`on_batch` for any number of leading dimensions."""

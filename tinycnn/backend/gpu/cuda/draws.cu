@@ -63,6 +63,17 @@ extern "C" __global__ void draw_boxes(State* state, int* boxes, uint count, Boxe
     });
 }
 
+// boxes: top, left, height, width, (4, N), of a square about a pixel, which ends at the border.
+extern "C" __global__ void draw_squares(State* state, int* boxes, uint count, int rows, int columns, int edge) {
+    for_each_image<4>(state, count, [=](uint n, const double* u) {
+        int top = int(u[0] * rows) - edge / 2, left = int(u[1] * columns) - edge / 2;
+        boxes[n] = max(top, 0);
+        boxes[count + n] = max(left, 0);
+        boxes[2 * count + n] = min(top + edge, rows) - boxes[n];
+        boxes[3 * count + n] = min(left + edge, columns) - boxes[count + n];
+    });
+}
+
 // Low and high of each, in pixels and degrees.
 struct Maps {
     double angle[2], x[2], y[2], scale[2], x_shear[2], y_shear[2];
