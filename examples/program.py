@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn._command import Parser, guarded
+from tinycnn._command import Parser, UserError, guarded
 from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.summary import table
 
@@ -20,14 +19,6 @@ __all__ = [
     "Parser", "UserError", "difference", "natural", "optional_torch", "positive", "require", "run", "seed", "show",
     "side_by_side", "table", "timed",
 ]  # fmt: skip
-
-
-class UserError(Exception):
-    """Something that the user can put right; `status` is the program's exit status."""
-
-    def __init__(self, message: str, status: int = 1):
-        super().__init__(message)
-        self.status = status
 
 
 LARGEST_SEED, LARGEST_SIZE = 2**32 - 1, 100_000
@@ -60,17 +51,8 @@ def positive(text: str) -> int:
 
 
 def run(program: Callable[[argparse.Namespace], int | None], options: argparse.Namespace, name: str) -> int:
-    """Runs `program`, and turns a UserError into its line and exit status."""
-
-    @guarded(name)
-    def main() -> int:
-        try:
-            return program(options) or 0
-        except UserError as error:
-            print(f"{name}: error: {error}", file=sys.stderr)
-            return error.status
-
-    return main()
+    """Runs `program`, whose errors begin with `name`, and returns its exit status."""
+    return guarded(name)(lambda: program(options) or 0)()
 
 
 def require(module: str, package: str, extra: str = "examples") -> ModuleType:

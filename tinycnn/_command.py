@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn, ParamSpec
 
 P = ParamSpec("P")
@@ -21,9 +21,27 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
 
 
+class UserError(Exception):
+    """Something that the user can put right; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int = 1):
+        super().__init__(message)
+        self.status = status
+
+
+@contextlib.contextmanager
+def users_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Makes exceptions of these kinds, and lack of memory, UserErrors; any other is a bug and keeps its traceback."""
+    try:
+        yield
+    except (*kinds, MemoryError) as error:
+        raise UserError(str(error) or "not enough memory") from None
+
+
 def guarded(name: str) -> Callable[[Callable[P, int]], Callable[P, int]]:
-    """Decorates the `main` of a command: 0 where nobody reads its output any more (`| head`), 130 for Ctrl-C, and 1,
-    after a line that begins with `name`, where memory is short or output cannot be written."""
+    """Decorates the `main` of a command, which then returns its exit status: 0 where nobody reads its output any more
+    (`| head`), 130 for Ctrl-C, and after a line that begins with `name` the status of a UserError, or 1 where memory is
+    short or output cannot be written."""
 
     def decorate(main: Callable[P, int]) -> Callable[P, int]:
         @functools.wraps(main)
@@ -34,8 +52,14 @@ def guarded(name: str) -> Callable[[Callable[P, int]], Callable[P, int]]:
                 return status
             except BrokenPipeError:
                 status = 0
-            except KeyboardInterrupt:
-                return 130
+            except UserError as error:
+                for line in str(error).splitlines():
+                    print(f"{name}: error: {line}", file=sys.stderr)
+                return error.status
+            except KeyboardInterrupt as stop:
+                if str(stop):
+                    print(f"{name}: {stop}", file=sys.stderr)
+                return getattr(stop, "status", 130)
             except MemoryError as error:
                 print(f"{name}: error: {str(error) or 'not enough memory'}", file=sys.stderr)
                 return 1

@@ -2,13 +2,13 @@
 
 from tinycnn.training.callbacks import EMA, ClipGradients, EarlyStopping, GradientNorms, Progress, StopOnNan
 from tinycnn.training.checkpoint import CheckpointError, last_checkpoint, load_checkpoint, save_checkpoint
-from tinycnn.training.checkpoints import Checkpoints, Interrupted
+from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
 from tinycnn.training.loggers import JsonLines, PrintFigures, TensorBoard
 from tinycnn.training.lr_finder import find_lr
 from tinycnn.training.trainer import Batch, Callback, Trainer, correct
 
 __all__ = [
     "EMA", "ClipGradients", "EarlyStopping", "GradientNorms", "Progress", "StopOnNan", "CheckpointError",
-    "last_checkpoint", "load_checkpoint", "save_checkpoint", "Checkpoints", "Interrupted", "JsonLines", "PrintFigures",
-    "TensorBoard", "find_lr", "Batch", "Callback", "Trainer", "correct",
+    "last_checkpoint", "load_checkpoint", "save_checkpoint", "Checkpoints", "Interrupted", "resume", "JsonLines",
+    "PrintFigures", "TensorBoard", "find_lr", "Batch", "Callback", "Trainer", "correct",
 ]  # fmt: skip

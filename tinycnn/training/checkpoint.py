@@ -109,8 +109,8 @@ def _loaded(root: Path) -> dict[str, Any]:
         raise CheckpointError(f"{root / MANIFEST}: expected the manifest of a checkpoint, got something else")
     if manifest.get("format") != FORMAT:
         raise CheckpointError(
-            f"{root / MANIFEST}: expected a checkpoint of format {FORMAT}, got {manifest.get('format')!r:.20}, written by "
-            f"tinycnn {manifest.get('tinycnn')!r:.20}; this is {tinycnn.__version__}"
+            f"{root / MANIFEST}: expected a checkpoint of format {FORMAT}, got {manifest.get('format')!r:.20}, "
+            f"written by tinycnn {manifest.get('tinycnn')!r:.20}; this is {tinycnn.__version__}"
         )
     content = {}
     for name in (MODEL, STATE, REST):

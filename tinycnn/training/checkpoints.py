@@ -69,7 +69,7 @@ class Checkpoints(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob("step_*.part"):  # of a process that was killed
             remove_folder(left)
-        for step, path in self._all():
+        for step, path in all_checkpoints(self.folder):
             if step > trainer.step:  # of a future that is not continued
                 remove_folder(path)
         if threading.current_thread() is threading.main_thread():
@@ -111,7 +111,7 @@ class Checkpoints(Callback):
             write_whole(self.folder / "latest", f"{path.name}\n".encode())
             if is_best:
                 write_whole(self.folder / "best", f"{path.name}\n".encode())
-            steps = [step for step, _ in self._all()]
+            steps = [step for step, _ in all_checkpoints(self.folder)]
             for step in {*steps[: -self.keep]} - {self.best_step}:
                 remove_folder(self.folder / f"step_{step}")
             outcome = f"{path} holds step {trainer.step}"
@@ -128,20 +128,18 @@ class Checkpoints(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.best_step = state["best"], state["best_step"]
 
-    def resume(self, trainer: Trainer, path: StrPath | None = None) -> Path:
-        """Restores the state of the last checkpoint, or of that at `path`, and returns its path.
 
-        Raises FileNotFoundError if there is none, CheckpointError for one that is damaged or of another training;
-        nothing is then changed.
-        """
-        path = last_checkpoint(self.folder if path is None else path)
-        state = load_checkpoint(path)
-        try:
-            trainer.load_state_dict(state)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else error
-            raise CheckpointError(f"{path}: not a state of this training: {reason}") from None
-        return path
+def resume(trainer: Trainer, path: StrPath) -> Path:
+    """Restores the state of the checkpoint at `path`, or the last one of a run there, and returns its path.
 
-    def _all(self) -> list[tuple[int, Path]]:
-        return all_checkpoints(self.folder)
+    Raises FileNotFoundError if there is none, CheckpointError for one that is damaged or of another training; nothing
+    is then changed.
+    """
+    checkpoint = last_checkpoint(path)
+    state = load_checkpoint(checkpoint)
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise CheckpointError(f"{checkpoint}: not a state of this training: {reason}") from None
+    return checkpoint

@@ -10,7 +10,6 @@ Anything with an interface as wandb's takes three lines:
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,18 +22,17 @@ from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
 
 
 class PrintFigures(Callback):
-    """Prints a line after each epoch, which begins with `title`."""
+    """Prints a line after each epoch: "title epoch 1/epochs: ..."."""
 
     order = 1
 
-    def __init__(self, title: str = "", file: Any = None):
-        self.title, self.file = title, file
+    def __init__(self, title: str = "", epochs: int | None = None):
+        self.title, self.of = title, "" if epochs is None else f"/{epochs}"
 
     def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
         parts = [f"{part} {words}" for part in ("train", "test") if (words := _words(figures, f"{part}_"))]
         speed = "lr {lr:.2g}; {seconds:.1f} s, {images_per_second:,.0f} images/s".format_map(figures)
-        line = f"{self.title} epoch {figures['epoch']}: {'; '.join([*parts, speed])}".strip()
-        print(line, file=self.file or sys.stdout, flush=True)
+        print(f"{self.title} epoch {figures['epoch']}{self.of}: {'; '.join([*parts, speed])}".strip(), flush=True)
 
 
 def _words(figures: Figures, prefix: str) -> str:

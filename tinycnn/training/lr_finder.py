@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from tinycnn.checks import check_number, check_positive
@@ -54,7 +55,7 @@ def find_lr(
             curve.append((lr, smoothed))
     finally:
         trainer.load_state_dict(before)
-    slopes = [(b[1] - a[1], a[0]) for a, b in zip(curve, curve[1:])]
+    slopes = [(b[1] - a[1], a[0]) for a, b in pairwise(curve)]
     if not slopes or min(slopes)[0] >= 0:
         raise ValueError(f"find_lr: the loss falls at no learning rate from {low} to {high}")
     return min(slopes)[1], curve

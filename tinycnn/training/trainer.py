@@ -253,6 +253,12 @@ class Trainer:
             self.call("on_test_batch_end")
         return totals.means("test_")
 
+    @tinycnn.no_grad()
+    def predict(self, loader: Iterable[Any]) -> Tensor:
+        """The scores (N, ...) of all images, in their order, by `evaluated`."""
+        self.evaluated.eval()
+        return tinycnn.cat([self.evaluated(images.to(self.device)) for images, _ in loader])
+
     # --- saving and resuming --------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
