@@ -113,7 +113,9 @@ class Run:
         settings = self.recipe.model_dump(mode="json")
         computing = {**asdict(self.computing), "device": str(self.computing.device)}
         header = {"format": FORMAT, "dataset": self.name, "settings": settings, **computing, "versions": versions}
-        checkpoints = Checkpoints(self.folder / CHECKPOINTS, every, monitor="test_accuracy", settings=settings)
+        hint = f"--resume {self.folder} goes on with it"
+        folder = self.folder / CHECKPOINTS
+        checkpoints = Checkpoints(folder, every, monitor="test_accuracy", settings=settings, hint=hint)
         board = [TensorBoard(self.folder / "tensorboard")] if tensorboard else []
         return [JsonLines(self.folder / METRICS, header), *board, SaveWeights(self), checkpoints]
 
