@@ -149,7 +149,9 @@ class Trainer:
         self.stopping: str | None = None
         self.loader: Iterable[Any] | None = None
         self.totals = Totals()
-        self._loader_state: dict[str, Any] | None = None  # of a loaded state, for the loader that `fit` is given
+        # The random states after the last batch of the epoch in progress: an evaluation that is interrupted begins anew.
+        self._evaluating_from: dict[str, Any] | None = None
+        self._loader_state: dict[str, Any] = {}  # of a loaded state, for the loader that `fit` is given
 
     def fit(self, loader: Iterable[Any], epochs: int, test_loader: Iterable[Any] | None = None) -> Iterator[Figures]:
         """Trains until `epochs` epochs are completed, and yields the figures of each when it is over.
@@ -163,9 +165,9 @@ class Trainer:
         check_positive("Trainer.fit", "epochs", epochs)
         self.loader = loader
         try:
-            if self._loader_state is not None:
+            if self._loader_state:
                 loader.load_state_dict(self._loader_state)  # type: ignore[attr-defined]
-                self._loader_state = None
+                self._loader_state = {}
             self.call("on_train_begin")
             while self.epoch < epochs and self.stopping is None:
                 yield self._epoch(loader, test_loader)
@@ -182,8 +184,7 @@ class Trainer:
         self.call("on_epoch_begin")
         self.model.train()
         self.totals.begin()
-        skipped = 0 if hasattr(loader, "state_dict") else self.totals.batches
-        for images, targets in islice(loader, skipped, None):
+        for images, targets in self._left(loader):
             images, targets = images.to(self.device), targets.to(self.device)
             batch = Batch(targets=targets, **self.run_step(images, targets))
             self.step += 1
@@ -192,6 +193,7 @@ class Trainer:
             if self.scheduler is not None and self.schedule == "batch" and not self._by_loss:
                 self.scheduler.step()
             self.call("on_batch_end", batch)
+        self._evaluating_from = self._evaluating_from or random_states()
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
         if test_loader is not None:
             figures |= self.evaluate(test_loader)
@@ -200,10 +202,16 @@ class Trainer:
         elif self.scheduler is not None and self.schedule == "epoch":
             self.scheduler.step()
         self.epoch += 1
-        self.totals = Totals()
+        self.totals, self._evaluating_from = Totals(), None
         self.history.append(figures)
         self.call("on_epoch_end", figures)
         return figures
+
+    def _left(self, loader: Iterable[Any]) -> Iterable[Any]:
+        """The batches that are left of an epoch."""
+        if self._evaluating_from is not None:  # it was interrupted after the last one
+            return ()
+        return loader if hasattr(loader, "state_dict") else islice(loader, self.totals.batches, None)
 
     @property
     def _by_loss(self) -> bool:
@@ -268,16 +276,22 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "loader": self.loader.state_dict() if hasattr(self.loader, "state_dict") else None,
-            "random": random_states(),
-            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self.callbacks],
+            "loader": self._loader_state or getattr(self.loader, "state_dict", dict)(),
+            "random": self._evaluating_from or random_states(),
+            "callbacks": [[name, callback.state_dict()] for name, callback in self._with_state()],
             "totals": self.totals.state_dict(),
+            "evaluating": self._evaluating_from is not None,
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.lr,
             "history": self.history,
             "stopping": self.stopping,
         }
+
+    def _with_state(self) -> list[tuple[str, Callback]]:
+        """Name and callback of those that have a state."""
+        having = [each for each in self.callbacks if type(each).load_state_dict is not Callback.load_state_dict]
+        return [(type(callback).__name__, callback) for callback in having]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned; the next `fit` goes on from there, with the same bits.
@@ -292,20 +306,21 @@ class Trainer:
             raise
 
     def _load(self, state: dict[str, Any]) -> None:
-        parts = [(part, getattr(self, part)) for part in ("model", "optimizer", "scheduler", "scaler")]
-        parts += [(type(callback).__name__, callback) for callback in self.callbacks]
-        states = [state[part] for part, _ in parts[:4]] + [saved for _, saved in state["callbacks"]]
-        given = [name for name, _ in parts[4:]]
-        if (names := [name for name, _ in state["callbacks"]]) != given:
-            raise ValueError(f"Trainer.load_state_dict: expected the callbacks {given}, got the state of {names}")
-        for (name, part), saved in zip(parts, states, strict=True):
-            if bool(saved) != bool(part is not None and part.state_dict()):
-                raise ValueError(f"Trainer.load_state_dict: expected {'a' if part else 'no'} state of the {name}")
-            if saved:
-                part.load_state_dict(saved)
+        given, saved = ([name for name, _ in pairs] for pairs in (self._with_state(), state["callbacks"]))
+        if given != saved:
+            raise ValueError(f"expected the callbacks {given}, got the state of {saved}")
+        for part in ("scheduler", "scaler"):
+            if bool(state[part]) != bool(self.state_dict()[part]):
+                raise ValueError(f"expected {'a' if state[part] else 'no'} {part}, as in the saved training")
+        for part in ("model", "optimizer", "scheduler", "scaler"):
+            if state[part]:
+                getattr(self, part).load_state_dict(state[part])
+        for (_, callback), (_, of_callback) in zip(self._with_state(), state["callbacks"], strict=True):
+            callback.load_state_dict(of_callback)
         self.totals.load_state_dict(copied(state["totals"], self.device))
         self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
         self.history, self.stopping = list(state["history"]), state["stopping"]
+        self._evaluating_from = state["random"] if state["evaluating"] else None
         self._loader_state = state["loader"]
         set_random_states(state["random"])
 
