@@ -12,10 +12,7 @@ import numpy as np
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.data.arrays import ArrayDataset
-from tinycnn.data.dataloader import DataLoader
 from tinycnn.data.pictures import PictureDataset
-from tinycnn.training.run import REPORT, Run
-from tinycnn.training.trainer import Trainer
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
 MISTAKES = 12
@@ -25,23 +22,6 @@ def require_matplotlib() -> None:
     """ImportError, saying what to install, where matplotlib is missing."""
     if find_spec("matplotlib") is None:
         raise ImportError(f"report.png: needs matplotlib, which is not installed: {how_to_install('training')}")
-
-
-def draw_report_of(run: Run, trainer: Trainer, test_loader: DataLoader) -> str:
-    """Draws a run's report.png, and returns the sentence that begins its title."""
-    test_set, figures = test_loader.dataset, trainer.history[-1]
-    accuracy = f"{run.name}: test accuracy {figures['test_accuracy']:.2%}"
-    trained = f"{run.recipe.model}, epoch {trainer.epoch}, seed {run.recipe.seed}"
-    filters = next((p for p in trainer.evaluated.parameters() if p.ndim == 4), None)
-    draw_report(
-        run.folder / REPORT,
-        f"{accuracy} of {len(test_set):,} images ({trained})",
-        trainer.history,
-        trainer.predict(test_loader).softmax(1).cpu().numpy(),
-        test_set,
-        filters=np.zeros((0, 1, 1, 1)) if filters is None else filters.detach().cpu().numpy(),
-    )
-    return accuracy
 
 
 def draw_report(

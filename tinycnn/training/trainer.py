@@ -149,7 +149,7 @@ class Trainer:
         self.stopping: str | None = None
         self.loader: Iterable[Any] | None = None
         self.totals = Totals()
-        # The random states after the last batch of the epoch in progress: an evaluation that is interrupted begins anew.
+        # The random states after the last batch of an epoch: an evaluation that is interrupted begins anew.
         self._evaluating_from: dict[str, Any] | None = None
         self._loader_state: dict[str, Any] = {}  # of a loaded state, for the loader that `fit` is given
 
