@@ -93,7 +93,9 @@ def test_captured_equals_eager_over_fifty_steps():
     assert_same_training(Training(captured=True, **options), Training(**options), steps=50)
 
 
-@pytest.mark.parametrize("optimizer, options", [("SGD", {"momentum": 0.9}), ("NAdam", {}), ("ASGD", {"t0": 2}), ("Muon", {})])
+@pytest.mark.parametrize(
+    "optimizer, options", [("SGD", {"momentum": 0.9}), ("NAdam", {}), ("ASGD", {"t0": 2}), ("Muon", {})]
+)
 def test_a_scaled_step_can_be_captured(optimizer, options):
     options = {"lr": 0.05, "scaled": True, **options}
     captured, eager = Training(optimizer, captured=True, **options), Training(optimizer, **options)

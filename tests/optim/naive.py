@@ -39,6 +39,6 @@ def muon(param, grad, state, lr, weight_decay=0.1, momentum=0.95, nesterov=True,
     for _ in range(ns_steps):
         s = a * s + b * s**3 + c * s**5
     rows, columns = len(u), v.shape[1]
-    adjusted = lr * (0.2 * max(rows, columns) ** 0.5 if adjust_lr_fn == "match_rms_adamw" else max(1, rows / columns) ** 0.5)
+    factor = 0.2 * max(rows, columns) ** 0.5 if adjust_lr_fn == "match_rms_adamw" else max(1, rows / columns) ** 0.5
     param -= lr * weight_decay * param
-    param -= adjusted * (u * s @ v).reshape(param.shape)
+    param -= lr * factor * (u * s @ v).reshape(param.shape)

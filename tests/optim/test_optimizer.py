@@ -69,7 +69,8 @@ def test_names_of_parameters_are_kept():
 def test_repr_lists_the_groups():
     text = repr(optim.SGD([{"params": [leaf(1)]}, {"params": [leaf(2)], "lr": 0.1}], lr=0.5)).splitlines()
     assert text[:3] == ["SGD (", "Parameter Group 0", "    dampening: 0"]
-    assert text[12:15] + text[-1:] == ["Parameter Group 1", "    dampening: 0", "    decoupled_weight_decay: False", ")"]
+    second = ["Parameter Group 1", "    dampening: 0", "    decoupled_weight_decay: False"]
+    assert text[12:15] + text[-1:] == [*second, ")"]
 
 
 # --- errors -----------------------------------------------------------------------------------------------

@@ -195,10 +195,8 @@ def test_state_has_torchs_names(torch, name):
 # --- naive ------------------------------------------------------------------------------------------------
 
 
-def compare_with_naive(optimizer_class, name, data, steps=50):
-    rule = RULES[name]
-    options = data.draw(rule.drawn) | data.draw(st.fixed_dictionaries({}, optional=rule.own))
-    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+def compare_with_naive(optimizer_class, name, options, seed=0, steps=50):
+    rule, rng = RULES[name], np.random.default_rng(seed)
     ours = parameters(name, rng)[:-1]  # the last has too many elements for a loop
     naive, states = [param.copy() for param in arrays(ours)], [{} for _ in ours]
     optimizer = optimizer_class(ours, **options)
@@ -216,7 +214,48 @@ def compare_with_naive(optimizer_class, name, data, steps=50):
 @settings(max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(data=st.data())
 def test_steps_of_a_naive_loop(name, data):
-    compare_with_naive(getattr(optim, name), name, data)
+    rule = RULES[name]
+    options = data.draw(rule.drawn) | data.draw(st.fixed_dictionaries({}, optional=rule.own))
+    compare_with_naive(getattr(optim, name), name, options, data.draw(st.integers(0, 1000)))
+
+
+def with_options(optimizer_class, **others):
+    """The optimizer with a planted bug: its rule takes `others` for the options."""
+
+    class Planted(optimizer_class):
+        def _update(self, param, grad, state, options):
+            super()._update(param, grad, state, {**options, **others})
+
+    return Planted
+
+
+class DriftingMean(optim.Muon):
+    def _update(self, param, grad, state, options):
+        super()._update(param, grad, state, options)
+        state["momentum_buffer"]._array[...] += 1e-3 * grad
+
+
+@pytest.mark.parametrize(
+    "planted, name, options",
+    [
+        (with_options(optim.SGD, weight_decay=0), "SGD", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+        (with_options(optim.SGD, decoupled_weight_decay=False), "SGD", {
+            "weight_decay": 0.1, "decoupled_weight_decay": True, "momentum": 0.9,
+        }),
+        (with_options(optim.Lion, maximize=True), "Lion", {}),
+        (with_options(optim.Lion, weight_decay=0), "Lion", {"weight_decay": 0.1}),
+        (with_options(optim.Lion, betas=(0.99, 0.9)), "Lion", {}),
+        (with_options(optim.Muon, weight_decay=0), "Muon", {}),
+        (with_options(optim.Muon, nesterov=False), "Muon", {}),
+        (with_options(optim.Muon, ns_coefficients=(3.4445, 4.775, 2.0315)), "Muon", {}),
+        (with_options(optim.Muon, adjust_lr_fn=None), "Muon", {"adjust_lr_fn": "match_rms_adamw"}),
+        (DriftingMean, "Muon", {}),
+    ],
+)  # fmt: skip
+def test_comparison_with_naive_loops_detects_planted_bug(planted, name, options):
+    compare_with_naive(getattr(optim, name), name, {"lr": 0.01, **options}, steps=5)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"), np.errstate(all="ignore"):
+        compare_with_naive(planted, name, {"lr": 0.01, **options}, steps=5)
 
 
 # --- what any optimizer must keep to ------------------------------------------------------------------------
@@ -367,7 +406,10 @@ def test_rprop_leaves_out_an_infinite_gradient_that_turned():
 
 
 def test_options_of_a_group_can_be_switched_on_between_steps():
-    for name, option in ("SGD", "momentum"), ("RMSprop", "momentum"), ("RMSprop", "centered"), ("Adam", "amsgrad"), ("SGD", "decoupled_weight_decay"):
+    for name, option in [
+        ("SGD", "momentum"), ("SGD", "decoupled_weight_decay"), ("RMSprop", "momentum"), ("RMSprop", "centered"),
+        ("Adam", "amsgrad"),
+    ]:  # fmt: skip
         param = tensor([1.0], requires_grad=True)
         param.grad = tensor([1.0])
         optimizer = getattr(optim, name)([param])
