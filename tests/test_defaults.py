@@ -96,6 +96,8 @@ OWN = {
     "nn.functional.mse_loss": {"name": "mse_loss"},
     "nn.functional.nll_loss": {"name": "nll_loss"},
     "nn.functional.smooth_l1_loss": {"name": "smooth_l1_loss"},
+    "optim.Lion": {"lr": 1e-4, "betas": [0.9, 0.99], "weight_decay": 0, "maximize": False},  # torch has none
+    "optim.SGD": {"decoupled_weight_decay": False},  # torch's Adam, NAdam and RAdam have it
     "optim.clip_grad_norm_": {"norm_type": 2.0, "error_if_nonfinite": False},
 }
 # Torch does not show the arguments of its old names.
