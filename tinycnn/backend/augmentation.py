@@ -61,7 +61,7 @@ def draw_boxes(generator: Any, N: int, size: tuple[int, int], p: float, scale: R
 
 
 def draw_squares(generator: Any, N: int, size: tuple[int, int], edge: int) -> np.ndarray:
-    """(4, N) int32: top, left, height and width of a square of this edge about any pixel of images of `size`, which ends
+    """(4, N) int32: top, left, height and width of a square of this edge about any pixel of images of `size`. It ends
     at the border."""
     limits = np.array(size)[:, None]
     starts = (_uniform(generator, N, 4)[:2] * limits).astype(np.int64) - edge // 2
