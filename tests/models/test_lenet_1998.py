@@ -1,5 +1,7 @@
 """LeNet-5 of 1998: the parameters that the paper counts, its table, its layers as loops, and its twin."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -159,3 +161,25 @@ def test_options():
     ]:
         with pytest.raises(ValueError, match=message):
             LeNet5Original(**options)
+
+
+@pytest.mark.gpu
+def test_a_step_is_captured():
+    """The table of connections lies on the GPU: a copy from the host would end the capture, with a warning."""
+    tinycnn.manual_seed(0)
+    net = LeNet5Original().to("cuda")
+    optimizer = tinycnn.optim.SGD(net.parameters(), lr=0.001)
+
+    @tinycnn.cuda.capture
+    def step(x, labels):
+        optimizer.zero_grad()
+        loss = tinycnn.nn.functional.cross_entropy(net(x), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x, labels = tinycnn.randn(4, 1, 28, 28, device="cuda"), tensor([3, 1, 4, 1], device="cuda")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        losses = [step(x, labels).item() for _ in range(5)]
+    assert losses == sorted(losses, reverse=True)

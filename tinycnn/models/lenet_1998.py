@@ -83,17 +83,19 @@ class PartialConv2d(nn.Module):
     def __init__(self, in_channels: int, inputs: Sequence[Sequence[int]], kernel_size: int):
         super().__init__()
         self.shape = (len(inputs), in_channels, kernel_size, kernel_size)
-        self.outputs = [output for output, maps in enumerate(inputs) for _ in maps]
-        self.inputs = [input for maps in inputs for input in maps]
-        self.weight = nn.Parameter(empty(len(self.inputs), kernel_size, kernel_size))
+        connections = [(output, input) for output, maps in enumerate(inputs) for input in maps]
+        self.weight = nn.Parameter(empty(len(connections), kernel_size, kernel_size))
         self.bias = nn.Parameter(empty(len(inputs)))
+        self.register_buffer("connections", tensor(connections).T, persistent=False)
         counts = [len(maps) for maps in inputs]
         for count, kernels, bias in zip(counts, self.weight.detach().split(counts), self.bias.detach().split(1)):
             draw(count * kernel_size**2, kernels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Kernels of no connection are 0."""
+        outputs, inputs = self.connections
         kernels = self.weight.new_zeros(self.shape)
-        kernels[self.outputs, self.inputs] = self.weight
+        kernels[outputs, inputs] = self.weight
         return conv2d(x, kernels, self.bias)
 
 
