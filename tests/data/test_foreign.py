@@ -5,7 +5,9 @@ Neither library is among the requirements of the tests: CONTRIBUTING.md says how
 """
 
 import gzip
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,5 +238,21 @@ def test_streams(faces, form, options):
 
 def test_a_missing_value_is_named():
     dataset = datasets.Dataset.from_dict({"x": [1, None, 3]})
-    with pytest.raises(TypeError, match=r"^DataLoader: cannot make a tensor of a NoneType \(item 1\); pass collate_fn$"):
+    message = r"^DataLoader: cannot make a tensor of a NoneType \(item 1\); pass collate_fn$"
+    with pytest.raises(TypeError, match=message):
         next(iter(DataLoader(dataset, 3)))
+
+
+def test_the_code_block_of_the_document_runs(faces, monkeypatch):
+    """With a small data set in the place of one that would be downloaded."""
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (block,) = [each for each in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "import datasets" in each]
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: faces)
+    names = {
+        "DataLoader": DataLoader,
+        "transform": T.ToTensor(),
+        "model": tinycnn.nn.Sequential(tinycnn.nn.Flatten(), tinycnn.nn.Linear(90, 3)),
+        "criterion": tinycnn.nn.CrossEntropyLoss(),
+    }
+    exec(block, names)
+    assert np.isfinite(names["loss"].item())
