@@ -10,20 +10,24 @@ from tinycnn.backend import cpu, devices, gpu_memory, memory, precision, random,
 from tinycnn.backend.devices import *
 from tinycnn.backend.random import (
     Generator,
+    OwnRandomState,
+    check_state,
     default_generator,
     manual_seed,
     numbers_of,
     random_generator,
     random_states,
     set_random_states,
+    set_state_of,
+    state_of,
 )
 from tinycnn.backend.recording import keeping_constants, recorded, recording
 from tinycnn.backend.threads import get_num_threads, in_threads, set_num_threads, shares
 
 __all__ = [
-    "cpu", "devices", "gpu_memory", "memory", "precision", "random", "threads", "Generator", "default_generator",
-    "manual_seed",
-    "numbers_of", "random_generator", "random_states", "set_random_states", "keeping_constants", "recorded",
-    "recording", "get_num_threads", "in_threads", "set_num_threads", "shares",
+    "cpu", "devices", "gpu_memory", "memory", "precision", "random", "threads", "Generator", "OwnRandomState",
+    "check_state", "default_generator", "manual_seed", "numbers_of", "random_generator", "random_states",
+    "set_random_states", "set_state_of", "state_of", "keeping_constants", "recorded", "recording", "get_num_threads",
+    "in_threads", "set_num_threads", "shares",
 ]  # fmt: skip
 __all__ += devices.__all__

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import threading
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,9 +73,16 @@ default_generator: Generator = _Process()
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seeds the random state of every device: the next draws on each depend on `seed` alone. Returns that state."""
+    """Seeds the random state of every device: the next draws on each depend on `seed` alone. Returns that state.
+
+    A data set that calls it while a loader makes a batch seeds the random state of that batch alone.
+    """
     global _seed
-    _seed = int(check_count("manual_seed", "seed", seed))
+    checked = int(check_count("manual_seed", "seed", seed))
+    if _this_thread.own is not None:
+        _this_thread.own.numbers = np.random.default_rng(checked)
+        return default_generator
+    _seed = checked
     _generators.pop(CPU, None)
     for target, generator in _generators.items():
         generator.seed(_seed_of(target, _seed))
@@ -82,12 +91,43 @@ def manual_seed(seed: int) -> Generator:
 
 def random_generator(target: Device = CPU) -> Any:
     """The random generator of a device: a numpy.random.Generator, or `gpu.random.Generator` with its interface."""
+    if _this_thread.own is not None and target == CPU:
+        return _this_thread.own.numbers
     generator = _generators.get(target)
     if generator is None:
         with on(target):
             made = _made(target, _seed)
         generator = _generators.setdefault(target, made)  # one for all threads, whichever comes first
     return generator
+
+
+class OwnRandomState:
+    """In this block, this thread draws on the CPU from a random state of its own, a function of `seed` and `key`.
+
+    It is made at the first draw: a block that draws nothing costs nothing. The block may be entered again, and goes on.
+    """
+
+    def __init__(self, seed: int, *key: int):
+        self._seed, self._key = seed, key
+        self._outer: OwnRandomState | None = None
+
+    @cached_property
+    def numbers(self) -> Any:
+        """What draws."""
+        return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=self._key))
+
+    def __enter__(self) -> None:
+        self._outer, _this_thread.own = _this_thread.own, self
+
+    def __exit__(self, *exc: Any) -> None:
+        _this_thread.own = self._outer
+
+
+class _ThisThread(threading.local):
+    own: OwnRandomState | None = None
+
+
+_this_thread = _ThisThread()
 
 
 def numbers_of(owner: str, generator: Generator | None, target: Device = CPU) -> Any:
@@ -111,21 +151,35 @@ def _seed_of(target: Device, seed: int | None) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(target.index,))
 
 
+def state_of(numbers: Any) -> Any:
+    """The random state of what draws. That of a GPU is a copy there, for which nobody waits."""
+    return numbers.bit_generator.state if isinstance(numbers, np.random.Generator) else numbers.state()
+
+
+def check_state(numbers: Any, state: Any) -> None:
+    """TypeError, ValueError, KeyError or OverflowError unless `set_state_of` can set this state."""
+    if isinstance(numbers, np.random.Generator):
+        np.random.default_rng().bit_generator.state = state
+    elif len(state) != 2:
+        raise ValueError("expected two numbers")
+    else:
+        np.array(state, np.uint64)
+
+
+def set_state_of(numbers: Any, state: Any) -> None:
+    """Continues from what `state_of` gave; for a GPU also from a list of its numbers."""
+    if isinstance(numbers, np.random.Generator):
+        numbers.bit_generator.state = state
+    else:
+        numbers.set_state(state)
+
+
 def random_states(*devices: Device) -> dict[Device, Any]:
-    """The random state of the CPU, of these devices and of all others that have been drawn from. That of a GPU is a
-    copy there, for which nobody waits."""
-    for target in (CPU, *devices):
-        random_generator(target)
-    return {
-        target: generator.bit_generator.state if target == CPU else generator.state()
-        for target, generator in list(_generators.items())
-    }
+    """The random state of the CPU, of these devices and of all others that have been drawn from: see `state_of`."""
+    return {target: state_of(random_generator(target)) for target in dict.fromkeys((CPU, *devices, *_generators))}
 
 
 def set_random_states(states: dict[Device, Any]) -> None:
     """Continues the random numbers from what `random_states` gave."""
     for target, state in states.items():
-        if target == CPU:
-            random_generator().bit_generator.state = state
-        else:
-            random_generator(target).set_state(state)
+        set_state_of(random_generator(target), state)

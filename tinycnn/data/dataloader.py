@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -37,12 +41,19 @@ class DataLoader:
         drop_last: drop the last batch if it is smaller. Default False.
         generator: a `tinycnn.Generator` that the order is drawn from. Default None: the random state of the data set's
             device (`tinycnn.manual_seed`).
-        seed: makes the order a function of (seed, epoch) alone, the same on every device. Default None.
+        seed: makes the order a function of (seed, epoch) alone, the same on every device, and what is drawn while a
+            batch is made one of (seed, epoch, number of the batch). Default None.
         num_workers, pin_memory, timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers,
             pin_memory_device, in_order: as in torch, where they change no batch. Here they change nothing yet: items
             are loaded in this process.
 
     Attribute `epoch`: the number of epochs begun; set it to repeat or resume the sequence of orders.
+
+    Each batch is made with a random state of its own, so that what transforms draw depends neither on the training nor
+    on when the batch is made. An epoch draws one number for that, as torch's does: from `generator`, or from the
+    library's random state. A data set on a GPU draws from the random state of its device.
+
+    `state_dict()` says where the loader is, and a new one goes on from there: see `load_state_dict`.
 
     An exception of the data set comes out of the iterator, which then goes on with the next batch, as torch's does.
     StopIteration becomes a RuntimeError: it would end the epoch in silence.
@@ -90,6 +101,8 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler, self.batch_size, drop_last)
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self.epoch = 0
+        self._progress: _Progress | None = None  # of the epoch that began last
+        self._resumed: _Progress | None = None  # of the epoch that the next iterator continues
 
     def _check_alone(self, batch_size: int | None, sampler: Any, batch_sampler: Any) -> None:
         """ValueError for arguments that exclude each other."""
@@ -120,30 +133,57 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         # Not a generator function: the order is drawn and the epoch counted now, not at the first batch.
-        batches = self._batches()
+        progress = self._resumed
+        if progress is None:
+            epoch = checked_int("DataLoader.epoch", self.epoch, minimum=0)
+            progress = _Progress(epoch, self._epoch_seed(), _states(self._sources()))
+            indices = self._indices(progress)
+        else:
+            indices = self._indices_left(progress)
+        self._progress, self._resumed = progress, None
         self.epoch += 1
-        # Nor a generator expression, which an exception would end.
-        return map(self._batch, batches)
+        return _Epoch(_Loading(self, progress.seed), indices, progress)
 
-    def _batches(self) -> Iterator[Any]:
-        """The indices of each batch, of an `IterableDataset` the samples."""
+    def _epoch_seed(self) -> int | None:
+        """What the random states of an epoch are made of: that of the order, and one for each batch.
+
+        None if a GPU draws the order: then nobody waits for what it draws, and batches are made with its random state.
+        """
+        if self._device() != backend.CPU:
+            return None
+        if self.seed is not None:
+            numbers = np.random.default_rng([self.seed, self.epoch])
+        else:
+            numbers = backend.numbers_of("DataLoader", self.generator)
+        return int(numbers.integers(2**63))
+
+    def _device(self) -> backend.Device:
+        """The device that draws the order: that of the batches, but for samplers and functions of the user the CPU."""
+        own = self.shuffle or type(self.sampler) is SequentialSampler
+        if not own or self.batch_size is None or self.collate_fn is not None:
+            return backend.CPU
+        return device_of_batches(self.dataset)
+
+    def _indices(self, progress: _Progress) -> Iterator[Any]:
+        """The indices of each batch; None for each of an `IterableDataset`.
+
+        What draws them from the random state of the CPU has one of its own: it may draw between two batches, too.
+        """
         if isinstance(self.dataset, IterableDataset):
-            if self.batch_size is None:
-                return iter(self.dataset)
-            return in_batches(self.dataset, self.batch_size, self.drop_last)
-        if self.batch_sampler is None:
-            return iter(self.sampler)  # type: ignore[arg-type]
-        if type(self.sampler) not in (SequentialSampler, RandomSampler):
-            return iter(self.batch_sampler)
-        # Slices of all indices at once: on a GPU they are there.
-        order, size, count = self._order(), self.batch_size or 1, len(self)
+            return repeat(None)
+        numbers = _own_random_state(progress.seed)
+        with numbers:
+            if self.batch_size is None or type(self.sampler) not in (SequentialSampler, RandomSampler):
+                given: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
+                return _drawn(iter(given), numbers)
+            # Slices of all indices at once: on a GPU they are there.
+            order, size, count = self._order(progress.epoch), self.batch_size, len(self)
         return (order[start : start + size] for start in range(0, count * size, size))
 
-    def _order(self) -> Array:
+    def _order(self, epoch: int) -> Array:
         sampler: Any = self.sampler
         device = backend.CPU if self.collate_fn is not None else device_of_batches(self.dataset)
         if self.shuffle and self.seed is not None:
-            epoch = checked_int("DataLoader.epoch", self.epoch, minimum=0)
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
         elif self.shuffle and self.generator is None:
             return backend.random_generator(device).permutation(len(self.dataset))
@@ -154,13 +194,177 @@ class DataLoader:
                 return xp.arange(len(sampler))
         return backend.to_device(order, device)
 
+    # --- where it is ----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader is, for `load_state_dict`: a dict of what JSON can hold.
+
+        It tells how many batches the iterator that was made last has given, how the order of its epoch was drawn, and
+        the states of the generators of the loader and its sampler. The library's random state is not part of it.
+        """
+        progress = self._progress
+        if progress is None or progress.ended:
+            progress = _Progress(self.epoch)
+        return {
+            "loader": self._description(),
+            "epoch": progress.epoch,
+            "batches": progress.position,
+            "seed": progress.seed,
+            "drawn_from": _plain(progress.drawn_from),
+            "generators": _plain(_states(self._generators())),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where a loader with the same data and arguments was when its `state_dict()` returned this.
+
+        The next iterator gives the batches that were left of that epoch, none if all had been given. Those before are
+        skipped by their indices, and not loaded; of an `IterableDataset` they are read again. The iterators after it
+        give the following epochs. All are those of the uninterrupted run, bit for bit, if the library's random state is
+        set to what it was, which is left to the caller: to resume draws nothing from it.
+
+        A sampler of the user's has no state here: it is iterated anew, with the random state of that epoch. What it
+        draws from elsewhere has to give the same again. `epoch` becomes the number of epochs that were finished.
+
+        Raises ValueError for a dict of something else or the state of another loader, and then changes nothing.
+        """
+        name, present = "DataLoader.load_state_dict", self.state_dict()
+        if not isinstance(state_dict, dict) or state_dict.keys() != present.keys():
+            raise ValueError(f"{name}: expected what state_dict() returned, got {shortened(state_dict)}")
+        state = deepcopy(state_dict)
+        given = state["loader"] if isinstance(state["loader"], dict) else {}
+        for option, value in present["loader"].items():
+            if given.get(option) != value:
+                found = shortened(given.get(option))
+                raise ValueError(f"{name}: expected the state of a loader with {option} {value}, got one with {found}")
+        progress = _Progress(state["epoch"], state["seed"], state["drawn_from"], state["batches"])
+        for key in ("epoch", "batches", "seed"):
+            if key != "seed" or state[key] is not None:
+                checked_int(f"{name}({key})", state[key], minimum=0)
+        _check_states(f"{name}(generators)", self._generators(), state["generators"])
+        if progress.drawn_from is not None:
+            _check_states(f"{name}(drawn_from)", self._sources(), progress.drawn_from)
+        _set_states(self._generators(), state["generators"])
+        self.epoch = progress.epoch
+        self._progress = self._resumed = None if progress.drawn_from is None else progress
+
+    def _description(self) -> dict[str, Any]:
+        """What two loaders have to share for the state of one to be of use to the other."""
+        is_iterable = isinstance(self.dataset, IterableDataset)
+        return {
+            "items": None if is_iterable else len(self.dataset),
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+            "device": self._device().type,
+        }
+
+    def _generators(self) -> list[Any]:
+        """What draws in the generators that the loader and its samplers were given."""
+        owners = (self, self.sampler, self.batch_sampler, getattr(self.batch_sampler, "sampler", None))
+        given = dict.fromkeys(getattr(owner, "generator", None) for owner in owners)
+        return [each.numbers for each in given if isinstance(each, backend.Generator)]
+
+    def _sources(self) -> list[Any]:
+        """What draws the order of an epoch beside a random state made of the epoch's seed."""
+        device = self._device()
+        on_gpu = device != backend.CPU and self.shuffle and self.generator is None and self.seed is None
+        return self._generators() + ([backend.random_generator(device)] if on_gpu else [])
+
+    def _indices_left(self, progress: _Progress) -> Iterator[Any]:
+        """The indices of the batches that are left, drawn as they were. Leaves all random states as they are."""
+        assert progress.drawn_from is not None
+        sources = self._sources()
+        present = _states(sources)
+        try:
+            _set_states(sources, progress.drawn_from)
+            indices = self._indices(progress)
+            if not isinstance(self.dataset, IterableDataset):  # of which the batches are read
+                for _ in zip(range(progress.position), indices):
+                    pass
+            return indices
+        finally:
+            _set_states(sources, present)
+
+
+@dataclass
+class _Progress:
+    """How far an epoch is.
+
+    Attributes:
+        epoch: how many came before it.
+        seed: see `DataLoader._epoch_seed`.
+        drawn_from: the states of `DataLoader._sources` at its beginning; None if no epoch has begun.
+        position: the number of the next batch.
+        ended: whether there is none.
+    """
+
+    epoch: int
+    seed: int | None = None
+    drawn_from: list[Any] | None = None
+    position: int = 0
+    ended: bool = False
+
+
+class _Epoch:
+    """The batches of one epoch, each made when it is asked for."""
+
+    def __init__(self, load: _Loading, indices: Iterator[Any], progress: _Progress):
+        self._load, self._indices, self._progress = load, indices, progress
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        progress = self._progress
+        try:
+            indices, number = next(self._indices), progress.position
+            progress.position += 1  # also after an exception: the next batch comes next
+            return self._load(number, indices)
+        except StopIteration:
+            progress.ended = True
+            raise
+
+
+class _Loading:
+    """Makes the batches of an epoch."""
+
+    def __init__(self, loader: DataLoader, seed: int | None):
+        self.dataset, self.collate_fn, self.seed = loader.dataset, loader.collate_fn, seed
+        self.batch_size, self.drop_last = loader.batch_size, loader.drop_last
+        self.is_single = loader.batch_sampler is None and loader.batch_size is None
+        self._samples: Iterator[Any] | None = None  # of an `IterableDataset`, by batches
+        self._next = 0  # the number of the batch that it gives next
+
+    def __call__(self, number: int, indices: Any) -> Any:
+        """Batch `number`, of these indices; of an `IterableDataset` the next one, or StopIteration."""
+        is_iterable = isinstance(self.dataset, IterableDataset)
+        while is_iterable and self._next < number:  # given before the epoch was resumed
+            with _own_random_state(self.seed, self._next):
+                try:
+                    self._read()
+                except StopIteration:
+                    raise
+                except Exception:
+                    pass  # as it was then
+        with _own_random_state(self.seed, number):
+            return self._batch(self._read() if is_iterable else indices)
+
+    def _read(self) -> Any:
+        """The samples of the next batch of an `IterableDataset`."""
+        self._next += 1
+        if self._samples is None:
+            self._samples = iter(self.dataset)
+            if self.batch_size is not None:
+                self._samples = in_batches(self._samples, self.batch_size, self.drop_last)
+        return next(self._samples)
+
     def _batch(self, found: Any) -> Any:
         """The batch of these indices, or of these samples of an `IterableDataset`."""
-        is_single = self.batch_sampler is None and self.batch_size is None
         try:
             if isinstance(self.dataset, IterableDataset):
                 items = found
-            elif is_single:
+            elif self.is_single:
                 items = self.dataset[found]
             elif self.collate_fn is not None:
                 items = [self.dataset[i] for i in _listed(found)]
@@ -170,11 +374,50 @@ class DataLoader:
                 return self.collate_fn(items)
         except StopIteration as error:
             raise RuntimeError("DataLoader: the dataset or collate_fn raised StopIteration") from error
-        if is_single:
+        if self.is_single:
             return default_convert(items)
         if not isinstance(items, list):
             return [*items]
         return default_collate(items, None if isinstance(self.dataset, IterableDataset) else _listed(found))
+
+
+def _own_random_state(seed: int | None, *key: int) -> Any:
+    """A block that draws from a random state of its own; with None from the library's."""
+    return nullcontext() if seed is None else backend.OwnRandomState(seed, *key)
+
+
+def _drawn(iterator: Iterator[Any], numbers: Any) -> Iterator[Any]:
+    """What an iterator gives while it draws from this random state."""
+    while True:
+        with numbers:
+            try:
+                found = next(iterator)
+            except StopIteration:
+                return
+        yield found
+
+
+def _plain(states: list[Any] | None) -> list[Any] | None:
+    """Random states as JSON can hold them: that of a GPU as a list."""
+    return states and [deepcopy(state) if isinstance(state, (dict, list)) else state.tolist() for state in states]
+
+
+def _states(sources: list[Any]) -> list[Any]:
+    return [backend.state_of(numbers) for numbers in sources]
+
+
+def _set_states(sources: list[Any], states: list[Any]) -> None:
+    for numbers, state in zip(sources, states, strict=True):
+        backend.set_state_of(numbers, state)
+
+
+def _check_states(argument: str, sources: list[Any], states: Any) -> None:
+    """ValueError, naming `argument`, unless these are random states of `sources`."""
+    try:
+        for numbers, state in zip(sources, states, strict=True):
+            backend.check_state(numbers, state)
+    except (TypeError, ValueError, KeyError, OverflowError):
+        raise ValueError(f"{argument}: expected {len(sources)} random states, got {shortened(states)}") from None
 
 
 def _listed(indices: Any) -> list[Any]:

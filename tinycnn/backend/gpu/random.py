@@ -44,9 +44,9 @@ class Generator:
             return self._state.copy()
 
     def set_state(self, state: Any) -> None:
-        """Sets what `state` gave, in the same memory."""
+        """Sets what `state` gave, or a list of its numbers, in the same memory."""
         with self._state.device, self._lock:
-            self._state[...] = state
+            self._state[...] = cupy.asarray(state, np.uint64)
 
     def random(self, size: Any = None, dtype: Any = np.float64) -> Any:
         """Uniform on [0, 1), float32 or float64."""
