@@ -132,10 +132,12 @@ class Trainer:
             ("mix", mix, Callable | None, "a function or None"),
             ("scheduler", scheduler, LRScheduler | None, "an LRScheduler or None"),
             ("metrics", metrics, Mapping | None, "a dict of functions or None"),
-            *((f"metrics[{name!r}]", metric, Callable, "a function") for name, metric in dict(metrics or {}).items()),
-            ("callbacks", callbacks, Sequence, "a list"),
-            *(("callbacks", callback, Callback, "a list of Callbacks") for callback in callbacks),
+            ("callbacks", callbacks, Sequence, "a list of Callbacks"),
         ]  # fmt: skip
+        if isinstance(metrics, Mapping):
+            wanted += [(f"metrics[{name!r}]", metric, Callable, "a function") for name, metric in metrics.items()]
+        if isinstance(callbacks, Sequence):
+            wanted += [("callbacks", callback, Callback, "a list of Callbacks") for callback in callbacks]
         for argument, value, kind, words in wanted:
             if not isinstance(value, kind):
                 raise TypeError(f"Trainer: expected {argument} as {words}, got {shortened(value)}")
