@@ -74,18 +74,24 @@ def write_folder(path: StrPath, files: Mapping[str, Iterable[bytes | memoryview]
     beside it whose name ends in `.part`.
     """
     target = os.path.abspath(path)
-    temporary = f"{target}.{os.urandom(6).hex()}.part"
+    temporary, former = (f"{target}.{os.urandom(6).hex()}.part" for _ in range(2))
     try:
+        if (kind := kind_of(target)) not in ("folder", "nothing"):
+            raise OSError(f"it is a {kind}")
         try:
             os.mkdir(temporary)
             for name, parts in files.items():
                 _write_new(os.path.join(temporary, name), parts, None)
             _sync(temporary)
-            remove_folder(target)
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(target, former)
             os.rename(temporary, target)
         except BaseException:
+            if kind_of(former) == "folder" and kind_of(target) == "nothing":
+                os.rename(former, target)
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+        shutil.rmtree(former, ignore_errors=True)
         _sync(os.path.dirname(target))
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None

@@ -30,7 +30,6 @@ class ClipGradients(Callback):
         self.max_norm, self.norm_type = check_not_negative("ClipGradients", "max_norm", max_norm), norm_type
 
     def on_backward_end(self, trainer: Trainer) -> None:
-        trainer.scaler.unscale_(trainer.optimizer)
         clip_grad_norm_(trainer.model.parameters(), self.max_norm, self.norm_type)
 
 
@@ -43,13 +42,12 @@ class EMA(Callback):
     def __init__(self, decay: float = 0.999):
         self.decay = check_share("EMA", "decay", decay)
         self.averaged: AveragedModel | None = None
-        self._state: dict[str, Any] = {}
+        self._state: dict[str, Any] = {}  # that was loaded before there was an average
 
     def on_train_begin(self, trainer: Trainer) -> None:
         if self.averaged is None:
             self.averaged = AveragedModel(trainer.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay))
-        if self._state:
-            self.averaged.load_state_dict(self._state)
+            self.load_state_dict(self._state)
         trainer.evaluated = self.averaged.module
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
@@ -60,14 +58,16 @@ class EMA(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._state = state
+        if self.averaged is not None and state:
+            self.averaged.load_state_dict(state)
 
 
 class EarlyStopping(Callback):
-    """Ends the training when a figure has not improved for `patience` epochs.
+    """Ends the training when a figure has not improved for more than `patience` epochs.
 
     Args:
         monitor: the name of a figure. Default "test_loss".
-        patience: epochs without an improvement, at least 0. Default 5.
+        patience: epochs without an improvement that do not end it, at least 0. Default 5.
         min_delta: what counts as an improvement must be better by more than this. Default 0.
         mode: whether the figure improves as it falls, "min" (default), or as it grows, "max".
     """
@@ -96,7 +96,7 @@ class EarlyStopping(Callback):
 
 class GradientNorms(Callback):
     """Adds "gradient_norms" to the figures: of each layer with weights the mean norm of its gradient, read every so
-    many steps. Clipped gradients are measured after clipping."""
+    many steps. Clipped gradients are measured after clipping; steps with inf or nan are left out."""
 
     def __init__(self, every: int = 50):
         self.every = check_positive("GradientNorms", "every", every)
@@ -106,14 +106,13 @@ class GradientNorms(Callback):
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         if trainer.step % self.every:
             return
-        # Those that were clipped have been unscaled.
-        clipped = any(isinstance(callback, ClipGradients) for callback in trainer.callbacks)
-        scale = 1.0 if clipped else trainer.scaler.get_scale()
-        self.count += 1
+        norms = {}
         for name, layer in trainer.model.named_modules():
             if grads := [p.grad for p in layer.parameters(recurse=False) if p.grad is not None]:
-                norm = math.sqrt(sum(float((g.to("float32") / scale).square().sum()) for g in grads))
-                self.sums[name] = self.sums.get(name, 0.0) + norm
+                norms[name] = math.sqrt(sum(grad.to("float32").square().sum().item() for grad in grads))
+        if all(map(math.isfinite, norms.values())):
+            self.count += 1
+            self.sums = {name: self.sums.get(name, 0.0) + norm for name, norm in norms.items()}
 
     def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
         if self.count:
@@ -139,7 +138,8 @@ class StopOnNan(Callback):
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         if trainer.step % self.every == 0 and not math.isfinite(loss := batch.loss.item()):
-            where = first_nonfinite(trainer.model, batch.images) or "the scores are finite, the loss of them is not"
+            with trainer.autocast():
+                where = first_nonfinite(trainer.model, batch.images) or "the scores are finite, the loss of them is not"
             raise FloatingPointError(f"the loss is {loss} in step {trainer.step}: {where}; try a smaller learning rate")
 
 
@@ -197,7 +197,7 @@ class Progress(Callback):
         )
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
-        if not self.bar.disable and trainer.totals.batches % self.every == 1:
+        if not self.bar.disable and (trainer.totals.batches - 1) % self.every == 0:
             now = trainer.totals.means("")
             self.bar.set_postfix_str(", ".join(f"{name} {value:.4f}" for name, value in now.items()), refresh=False)
         self.bar.update()

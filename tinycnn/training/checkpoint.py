@@ -18,7 +18,10 @@ from typing import Any
 
 import tinycnn
 from tinycnn._files import StrPath, checked_path, kind_of, write_folder
+from tinycnn.checks import shortened
 from tinycnn.interop import safetensors_file
+from tinycnn.interop.source import Source, Unreadable
+from tinycnn.tensor import Tensor
 from tinycnn.training.state import joined, split
 
 FORMAT = 1
@@ -55,7 +58,7 @@ def save_checkpoint(folder: StrPath, state: dict[str, Any]) -> None:
 def all_checkpoints(folder: StrPath) -> list[tuple[int, Path]]:
     """Step and path of each folder step_N in `folder`, the last one last."""
     found = [(re.fullmatch(r"step_(\d+)", path.name), path) for path in Path(folder).glob("step_*")]
-    return sorted((int(match[1]), path) for match, path in found if match)
+    return sorted((int(match[1]), path) for match, path in found if match and kind_of(path) == "folder")
 
 
 def last_checkpoint(path: StrPath) -> Path:
@@ -121,12 +124,17 @@ def _loaded(root: Path) -> dict[str, Any]:
             raise CheckpointError(f"{root / name}: expected {wanted} bytes, got {found['bytes']}")
         if expected != found:
             raise CheckpointError(f"{root / name}: its content is not what was written: the SHA-256 sum differs")
-    weights, tensors = (tinycnn.load(io.BytesIO(content[name])) for name in (MODEL, STATE))
+    weights, tensors = (_tensors(root / name, content[name]) for name in (MODEL, STATE))
     tensors |= {f"model.{name}": x for name, x in weights.items()}
+    rest = _parsed(root / REST, content[REST])
+    if not isinstance(rest, dict):
+        raise CheckpointError(f"{root / REST}: expected the state of a training, got {shortened(rest)}")
     try:
-        return joined(_parsed(root / REST, content[REST]), tensors)
+        return joined(rest, tensors)
     except KeyError as missing:
         raise CheckpointError(f"{root / REST}: the tensor {missing} is in neither file") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{root / REST}: expected the state of a training: {error}") from None
 
 
 def _sum(parts: list[Any]) -> dict[str, Any]:
@@ -144,6 +152,14 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read it: {error.strerror or error}") from None
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        with Source("load_checkpoint", io.BytesIO(content), False) as source:
+            return safetensors_file.read(source, None)
+    except Unreadable as error:
+        raise CheckpointError(f"{path}: no readable safetensors file: {error}") from None
 
 
 def _parsed(path: Path, content: bytes) -> Any:

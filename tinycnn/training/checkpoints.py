@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tinycnn._files import StrPath, checked_path, remove_folder, write_whole
+from tinycnn._files import StrPath, checked_path, remove, remove_folder, write_whole
 from tinycnn.checks import check_choice, check_positive
 from tinycnn.training.callbacks import figure
 from tinycnn.training.checkpoint import (
@@ -37,7 +37,8 @@ class Checkpoints(Callback):
     does not wait. A checkpoint that cannot be written gives a warning, and the training goes on.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it is not there. Checkpoints of later steps than the one that the training goes on from are
+            removed.
         every: how many steps lie between two checkpoints. Default None: one after each epoch. There is one after the
             last epoch in any case.
         keep: how many of the last checkpoints stay, beside the best. Default 3.
@@ -68,11 +69,14 @@ class Checkpoints(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob("step_*.part"):  # of a process that was killed
-            remove_folder(left)
+        for name, removed in (("step_*", remove_folder), ("latest", remove), ("best", remove)):
+            for left in self.folder.glob(f"{name}.{'?' * 12}.part"):  # of a process that was killed
+                removed(left)
         for step, path in all_checkpoints(self.folder):
             if step > trainer.step:  # of a future that is not continued
                 remove_folder(path)
+        if not (self.folder / f"step_{self.best_step}").exists():
+            remove(self.folder / "best")
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(signum) not in (signal.SIG_IGN, None):  # None: a handler that is not Python's
@@ -80,8 +84,17 @@ class Checkpoints(Callback):
 
     def _note(self, signum: int, _: Any) -> None:
         if self._signals:
+            self._release()
             raise Interrupted("interrupted twice: nothing more was saved", signum)
         self._signals.append(signum)
+
+    def _release(self) -> list[int]:
+        """Gives the signals back to those who had them, and returns those that have come."""
+        for signum, handler in self._former.items():
+            signal.signal(signum, handler)
+        self._former.clear()
+        came, self._signals = self._signals, []
+        return came
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         if self._signals or (self.every is not None and trainer.step % self.every == 0):
@@ -100,9 +113,8 @@ class Checkpoints(Callback):
         self.save(trainer, is_best)
 
     def on_exit(self, trainer: Trainer) -> None:
-        for signum, handler in self._former.items():
-            signal.signal(signum, handler)
-        self._former.clear()
+        for signum in self._release():  # after the last step
+            signal.raise_signal(signum)
 
     def save(self, trainer: Trainer, is_best: bool = False) -> None:
         """Writes a checkpoint; `Interrupted` after it, if a signal has come."""
@@ -121,7 +133,7 @@ class Checkpoints(Callback):
             if not self._signals:
                 warnings.warn(outcome, RuntimeWarning, stacklevel=2)
         if self._signals:
-            raise Interrupted(f"interrupted; {outcome}", self._signals[0])
+            raise Interrupted(f"interrupted; {outcome}", self._release()[0])
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_step": self.best_step}
@@ -140,7 +152,7 @@ def resume(trainer: Trainer, path: StrPath) -> Path:
     state = load_checkpoint(checkpoint)
     try:
         trainer.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint}: not a state of this training: {reason}") from None
     return checkpoint

@@ -12,13 +12,13 @@ from tinycnn.training.state import copied
 from tinycnn.training.trainer import Trainer
 
 _SHARE = 0.9  # of the smoothed loss that a step keeps
-_TOO_HIGH = 4.0  # times the least loss, at which the test ends
+_TOO_HIGH = 3.0  # times the least loss, by which the loss is above it when the test ends
 
 
 def find_lr(
     trainer: Trainer, loader: Iterable[Any], low: float = 1e-6, high: float = 1.0, steps: int = 100
 ) -> tuple[float, list[tuple[float, float]]]:  # fmt: skip
-    """Trains for some steps with ever higher learning rates, and then restores the trainer.
+    """Trains for some steps with ever higher learning rates, and then restores the trainer and the loader.
 
     Args:
         trainer: one without a scheduler, or before its first step.
@@ -38,6 +38,7 @@ def find_lr(
         raise ValueError(f"find_lr: expected 0 < low < high, got low={low} and high={high}")
     check_positive("find_lr", "steps", steps)
     before = copied(trainer.state_dict())
+    position = loader.state_dict() if hasattr(loader, "state_dict") else None
     curve: list[tuple[float, float]] = []
     try:
         trainer.model.train()
@@ -49,12 +50,14 @@ def find_lr(
             loss = trainer.run_step(images.to(trainer.device), targets.to(trainer.device))["loss"].item()
             average = _SHARE * average + (1 - _SHARE) * loss
             smoothed = average / (1 - _SHARE ** (i + 1))
-            if not math.isfinite(smoothed) or smoothed > _TOO_HIGH * least:
+            if not math.isfinite(smoothed) or smoothed - least > _TOO_HIGH * abs(least):
                 break
             least = min(least, smoothed)
             curve.append((lr, smoothed))
     finally:
         trainer.load_state_dict(before)
+        if position is not None:
+            loader.load_state_dict(position)  # type: ignore[attr-defined]
     slopes = [(b[1] - a[1], a[0]) for a, b in pairwise(curve)]
     if not slopes or min(slopes)[0] >= 0:
         raise ValueError(f"find_lr: the loss falls at no learning rate from {low} to {high}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.autograd import wrap
 from tinycnn.backend import DeviceLike
+from tinycnn.checks import shortened
 from tinycnn.tensor import Tensor
 
 
@@ -30,9 +32,11 @@ def random_states() -> dict[str, Any]:
 def set_random_states(states: dict[str, Any]) -> None:
     """Continues the random numbers from what `random_states` returned. GPUs that are not there are left out."""
     for name, state in states["devices"].items():
-        device = backend.device(name)
-        on_device = state if name == "cpu" else backend.to_device(state._array, device)
-        backend.set_random_states({device: on_device})
+        try:
+            device = backend.device(name)
+        except (ImportError, RuntimeError, ValueError):
+            continue
+        backend.set_random_states({device: state if name == "cpu" else backend.to_device(state._array, device)})
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     keys, *rest = states["numpy"]
@@ -47,11 +51,14 @@ def copied(state: Any, device: DeviceLike = None) -> Any:
 def split(state: Any) -> tuple[Any, dict[str, Tensor]]:
     """(what JSON can hold, Tensors by the path to them), from which `joined` makes `state` again.
 
-    What JSON lacks becomes a dict with one key that begins with "$": tuples, dicts whose keys are no strings, inf, nan.
+    What JSON lacks becomes a dict with one key that begins with "$": tuples, inf, nan, dicts whose keys are no strings
+    or begin so. Raises TypeError, naming the path, for other values.
     """
     tensors: dict[str, Tensor] = {}
 
     def moved(path: str, x: Tensor) -> dict[str, str]:
+        while path in tensors:  # {"a.b": x, "a": {"b": y}}
+            path += "'"
         tensors[path] = x
         return {"$tensor": path}
 
@@ -85,12 +92,17 @@ def _mapped(state: Any, of_tensor: Callable[[str, Tensor], Any], path: str = "",
     if isinstance(state, Tensor):
         return of_tensor(path, state)
     if isinstance(state, dict):
-        if plain and not all(isinstance(key, str) for key in state):
+        if plain and not all(isinstance(key, str) and key[:1] != "$" for key in state):
             return {"$items": [[inner("key", key), inner(key, value)] for key, value in state.items()]}
         return {key: inner(key, value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
         values = [inner(i, value) for i, value in enumerate(state)]
         return values if isinstance(state, list) else {"$tuple": values} if plain else tuple(values)
+    if plain and not isinstance(state, (str, int, float, NoneType)):
+        raise TypeError(
+            f"save_checkpoint: expected numbers, strings, None, Tensors, and dicts, lists and tuples of them, got "
+            f"{shortened(state)} ({type(state).__name__}) as {path}"
+        )
     if plain and isinstance(state, float) and not math.isfinite(state):
-        return {"$float": repr(state)}
+        return {"$float": repr(float(state))}
     return state

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import tinycnn
 from tinycnn.amp import GradScaler
-from tinycnn.checks import check_choice, check_flag, check_positive, shortened
+from tinycnn.checks import check_choice, check_count, check_flag, check_positive, shortened
 from tinycnn.nn import Module
 from tinycnn.nn.functional import cross_entropy
 from tinycnn.optim import LBFGS
@@ -51,8 +53,7 @@ class Callback:
         """Before the first batch of an epoch, or of what is left of one."""
 
     def on_backward_end(self, trainer: Trainer) -> None:
-        """The gradients are there, times `trainer.scaler`'s scale. It belongs to the step: if that is captured, it is
-        called at the capture alone."""
+        """The gradients are there. It belongs to the step: if that is captured, it is called at the capture alone."""
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         """After a step, `trainer.step` of them all in all."""
@@ -67,7 +68,7 @@ class Callback:
         """After the last epoch."""
 
     def on_exit(self, trainer: Trainer) -> None:
-        """Last of all, and after an exception, too."""
+        """Last of all, and after an exception, too; in the reverse order of the callbacks."""
 
     def state_dict(self) -> dict[str, Any]:
         """What has to be saved for a training to go on: numbers, strings, Tensors, and dicts and lists of them."""
@@ -115,7 +116,7 @@ class Trainer:
         stopping: why the training is to end after this epoch, or None; a callback may set it.
         totals: of the epoch in progress: `totals.means("")` gives its figures so far.
 
-    Raises TypeError for what is no Module, Optimizer or Callback, ValueError for other options.
+    Raises TypeError for what is no Module, Optimizer, Callback, ..., ValueError for other options.
     """
 
     def __init__(
@@ -125,13 +126,27 @@ class Trainer:
         mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None, accumulate: int = 1,
         precision: str = "float32", capture: bool = False, callbacks: Sequence[Callback] = (),
     ):  # fmt: skip
-        for argument, value, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
+        wanted: list[tuple[str, Any, Any, str]] = [
+            ("model", model, Module, "a Module"), ("optimizer", optimizer, Optimizer, "an Optimizer"),
+            ("loss_fn", loss_fn, Callable, "a function"), ("augment", augment, Callable | None, "a function or None"),
+            ("mix", mix, Callable | None, "a function or None"),
+            ("scheduler", scheduler, LRScheduler | None, "an LRScheduler or None"),
+            ("metrics", metrics, Mapping | None, "a dict of functions or None"),
+            ("callbacks", callbacks, Sequence, "a list of Callbacks"),
+        ]  # fmt: skip
+        if isinstance(metrics, Mapping):
+            wanted += [(f"metrics[{name!r}]", metric, Callable, "a function") for name, metric in metrics.items()]
+        if isinstance(callbacks, Sequence):
+            wanted += [("callbacks", callback, Callback, "a list of Callbacks") for callback in callbacks]
+        for argument, value, kind, words in wanted:
             if not isinstance(value, kind):
-                raise TypeError(f"Trainer: expected {argument} as {kind.__name__}, got {shortened(value)}")
+                raise TypeError(f"Trainer: expected {argument} as {words}, got {shortened(value)}")
         if isinstance(optimizer, LBFGS):
             raise ValueError("Trainer: expected an optimizer that takes one gradient a step, got LBFGS")
-        if other := [callback for callback in callbacks if not isinstance(callback, Callback)]:
-            raise TypeError(f"Trainer: expected callbacks as Callbacks, got {shortened(other[0])}")
+        if scheduler is not None and scheduler.optimizer is not optimizer:
+            raise ValueError("Trainer: expected a scheduler of the optimizer, got one of another optimizer")
+        if not (parameters := [*model.parameters()]):
+            raise ValueError("Trainer: expected a model with parameters, got one without")
         self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
         self.scheduler, self.schedule = scheduler, check_choice("Trainer", "schedule", schedule, ("batch", "epoch"))
         self.metrics = {"accuracy": correct} if metrics is None else dict(metrics)
@@ -139,7 +154,7 @@ class Trainer:
         self.accumulate = check_positive("Trainer", "accumulate", accumulate)
         self.precision = check_choice("Trainer", "precision", precision, PRECISIONS)
         self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
-        self.device = next(model.parameters()).device
+        self.device = parameters[0].device
         self.scaler = GradScaler(self.device, enabled=precision == "float16")
         self.run_step = tinycnn.cuda.capture(self._step) if check_flag("Trainer", "capture", capture) else self._step
         self.evaluated = model
@@ -149,9 +164,8 @@ class Trainer:
         self.stopping: str | None = None
         self.loader: Iterable[Any] | None = None
         self.totals = Totals()
-        # The random states after the last batch of an epoch: an evaluation that is interrupted begins anew.
-        self._evaluating_from: dict[str, Any] | None = None
-        self._loader_state: dict[str, Any] = {}  # of a loaded state, for the loader that `fit` is given
+        self._position: dict[str, Any] | None = None  # that the loader is given by `fit`, which goes on there
+        self._held: dict[str, Any] | None = None  # what `_drawn` was before the evaluation that is under way
 
     def fit(self, loader: Iterable[Any], epochs: int, test_loader: Iterable[Any] | None = None) -> Iterator[Figures]:
         """Trains until `epochs` epochs are completed, and yields the figures of each when it is over.
@@ -161,30 +175,46 @@ class Trainer:
                 resumed within an epoch without being read from its beginning.
             epochs: of the whole training, with those before it was resumed.
             test_loader: the same, for the evaluation. Default None: no evaluation.
+
+        Called again after an exception, or after a part of the epochs, it goes on.
+
+        Raises ValueError for a loader that gives nothing, or that cannot go on where the one of a loaded state was.
         """
         check_positive("Trainer.fit", "epochs", epochs)
         self.loader = loader
-        try:
-            if self._loader_state:
-                loader.load_state_dict(self._loader_state)  # type: ignore[attr-defined]
-                self._loader_state = {}
+        read = self.totals.batches if self._position is None else 0
+        if self._position is not None:
+            if not hasattr(loader, "load_state_dict"):
+                raise ValueError(f"Trainer.fit: expected a loader with load_state_dict, got {shortened(loader)}")
+            loader.load_state_dict(self._position)
+            self._position = None
+        with ExitStack() as exits:
+            exits.callback(self._hold_position)
+            for callback in self.callbacks:
+                exits.callback(callback.on_exit, self)
             self.call("on_train_begin")
             while self.epoch < epochs and self.stopping is None:
-                yield self._epoch(loader, test_loader)
+                yield self._epoch(loader, test_loader, read)
+                read = 0
             self.call("on_train_end")
-        finally:
-            self.call("on_exit")
+
+    def _hold_position(self) -> None:
+        """In the middle of an epoch: the next `fit` goes on from there."""
+        if self.totals.batches:
+            self._position = self._drawn()["loader"]
+        self._held = None
 
     def call(self, event: str, *arguments: Any) -> None:
         """Calls the method `event` of each callback."""
         for callback in self.callbacks:
             getattr(callback, event)(self, *arguments)
 
-    def _epoch(self, loader: Iterable[Any], test_loader: Iterable[Any] | None) -> Figures:
+    def _epoch(self, loader: Iterable[Any], test_loader: Iterable[Any] | None, read: int) -> Figures:
+        """`read`: how many batches the loader gives that have been trained on."""
         self.call("on_epoch_begin")
         self.model.train()
         self.totals.begin()
-        for images, targets in self._left(loader):
+        for images, targets in () if self.totals.complete else islice(loader, read, None):
             images, targets = images.to(self.device), targets.to(self.device)
             batch = Batch(targets=targets, **self.run_step(images, targets))
             self.step += 1
@@ -193,25 +223,21 @@ class Trainer:
             if self.scheduler is not None and self.schedule == "batch" and not self._by_loss:
                 self.scheduler.step()
             self.call("on_batch_end", batch)
-        self._evaluating_from = self._evaluating_from or random_states()
+        self.totals.complete = True
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
         if test_loader is not None:
+            self._held = self._drawn()  # one that is interrupted is begun anew
             figures |= self.evaluate(test_loader)
+            self._held = None
         if self.scheduler is not None and self._by_loss:
             self.scheduler.step(figures.get("test_loss", figures["train_loss"]))
         elif self.scheduler is not None and self.schedule == "epoch":
             self.scheduler.step()
         self.epoch += 1
-        self.totals, self._evaluating_from = Totals(), None
+        self.totals = Totals()
         self.history.append(figures)
         self.call("on_epoch_end", figures)
         return figures
-
-    def _left(self, loader: Iterable[Any]) -> Iterable[Any]:
-        """The batches that are left of an epoch."""
-        if self._evaluating_from is not None:  # it was interrupted after the last one
-            return ()
-        return loader if hasattr(loader, "state_dict") else islice(loader, self.totals.batches, None)
 
     @property
     def _by_loss(self) -> bool:
@@ -224,24 +250,34 @@ class Trainer:
         self.optimizer.zero_grad()
         losses, scores = zip(*(self._backward(images, wanted, part) for part in self._parts(len(images))))
         loss = sum(losses[1:], losses[0])
-        self.call("on_backward_end")
-        if not self.scaler.enabled:
-            self.optimizer.found_inf = (~loss.isfinite()).to("float32")
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.found_inf = None
+        try:
+            self.scaler.unscale_(self.optimizer)
+            self.call("on_backward_end")
+            if not self.scaler.enabled:
+                self.optimizer.found_inf = (~loss.isfinite()).to("float32")
+            self.scaler.step(self.optimizer)
+        finally:  # after Ctrl-C, too, or no other step could be made
+            self.optimizer.found_inf = None
+            self.scaler.update()
         return {"images": images, "scores": scores[0] if len(scores) == 1 else tinycnn.cat(scores), "loss": loss}
 
     def _backward(self, images: Tensor, targets: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         """Adds the gradients of a part of a batch; (its share of the loss, its scores), detached."""
-        dtype = None if self.precision == "float32" else self.precision
-        with tinycnn.autocast(self.device.type, dtype, enabled=dtype is not None):
+        with self.autocast():
             scores = self.model(images[part])
             loss = self.loss_fn(scores, targets[part])
         if part != slice(None):
             loss = loss * (len(scores) / len(images))
-        self.scaler.scale(loss).backward()
+        scaled = self.scaler.scale(loss)
+        if self.scaler.enabled:  # it looks at the gradients, which may be finite where the loss is not
+            scaled = scaled * tinycnn.where(loss.detach().isfinite(), 1.0, math.nan)
+        scaled.backward()
         return loss.detach(), scores.detach()
+
+    def autocast(self) -> tinycnn.autocast:
+        """The block in which a step computes scores and loss."""
+        dtype = None if self.precision == "float32" else self.precision
+        return tinycnn.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     def _parts(self, N: int) -> list[slice]:
         if self.accumulate == 1:
@@ -276,11 +312,10 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "loader": self._loader_state or getattr(self.loader, "state_dict", dict)(),
-            "random": self._evaluating_from or random_states(),
-            "callbacks": [[name, callback.state_dict()] for name, callback in self._with_state()],
+            **(self._held or self._drawn()),
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "kinds": self._kinds(),
             "totals": self.totals.state_dict(),
-            "evaluating": self._evaluating_from is not None,
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.lr,
@@ -288,10 +323,20 @@ class Trainer:
             "stopping": self.stopping,
         }
 
-    def _with_state(self) -> list[tuple[str, Callback]]:
-        """Name and callback of those that have a state."""
-        having = [each for each in self.callbacks if type(each).load_state_dict is not Callback.load_state_dict]
-        return [(type(callback).__name__, callback) for callback in having]
+    def _drawn(self) -> dict[str, Any]:
+        """How far the random numbers and the loader are."""
+        loader: Any = self.loader
+        position = loader.state_dict() if self._position is None and hasattr(loader, "state_dict") else self._position
+        return {"random": random_states(), "loader": position}
+
+    def _kinds(self) -> dict[str, Any]:
+        """What a state must have in common with the trainer that loads it."""
+        return {
+            "optimizer": type(self.optimizer).__name__,
+            "scheduler": None if self.scheduler is None else type(self.scheduler).__name__,
+            "precision": self.precision,
+            "callbacks": [type(callback).__name__ for callback in self.callbacks],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned; the next `fit` goes on from there, with the same bits.
@@ -306,31 +351,30 @@ class Trainer:
             raise
 
     def _load(self, state: dict[str, Any]) -> None:
-        given, saved = ([name for name, _ in pairs] for pairs in (self._with_state(), state["callbacks"]))
-        if given != saved:
-            raise ValueError(f"expected the callbacks {given}, got the state of {saved}")
-        for part in ("scheduler", "scaler"):
-            if bool(state[part]) != bool(self.state_dict()[part]):
-                raise ValueError(f"expected {'a' if state[part] else 'no'} {part}, as in the saved training")
-        for part in ("model", "optimizer", "scheduler", "scaler"):
-            if state[part]:
-                getattr(self, part).load_state_dict(state[part])
-        for (_, callback), (_, of_callback) in zip(self._with_state(), state["callbacks"], strict=True):
-            callback.load_state_dict(of_callback)
+        name = "Trainer.load_state_dict"
+        for what, kind in self._kinds().items():
+            if (found := state["kinds"][what]) != kind:
+                raise ValueError(f"{name}: expected the state of a training with {what} {kind}, got {shortened(found)}")
+        parts = self.model, self.optimizer, self.scheduler, self.scaler, *self.callbacks
+        states = [state[part] for part in ("model", "optimizer", "scheduler", "scaler")] + state["callbacks"]
+        for part, saved in zip(parts, states, strict=True):
+            if part is not None:
+                part.load_state_dict(saved)
         self.totals.load_state_dict(copied(state["totals"], self.device))
-        self.epoch, self.step, self.lr = state["epoch"], state["step"], state["lr"]
-        self.history, self.stopping = list(state["history"]), state["stopping"]
-        self._evaluating_from = state["random"] if state["evaluating"] else None
-        self._loader_state = state["loader"]
+        self.epoch, self.step = (check_count(name, number, state[number]) for number in ("epoch", "step"))
+        self.lr, self.history, self.stopping = state["lr"], list(state["history"]), state["stopping"]
+        self._position = state["loader"]
         set_random_states(state["random"])
 
 
 class Totals:
-    """Sums over the batches of an epoch so far. The host reads them, and waits for a GPU, only in `means`."""
+    """Sums over the batches of an epoch so far; `complete`: over all. The host reads them, and waits for a GPU, only
+    in `means`."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.items = self.batches = 0
+        self.complete = False
         self.seconds = 0.0
         self._begun = time.perf_counter()
 
@@ -347,7 +391,9 @@ class Totals:
         self.items, self.batches = self.items + N, self.batches + 1
 
     def means(self, prefix: str) -> Figures:
-        """The mean of each so far, under its name with `prefix` before it."""
+        """The mean of each so far, under its name with `prefix` before it. ValueError if there was no batch."""
+        if not self.batches:
+            raise ValueError("Trainer: expected a loader that gives batches, got an empty one")
         return {f"{prefix}{name}": total.item() / self.items for name, total in self.sums.items()}
 
     def speed(self) -> Figures:
@@ -358,9 +404,10 @@ class Totals:
     def state_dict(self) -> dict[str, Any]:
         """The sums and counts."""
         seconds = time.perf_counter() - self._begun if self.batches else 0.0
-        return {"sums": self.sums, "items": self.items, "batches": self.batches, "seconds": seconds}
+        counts = {"items": self.items, "batches": self.batches, "complete": self.complete}
+        return {"sums": self.sums, **counts, "seconds": seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
         self.sums, self.items = dict(state["sums"]), state["items"]
-        self.batches, self.seconds = state["batches"], state["seconds"]
+        self.batches, self.complete, self.seconds = state["batches"], state["complete"], state["seconds"]
