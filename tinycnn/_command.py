@@ -21,6 +21,30 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
 
 
+LARGEST_SIZE = 100_000
+
+
+def whole(text: str, least: int, most: int) -> int:
+    """The int in `text`; ArgumentTypeError unless it is from `least` to `most`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"expected an int from {least} to {most:,}, got {text}")
+    return number
+
+
+def natural(text: str) -> int:
+    """The type of an option that is a size or a number of things, or 0."""
+    return whole(text, 0, LARGEST_SIZE)
+
+
+def positive(text: str) -> int:
+    """The type of an option that is a size or a number of things."""
+    return whole(text, 1, LARGEST_SIZE)
+
+
 class UserError(Exception):
     """Something that the user can put right; `status` is the exit status."""
 
@@ -32,9 +56,10 @@ class UserError(Exception):
 @contextlib.contextmanager
 def users_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Makes exceptions of these kinds, and lack of memory, UserErrors; any other is a bug and keeps its traceback."""
+    expected: tuple[type[Exception], ...] = (*kinds, MemoryError)
     try:
         yield
-    except (*kinds, MemoryError) as error:
+    except expected as error:
         raise UserError(str(error) or "not enough memory") from None
 
 

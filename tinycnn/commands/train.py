@@ -52,7 +52,10 @@ def choose(options: argparse.Namespace) -> Chosen:
     recipe = read_recipe(options.config, flags_of(options))
     data = load_data(recipe, options.data_root)
     image, _ = data[0][0]
-    recipe.build_model(tuple(image.shape), len(data[0].classes))
+    try:
+        recipe.build_model(tuple(image.shape), len(data[0].classes))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{options.config}: {error}") from None
     return options.config, recipe, data
 
 

@@ -259,11 +259,21 @@ def recipe_of(checkpoint: Path, options: argparse.Namespace) -> Recipe:
         saved = Recipe.model_validate_json(json.dumps(settings))
     except ValueError:
         raise UserError(f"{checkpoint}: its settings are not those of a run of this version") from None
-    given = flags_of(options)
-    if options.config is not None:
-        wanted = read_recipe(options.config, given).model_dump()
-        given = {name: value for name, value in wanted.items() if value != getattr(saved, name)}
-    for name, value in given.items():
-        if value != (found := saved.optimizer.lr if name == "lr" else getattr(saved, name)):
-            raise UserError(f"--resume: the run has {name} {found}, got {value}; a run keeps its settings")
+    found, given = _flat(saved.model_dump()), flags_of(options)
+    if options.config is None:
+        wanted = {("optimizer.lr" if name == "lr" else name): value for name, value in given.items()}
+    else:
+        wanted = _flat(read_recipe(options.config, given).model_dump())
+    for name in {**wanted, **(found if options.config is not None else {})}:
+        if wanted.get(name) != found.get(name):
+            was, now = (values.get(name, "none") for values in (found, wanted))
+            raise UserError(f"--resume: the run has {name} {was}, got {now}; a run keeps its settings")
     return saved
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
