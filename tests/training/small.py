@@ -1,5 +1,7 @@
 """A small training with everything that draws: a shuffled order, dropout, shifts of the images."""
 
+import random
+
 import numpy as np
 
 import tinycnn
@@ -43,6 +45,7 @@ def loaders(seed=None):
 def trainer(device="cpu", optimizer=adam, scheduler=None, callbacks=(), model=net, seed=3, **options):
     """A Trainer whose weights are those of `seed`; `scheduler` makes one of the optimizer."""
     tinycnn.manual_seed(seed)
+    random.seed(seed)  # a process that was forked has another state
     made = model().to(device)
     steps = optimizer(made.parameters())
     return Trainer(

@@ -385,7 +385,7 @@ def test_in_a_terminal_there_is_one(every):
     assert f"0/{BATCHES} [" in text
     assert "loss 1." in text
     # The bars are gone when the lines are printed.
-    shown = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").splitlines()]
+    shown = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n") if line]
     assert [line.split(":")[0] for line in shown] == ["Small epoch 1/2", "Small epoch 2/2", "end"]
 
 

@@ -75,7 +75,9 @@ class Checkpoints(Callback):
         for step, path in all_checkpoints(self.folder):
             if step > trainer.step:  # of a future that is not continued
                 remove_folder(path)
-        if not (self.folder / f"step_{self.best_step}").exists():
+        if (self.folder / f"step_{self.best_step}").exists():
+            self._name("best", self.best_step)
+        else:
             remove(self.folder / "best")
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
@@ -121,9 +123,9 @@ class Checkpoints(Callback):
         path = self.folder / f"step_{trainer.step}"
         try:
             save_checkpoint(path, {**trainer.state_dict(), "settings": self.settings})
-            write_whole(self.folder / "latest", f"{path.name}\n".encode())
+            self._name("latest", trainer.step)
             if is_best:
-                write_whole(self.folder / "best", f"{path.name}\n".encode())
+                self._name("best", trainer.step)
             steps = [step for step, _ in all_checkpoints(self.folder)]
             for step in {*steps[: -self.keep]} - {self.best_step}:
                 remove_folder(self.folder / f"step_{step}")
@@ -134,6 +136,9 @@ class Checkpoints(Callback):
                 warnings.warn(outcome, RuntimeWarning, stacklevel=2)
         if self._signals:
             raise Interrupted(f"interrupted; {outcome}", self._release()[0])
+
+    def _name(self, file: str, step: int) -> None:
+        write_whole(self.folder / file, f"step_{step}\n".encode())
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_step": self.best_step}
