@@ -7,14 +7,20 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import NoReturn, ParamSpec
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, ParamSpec
 
 P = ParamSpec("P")
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are one line, and whose help ends with `examples`, a command line each."""
+
+    def __init__(self, *, examples: Sequence[str] = (), **options: Any):
+        if examples:
+            options["epilog"] = "\n".join(["examples:", *(f"  {line}" for line in examples)])
+            options["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
         """Exits with status 2."""

@@ -15,9 +15,10 @@ from tinycnn.nn.functional import max_pool2d
 
 # Formats that Pillow decodes itself: it would hand an EPS file, a program, to Ghostscript.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-WORKING_SIZE = 320  # pixels of the longer side, at which ink is looked for: strokes have several, noise is averaged
+WORKING_SIZE = 200  # pixels of the longer side, at which ink is looked for: strokes have several, noise is averaged
 LEAST_CONTRAST = 0.08  # between ink and paper, of black to white; a pencil has 0.2
 LEAST_RATIO = 6  # of the contrast to the noise of the paper, its mean absolute deviation; blank pages have up to 4
+MARGIN = 0.4  # of paper around a character, of its longer side, for a second look
 SPECK = 0.04  # of the area of the largest piece of ink: what is smaller is dirt
 
 
@@ -72,6 +73,13 @@ def unchanged(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     return grey(image)[None] if C == 1 else _colours(_opaque(image).convert("RGB"))
 
 
+def thumbnail(image: Any) -> np.ndarray:
+    """(H, W, 3) uint8: a small copy of the picture, to be shown."""
+    small = _opaque(image).convert("RGB")
+    small.thumbnail((400, 400))
+    return np.asarray(small)
+
+
 def _opaque(image: Any) -> Any:
     """The picture on white paper if a part of it is transparent."""
     if not image.has_transparency_data:
@@ -98,9 +106,12 @@ def handwriting(image: Any, size: int, box: int) -> np.ndarray:
     Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
     """
     image_module = pillow("tinycnn predict")
-    ink = _ink(_working_copy(grey(image)))
-    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    pixels = grey(image)
+    place = _bounds(_ink(_working_copy(pixels)), MARGIN)
+    pixels = pixels[tuple(slice(int(a * side), int(np.ceil(b * side))) for (a, b), side in zip(place, pixels.shape))]
+    ink = _ink(_working_copy(pixels))  # once more, now that it fills the picture
+    (top, bottom), (left, right) = _bounds(ink)
+    ink = ink[round(top * len(ink)) : round(bottom * len(ink)), round(left * ink.shape[1]) : round(right * ink.shape[1])]
     scale = box / max(ink.shape)
     height, width = (max(1, round(scale * side)) for side in ink.shape)
     small = image_module.fromarray(ink.astype(np.float32)).resize((width, height), image_module.BOX)
@@ -116,6 +127,17 @@ def handwriting(image: Any, size: int, box: int) -> np.ndarray:
     return canvas[None]
 
 
+def _bounds(ink: np.ndarray, margin: float = 0.0) -> list[tuple[float, float]]:
+    """The first and last row, and the same of the columns, with ink, as shares of the picture; on each side with a
+    margin of so many of the ink's longer side."""
+    places = [np.flatnonzero(ink.any(axis)) for axis in (1, 0)]
+    border = margin * max(np.ptp(place) + 1 for place in places)
+    return [
+        (max(0.0, place[0] - border) / side, min(side, place[-1] + 1 + border) / side)
+        for place, side in zip(places, ink.shape)
+    ]
+
+
 def _centre(masses: np.ndarray) -> float:
     return float((masses * np.arange(len(masses))).sum() / masses.sum())
 
@@ -125,7 +147,7 @@ def _working_copy(pixels: np.ndarray) -> np.ndarray:
     image_module, filters = pillow("tinycnn predict"), pillow("tinycnn predict", "ImageFilter")
     height, width = (max(1, round(side * WORKING_SIZE / max(pixels.shape))) for side in pixels.shape)
     image = image_module.fromarray((pixels * 255).round().astype(np.uint8)).resize((width, height), image_module.BICUBIC)
-    return np.asarray(image.filter(filters.GaussianBlur(1.5)), np.float32) / 255
+    return np.asarray(image.filter(filters.GaussianBlur(1)), np.float32) / 255
 
 
 def _ink(pixels: np.ndarray) -> np.ndarray:
