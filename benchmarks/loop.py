@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nets
 import numpy as np
@@ -87,7 +87,7 @@ def of_resnet() -> dict[str, Callable[[], object]]:
 class Watched:
     """A loader, and the share of the time of its last epoch that was spent in it."""
 
-    shares: dict[str, float] = {}
+    shares: ClassVar[dict[str, float]] = {}
 
     def __init__(self, name: str, loader: DataLoader):
         self.name, self.loader = name, loader

@@ -55,7 +55,8 @@ def same_results(found, expected):
     timeless = []
     for folder in (found, expected):
         _, *lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
-        timeless.append([{k: v for k, v in line.items() if k not in ("seconds", "images_per_second")} for line in lines])
+        times = "seconds", "images_per_second"
+        timeless.append([{name: value for name, value in line.items() if name not in times} for line in lines])
     weights = [(folder / "weights.safetensors").read_bytes() for folder in (found, expected)]
     return timeless[0] == timeless[1] and weights[0] == weights[1]
 
