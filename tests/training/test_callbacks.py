@@ -187,9 +187,7 @@ def test_clipped_gradients_are_those_of_a_plain_loop(device, precision, max_norm
     def largest(trainer):
         seen.append(max(p.grad.cpu().abs().max().item() for p in trainer.model.parameters()))
 
-    clipping = trainer(
-        device, sgd, precision=precision, callbacks=[ClipGradients(max_norm, norm_type), Each(largest)]
-    )
+    clipping = trainer(device, sgd, precision=precision, callbacks=[ClipGradients(max_norm, norm_type), Each(largest)])
     next(clipping.fit(loaders()[0], 1))
     for own, other in zip(clipping.model.parameters(), expected, strict=True):
         np.testing.assert_array_equal(own.detach().cpu().numpy(), other)
@@ -300,9 +298,7 @@ def test_an_overflow_of_float16_is_found_in_float16():
     def enlarge(trainer):
         trainer.model[2].weight.detach().fill_(60000.0)
 
-    overflowing = trainer(
-        model=model, precision="float16", callbacks=[StopOnNan(), Each(enlarge, "on_epoch_begin")]
-    )
+    overflowing = trainer(model=model, precision="float16", callbacks=[StopOnNan(), Each(enlarge, "on_epoch_begin")])
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"in step 1: 2 \(Linear\) gives inf"):
         finished(overflowing)
 
