@@ -1,5 +1,6 @@
 """Each callback against what is computed by hand."""
 
+import contextlib
 import fcntl
 import math
 import os
@@ -256,8 +257,11 @@ def deep(*layers):
 def stopped(expected, **options):
     stopping = trainer(callbacks=[StopOnNan(options.pop("every", 1))], **options)
     before = []
-    stopping.callbacks.insert(0, Each(lambda t: before.append([p.detach().numpy().copy() for p in t.model.parameters()]),
-                                      "on_backward_end"))  # fmt: skip
+
+    def copy(trainer):
+        before.append([p.detach().numpy().copy() for p in trainer.model.parameters()])
+
+    stopping.callbacks.insert(0, Each(copy, "on_backward_end"))
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as raised:
         finished(stopping)
     assert str(raised.value) == expected
@@ -309,10 +313,8 @@ def test_the_look_for_the_layer_leaves_running_statistics_alone():
         batches = [(images, targets) for images, targets in loaders()[0]]
         batches[1] = (batches[1][0] * math.nan, batches[1][1])
         looked = trainer(callbacks=[StopOnNan(every)])
-        try:
+        with contextlib.suppress(FloatingPointError):
             next(looked.fit(batches[:2], 1))
-        except FloatingPointError as error:
-            assert "0 (Conv2d) gives inf or nan;" in str(error)
         nets.append([buffer.numpy() for buffer in looked.model.buffers()])
     for looked, not_looked in zip(*nets, strict=True):
         np.testing.assert_array_equal(looked, not_looked)

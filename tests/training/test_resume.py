@@ -270,11 +270,12 @@ def test_a_signal_after_the_last_step_is_not_lost(tmp_path, event):
 
 
 def test_a_signal_between_two_epochs(tmp_path):
-    between = complete(tmp_path / "run")
     loader, test_loader = loaders()
+    fit = complete(tmp_path / "run").fit(loader, EPOCHS, test_loader)
+    next(fit)
+    signal.raise_signal(signal.SIGINT)
     with pytest.raises(Interrupted, match="step_5 holds step 5$"):
-        for _ in between.fit(loader, EPOCHS, test_loader):
-            signal.raise_signal(signal.SIGINT)
+        next(fit)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
