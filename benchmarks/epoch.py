@@ -1,4 +1,4 @@
-"""One epoch of MNIST, LeNet-5 at batch 64, loader and metrics included: the example's own loop beside torch's.
+"""One epoch of MNIST, LeNet-5 at batch 64, loader and metrics included: the Trainer beside a loop in torch.
 
 Both train with SGD, momentum and OneCycleLR, count loss and accuracy on the way, and evaluate on the test images. The
 data is loaded, and torch's normalised, before the clock starts. Without MNIST there is no figure: `make train` fetches
@@ -22,17 +22,22 @@ LR, MOMENTUM, WEIGHT_DECAY, BATCH = 0.05, 0.9, 5e-4, 64
 
 
 def tinycnn_epoch() -> Callable[[], Any]:
-    sys.path.insert(0, str(ROOT / "examples"))
-    from recipe import read_recipe
-    from train_mnist import train
-
-    from tinycnn import backend
-    from tinycnn.data import MNIST
+    from tinycnn.data import MNIST, DataLoader
     from tinycnn.models import LeNet5
+    from tinycnn.training import Trainer
+    from tinycnn.training.recipe import read_recipe
 
     recipe = read_recipe(ROOT / "configs/lenet_mnist.toml", {"epochs": 1, "batch_size": BATCH, "lr": LR})
     train_set, test_set = MNIST(train=True), MNIST(train=False)
-    return lambda: list(train(LeNet5(), train_set, test_set, recipe, backend.CPU))
+
+    def epoch() -> Any:
+        model = LeNet5()
+        loader = DataLoader(train_set, BATCH, shuffle=True)
+        optimizer = recipe.optimizer.build(model.parameters())
+        scheduler = recipe.scheduler.build(optimizer, 1, len(loader))
+        return list(Trainer(model, optimizer, scheduler=scheduler).fit(loader, 1, DataLoader(test_set, 500)))
+
+    return epoch
 
 
 def torch_epoch() -> Callable[[], Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn._command import Parser, UserError, guarded
+from tinycnn._command import Parser, UserError, guarded, natural, positive, whole
 from tinycnn._extras import how_to_install
 from tinycnn.diagnostics.summary import table
 
@@ -21,33 +21,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-LARGEST_SEED, LARGEST_SIZE = 2**32 - 1, 100_000
-
-
-def whole(text: str, least: int, most: int) -> int:
-    """The int in `text`; ArgumentTypeError unless it is from `least` to `most`."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"expected an int from {least} to {most:,}, got {text}")
-    return number
+LARGEST_SEED = 2**32 - 1
 
 
 def seed(text: str) -> int:
     """The type of an option that is the seed of random numbers."""
     return whole(text, 0, LARGEST_SEED)
-
-
-def natural(text: str) -> int:
-    """The type of an option that is a size or a number of things, or 0."""
-    return whole(text, 0, LARGEST_SIZE)
-
-
-def positive(text: str) -> int:
-    """The type of an option that is a size or a number of things."""
-    return whole(text, 1, LARGEST_SIZE)
 
 
 def run(program: Callable[[argparse.Namespace], int | None], options: argparse.Namespace, name: str) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from tinycnn._command import Parser, UserError, guarded, users_errors
 from tinycnn._extras import how_to_install
 
 try:
-    import pydantic  # noqa: F401
-    from tqdm import tqdm
+    from tinycnn.training.run import Run, begin, warnings_in_one_line
 except ModuleNotFoundError as error:
     sys.exit(f"train_mnist.py: error: needs {error.name}, which is not installed: {how_to_install('training')}")
 
@@ -26,9 +24,8 @@ from tinycnn.models import LeNet5
 from tinycnn.nn import CrossEntropyLoss
 from tinycnn.training import CheckpointError, PrintFigures, Progress, StopOnNan, Trainer, resume
 from tinycnn.training.datasets import load_data
+from tinycnn.training.options import add_options, flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
-from tinycnn.training.report import draw_report_of, require_matplotlib
-from tinycnn.training.run import Run, add_options, checkpoint_of, computing_of, flags_of, recipe_of
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 CONFIG_OF = {
@@ -69,15 +66,10 @@ def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path
     )
     if checkpoint is not None:
         resume(trainer, checkpoint)
-    print(
-        f"{run.name}: {len(train_set):,} training and {len(test_set):,} test images; {recipe.model}, "
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, {run.computing}"
-        + (f", resumed after step {trainer.step:,}" if checkpoint else "")
-    )
+    print(run.introduced(trainer, test_set))
     for _ in trainer.fit(loader, recipe.epochs, test_loader):  # the callbacks print and save
         pass
-    accuracy = draw_report_of(run, trainer, test_loader)
-    print(f"{accuracy} after epoch {trainer.epoch}; weights, metrics and report are in {run.folder}")
+    print(run.concluded(trainer, test_loader))
 
 
 def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[Any, Any]]:
@@ -99,21 +91,6 @@ def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[Any, Any]]:
         return config, recipe, load_data(recipe)
 
 
-def prepare(options: argparse.Namespace) -> tuple[Run, Any, Path | None]:
-    """(the run, the test part, the checkpoint). All that can fail because of what the user gave fails here."""
-    require_matplotlib()
-    computing = computing_of(options)
-    if options.resume is None:
-        config, recipe, (train_set, test_set) = choose(options)
-        run = Run(options.out or Path("runs") / config.stem, recipe, computing, train_set)
-        run.open(options.overwrite)
-        return run, test_set, None
-    checkpoint = checkpoint_of(options.resume)
-    recipe = recipe_of(checkpoint, options)
-    train_set, test_set = load_data(recipe, options.data_root)
-    return Run(checkpoint.parents[1], recipe, computing, train_set), test_set, checkpoint
-
-
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="train_mnist.py", description="Trains LeNet-5 on MNIST or a data set like it.")
     parser.add_argument("--config", type=Path, metavar="TOML", help="the settings; default: those in configs/ for the "
@@ -127,14 +104,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 @guarded("train_mnist.py")
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    with warnings.catch_warnings():
-        # A warning as one line, without the line of code that it comes from.
-        warnings.showwarning = lambda message, *_: tqdm.write(f"train_mnist.py: {message}", file=sys.stderr)
-        # Of a diverged training NumPy warns in many lines; the one error that we give says it all.
-        warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
+    with warnings_in_one_line("train_mnist.py"):
         with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError):
-            prepared = prepare(options)
-        run, test_set, checkpoint = prepared
+            run, test_set, checkpoint = begin(options, choose)
         with users_errors(OSError, FloatingPointError, CheckpointError):  # anything else is a bug
             train(run, test_set, options, checkpoint)
     return 0

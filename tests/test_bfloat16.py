@@ -234,10 +234,10 @@ def test_gradients_of_integers_are_refused_and_of_bfloat16_are_not():
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam",
-                                  "ASGD", "Rprop"])  # fmt: skip
+                                  "ASGD", "Rprop", "Lion", "Muon"])  # fmt: skip
 def test_optimizers_of_bfloat16_parameters(name):
     tinycnn.manual_seed(0)
-    net, x = nn.Linear(4, 2).bfloat16(), tinycnn.randn(8, 4).bfloat16()
+    net, x = nn.Linear(4, 2, bias=name != "Muon").bfloat16(), tinycnn.randn(8, 4).bfloat16()
     optimizer = getattr(optim, name)(net.parameters(), lr=1.0 if name == "Adadelta" else 0.05)
     losses = []
     for _ in range(40):

@@ -77,9 +77,12 @@ OWN = {
     "data.CIFAR100": {"train": True, "download": False},
     "data.DatasetFolder": {"allow_empty": False},
     "data.Digits": {"train": True, "scale": 4},
+    "data.EMNIST": {"train": True, "download": False},
     "data.FakeData": {"size": 1000, "image_size": [3, 224, 224], "num_classes": 10, "random_offset": 0},
     "data.FashionMNIST": {"train": True, "download": False, "normalize": True},
     "data.MNIST": {"train": True, "download": False, "normalize": True},
+    "data.QMNIST": {"compat": True, "train": True, "download": False},
+    "data.SVHN": {"split": "train", "download": False},
     "data.ImageFolder": {"allow_empty": False},
     "data.Normalize": {"inplace": False},
     "data.KMNIST": {"train": True, "download": False, "normalize": True},
@@ -96,6 +99,8 @@ OWN = {
     "nn.functional.mse_loss": {"name": "mse_loss"},
     "nn.functional.nll_loss": {"name": "nll_loss"},
     "nn.functional.smooth_l1_loss": {"name": "smooth_l1_loss"},
+    "optim.Lion": {"lr": 1e-4, "betas": [0.9, 0.99], "weight_decay": 0, "maximize": False},  # torch has none
+    "optim.SGD": {"decoupled_weight_decay": False},  # torch's Adam, NAdam and RAdam have it
     "optim.clip_grad_norm_": {"norm_type": 2.0, "error_if_nonfinite": False},
 }
 # Torch does not show the arguments of its old names.

@@ -7,18 +7,48 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import NoReturn, ParamSpec
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, ParamSpec
 
 P = ParamSpec("P")
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are one line, and whose help ends with `examples`, a command line each."""
+
+    def __init__(self, *, examples: Sequence[str] = (), **options: Any):
+        if examples:
+            options["epilog"] = "\n".join(["examples:", *(f"  {line}" for line in examples)])
+            options["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
         """Exits with status 2."""
         self.exit(2, f"{self.prog}: error: {message}; --help shows the options\n")
+
+
+LARGEST_SIZE = 100_000
+
+
+def whole(text: str, least: int, most: int) -> int:
+    """The int in `text`; ArgumentTypeError unless it is from `least` to `most`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"expected an int from {least} to {most:,}, got {text}")
+    return number
+
+
+def natural(text: str) -> int:
+    """The type of an option that is a size or a number of things, or 0."""
+    return whole(text, 0, LARGEST_SIZE)
+
+
+def positive(text: str) -> int:
+    """The type of an option that is a size or a number of things."""
+    return whole(text, 1, LARGEST_SIZE)
 
 
 class UserError(Exception):
@@ -32,9 +62,10 @@ class UserError(Exception):
 @contextlib.contextmanager
 def users_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Makes exceptions of these kinds, and lack of memory, UserErrors; any other is a bug and keeps its traceback."""
+    expected: tuple[type[Exception], ...] = (*kinds, MemoryError)
     try:
         yield
-    except (*kinds, MemoryError) as error:
+    except expected as error:
         raise UserError(str(error) or "not enough memory") from None
 
 

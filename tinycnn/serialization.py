@@ -80,6 +80,28 @@ def load(
     return _load(f, checked_location(map_location), bool(mmap))
 
 
+def load_metadata(f: StrPath | IO[bytes]) -> dict[str, str]:
+    """The strings that a .safetensors file holds beside its tensors, by name: what `save` was given as `metadata`.
+
+    Raises FileNotFoundError if there is no such file, ValueError if it is damaged or no .safetensors file, OSError if
+    it cannot be read; each names the file.
+    """
+    from tinycnn.interop import safetensors_file
+    from tinycnn.interop.source import Source, Unreadable
+
+    name = str(f)
+    try:
+        with Source("load_metadata", f, False) as source:
+            name = source.name
+            return safetensors_file.metadata(source)
+    except Unreadable as error:
+        raise ValueError(f"load_metadata: {name} is not a readable safetensors file: {error}") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise OSError(f"load_metadata: cannot read {name}: {error.strerror or error}") from None
+
+
 def _load(f: StrPath | IO[bytes], map_location: MapLocation, mmap: bool, is_shard: bool = False) -> Any:
     from tinycnn.interop import safetensors_file, torch_file
     from tinycnn.interop.source import Source, Unreadable

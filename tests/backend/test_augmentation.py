@@ -38,6 +38,18 @@ def test_crops(dtype, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_crops_of_more_images_than_are_padded_at_a_time(layout):
+    rng = np.random.default_rng(0)
+    N, rows, columns = 50, np.pad(np.arange(50), 3, constant_values=-1), np.pad(np.arange(40), 2, mode="reflect")
+    x, starts, fill = rng.random((N, 3, 50, 40)), rng.integers(0, 5, (2, N)), np.arange(3.0)
+    assert x.nbytes > 3 * augmentation.CACHED
+    found = cpu.cropped(LAYOUTS[layout](x), starts, rows, columns, (50, 40), fill)
+    for n in range(N):
+        one = slice(n, n + 1)
+        np.testing.assert_array_equal(found[one], cpu.cropped(x[one], starts[:, one], rows, columns, (50, 40), fill))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dim", [-1, -2])
 def test_flips(dim, layout):
     x, flips = LAYOUTS[layout](images("uint8")), np.array([True, False, True, True, False])

@@ -357,6 +357,14 @@ def test_refuses_an_empty_dataset():
     assert len(DataLoader([], batch_size=2)) == 0
 
 
+def test_an_iterable_data_set_of_another_library():
+    other = type("IterableDataset", (), {"__getitem__": None})
+    stream = type("Stream", (other,), {"__iter__": lambda self: iter([(np.ones(2), i) for i in range(5)])})()
+    batches = list(DataLoader(stream, 2))
+    assert [targets.tolist() for _, targets in batches] == [[0, 1], [2, 3], [4]]
+    assert batches[0][0].shape == (2, 2)
+
+
 def test_refuses_what_has_no_length_or_items():
     message = "^DataLoader: expected a dataset with __len__ and __getitem__, got a generator$"
     with pytest.raises(TypeError, match=message):

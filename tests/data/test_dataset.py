@@ -1,6 +1,7 @@
 """Array-backed data sets, subsets and splits."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -452,3 +453,18 @@ def test_random_split_refuses_other_types(lengths, seed, error, message):
 def test_random_split_refuses(lengths):
     with pytest.raises(ValueError, match="^random_split: expected lengths that add up to 10, or "):
         random_split(Squares(), lengths)
+
+
+def test_the_code_blocks_of_the_document_run(capsys):
+    """All but the one that needs another library, which test_foreign.py runs."""
+    pytest.importorskip("PIL", reason="needs Pillow")
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    blocks, names = re.findall(r"```python\n(.*?)```", text, re.DOTALL), {}
+    assert ["import datasets" in block for block in blocks] == [False, True, False, False]
+    for block in blocks:
+        if "import datasets" not in block:
+            exec(block, names)
+    assert capsys.readouterr().out.count("32, 3, 32, 32") == 3
+    assert names["y"].tolist() == [0, 1, 4, 9]
+    x, y = next(iter(names["DataLoader"](names["FastSquares"](), 3)))
+    assert (x.tolist(), y.tolist()) == ([0, 1, 2], [0, 1, 4])

@@ -52,6 +52,20 @@ def test_dataset_folder(root):
         ImageFolder(root / "nothing")
 
 
+def test_a_subclass_chooses_classes_and_files(root):
+    class Some(ImageFolder):
+        def find_classes(self, directory):
+            return ["emu"], {"emu": 7}
+
+        @classmethod
+        def make_dataset(cls, *arguments):
+            return super().make_dataset(*arguments)[1:]
+
+    dataset = Some(root)
+    assert (dataset.classes, dataset.class_to_idx, dataset.targets) == (["emu"], {"emu": 7}, [7, 7])
+    assert Path(dataset.samples[0][0]).name == "2.png"
+
+
 def test_what_is_no_image_is_named(root):
     (root / "cat" / "2.png").write_bytes(b"x")
     with pytest.raises(OSError, match=r"^default_loader: cannot read .*2.png: it is no image$"):

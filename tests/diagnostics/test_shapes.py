@@ -151,7 +151,7 @@ def test_a_user_error_is_one_line(command, error, capsys):
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
     (line,) = err.splitlines()
-    assert line.startswith("python -m tinycnn.shapes")
+    assert line.startswith("tinycnn shapes")
     assert error in line
 
 

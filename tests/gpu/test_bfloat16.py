@@ -151,10 +151,11 @@ def test_an_older_cupy_is_named(monkeypatch):
 
 
 def test_optimizers_take_bfloat16_parameters():
-    for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"):
+    for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop", "Lion",
+                 "Muon"):  # fmt: skip
         expected = None
         for device in ("cpu", "cuda"):
-            w = nn.Parameter(wrap(np.linspace(-2, 2, 33).astype(tinycnn.bfloat16)).to(device))
+            w = nn.Parameter(wrap(np.linspace(-2, 2, 33).reshape(11, 3).astype(tinycnn.bfloat16)).to(device))
             optimizer = getattr(optim, name)([w], lr=0.05)
             for _ in range(5):
                 w.grad = (w.detach() * 0.5).bfloat16()

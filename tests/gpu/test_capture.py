@@ -13,6 +13,7 @@ import pytest
 import tinycnn
 from tests.gpu import lib
 from tests.operators import CASES
+from tests.optim.rules import RULES
 from tinycnn import backend, nn, optim, tensor
 from tinycnn.backend import devices
 from tinycnn.models import LeNet5
@@ -37,7 +38,8 @@ class Training:
             nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(4, 6, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(54, 10),
         ).to("gpu")  # fmt: skip
-        self.optimizer = getattr(optim, optimizer)(self.model.parameters(), **options)
+        params = [param for param in self.model.parameters() if RULES[optimizer].takes(param.shape)]
+        self.optimizer = getattr(optim, optimizer)(params, **options)
         self.scaler = tinycnn.amp.GradScaler(init_scale=1024.0, growth_interval=3, enabled=scaled)
         self.scaled, self.dtype = scaled, dtype
         self.step = tinycnn.cuda.capture(self.eager_step) if captured else self.eager_step
@@ -76,7 +78,8 @@ def assert_same_training(a, b, **how):
     [("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.1}), ("Adam", {"lr": 0.01, "amsgrad": True}),
      ("RMSprop", {"lr": 0.01, "momentum": 0.5}), ("Adagrad", {"lr": 0.05, "lr_decay": 0.1}), ("Adadelta", {}),
      ("Adamax", {"lr": 0.01}), ("NAdam", {"lr": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1}),
-     ("RAdam", {"lr": 0.01}), ("ASGD", {"lr": 0.05, "lambd": 0.1, "t0": 5}), ("Rprop", {"lr": 0.001})],
+     ("RAdam", {"lr": 0.01}), ("ASGD", {"lr": 0.05, "lambd": 0.1, "t0": 5}), ("Rprop", {"lr": 0.001}),
+     ("Lion", {"lr": 0.001, "weight_decay": 0.1}), ("Muon", {"lr": 0.02})],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_captured_steps_equal_eager_ones(optimizer, options):
@@ -90,7 +93,9 @@ def test_captured_equals_eager_over_fifty_steps():
     assert_same_training(Training(captured=True, **options), Training(**options), steps=50)
 
 
-@pytest.mark.parametrize("optimizer, options", [("SGD", {"momentum": 0.9}), ("NAdam", {}), ("ASGD", {"t0": 2})])
+@pytest.mark.parametrize(
+    "optimizer, options", [("SGD", {"momentum": 0.9}), ("NAdam", {}), ("ASGD", {"t0": 2}), ("Muon", {})]
+)
 def test_a_scaled_step_can_be_captured(optimizer, options):
     options = {"lr": 0.05, "scaled": True, **options}
     captured, eager = Training(optimizer, captured=True, **options), Training(optimizer, **options)

@@ -377,6 +377,21 @@ state.differs(
     remedy="To load what fits, pass `strict=False`, which returns the keys that were left out.",
 )  # fmt: skip
 
+steps = Subject("Optimizers")
+steps.differs(
+    "Muon", """
+    w = numbers(3, 2).requires_grad_(); opt = optim.Muon([w], lr=0.1); (w ** 2).sum().backward(); opt.step()
+""",
+    "`Muon` makes its steps orthogonal in the dtype of the parameters, in float32 at least, where torch rounds to "
+    "bfloat16: steps differ by about 1 %. It also takes weights of convolutions.",
+    remedy="Compare with a tolerance of 2 % of the step.",
+)  # fmt: skip
+steps.differs(
+    "options of SGD", "keys = sorted(optim.SGD([torch.ones(1, requires_grad=True)]).param_groups[0])",
+    "`SGD` has one more option, `decoupled_weight_decay`, as `Adam` has it. Its groups and its printed form list it.",
+    remedy="Ask a group for the option that is needed, by its name.",
+)  # fmt: skip
+
 edge = Subject("Losses and layers")
 edge.differs(
     "a loss of another shape", """

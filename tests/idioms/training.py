@@ -17,6 +17,7 @@ for title, call in {
     "SGD with dampening and maximize": "optim.SGD([w], 0.01, momentum=0.9, dampening=0.1, maximize=True)",
     "Adam": "optim.Adam([w], lr=1e-2, betas=(0.5, 0.999))",
     "Adam with amsgrad and weight decay": "optim.Adam([w], lr=1e-2, weight_decay=0.01, amsgrad=True, eps=1e-6)",
+    "Adam with decoupled weight decay": "optim.Adam([w], lr=1e-2, weight_decay=0.1, decoupled_weight_decay=True)",
     "AdamW": "optim.AdamW([w], lr=1e-2, weight_decay=0.1)",
     "RMSprop": "optim.RMSprop([w], lr=0.01, alpha=0.9, momentum=0.5)",
     "Adagrad": "optim.Adagrad([w], lr=0.1)",
@@ -160,6 +161,7 @@ steps.same("a manual lr beside cosine annealing", """
         if epoch == 1:
             for g in opt.param_groups:
                 g['lr'] *= 0.5
+            del g
         lrs.append(opt.param_groups[0]['lr'])
 """, before=LOOP)
 steps.same("ReduceLROnPlateau", """

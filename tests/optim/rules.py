@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+
+from tests.optim import naive
 
 
 @dataclass(frozen=True)
@@ -18,11 +21,15 @@ class Rule:
 
     Args:
         every_branch: options that take every branch of the update.
-        drawn: samples of options, to compare 50 steps with those of torch's optimizer of the same name.
+        drawn: samples of options, to compare 50 steps with those of torch's optimizer of the same name, or of `naive`.
         bad_options: options that must be refused, the error, and its message after "Name: expected "; each option of
             the optimizer once or more.
         lr: a learning rate with which 200 steps minimise a quadratic. Default 0.3.
         rtol: how far steps may be from torch's, which keeps some numbers in float32. Default 1e-11.
+        naive: one step in plain NumPy, for what torch lacks; see `naive.py`. Default None.
+        in_torch: whether torch has it. Default True.
+        own: samples of the options that torch's lacks, by name. Default none.
+        least_axes: how many axes its parameters have at least. Default 0.
     """
 
     every_branch: dict[str, Any]
@@ -30,6 +37,18 @@ class Rule:
     bad_options: list[tuple[dict[str, Any], type[Exception], str]]
     lr: float = 0.3
     rtol: float = 1e-11
+    naive: Callable[..., None] | None = None
+    in_torch: bool = True
+    own: dict[str, SearchStrategy] = field(default_factory=dict)
+    least_axes: int = 0
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) >= self.least_axes
+
+    @property
+    def small(self) -> tuple[int, ...]:
+        """The shape of a small parameter."""
+        return (1,) * max(1, self.least_axes)
 
 
 def numbers(low: float, high: float) -> SearchStrategy[float]:
@@ -40,10 +59,11 @@ def numbers(low: float, high: float) -> SearchStrategy[float]:
 # alpha are at least 0.5.
 RATES, DECAYS = numbers(1e-4, 0.5), st.just(0.0) | numbers(0, 0.5)
 
-ADAM_OPTIONS = st.fixed_dictionaries(
-    {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
-    optional={"eps": numbers(1e-10, 1e-2), "weight_decay": DECAYS, "amsgrad": st.booleans(), "maximize": st.booleans()},
-)
+BETAS = st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))
+OPTIONAL_OF_ADAMW = {
+    "eps": numbers(1e-10, 1e-2), "weight_decay": DECAYS, "amsgrad": st.booleans(), "maximize": st.booleans(),
+}  # fmt: skip
+OPTIONAL_OF_ADAM = {**OPTIONAL_OF_ADAMW, "decoupled_weight_decay": st.booleans()}
 BAD_ADAM_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"lr": -1}, ValueError, "lr of at least 0, got -1"),
     ({"betas": 0.9}, TypeError, "betas as two numbers, got 0.9"),
@@ -57,6 +77,7 @@ BAD_ADAM_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"maximize": 0}, TypeError, "maximize as True or False, got 0 (int)"),
 ]
 BAD_BETAS = BAD_ADAM_OPTIONS[1:6]
+
 
 def ways(*names: str) -> list[tuple[dict[str, Any], type[Exception], str]]:
     """Bad values of torch's ways to compute a step."""
@@ -107,11 +128,58 @@ RULES = {
                 ValueError,
                 f"{NESTEROV} momentum=0.9 and dampening=0.1",
             ),
+            DECOUPLED,
             *ways("foreach", "fused", "differentiable"),
         ],
+        naive=naive.sgd,
+        own={"decoupled_weight_decay": st.booleans()},
     ),
-    "Adam": Rule({"amsgrad": True, "weight_decay": 0.1}, ADAM_OPTIONS, BAD_ADAM_OPTIONS + ALL_WAYS),
-    "AdamW": Rule({"amsgrad": True, "maximize": True}, ADAM_OPTIONS, BAD_ADAM_OPTIONS + ALL_WAYS),
+    "Adam": Rule(
+        every_branch={"amsgrad": True, "weight_decay": 0.1},
+        drawn=st.fixed_dictionaries({"lr": RATES, "betas": BETAS}, optional=OPTIONAL_OF_ADAM),
+        bad_options=[*BAD_ADAM_OPTIONS, DECOUPLED, *ALL_WAYS],
+    ),
+    "AdamW": Rule(
+        every_branch={"amsgrad": True, "maximize": True},
+        drawn=st.fixed_dictionaries({"lr": RATES, "betas": BETAS}, optional=OPTIONAL_OF_ADAMW),
+        bad_options=BAD_ADAM_OPTIONS + ALL_WAYS,
+    ),
+    "Lion": Rule(
+        every_branch={"weight_decay": 0.1, "maximize": True},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "betas": BETAS}, optional={"weight_decay": DECAYS, "maximize": st.booleans()}
+        ),
+        bad_options=[*bad(lr=-1, weight_decay=-1), *BAD_BETAS, *MAXIMIZE],
+        lr=0.05,
+        naive=naive.lion,
+        in_torch=False,
+    ),
+    "Muon": Rule(
+        every_branch={"adjust_lr_fn": "match_rms_adamw"},
+        drawn=st.fixed_dictionaries(
+            {"lr": RATES, "momentum": numbers(0, 0.99), "nesterov": st.booleans()},
+            optional={
+                "weight_decay": DECAYS,
+                "ns_coefficients": st.just((2.0, -1.5, 0.5)),
+                "eps": numbers(1e-10, 10),
+                "ns_steps": st.integers(0, 7),
+                "adjust_lr_fn": st.sampled_from([None, "original", "match_rms_adamw"]),
+            },
+        ),
+        bad_options=[
+            *bad(lr=-1, weight_decay=-1, momentum=-1, eps=-1),
+            ({"nesterov": 1}, TypeError, "nesterov as True or False, got 1 (int)"),
+            ({"ns_coefficients": (1, 2)}, TypeError, "ns_coefficients as three numbers, got (1, 2)"),
+            ({"ns_coefficients": (1, 2, "x")}, TypeError, "ns_coefficients[2] as a number, got 'x' (str)"),
+            ({"ns_steps": 5.0}, TypeError, "ns_steps as an int, got 5.0 (float)"),
+            ({"ns_steps": -1}, ValueError, "ns_steps of at least 0 and below 100, got -1"),
+            ({"adjust_lr_fn": "x"}, ValueError, "adjust_lr_fn as 'original' or 'match_rms_adamw', got 'x'"),
+        ],
+        lr=0.05,
+        rtol=1e-9,  # products bring small singular values near 1, with their rounding errors
+        naive=naive.muon,
+        least_axes=2,
+    ),
     "RMSprop": Rule(
         every_branch={"momentum": 0.9, "centered": True, "weight_decay": 0.1},
         drawn=st.fixed_dictionaries(
@@ -173,7 +241,7 @@ RULES = {
     "Adamax": Rule(
         every_branch={"weight_decay": 0.1},
         drawn=st.fixed_dictionaries(
-            {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+            {"lr": RATES, "betas": BETAS},
             optional={"eps": numbers(1e-8, 1e-2), "weight_decay": DECAYS, "maximize": st.booleans()},
         ),
         bad_options=[*bad(lr=-1, eps=-1, weight_decay=-1), *BAD_BETAS, *MAXIMIZE, *WAYS],
@@ -181,7 +249,7 @@ RULES = {
     "NAdam": Rule(
         every_branch={"weight_decay": 0.1, "decoupled_weight_decay": True},
         drawn=st.fixed_dictionaries(
-            {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+            {"lr": RATES, "betas": BETAS},
             optional={
                 "eps": numbers(1e-8, 1e-2),
                 "weight_decay": DECAYS,
@@ -196,7 +264,7 @@ RULES = {
     "RAdam": Rule(
         every_branch={"weight_decay": 0.1, "decoupled_weight_decay": True},
         drawn=st.fixed_dictionaries(
-            {"lr": RATES, "betas": st.tuples(numbers(0, 0.99), numbers(0.5, 0.999))},
+            {"lr": RATES, "betas": BETAS},
             optional={
                 "eps": numbers(1e-8, 1e-2),
                 "weight_decay": DECAYS,

@@ -10,6 +10,7 @@ import pytest
 
 import tinycnn
 from tests import emulator
+from tests.optim.rules import RULES
 from tinycnn import Tensor, backend, optim
 from tinycnn.autograd import wrap
 from tinycnn.backend.recording import Recorded
@@ -39,7 +40,9 @@ MOMENTA = [
 ]
 CASES = [
     *[("SGD", {**momentum, **rest}) for momentum in MOMENTA for rest in combinations(**DECAY)],
+    *[("SGD", {**momentum, "weight_decay": 0.1, "decoupled_weight_decay": True}) for momentum in MOMENTA],
     *[("Adam", options) for options in combinations(amsgrad=[False, True], **DECAY)],
+    ("Adam", {"decoupled_weight_decay": True, "weight_decay": 0.1}),
     *[("AdamW", options) for options in combinations(amsgrad=[False, True], **DECAY)],
     *[("RMSprop", options) for options in combinations(momentum=[0, 0.9], centered=[False, True], **DECAY)],
     *[("Adadelta", options) for options in combinations(rho=[0.9], **DECAY)],
@@ -49,6 +52,10 @@ CASES = [
     *[("RAdam", options) for options in combinations(decoupled_weight_decay=[False, True], **DECAY)],
     *[("ASGD", options) for options in combinations(t0=[1e6, 2.5], lambd=[1e-4, 0.1], **DECAY)],
     *[("Rprop", options) for options in combinations(step_sizes=[(1e-6, 50), (0.008, 0.011)], maximize=[False, True])],
+    *[("Lion", options) for options in combinations(betas=[(0.9, 0.99), (0.5, 0.6)], **DECAY)],
+    *[("Muon", options) for options in combinations(nesterov=[False, True], momentum=[0, 0.9], weight_decay=[0, 0.1])],
+    *[("Muon", options) for options in combinations(adjust_lr_fn=["original", "match_rms_adamw"], ns_steps=[0, 3])],
+    ("Muon", {"ns_coefficients": (2.0, -1.5, 0.5), "eps": 10.0}),
 ]
 EVERY = {  # of each optimizer, the options with which it has most to do
     "SGD": {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
@@ -62,10 +69,13 @@ EVERY = {  # of each optimizer, the options with which it has most to do
     "RAdam": {"weight_decay": 0.1, "betas": (0.7, 0.9), "decoupled_weight_decay": True},
     "ASGD": {"weight_decay": 0.1, "lambd": 0.1, "t0": 2.5},
     "Rprop": {"etas": (0.4, 1.3), "step_sizes": (0.003, 0.02)},
+    "Lion": {"betas": (0.8, 0.99), "weight_decay": 0.1},  # with less momentum than this, float16 would turn some signs
+    "Muon": {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"},
 }
-UNCOUNTED = ("RMSprop", "Adadelta")  # whose steps do not depend on how many there were
-WITHOUT_EPS = ("SGD", "ASGD", "Rprop")
+UNCOUNTED = ("RMSprop", "Adadelta", "Lion", "Muon")  # whose steps do not depend on how many there were
+WITHOUT_EPS = ("SGD", "ASGD", "Rprop", "Lion")
 each_optimizer = pytest.mark.parametrize("name", list(EVERY))
+each_of_one_kernel = pytest.mark.parametrize("name", [name for name in EVERY if name != "Muon"])
 
 
 # --- the same parameters and gradients on both devices --------------------------------------------------------
@@ -85,12 +95,12 @@ def laid_out(array, layout, device):
 
 
 class Pair:
-    """Parameters on the CPU and on the GPU, alike in every way."""
+    """Parameters on the CPU and on the GPU, alike in every way, of those shapes that an optimizer takes."""
 
-    def __init__(self, seed=0, shapes=SHAPES, dtype="float64", layouts=tuple(LAYOUTS)):
+    def __init__(self, name="SGD", seed=0, shapes=SHAPES, dtype="float64", layouts=tuple(LAYOUTS)):
         self.rng, self.layouts, self.dtype = np.random.default_rng(seed), layouts, dtype
         self.cpu, self.gpu = [], []
-        for shape in shapes:
+        for shape in filter(RULES[name].takes, shapes):
             values, layout = self.normal(shape), self.rng.choice(layouts)
             for device, params in ("cpu", self.cpu), ("gpu", self.gpu):
                 params.append(laid_out(values, layout, device).requires_grad_())
@@ -143,7 +153,7 @@ def in_bits_of_state(optimizer, params):
 
 @pytest.mark.parametrize("name, options", CASES, ids=[f"{name}-{options}" for name, options in CASES])
 def test_steps_equal_the_cpus(name, options):
-    pair = Pair()
+    pair = Pair(name)
     optimizers = pair_of_optimizers(pair, name, options)
     for _ in range(8):  # RAdam divides by the root from the sixth on
         pair.new_gradients()
@@ -155,7 +165,7 @@ def test_steps_equal_the_cpus(name, options):
 @each_optimizer
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_other_dtypes(name, dtype):
-    pair = Pair(dtype=dtype)
+    pair = Pair(name, dtype=dtype)
     optimizers = pair_of_optimizers(pair, name, {**EVERY[name], **({} if name in WITHOUT_EPS else {"eps": 1e-3})})
     for _ in range(3):
         pair.new_gradients(missing=0)
@@ -166,7 +176,7 @@ def test_other_dtypes(name, dtype):
 
 @each_optimizer
 def test_parameters_of_several_dtypes_in_one_group(name):
-    pairs = [Pair(seed, dtype=dtype) for seed, dtype in enumerate(TOLERANCE)]
+    pairs = [Pair(name, seed, dtype=dtype) for seed, dtype in enumerate(TOLERANCE)]
     for side in "cpu", "gpu":
         params = [param for both in zip(*(getattr(pair, side) for pair in pairs)) for param in both]
         options = EVERY[name] | ({} if name in WITHOUT_EPS else {"eps": 1e-3})
@@ -191,7 +201,7 @@ MANY = [
 @each_optimizer
 @pytest.mark.parametrize("shapes, layouts", MANY, ids=["plain", "other layouts", "axes"])
 def test_more_parameters_than_a_launch_takes(name, shapes, layouts):
-    pair = Pair(shapes=shapes, layouts=layouts)
+    pair = Pair(name, shapes=shapes, layouts=layouts)
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for _ in range(3):
         pair.new_gradients()
@@ -202,7 +212,7 @@ def test_more_parameters_than_a_launch_takes(name, shapes, layouts):
 
 @each_optimizer
 def test_gradients_that_repeat_their_memory(name, cupy):
-    pair = Pair(shapes=[(50, 40), (3, 4)])
+    pair = Pair(name, shapes=[(50, 40), (3, 4)])
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for cpu, gpu in zip(pair.cpu, pair.gpu):
         row = pair.normal(cpu.shape[1:])
@@ -215,7 +225,7 @@ def test_gradients_that_repeat_their_memory(name, cupy):
 
 @each_optimizer
 def test_groups_with_options_of_their_own_that_change(name):
-    pair = Pair()
+    pair = Pair(name)
     optimizers = []
     for params in pair.cpu, pair.gpu:
         groups = [{"params": params[:4]}, {"params": params[4:], "lr": 0.2, "weight_decay": 0.3}]
@@ -238,7 +248,7 @@ SWITCHED_ON = [
 
 @pytest.mark.parametrize("name, later", SWITCHED_ON)
 def test_options_switched_on_later(name, later):
-    pair = Pair()
+    pair = Pair(name)
     optimizers = pair_of_optimizers(pair, name, {})
     for step in range(5):
         pair.new_gradients()
@@ -252,7 +262,7 @@ def test_options_switched_on_later(name, later):
 @each_optimizer
 @pytest.mark.parametrize("plain", [False, True])  # weight decay makes a gradient of a parameter's nan
 def test_infinite_and_nan_gradients_and_parameters(name, plain, cupy):
-    pair = Pair(shapes=[(2, 5)])
+    pair = Pair(name, shapes=[(2, 5)])
     optimizers = pair_of_optimizers(pair, name, {} if plain else EVERY[name])
     values = np.array([[1, np.nan, 2, np.inf, -np.inf], [np.inf, np.nan, -np.inf, 0, -0.0]])
     with np.errstate(all="ignore"):
@@ -267,7 +277,7 @@ def test_infinite_and_nan_gradients_and_parameters(name, plain, cupy):
 def test_a_step_does_not_make_the_host_wait(name):
     if not EMULATED:
         pytest.skip("only the emulator counts what the host waits for")
-    pair = Pair()
+    pair = Pair(name)
     _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
     for _ in range(3):
         pair.new_gradients()
@@ -292,10 +302,10 @@ def launches(monkeypatch, step):
 
 
 @pytest.mark.parametrize("count", [20, 100])
-@each_optimizer
+@each_of_one_kernel
 def test_launches_of_a_step(name, count, cupy, monkeypatch):
     """One, for any number of parameters, and one for new options."""
-    pair = Pair(shapes=[(30, 20)] * count)
+    pair = Pair(name, shapes=[(30, 20)] * count)
     _, optimizer = pair_of_optimizers(pair, name, EVERY[name])
     pair.new_gradients(missing=0)
     optimizer.step()
@@ -305,11 +315,22 @@ def test_launches_of_a_step(name, count, cupy, monkeypatch):
     assert launches(monkeypatch, optimizer.step) == ["set_numbers", its]
 
 
+@pytest.mark.parametrize("count", [2, 20, 100])
+def test_launches_of_a_step_of_muon(count, cupy, monkeypatch):
+    """One for all directions, one for all steps; between them, of kernels of ours, the norm of each matrix."""
+    pair = Pair("Muon", shapes=[(30, 20)] * count)
+    _, optimizer = pair_of_optimizers(pair, "Muon", {})
+    pair.new_gradients(missing=0)
+    optimizer.step()
+    launched = [name for name in launches(monkeypatch, optimizer.step) if name != "put_parameters"]
+    assert launched == ["muon", *["norm_shares", "norm_of_shares"] * count, "sgd"]
+
+
 @pytest.mark.parametrize("layouts", [("C",), tuple(LAYOUTS)], ids=["alike", "any"])
-@each_optimizer
+@each_of_one_kernel
 def test_many_parameters(name, layouts, cupy, monkeypatch):
     """More than the arguments of a kernel hold are put into device memory, anew for gradients at other places."""
-    pair = Pair(shapes=[*SHAPES, (5, 7)] * 9, layouts=layouts)
+    pair = Pair(name, shapes=[*SHAPES, (5, 7)] * 9, layouts=layouts)
     both = pair_of_optimizers(pair, name, EVERY[name])
     for _ in range(3):
         pair.new_gradients()
@@ -414,7 +435,7 @@ def test_a_gradient_on_another_device_is_refused(cupy):
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_steps_with_an_infinite_gradient_are_skipped(name, device):
     """Also the first one, after which dampening and bias correction must be those of a first step."""
-    pair = Pair()
+    pair = Pair(name)
     reference, _ = optimizers = pair_of_optimizers(pair, name, EVERY[name])
     tested = optimizers[1]
     if device == "cpu":
@@ -441,7 +462,7 @@ def test_steps_with_an_infinite_gradient_are_skipped(name, device):
 
 @each_optimizer
 def test_gradients_are_scaled(name):
-    pair = Pair()
+    pair = Pair(name)
     plain = copy.deepcopy(pair.cpu)
     optimizers = [*pair_of_optimizers(pair, name, EVERY[name]), getattr(optim, name)(plain, lr=0.01, **EVERY[name])]
     for optimizer, device in zip(optimizers, ("cpu", "gpu")):
@@ -466,7 +487,7 @@ def test_gradients_are_scaled(name):
 @pytest.mark.parametrize("way", ["gpu to gpu", "gpu to cpu", "cpu to gpu"])
 def test_state_moves_between_devices(name, way):
     source, _, target = way.split()
-    pair = Pair()
+    pair = Pair(name)
     before = dict(zip(("cpu", "gpu"), pair_of_optimizers(pair, name, EVERY[name])))
     for _ in range(3):
         pair.new_gradients(missing=0)
@@ -513,13 +534,15 @@ EXPECTED = {
     "RAdam": ["step", "exp_avg", "exp_avg_sq"],
     "ASGD": ["step", "eta", "mu", "ax"],
     "Rprop": ["step", "prev", "step_size"],
+    "Lion": ["exp_avg"],
+    "Muon": ["momentum_buffer"],
 }
 
 
 @each_optimizer
 def test_state_of_skipped_steps_moves_to_the_cpu(name):
     """The GPU has made buffers, without knowing that they were never used: what begins, begins with the next step."""
-    pair = Pair(shapes=[(3, 4)])
+    pair = Pair(name, shapes=[(3, 4)])
     cpu, gpu = pair_of_optimizers(pair, name, EVERY[name])
     pair.new_gradients(missing=0)
     gpu.found_inf = tinycnn.tensor(np.float32(1), device="gpu")
@@ -565,7 +588,7 @@ def test_numbers_of_a_parameter_are_float64_whatever_it_is(name, numbers):
 
 @each_optimizer
 def test_state_in_another_memory_order_than_the_parameter(name):
-    pair = Pair(shapes=[(30, 40), (3, 4, 5)], layouts=("C",))
+    pair = Pair(name, shapes=[(30, 40), (3, 4, 5)], layouts=("C",))
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for step in range(4):
         pair.new_gradients(missing=0)
@@ -607,7 +630,7 @@ class Recording:
 
 @each_optimizer
 def test_a_replayed_step_equals_a_step(name, cupy):
-    pair = Pair(layouts=("C", "Fortran", "gaps"))
+    pair = Pair(name, layouts=("C", "Fortran", "gaps"))
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     for optimizer, device in zip(optimizers, ("cpu", "gpu")):
         optimizer.found_inf = tinycnn.tensor(np.float32(1), device=device)
@@ -639,7 +662,7 @@ def test_a_replayed_step_equals_a_step(name, cupy):
 @each_optimizer
 def test_options_between_recording_and_replay(name):
     """The recorded step holds no options: not those of the time of the recording, nor those of eager steps since."""
-    pair = Pair()
+    pair = Pair(name)
     optimizers = pair_of_optimizers(pair, name, EVERY[name])
     pair.new_gradients(missing=0)
 
@@ -658,6 +681,22 @@ def test_options_between_recording_and_replay(name):
     steps(0.4)
     steps(0.4, recording)
     steps(0.3, recording)
+    pair.assert_equal([optimizer.state for optimizer in optimizers])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "NAdam", "RAdam"])
+def test_weight_decay_is_decoupled_between_replays(name):
+    pair = Pair(name)
+    optimizers = pair_of_optimizers(pair, name, {"weight_decay": 0.1})
+    pair.new_gradients(missing=0)
+    for optimizer in optimizers:
+        optimizer.step()
+    recording = Recording(optimizers[1].step)
+    for decoupled in True, False, True:
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["decoupled_weight_decay"] = decoupled
+        optimizers[0].step()
+        recording.replay()
     pair.assert_equal([optimizer.state for optimizer in optimizers])
 
 
@@ -686,14 +725,15 @@ CONSTANT = [
     ("SGD", {"momentum": 0.9}),
     ("Adam", {"amsgrad": True}),
     ("RMSprop", {"centered": True}),
-    ("NAdam", {"decoupled_weight_decay": True}),
-    ("RAdam", {"decoupled_weight_decay": True}),
+    ("Muon", {"nesterov": False}),
+    ("Muon", {"ns_steps": 3}),
+    ("Muon", {"adjust_lr_fn": "match_rms_adamw"}),
 ]
 
 
 @pytest.mark.parametrize("name, changed", CONSTANT)
 def test_options_that_a_recorded_step_takes_for_constant(name, changed):
-    pair = Pair(shapes=[(3,)])
+    pair = Pair(name, shapes=[(3, 1)])
     pair.new_gradients(missing=0)
     _, optimizer = pair_of_optimizers(pair, name, {})
     optimizer.step()

@@ -69,17 +69,23 @@ def test_names_of_parameters_are_kept():
 def test_repr_lists_the_groups():
     text = repr(optim.SGD([{"params": [leaf(1)]}, {"params": [leaf(2)], "lr": 0.1}], lr=0.5)).splitlines()
     assert text[:3] == ["SGD (", "Parameter Group 0", "    dampening: 0"]
-    assert text[11:14] + text[-1:] == ["Parameter Group 1", "    dampening: 0", "    differentiable: False", ")"]
+    second = ["Parameter Group 1", "    dampening: 0", "    decoupled_weight_decay: False"]
+    assert text[12:15] + text[-1:] == [*second, ")"]
 
 
 # --- errors -----------------------------------------------------------------------------------------------
+
+def small_parameter(name):
+    return tensor(np.ones(RULES[name].small), requires_grad=True)
+
 
 BAD_OPTIONS = [(name, *case) for name, rule in RULES.items() for case in rule.bad_options]
 
 
 @pytest.mark.parametrize("name, options, error, message", BAD_OPTIONS)
 def test_bad_options(name, options, error, message):
-    for arguments in (([leaf(1)],), options), (([{"params": [leaf(1)], **options}],), {}):
+    param = small_parameter(name)
+    for arguments in (([param],), options), (([{"params": [param], **options}],), {}):
         with pytest.raises(error) as caught:
             getattr(optim, name)(*arguments[0], **arguments[1])
         assert str(caught.value) == f"{name}: expected {message}"
@@ -93,16 +99,16 @@ def test_options_at_their_limits(name, options, error, message):
     """What a message calls "at least" and "at most" is accepted; what it calls "above" and "below" is not."""
     ((option, _),) = options.items()
     for word, limit in re.findall(r"(at least|at most|above|below) ([\d.]+)", message):
-        value = (float(limit),) * 2 if option == "betas" else float(limit)
+        value = (float(limit),) * 2 if option == "betas" else int(limit) if limit.isdecimal() else float(limit)
         if word.startswith("at"):
-            param = leaf(1)
-            param.grad = tensor([0.5])
+            param = small_parameter(name)
+            param.grad = param.detach().clone()
             optimizer = getattr(optim, name)([param], **{option: value})
             optimizer.step()
             assert optimizer.param_groups[0][option] == value
         else:
             with pytest.raises(error, match=re.escape(message.rpartition(", got")[0][-20:])):
-                getattr(optim, name)([leaf(1)], **{option: value})
+                getattr(optim, name)([small_parameter(name)], **{option: value})
 
 
 def test_every_optimizer_has_a_row():
@@ -110,7 +116,7 @@ def test_every_optimizer_has_a_row():
     assert optimizers == set(RULES)
     for name, rule in RULES.items():
         tested = {option for options, *_ in rule.bad_options for option in options}
-        assert tested == set(getattr(optim, name)([leaf(1)]).defaults)
+        assert tested == {*inspect.signature(getattr(optim, name)).parameters} - {"params"}
 
 
 def test_signatures_show_names_defaults_and_types():
@@ -148,6 +154,21 @@ BAD_PARAMETERS = [
         "pass those, or detach() it",
     ),
 ]
+
+
+@pytest.mark.parametrize("shape", [(3,), (), (0,)])
+def test_muon_refuses_vectors(shape):
+    matrix, vector = (tensor(np.ones(of), requires_grad=True) for of in ((2, 3), shape))
+    expected = (
+        f"Muon: expected parameter 1 as a matrix or the weight of a convolution, got shape {shape}: "
+        "put it in another optimizer, such as AdamW"
+    )
+    with pytest.raises(ValueError, match="^" + re.escape(expected) + "$"):
+        optim.Muon([matrix, vector])
+    optimizer = optim.Muon([matrix])
+    with pytest.raises(ValueError, match="Muon: expected parameter 0 as a matrix"):
+        optimizer.add_param_group({"params": [vector]})
+    assert len(optimizer.param_groups) == 1
 
 
 @pytest.mark.parametrize("params, error, message", BAD_PARAMETERS)
@@ -268,6 +289,36 @@ def test_loading_keeps_keys_that_only_the_groups_have():
     optimizer.param_groups[0]["initial_lr"] = 0.3
     optimizer.load_state_dict(saved)
     assert optimizer.param_groups[0]["initial_lr"] == 0.3
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "NAdam", "RAdam"])
+def test_state_without_the_flag_of_decoupled_weight_decay(name):
+    """As torch saves SGD's, and former versions saved Adam's."""
+    saved = stepped(getattr(optim, name), {"params": [leaf(1)]}).state_dict()
+    del saved["param_groups"][0]["decoupled_weight_decay"]
+    for decoupled in False, True:
+        optimizer = getattr(optim, name)([leaf(1)], decoupled_weight_decay=decoupled)
+        optimizer.load_state_dict(saved)
+        assert optimizer.param_groups[0]["decoupled_weight_decay"] is decoupled
+
+
+def test_adamw_stays_adamw_with_the_state_of_adam():
+    saved = stepped(optim.Adam, {"params": [leaf(1)]}).state_dict()
+    optimizer = optim.AdamW([leaf(1)], lr=0.5)
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+
+
+def test_adam_with_decoupled_weight_decay_is_adamw():
+    found = []
+    for make in optim.AdamW, lambda params, **options: optim.Adam(params, decoupled_weight_decay=True, **options):
+        param = leaf(1, -2)
+        for _ in range(3):
+            param.grad = tensor([0.5, 0.25])
+            make([param], lr=0.1, weight_decay=0.3).step()
+        found.append(param.tolist())
+    assert found[0] == found[1] != [1, -2]
 
 
 def change(saved, keys, value):

@@ -1,9 +1,10 @@
-"""Every optimizer's steps equal torch's: recorded ones always, live ones where torch is installed."""
+"""Every optimizer's steps equal torch's, recorded ones always, live ones where torch is installed, or naive loops."""
 
 import copy
 import importlib
 import json
 import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,12 +19,15 @@ from tinycnn.autograd import wrap
 
 RECORDED = json.loads((record_optim.HERE / "optim_updates.json").read_text())
 NAMES = list(RULES)
+IN_TORCH = [name for name, rule in RULES.items() if rule.in_torch]
+NAIVE = [name for name, rule in RULES.items() if rule.naive]
 ALL_OPTIONS = {name: rule.every_branch for name, rule in RULES.items()}
-SHAPES = [(3, 4), (5,), (), (2, 3, 2, 4), (1, 1), (80, 70)]  # the last is large enough for scratch memory
+SHAPES = [(3, 4), (5,), (), (2, 3, 2, 4), (1, 1), (7, 2), (80, 70)]  # the last is large enough for scratch memory
 
 
-def parameters(rng, dtype=np.float64):
-    return [tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in SHAPES]
+def parameters(name, rng, dtype=np.float64):
+    shapes = filter(RULES[name].takes, SHAPES)
+    return [tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in shapes]
 
 
 def random_gradients(rng, params, orders=True):
@@ -106,55 +110,152 @@ def torch():
     return pytest.importorskip("torch")
 
 
+@contextmanager
+def unrounded(torch):
+    """Muon of torch, whose products are of bfloat16, in the dtype of its parameters."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+        yield
+
+
+def as_torch_takes_it(name, array):
+    """Torch's Muon has only matrices."""
+    return array.reshape(len(array), -1) if name == "Muon" else array
+
+
 @pytest.mark.torch
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IN_TORCH)
 @settings(max_examples=4, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # shrinking takes minutes
 @given(data=st.data())
 def test_steps_of_live_torch(torch, name, data):
     options, second = data.draw(RULES[name].drawn), data.draw(RULES[name].drawn)
     second.pop("initial_accumulator_value", None)  # which torch does not let a group choose
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    ours = parameters(rng)
-    theirs = [torch.tensor(array, requires_grad=True) for array in arrays(ours)]
+    ours = parameters(name, rng)
+    theirs = [torch.tensor(as_torch_takes_it(name, array), requires_grad=True) for array in arrays(ours)]
 
     def groups(params):
         return [{"params": params[:4]}, {"params": params[4:], **second}]
 
     optimizer = getattr(optim, name)(groups(ours), **options)
-    reference = getattr(torch.optim, name)(groups(theirs), **{**options, "foreach": False})
+    one_by_one = {} if name == "Muon" else {"foreach": False}
+    reference = getattr(torch.optim, name)(groups(theirs), **options, **one_by_one)
     for _ in range(50):
         random_gradients(rng, ours)
         for our, their in zip(ours, theirs, strict=True):
-            their.grad = None if our.grad is None else torch.tensor(our.grad.numpy().copy())
+            their.grad = None if our.grad is None else torch.tensor(as_torch_takes_it(name, our.grad.numpy().copy()))
         optimizer.step()
-        reference.step()
+        with unrounded(torch):
+            reference.step()
     for our, their in zip(arrays(ours), theirs, strict=True):
-        expected = their.detach().numpy()
+        expected = their.detach().numpy().reshape(our.shape)
         rtol = RULES[name].rtol
         np.testing.assert_allclose(our, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", NAMES)
+def test_muon_differs_from_torchs_by_its_rounding_to_bfloat16(torch):
+    rng = np.random.default_rng(6)
+    values, gradients = rng.standard_normal((60, 40)), rng.standard_normal((5, 60, 40))
+    ours, theirs = tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    optimizer, reference = optim.Muon([ours]), torch.optim.Muon([theirs])
+    for gradient in gradients:
+        ours.grad, theirs.grad = tensor(gradient), torch.tensor(gradient)
+        optimizer.step()
+        reference.step()
+    way, difference = (np.linalg.norm(ours.detach().numpy() - x) for x in (values, theirs.detach().numpy()))
+    assert 1e-4 < difference / way < 0.02
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", IN_TORCH)
 def test_state_has_torchs_names(torch, name):
     options = ALL_OPTIONS[name]
-    ours, theirs = tensor([1.0, 2.0], requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
+    values, gradient = ([[[1.0, 2.0]], [[0.1, -0.2]]] if name == "Muon" else [[1.0, 2.0], [0.1, -0.2]])
+    ours, theirs = tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
     optimizer = getattr(optim, name)([ours], **options)
     reference = getattr(torch.optim, name)([theirs], **options)
-    ours.grad, theirs.grad = tensor([0.1, -0.2]), torch.tensor([0.1, -0.2])
+    ours.grad, theirs.grad = tensor(gradient), torch.tensor(gradient)
     optimizer.step()
-    reference.step()
+    with unrounded(torch):
+        reference.step()
     got, expected = optimizer.state_dict(), reference.state_dict()
-    assert set(got["param_groups"][0]) <= set(expected["param_groups"][0])
-    for option, value in got["param_groups"][0].items():
-        assert value == expected["param_groups"][0][option], option
+    options_of_torch = {k: v for k, v in got["param_groups"][0].items() if k not in RULES[name].own}
+    assert options_of_torch.items() <= expected["param_groups"][0].items()
     assert set(expected["state"][0]) - set(got["state"][0]) <= {"step"}  # which torch counts for every rule
     for key, value in got["state"][0].items():
         np.testing.assert_allclose(np.asarray(value), expected["state"][0][key].numpy(), rtol=1e-6)
     optimizer.load_state_dict({**got, "state": {0: {k: tensor(v.numpy()) for k, v in expected["state"][0].items()}}})
     optimizer.step()
-    reference.step()
+    with unrounded(torch):
+        reference.step()
     np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-6)
+
+
+# --- naive ------------------------------------------------------------------------------------------------
+
+
+def compare_with_naive(optimizer_class, name, options, seed=0, steps=50):
+    rule, rng = RULES[name], np.random.default_rng(seed)
+    ours = parameters(name, rng)[:-1]  # the last has too many elements for a loop
+    naive, states = [param.copy() for param in arrays(ours)], [{} for _ in ours]
+    optimizer = optimizer_class(ours, **options)
+    for _ in range(steps):
+        random_gradients(rng, ours)
+        optimizer.step()
+        for param, their, state in zip(ours, naive, states, strict=True):
+            if param.grad is not None:
+                rule.naive(their, param.grad.numpy(), state, **options)
+    for our, their in zip(arrays(ours), naive, strict=True):
+        np.testing.assert_allclose(our, their, rtol=rule.rtol, atol=rule.rtol * max(1, np.abs(their).max()))
+
+
+@pytest.mark.parametrize("name", NAIVE)
+@settings(max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(data=st.data())
+def test_steps_of_a_naive_loop(name, data):
+    rule = RULES[name]
+    options = data.draw(rule.drawn) | data.draw(st.fixed_dictionaries({}, optional=rule.own))
+    compare_with_naive(getattr(optim, name), name, options, data.draw(st.integers(0, 1000)))
+
+
+def with_options(optimizer_class, **others):
+    """The optimizer with a planted bug: its rule takes `others` for the options."""
+
+    class Planted(optimizer_class):
+        def _update(self, param, grad, state, options):
+            super()._update(param, grad, state, {**options, **others})
+
+    return Planted
+
+
+class DriftingMean(optim.Muon):
+    def _update(self, param, grad, state, options):
+        super()._update(param, grad, state, options)
+        state["momentum_buffer"]._array[...] += 1e-3 * grad
+
+
+@pytest.mark.parametrize(
+    "planted, name, options",
+    [
+        (with_options(optim.SGD, weight_decay=0), "SGD", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+        (with_options(optim.SGD, decoupled_weight_decay=False), "SGD", {
+            "weight_decay": 0.1, "decoupled_weight_decay": True, "momentum": 0.9,
+        }),
+        (with_options(optim.Lion, maximize=True), "Lion", {}),
+        (with_options(optim.Lion, weight_decay=0), "Lion", {"weight_decay": 0.1}),
+        (with_options(optim.Lion, betas=(0.99, 0.9)), "Lion", {}),
+        (with_options(optim.Muon, weight_decay=0), "Muon", {}),
+        (with_options(optim.Muon, nesterov=False), "Muon", {}),
+        (with_options(optim.Muon, ns_coefficients=(3.4445, 4.775, 2.0315)), "Muon", {}),
+        (with_options(optim.Muon, adjust_lr_fn=None), "Muon", {"adjust_lr_fn": "match_rms_adamw"}),
+        (DriftingMean, "Muon", {}),
+    ],
+)  # fmt: skip
+def test_comparison_with_naive_loops_detects_planted_bug(planted, name, options):
+    compare_with_naive(getattr(optim, name), name, {"lr": 0.01, **options}, steps=5)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"), np.errstate(all="ignore"):
+        compare_with_naive(planted, name, {"lr": 0.01, **options}, steps=5)
 
 
 # --- what any optimizer must keep to ------------------------------------------------------------------------
@@ -163,7 +264,7 @@ def test_state_has_torchs_names(torch, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_stays_float32(name):
     rng = np.random.default_rng(1)
-    single = parameters(rng, np.float32)
+    single = parameters(name, rng, np.float32)
     double = [tensor(array.astype(np.float64), requires_grad=True) for array in arrays(single)]
     optimizers = [getattr(optim, name)(params, lr=np.float64(0.01), **ALL_OPTIONS[name]) for params in (single, double)]
     for _ in range(5):
@@ -176,14 +277,14 @@ def test_float32_stays_float32(name):
         assert a.dtype == np.float32
         np.testing.assert_allclose(a.tolist(), b.tolist(), rtol=1e-4, atol=1e-5)
     tensors = [x for state in optimizers[0].state.values() for x in state.values() if isinstance(x, Tensor)]
-    assert len(tensors) >= len(SHAPES)
+    assert len(tensors) >= len(single)
     assert {x.dtype for x in tensors} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_changes_parameters_in_place_and_leaves_gradients_alone(name):
     rng = np.random.default_rng(2)
-    params = parameters(rng)
+    params = parameters(name, rng)
     optimizer = getattr(optim, name)(params, **ALL_OPTIONS[name])
     for _ in range(3):
         random_gradients(rng, params)
@@ -218,7 +319,7 @@ def test_parameter_in_another_memory_order(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_and_loaded_it_continues_identically(name):
     rng = np.random.default_rng(4)
-    straight = parameters(rng)
+    straight = parameters(name, rng)
     split = copy.deepcopy(straight)
 
     def make(params, lr):
@@ -258,9 +359,9 @@ def test_steps_allocate_no_large_arrays(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_graph_that_needs_the_parameter_notices(name):
-    param = tensor([1.0, 2.0], requires_grad=True)
+    param = tensor(np.ones(RULES[name].small), requires_grad=True)
     loss = (param * param).sum()
-    param.grad = tensor([1.0, 1.0])
+    param.grad = tensor(np.ones(RULES[name].small))
     getattr(optim, name)([param]).step()
     with pytest.raises(RuntimeError, match="changed in place"):
         loss.backward()
@@ -268,7 +369,7 @@ def test_a_graph_that_needs_the_parameter_notices(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_minimises_a_quadratic(name):
-    param = tensor([3.0, -2.0], requires_grad=True)
+    param = tensor([[3.0, -2.0]], requires_grad=True)
     target = tensor([1.0, 0.5])
     optimizer = getattr(optim, name)([param], lr=RULES[name].lr)
 
@@ -305,12 +406,15 @@ def test_rprop_leaves_out_an_infinite_gradient_that_turned():
 
 
 def test_options_of_a_group_can_be_switched_on_between_steps():
-    for name, option in ("SGD", "momentum"), ("RMSprop", "momentum"), ("RMSprop", "centered"), ("Adam", "amsgrad"):
+    for name, option in [
+        ("SGD", "momentum"), ("SGD", "decoupled_weight_decay"), ("RMSprop", "momentum"), ("RMSprop", "centered"),
+        ("Adam", "amsgrad"),
+    ]:  # fmt: skip
         param = tensor([1.0], requires_grad=True)
         param.grad = tensor([1.0])
         optimizer = getattr(optim, name)([param])
         optimizer.step()
-        optimizer.param_groups[0][option] = True if option in ("centered", "amsgrad") else 0.9
+        optimizer.param_groups[0][option] = 0.9 if option == "momentum" else True
         optimizer.step()
         assert np.isfinite(param.item())
 
@@ -320,7 +424,7 @@ def test_options_of_a_group_can_be_switched_on_between_steps():
 def test_gpu_steps_equal_cpu_steps(name):
     cupy = importlib.import_module("cupy")
     rng = np.random.default_rng(5)
-    cpu = parameters(rng)
+    cpu = parameters(name, rng)
     gpu = [tensor(array, device="gpu", requires_grad=True) for array in arrays(cpu)]
     optimizers = [getattr(optim, name)(params, lr=0.01, **ALL_OPTIONS[name]) for params in (cpu, gpu)]
     for _ in range(10):

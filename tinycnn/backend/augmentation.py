@@ -8,7 +8,7 @@ do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def draw_boxes(generator: Any, N: int, size: tuple[int, int], p: float, scale: R
 
 
 def draw_squares(generator: Any, N: int, size: tuple[int, int], edge: int) -> np.ndarray:
-    """(4, N) int32: top, left, height and width of a square of this edge about any pixel of images of `size`, which ends
+    """(4, N) int32: top, left, height and width of a square of this edge about any pixel of images of `size`. It ends
     at the border."""
     limits = np.array(size)[:, None]
     starts = (_uniform(generator, N, 4)[:2] * limits).astype(np.int64) - edge // 2
@@ -129,7 +129,8 @@ def sources(maps: np.ndarray, size: tuple[int, int], new: tuple[int, int]) -> tu
     (N, OH, OW) float32, for `grids`."""
     # In torch's order and precision: halfway between two pixels rounding decides which one is the nearest.
     (H, W), (OH, OW) = size, new
-    rows, columns = np.mgrid[:OH, :OW].astype(np.float32) + np.array([[[0.5 - OH / 2]], [[0.5 - OW / 2]]], np.float32)
+    rows = np.arange(OH, dtype=np.float32)[:, None] + np.float32(0.5 - OH / 2)
+    columns = np.arange(OW, dtype=np.float32) + np.float32(0.5 - OW / 2)
     a, b, c, d, e, f = maps[..., None, None]
     from_column = ((a * columns + b * rows + c + 1) * np.float32(W) - 1) / 2
     from_row = ((d * columns + e * rows + f + 1) * np.float32(H) - 1) / 2
@@ -140,49 +141,65 @@ def warped(images: np.ndarray, maps: np.ndarray, bilinear: bool, fill: np.ndarra
     """Each image through its map of (6, N), from the nearest pixel or between four. Outside of it is fill (C)."""
     N, C, H, W = images.shape
     out = np.empty_like(images)
-    kind = images.dtype if images.dtype == np.float64 or not bilinear else np.dtype(np.float32)
+    if out.size == 0:
+        return out
+    count = 1 + CACHED // (4 * H * W * (C + 1) * max(images.itemsize, 4))  # images at a time: pixels, places and shares
 
     def warp(part: range) -> None:
-        some = slice(part.start, part.stop)
-        pixels = np.ascontiguousarray(images[some].transpose(0, 2, 3, 1), kind).reshape(-1, C)
-        first = np.arange(0, len(pixels), H * W).reshape(-1, 1, 1)
-        rows, columns = sources(maps[:, some], (H, W), (H, W))
+        for start in part[::count]:
+            some = slice(start, min(start + count, part.stop))
+            rows, columns = sources(maps[:, some], (H, W), (H, W))
+            take = _between if bilinear else _nearest
+            out[some] = take(images[some].transpose(0, 2, 3, 1), rows, columns, fill).transpose(0, 3, 1, 2)
 
-        def at(row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            exists = (row >= 0) & (row < H) & (column >= 0) & (column < W)
-            places = row.clip(0, H - 1).astype(np.int64) * W + column.clip(0, W - 1).astype(np.int64)
-            return pixels.take(first + places, axis=0), exists
-
-        if bilinear:
-            found = _between(at, rows, columns, fill.astype(kind))
-        else:
-            found, exists = at(np.rint(rows), np.rint(columns))
-            found[~exists] = fill
-        found = found.transpose(0, 3, 1, 2)
-        out[some] = np.rint(found) if bilinear and images.dtype.kind not in FLOATING else found
-
-    if out.size:
-        in_threads(warp, shares(range(N), 32 * out.size))
+    in_threads(warp, shares(range(N), 32 * out.size))
     return out
 
 
-def _between(at: Callable, rows: np.ndarray, columns: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """The means of four pixels, (N, H, W, C), of the dtype of `fill`, to which torchvision mixes what is outside."""
+def _nearest(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """The pixels nearest to the places, (N, H, W, C) of images (N, H, W, C)."""
+    N, H, W, C = images.shape
+    bordered = np.empty((N, H + 2, W + 2, C), images.dtype)
+    bordered[...] = fill
+    bordered[:, 1:-1, 1:-1] = images
+    places = _places(np.rint(rows).clip(-1, H) + 1, np.rint(columns).clip(-1, W) + 1, W + 2)
+    return bordered.reshape(-1, C).take(places + _first(bordered), axis=0)
+
+
+def _between(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """The means of four pixels, to which torchvision mixes what is outside, (N, H, W, C) of images (N, H, W, C)."""
+    N, H, W, C = images.shape
+    kind = images.dtype if images.dtype == np.float64 else np.dtype(np.float32)
+    # One more channel is 1 in the image and 0 in its border: its mean is the share of the image.
+    bordered = np.zeros((N, H + 4, W + 4, C + 1), kind)
+    bordered[:, 2:-2, 2:-2, :C] = images
+    bordered[:, 2:-2, 2:-2, C] = 1
+    # Places from −2 and up to H and W: with their neighbours, all that is further outside is in the border.
+    rows, columns = rows.clip(-2, H), columns.clip(-2, W)
     top, left = np.floor(rows), np.floor(columns)
     down, right = rows - top, columns - left
-    found, covered = np.zeros((*rows.shape, len(fill)), fill.dtype), np.zeros((*rows.shape, 1), fill.dtype)
+    pixels, places = bordered.reshape(-1, C + 1), _places(top + 2, left + 2, W + 4) + _first(bordered)
+    mean = np.zeros((*rows.shape, C + 1), kind)
     with np.errstate(invalid="ignore"):  # inf · 0
         for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            share = ((down if i else 1 - down) * (right if j else 1 - right))[..., None].astype(fill.dtype)
-            pixels, exists = at(top + i, left + j)
-            pixels *= share
-            pixels[~exists] = 0  # also where they are infinite
-            share[~exists] = 0
-            found += pixels
-            covered += share
+            share = (down if i else 1 - down) * (right if j else 1 - right)
+            found = pixels.take(places + (i * (W + 4) + j), axis=0)
+            found *= share[..., None]
+            mean += found
+        found, covered = mean[..., :C], mean[..., C:]
         found *= covered
-        found += (1 - covered) * fill
-    return found
+        found += (1 - covered) * fill.astype(kind)
+    return found if images.dtype.kind in FLOATING else np.rint(found)
+
+
+def _places(rows: np.ndarray, columns: np.ndarray, width: int) -> np.ndarray:
+    return rows.astype(np.int64) * width + columns.astype(np.int64)
+
+
+def _first(images: np.ndarray) -> np.ndarray:
+    """The place of the first pixel of each image (N, H, W, C), (N, 1, 1)."""
+    N, H, W, _ = images.shape
+    return np.arange(0, N * H * W, H * W).reshape(-1, 1, 1)
 
 
 # --- pixels -------------------------------------------------------------------------------------------------

@@ -16,9 +16,11 @@ from tinycnn.data.dataset import (
 )
 from tinycnn.data.digits import Digits
 from tinycnn.data.download import DownloadError
+from tinycnn.data.emnist import EMNIST, QMNIST
 from tinycnn.data.folder import DatasetFolder, FakeData, ImageFolder
+from tinycnn.data.idx import read_idx
 from tinycnn.data.images import make_grid, read_image, save_image
-from tinycnn.data.mnist import KMNIST, MNIST, FashionMNIST, read_idx
+from tinycnn.data.mnist import KMNIST, MNIST, FashionMNIST
 from tinycnn.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -27,6 +29,7 @@ from tinycnn.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinycnn.data.svhn import SVHN
 from tinycnn.data.transforms import Compose, Normalize, RandomShift
 
 __all__ = [
@@ -35,4 +38,5 @@ __all__ = [
     "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
     "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
     "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
+    "EMNIST", "QMNIST", "SVHN",
 ]  # fmt: skip

@@ -7,13 +7,13 @@ import io
 import os
 import pickle
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinycnn._files import StrPath, checked_path, kind_of, write_whole
+from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.checks import check_flag
 from tinycnn.data.download import download_files
 from tinycnn.data.pictures import PictureDataset, PictureTransform
@@ -78,7 +78,7 @@ class CIFAR10(PictureDataset):
                 f"environment variable TINYCNN_DATA to the folder with {self.folder}"
             )
         if missing:
-            download_files(self.name, dict([self.archive]), self.mirrors, folder, self._from_torchvision, self._keep)
+            download_files(self.name, dict([self.archive]), self.mirrors, folder, self._from_torchvision, self._unpack)
 
     def _files(self) -> Iterable[str]:
         return [*self.train_files, *self.test_files, *self.names_file]
@@ -87,18 +87,13 @@ class CIFAR10(PictureDataset):
         getattr(torchvision.datasets, self.name)(folder, download=True)
         return [folder / self.folder / name for name in self._files()]
 
-    def _keep(self, file: Path) -> None:
-        """Puts a downloaded file, or those of a downloaded archive, into the folder. Only files of known names are
-        taken out of an archive."""
-        folder = self.root / self.folder
-        if file.name != self.archive[0]:
-            write_whole(folder / file.name, file.read_bytes())
-            return
+    def _unpack(self, file: Path) -> Iterator[tuple[str, bytes]]:
+        """The names and contents of the files of an archive; of known names alone."""
         with tarfile.open(file) as archive:
             for name in self._files():
                 content = archive.extractfile(f"{self.folder}/{name}")
                 assert content is not None  # a file: the archive's checksum is that of the published one
-                write_whole(folder / name, content.read())
+                yield name, content.read()
 
     def _read(self, name: str, md5: str) -> dict[str, Any]:
         path = self.root / self.folder / name

@@ -17,7 +17,7 @@ from tinycnn.autograd import wrap
 from tinycnn.backend import Array
 from tinycnn.checks import check_flag, check_not_negative, shortened
 from tinycnn.data._checks import checked_function, checked_int, checked_iterable
-from tinycnn.data.dataset import Indexable, IterableDataset, checked_dataset, device_of_batches, get_items
+from tinycnn.data.dataset import Indexable, IterableDataset, checked_dataset, device_of_batches, get_items, own_dataset
 from tinycnn.data.sampler import BatchSampler, RandomSampler, SequentialSampler, in_batches
 from tinycnn.data.transforms.convert import to_tensor
 from tinycnn.data.transforms.pictures import is_pil
@@ -31,8 +31,9 @@ class DataLoader:
     On a GPU (`dataset.to("cuda")`) the shuffled order is there too, and the host waits for nothing within an epoch.
 
     Args:
-        dataset: anything with `__len__` and `__getitem__(index)`, or an `IterableDataset`. If it has
-            `__getitems__(indices)` (see `tinycnn.data.dataset`), whole batches are fetched through that.
+        dataset: anything with `__len__` and `__getitem__(index)`, or an `IterableDataset`, also torch's or Hugging
+            Face's. If it has `__getitems__(indices)` (see `tinycnn.data.dataset`), whole batches are fetched through
+            that.
         batch_size: items per batch. Default 1. None: no batches, items as they are (arrays become Tensors).
         shuffle: a new random order in every epoch. Default None, False.
         sampler: an iterable of indices, instead of shuffle. Default None.
@@ -72,6 +73,7 @@ class DataLoader:
         persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
     ):  # fmt: skip
         name = "DataLoader"
+        dataset = own_dataset(dataset)
         self.dataset: Any = dataset
         if not isinstance(dataset, IterableDataset):
             checked_dataset(name, dataset)
@@ -429,9 +431,13 @@ def get_worker_info() -> None:
 
 
 def default_convert(data: object) -> Any:
-    """Arrays and NumPy's numbers as Tensors, also within tuples, lists and dicts; anything else as it is."""
-    if isinstance(data, (np.ndarray, np.generic)) and holds_numbers(data.dtype):
-        return creation.from_numpy(np.asarray(data))
+    """Arrays, NumPy's numbers and tensors of other libraries, in the same memory, as Tensors, also within tuples, lists
+    and dicts; anything else as it is."""
+    if isinstance(data, Tensor) or backend.is_gpu_array(data):
+        return data
+    if isinstance(data, np.generic) or hasattr(type(data), "__dlpack__"):
+        array = _as_numpy(data, f"a {type(data).__name__}")
+        return creation.from_numpy(array) if holds_numbers(array.dtype) else data
     if isinstance(data, dict):
         return {key: default_convert(value) for key, value in data.items()}
     if isinstance(data, tuple) and hasattr(data, "_fields"):
@@ -492,12 +498,19 @@ def _as_array(sample: Any, index: int) -> Any:
         return sample._array
     if is_pil(sample):
         return to_tensor(sample)._array
-    array = np.asarray(sample)
+    described = f"a {type(sample).__name__} (item {index})"
+    array = _as_numpy(sample, described)
     if not holds_numbers(array.dtype):
-        raise TypeError(
-            f"DataLoader: cannot make a tensor of a {type(sample).__name__} (item {index}); pass collate_fn"
-        )
+        raise TypeError(f"DataLoader: cannot make a tensor of {described}; pass collate_fn")
     return array
+
+
+def _as_numpy(sample: Any, described: str) -> np.ndarray:
+    try:
+        return np.asarray(sample)
+    except (TypeError, RuntimeError) as error:  # of torch, for a tensor with a gradient, or of bfloat16, or on a GPU
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise TypeError(f"DataLoader: cannot make a tensor of {described}: {reason}; pass collate_fn") from None
 
 
 def _require_equal(what: str, values: list, indices: list[int]) -> None:

@@ -72,6 +72,13 @@ class IterableDataset(Dataset):
         return ChainDataset([self, other])
 
 
+def own_dataset(dataset: Any) -> Any:
+    """`dataset`; of an `IterableDataset` of another library, torch's or Hugging Face's, a `ChainDataset` of it."""
+    names = [kind.__name__ for kind in type(dataset).__mro__]
+    is_foreign = "IterableDataset" in names and not isinstance(dataset, IterableDataset)
+    return ChainDataset([dataset]) if is_foreign else dataset
+
+
 def makes_batches(dataset: Indexable) -> bool:
     """Whether a data set has `__getitems__`, and no subclass gave it another `__getitem__` since."""
     for kind in type(dataset).__mro__:

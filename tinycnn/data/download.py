@@ -18,6 +18,7 @@ from tinycnn._files import write_whole
 _PATIENCE = 4  # seconds to wait for a mirror's first response
 
 Fallback = Callable[[Any, Path, Iterable[str]], list[Path]]
+Unpack = Callable[[Path], Iterable[tuple[str, bytes]]]
 
 
 class DownloadError(OSError):
@@ -26,7 +27,7 @@ class DownloadError(OSError):
 
 def download_files(
     owner: str, files: dict[str, str], mirrors: Iterable[str], target: Path, from_torchvision: Fallback,
-    keep: Callable[[Path], None] | None = None,
+    unpack: Unpack | None = None,
 ) -> None:  # fmt: skip
     """Downloads files into the folder `target`.
 
@@ -35,24 +36,27 @@ def download_files(
         files: the name of each file to its MD5 sum.
         mirrors: what a name is appended to for its address; tried in turn.
         from_torchvision: downloads them with torchvision (the module, a folder, the names), and says where they are.
-        keep: puts a downloaded file where it belongs. Default None: into `target`, under its name.
+        unpack: the names and contents of what belongs into `target` of one of `files`, an archive. Default None: the
+            file itself does.
 
     Raises DownloadError if every mirror fails or a file cannot be written, ImportError if neither library is installed.
     """
     try:
         target.mkdir(parents=True, exist_ok=True)
         # Elsewhere at first: what a download leaves that is killed must not lie beside the data.
-        with tempfile.TemporaryDirectory(prefix="tinycnn-") as name:
-            folder = Path(name)
+        with tempfile.TemporaryDirectory(prefix="tinycnn-") as path:
+            folder = Path(path)
             if _is_missing("pooch"):
                 found, reasons = _with_torchvision(owner, files, folder, from_torchvision)
             else:
                 found, reasons = _with_pooch(files, mirrors, folder)
             for file in found:
-                if keep is None:
-                    write_whole(target / file.name, file.read_bytes())
+                if unpack is not None and file.name in files:
+                    contents = unpack(file)
                 else:
-                    keep(file)
+                    contents = [(file.name, file.read_bytes())]
+                for name, content in contents:
+                    write_whole(target / name, content)
     except OSError as error:
         reasons = [str(error)]
     if reasons:

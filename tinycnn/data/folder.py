@@ -35,6 +35,12 @@ def _endings(argument: str, value: Any) -> tuple[str, ...]:
     return endings
 
 
+def _paths(directory: str) -> list[str]:
+    """The files in a folder and in those within, sorted."""
+    folders = os.walk(directory, followlinks=True)
+    return [os.path.join(folder, file) for folder, _, files in sorted(folders) for file in sorted(files)]
+
+
 class DatasetFolder(Dataset):
     """The files in root/CLASS/… of each class; item i is (the transform of what the loader makes of a file, target).
 
@@ -61,32 +67,50 @@ class DatasetFolder(Dataset):
     ):  # fmt: skip
         name = type(self).__name__
         self.root = checked_path(name, "root", root)
+        self.extensions = extensions
         self.loader = loader
         self.transform = checked_function(f"{name}(transform)", transform)
         self.target_transform = checked_function(f"{name}(target_transform)", target_transform)
         checked_function(f"{name}(is_valid_file)", is_valid_file)
+        check_flag(name, "allow_empty", allow_empty)
+        self.classes, self.class_to_idx = self.find_classes(self.root)
+        self.samples = self.make_dataset(self.root, self.class_to_idx, extensions, is_valid_file, allow_empty)
+        self.imgs, self.targets = self.samples, [target for _, target in self.samples]
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        """(classes, name to target): the folders in `directory`, sorted. A subclass may choose some of them, or give
+        them other targets."""
+        name = type(self).__name__
+        try:
+            classes = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+        except OSError as error:
+            raise type(error)(f"{name}: cannot read {directory}: {error.strerror}") from None
+        if not classes:
+            raise FileNotFoundError(f"{name}: expected a folder for each class in {directory}, got none")
+        return classes, {each: i for i, each in enumerate(classes)}
+
+    @classmethod
+    def make_dataset(
+        cls, directory: str, class_to_idx: dict[str, int], extensions: Sequence[str] | None = None,
+        is_valid_file: Callable[[str], bool] | None = None, allow_empty: bool = False,
+    ) -> list[tuple[str, int]]:  # fmt: skip
+        """(path, target) of each file of these classes that counts, sorted within each class. Arguments and errors are
+        those of the class. A subclass may find them in another way."""
+        name = cls.__name__
         if (extensions is None) == (is_valid_file is None):
             raise ValueError(f"{name}: expected either extensions or is_valid_file, got {shortened(extensions)}")
         endings = () if extensions is None else _endings(f"{name}(extensions)", extensions)
         counts = is_valid_file or (lambda path: path.lower().endswith(endings))
-        try:
-            self.classes = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
-        except OSError as error:
-            raise type(error)(f"{name}: cannot read {self.root}: {error.strerror}") from None
-        if not self.classes:
-            raise FileNotFoundError(f"{name}: expected a folder for each class in {self.root}, got none")
-        self.class_to_idx = {each: i for i, each in enumerate(self.classes)}
-        files = ((path, i) for i, each in enumerate(self.classes) for path in self._paths(each))
-        self.samples = [(path, i) for path, i in files if counts(path)]
-        self.imgs, self.targets = self.samples, [target for _, target in self.samples]
-        empty = [each for each, i in self.class_to_idx.items() if i not in set(self.targets)]
-        if empty and not check_flag(name, "allow_empty", allow_empty):
+        found, empty = [], []
+        for each, target in sorted(class_to_idx.items()):
+            paths = [path for path in _paths(os.path.join(directory, each)) if counts(path)]
+            found += [(path, target) for path in paths]
+            if not paths:
+                empty.append(each)
+        if empty and not allow_empty:
             wanted = f", of {', '.join(endings)}" if endings else ""
-            raise FileNotFoundError(f"{name}: no files{wanted}, in {self.root} for the classes {shortened(empty)}")
-
-    def _paths(self, name: str) -> list[str]:
-        folders = os.walk(os.path.join(self.root, name), followlinks=True)
-        return [os.path.join(folder, file) for folder, _, files in sorted(folders) for file in sorted(files)]
+            raise FileNotFoundError(f"{name}: no files{wanted}, in {directory} for the classes {shortened(empty)}")
+        return found
 
     def __len__(self) -> int:
         return len(self.samples)

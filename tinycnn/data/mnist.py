@@ -2,35 +2,132 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import math
 import os
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinycnn._files import StrPath, checked_path, kind_of
+from tinycnn._files import StrPath, checked_path
 from tinycnn.autograd import wrap
 from tinycnn.checks import check_flag, shortened
 from tinycnn.data.download import download_files
+from tinycnn.data.idx import bad_file, read_content
 from tinycnn.data.pictures import PictureDataset, PictureTransform
 from tinycnn.data.transforms.compose import Compose
 from tinycnn.data.transforms.convert import ToTensor
 from tinycnn.data.transforms.normalize import Normalize, PerChannel
 
-# The first four bytes of an IDX file: 0, 0, the element type (8: unsigned byte), the number of dimensions.
-_MAGIC_OF_LABELS = 0x00000801
-_MAGIC_OF_IMAGES = 0x00000803
-
-_LARGEST = 2**26  # bytes; the largest file of MNIST and of Fashion-MNIST has 47,040,016
-_EXPANSION = 1032  # a byte of gzip is at most so many bytes (https://zlib.net/zlib_tech.html)
+DIGITS = ("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four",
+          "5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine")  # fmt: skip
 
 
-class MNIST(PictureDataset):
+class IdxDataset(PictureDataset):
+    """Base class: pictures and their classes in two IDX files in root/FOLDER/raw, where torchvision puts them.
+
+    Args:
+        root: the folder with FOLDER. None: the environment variable TINYCNN_DATA, else `data`.
+        files: the names of the pictures' file and of the labels', without `.gz`.
+        classes: the names of the classes.
+        transform, target_transform: as for `PictureDataset`.
+        download: download missing files.
+
+    Attributes:
+        data: Tensor (N, H, W) uint8. targets: Tensor (N,) int64, of `QMNIST` (N, 8).
+    """
+
+    folder: ClassVar[str]
+    mirrors: ClassVar[tuple[str, ...]]
+    # File to the MD5 sums of its content, None where that is not known, and of the published, packed one.
+    checksums: ClassVar[dict[str, tuple[str | None, str]]] = {}
+    largest: ClassVar[int] = 2**26  # bytes of a file that are read; of MNIST and of Fashion-MNIST 47,040,016 at most
+
+    def __init__(
+        self, root: StrPath | None, files: tuple[str, str], classes: Sequence[str], transform: PictureTransform | None,
+        target_transform: PictureTransform | None, download: bool,
+    ):  # fmt: skip
+        own = self.name
+        root = (os.environ.get("TINYCNN_DATA") or "data") if root is None else checked_path(own, "root", root)
+        self.root = Path(root).expanduser()
+        self._require(files, check_flag(own, "download", download))
+        images, labels = (self._read(name) for name in files)
+        if len(images) != len(labels):
+            raise ValueError(f"{self._path(files[1])}: expected {len(images)} labels, got {len(labels)}")
+        codes, last = labels if labels.ndim == 1 else labels[:, 0], len(classes) - 1
+        if len(codes) and not 0 <= codes.min() <= codes.max() <= last:
+            raise ValueError(f"{own}: expected targets within 0..{last}, got {codes.min()}..{codes.max()}")
+        data, targets = wrap(images.copy()), wrap(labels.astype(np.int64))
+        super().__init__(data, targets, classes, transform, target_transform)
+
+    @property
+    def train_data(self) -> Any:
+        """`data`, by a former name of torchvision's."""
+        return self.data
+
+    @property
+    def train_labels(self) -> Any:
+        """`targets`, by a former name of torchvision's."""
+        return self.targets
+
+    test_data, test_labels = train_data, train_labels
+
+    @property
+    def raw_folder(self) -> Path:
+        """The folder of the files, root/FOLDER/raw."""
+        return self.root / self.folder / "raw"
+
+    def _require(self, names: Sequence[str], download: bool) -> None:
+        missing = [name for name in names if not self._path(name).exists()]
+        if missing and not download:
+            raise FileNotFoundError(
+                f"{self.name}: no {' and '.join(map(self._packed, missing))} in {self.raw_folder}; pass download=True "
+                f"or set root= or the environment variable TINYCNN_DATA to the folder with {self.folder}/raw"
+            )
+        if missing:
+            self._download(missing)
+
+    def _download(self, names: list[str]) -> None:
+        files = {self._packed(name): self.checksums[name][1] for name in names}
+        download_files(self.name, files, self.mirrors, self.raw_folder, self._from_torchvision)
+
+    def _from_torchvision(self, torchvision: Any, folder: Path, files: Iterable[str]) -> list[Path]:
+        """The files as torchvision downloads them into `folder`, unpacked or not."""
+        getattr(torchvision.datasets, self.folder)(folder, *self._part(), download=True)
+        packed = [folder / self.folder / "raw" / name for name in files]
+        return [path.with_suffix("") if path.with_suffix("").exists() else path for path in packed]
+
+    def _part(self) -> tuple[str, ...]:
+        """What torchvision's class asks for beside `root`."""
+        return ()
+
+    def _packed(self, name: str) -> str:
+        """The name of a file as it is published."""
+        return f"{name}.gz"
+
+    def _path(self, name: str) -> Path:
+        """The plain file if it exists, else the packed one, whether it exists or not."""
+        plain = self.raw_folder / name
+        return plain if plain.exists() else self.raw_folder / self._packed(name)
+
+    def _read(self, name: str) -> np.ndarray:
+        """The array in a file. ValueError unless it is the published one.
+
+        The checksum is that of the unpacked bytes: those of a .gz depend on the compressor.
+        """
+        path = self._path(name)
+        content, array = read_content(str(path), self.largest)
+        if f"-idx{array.ndim}-" not in name:
+            raise bad_file(path, f"the dimensions that its name tells, got shape {array.shape}")
+        expected, _ = self.checksums.get(name, (None, ""))
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if expected is not None and found != expected:
+            raise bad_file(path, f"MD5 {expected} of the decompressed bytes, got {found}")
+        return array
+
+
+class MNIST(IdxDataset):
     """The MNIST handwritten digits: 60,000 training or 10,000 test pictures of 28×28, classes 0..9.
 
     Without a transform, items are normalised: Tensors (1, 28, 28) float32. A transform that is given sees PIL images
@@ -56,12 +153,11 @@ class MNIST(PictureDataset):
 
     folder: ClassVar[str] = "MNIST"
     mean_and_std: ClassVar[tuple[float, float]] = (0.1307, 0.3081)
-    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    class_names: ClassVar[tuple[str, ...]] = DIGITS
     mirrors: ClassVar[tuple[str, ...]] = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     )
-    # File to the MD5 sums of its content, None where that is not known, and of the published .gz.
     checksums: ClassVar[dict[str, tuple[str | None, str]]] = {
         "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
         "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
@@ -74,22 +170,11 @@ class MNIST(PictureDataset):
         target_transform: PictureTransform | None = None, download: bool = False, *,
         normalize: bool | tuple[PerChannel, PerChannel] | None = True,
     ):  # fmt: skip
-        own = self.name
-        root = (os.environ.get("TINYCNN_DATA") or "data") if root is None else checked_path(own, "root", root)
-        self.root = Path(root).expanduser()
-        self.train = check_flag(own, "train", train)
-        transform = self._chosen(transform, normalize)
+        self.train = check_flag(self.name, "train", train)
         part = "train" if train else "t10k"
-        names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-        self._require(names, check_flag(own, "download", download))
-        images, labels = (self._read(name) for name in names)
-        if len(images) != len(labels):
-            raise ValueError(f"{self._path(names[1])}: expected {len(images)} labels, got {len(labels)}")
-        last = len(self.class_names) - 1
-        if len(labels) and labels.max() > last:
-            raise ValueError(f"{own}: expected targets within 0..{last}, got {labels.min()}..{labels.max()}")
-        data, targets = wrap(images.copy()), wrap(labels.astype(np.int64))
-        super().__init__(data, targets, self.class_names, transform, target_transform)
+        files = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+        transform = self._chosen(transform, normalize)
+        super().__init__(root, files, self.class_names, transform, target_transform, download)
 
     def _chosen(self, transform: PictureTransform | None, normalize: Any) -> PictureTransform:
         """The transform that is given, or the default one."""
@@ -102,59 +187,6 @@ class MNIST(PictureDataset):
         if normalize is not True and not (isinstance(normalize, (tuple, list)) and len(normalize) == 2):
             raise TypeError(f"{self.name}: expected normalize as (mean, std), got {shortened(normalize)}")
         return Compose([ToTensor(), Normalize(*(self.mean_and_std if normalize is True else normalize))])
-
-    @property
-    def train_data(self) -> Any:
-        """`data`, by a former name of torchvision's."""
-        return self.data
-
-    @property
-    def train_labels(self) -> Any:
-        """`targets`, by a former name of torchvision's."""
-        return self.targets
-
-    test_data, test_labels = train_data, train_labels
-
-    @property
-    def raw_folder(self) -> Path:
-        """The folder of the files, root/MNIST/raw."""
-        return self.root / self.folder / "raw"
-
-    def _require(self, names: list[str], download: bool) -> None:
-        own = self.name
-        missing = [name for name in names if not self._path(name).exists()]
-        if missing and not download:
-            raise FileNotFoundError(
-                f"{own}: no {_gz_names(missing)} in {self.raw_folder}; pass download=True or "
-                f"set root= or the environment variable TINYCNN_DATA to the folder with {self.folder}/raw"
-            )
-        if missing:
-            files = {f"{name}.gz": self.checksums[name][1] for name in missing}
-            download_files(own, files, self.mirrors, self.raw_folder, self._from_torchvision)
-
-    def _from_torchvision(self, torchvision: Any, folder: Path, files: Iterable[str]) -> list[Path]:
-        """The files as torchvision downloads them into `folder`, unpacked or not."""
-        getattr(torchvision.datasets, self.folder)(folder, download=True)
-        packed = [folder / self.folder / "raw" / name for name in files]
-        return [path.with_suffix("") if path.with_suffix("").exists() else path for path in packed]
-
-    def _path(self, name: str) -> Path:
-        """The plain file if it exists, else the compressed one, whether it exists or not."""
-        plain = self.raw_folder / name
-        return plain if plain.exists() else self.raw_folder / f"{name}.gz"
-
-    def _read(self, name: str) -> np.ndarray:
-        """The array in a file. ValueError unless it is the published one.
-
-        The checksum is that of the decompressed bytes: those of a .gz depend on the compressor.
-        """
-        path = self._path(name)
-        content, array = _read(str(path), _LARGEST)
-        expected, _ = self.checksums[name]
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if expected is not None and found != expected:
-            raise _bad_file(path, f"MD5 {expected} of the decompressed bytes, got {found}")
-        return array
 
 
 class FashionMNIST(MNIST):
@@ -201,89 +233,3 @@ class KMNIST(MNIST):
         "t10k-images-idx3-ubyte": (None, "5c965bf0a639b31b8f53240b1b52f4d7"),
         "t10k-labels-idx1-ubyte": (None, "7320c461ea6c1c855c0b718fb2a4b134"),
     }
-
-
-# --- reading ----------------------------------------------------------------------------------------------
-
-
-def read_idx(path: StrPath) -> np.ndarray:
-    """The read-only uint8 array in an IDX file, plain or gzip: labels (N,) or images (N, H, W).
-
-    Raises FileNotFoundError for a missing file, ValueError, with the defect, for a damaged or other one, and
-    MemoryError, with the size, where memory is too small for what is announced and there.
-    """
-    return _read(checked_path("read_idx", "path", path))[1]
-
-
-def _read(path: str, most: int | None = None) -> tuple[bytearray, np.ndarray]:
-    """The content of an IDX file, decompressed if its first bytes are those of gzip, and the array in it.
-
-    The header comes first, and nothing is read beyond what it announces: a few MB of gzip may hold many GB.
-
-    Args:
-        most: ValueError if more bytes are announced. Default None.
-    """
-    if (kind := kind_of(path)) not in ("file", "nothing"):
-        remedy = "remove it or name the file within" if kind == "folder" else "remove it"
-        raise ValueError(f"{path}: expected an IDX file, got a {kind}; {remedy}")
-    try:
-        raw = open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        raise type(error)(f"{path}: {error.strerror}") from None
-    with raw:
-        size = os.fstat(raw.fileno()).st_size
-        is_packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        file: Any = gzip.GzipFile(fileobj=raw) if is_packed else raw
-        try:
-            content, shape = _read_header(file, path)
-            expected = len(content) + math.prod(shape)
-            if most is not None and expected > most:
-                raise _bad_file(path, f"{most:,} bytes at most, got a header that announces {expected:,}")
-            found = size * _EXPANSION if is_packed else size  # at most
-            if expected <= found:
-                offset = len(content)
-                while len(content) <= expected and (piece := file.read(min(2**20, expected + 1 - len(content)))):
-                    content += piece
-                if is_packed or len(content) <= expected:
-                    found = len(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise _bad_file(path, f"an intact gzip file, got a damaged one ({error})") from error
-        except MemoryError:
-            raise MemoryError(f"{path}: not enough memory for {expected:,} bytes, shape {shape}") from None
-    if found != expected:
-        verdict = "truncated" if found < expected else "trailing bytes"
-        raise _bad_file(path, f"{expected} bytes for shape {shape}, got {found} ({verdict})")
-    array = np.frombuffer(content, np.uint8, offset=offset)
-    array.flags.writeable = False
-    try:
-        return content, array.reshape(shape)
-    except ValueError:  # no elements, as one size is 0, and another is too large
-        raise _bad_file(path, f"sizes of an array, got shape {shape}") from None
-
-
-def _read_header(file: Any, path: str) -> tuple[bytearray, tuple[int, ...]]:
-    """The first bytes of an IDX file, and the shape that they announce."""
-    content = bytearray(file.read(4))
-    if not content:
-        raise _bad_file(path, "an IDX file, got an empty one")
-    magic = int.from_bytes(content, "big")
-    if magic not in (_MAGIC_OF_LABELS, _MAGIC_OF_IMAGES):
-        raise _bad_file(
-            path,
-            f"the magic number {_MAGIC_OF_LABELS:#010x} (labels) or {_MAGIC_OF_IMAGES:#010x} (images), "
-            f"got {content.hex(' ')}",
-        )
-    length = 4 + 4 * (magic & 0xFF)
-    content += file.read(length - 4)
-    if len(content) < length:
-        raise _bad_file(path, f"a header of {length} bytes, got a file of {len(content)}")
-    return content, tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, length, 4))
-
-
-def _bad_file(path: str | os.PathLike, problem: str) -> ValueError:
-    return ValueError(f"{path}: expected {problem}; delete the file and load with download=True")
-
-
-def _gz_names(names: list[str]) -> str:
-    return " and ".join(f"{name}.gz" for name in names)

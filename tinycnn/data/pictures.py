@@ -42,10 +42,12 @@ class PictureDataset(Dataset):
     """
 
     def __init__(
-        self, data: np.ndarray | Tensor, targets: Sequence[int] | Tensor, classes: Sequence[str],
+        self, data: np.ndarray | Tensor, targets: Sequence[int] | np.ndarray | Tensor, classes: Sequence[str],
         transform: PictureTransform | None = None, target_transform: PictureTransform | None = None,
     ):  # fmt: skip
-        self.data, self.targets, self.classes = data, targets, list(classes)
+        self.data: Any = data
+        self.targets: Any = targets
+        self.classes = list(classes)
         self.transform = transform
         self.target_transform = checked_function(f"{self.name}(target_transform)", target_transform)
 
@@ -119,14 +121,19 @@ class PictureDataset(Dataset):
         """The pictures at these places as an array (n, C, H, W)."""
         return _channels_first(_array(self.data)[places])
 
+    def _labels(self) -> Any:
+        """What the targets of items are taken from."""
+        return self.targets
+
     def _targets(self, places: np.ndarray) -> Tensor:
-        if isinstance(self.targets, (Tensor, np.ndarray)):
-            return wrap(_array(self.targets)[places])
-        return wrap(np.array([self.targets[place] for place in places.tolist()]))  # a list of 50,000 is no array
+        labels = self._labels()
+        if isinstance(labels, (Tensor, np.ndarray)):
+            return wrap(_array(labels)[places])
+        return wrap(np.array([labels[place] for place in places.tolist()]))  # a list of 50,000 is no array
 
     def _target(self, place: int) -> Any:
-        target = self.targets[place]
-        target = target.item() if hasattr(target, "item") else target
+        target = self._labels()[place]
+        target = target.item() if getattr(target, "ndim", None) == 0 else target
         return target if self.target_transform is None else self.target_transform(target)
 
     # --- all at once ----------------------------------------------------------------------------------------
@@ -160,7 +167,7 @@ class PictureDataset(Dataset):
         if backend.device(device) == backend.CPU:
             return self
         _, drawn = self._fixed_and_drawn()
-        targets = _array(self.targets)
+        targets = _array(self._labels())
         moved = ArrayDataset(self.images, targets, Compose(drawn) if drawn else None, tuple(self.classes), self.name)
         moved.background = self.background
         return moved.to(device)

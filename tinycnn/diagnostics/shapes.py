@@ -1,8 +1,8 @@
 """The output size of convolutions and poolings, as a function and as a command:
 
-    python -m tinycnn.shapes conv --input 28 28 --kernel 5 --padding 2 --channels 1 6
-    python -m tinycnn.shapes conv-transpose --input 14 14 --kernel 2 --stride 2 --channels 16 8
-    python -m tinycnn.shapes pool --input 28 28 --kernel 3 --stride 2 --ceil-mode
+    tinycnn shapes conv --input 28 28 --kernel 5 --padding 2 --channels 1 6
+    tinycnn shapes conv-transpose --input 14 14 --kernel 2 --stride 2 --channels 16 8
+    tinycnn shapes pool --input 28 28 --kernel 3 --stride 2 --ceil-mode
 """
 
 from __future__ import annotations
@@ -91,9 +91,18 @@ def _padding(text: str) -> int | str:
     return int(text) if text.lstrip("+-").isdigit() else text
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="python -m tinycnn.shapes", description="The output size of a layer, and what it costs.")
-    layers = parser.add_subparsers(dest="layer", required=True, metavar="LAYER", help="conv, conv-transpose or pool")
+def parser() -> Parser:
+    """The options of `tinycnn shapes`."""
+    result = Parser(
+        prog="tinycnn shapes",
+        description="The output size of a layer, and what it costs.",
+        examples=[
+            "tinycnn shapes conv --input 28 28 --kernel 5 --padding 2 --channels 1 6",
+            "tinycnn shapes conv-transpose --input 14 14 --kernel 2 --stride 2 --channels 16 8",
+            "tinycnn shapes pool --input 28 28 --kernel 3 --stride 2 --ceil-mode",
+        ],
+    )
+    layers = result.add_subparsers(dest="layer", required=True, metavar="LAYER", help="conv, conv-transpose or pool")
     for layer, text in [
         ("conv", "a convolution"),
         ("conv-transpose", "a transposed convolution"),
@@ -117,7 +126,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         sub.add_argument("--channels", type=int, nargs=2, default=1, metavar=("C", "O"), help="in, out; default 1 1")
         sub.add_argument("--groups", type=int, default=1, metavar="G", help="default 1")
         sub.add_argument("--no-bias", action="store_true", help="without a bias")
-    return parser.parse_args(arguments)
+    return result
 
 
 def _describe(options: argparse.Namespace) -> str:
@@ -173,13 +182,13 @@ def _formula(window: Window, i: int, output_padding: tuple[int, ...] | None) -> 
 @guarded("tinycnn shapes")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints sizes and costs for the command line `arguments`. Returns the exit status: 2 for sizes that do not fit."""
-    options = _parse(arguments)
+    options = parser().parse_args(arguments)
     try:
         if not 1 <= len(options.input) <= 3:
             raise ValueError(f"input: expected 1 to 3 sizes, got {len(options.input)}")
         print(_describe(options))
     except (ValueError, TypeError) as error:
-        print(f"python -m tinycnn.shapes: error: {str(error).removeprefix('output_size: ')}", file=sys.stderr)
+        print(f"tinycnn shapes: error: {str(error).removeprefix('output_size: ')}", file=sys.stderr)
         return 2
     return 0
 

@@ -89,11 +89,8 @@ def _header(arrays: Mapping[str, tuple[np.dtype, np.ndarray]], metadata: Mapping
 
 def read(source: Source, map_location: MapLocation) -> dict[str, Tensor]:
     """The tensors of a file by name."""
-    length = int.from_bytes(source.head(0, 8), "little")
-    if source.size < 8 or length > min(source.size - 8, _LONGEST_HEADER):
-        raise Unreadable(f"the header would have {length:,} bytes, the file has {source.size:,}")
-    header = _parsed(source.head(8, length))
-    begin, end = 8 + length, 0
+    begin, header, _ = _read_header(source)
+    end = 0
     tensors = {}
     for key, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         dtype, shape, offsets = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
@@ -111,8 +108,21 @@ def read(source: Source, map_location: MapLocation) -> dict[str, Tensor]:
     return {key: tensors[key] for key in header}
 
 
-def _parsed(text: bytes) -> dict[str, dict[str, Any]]:
-    """The entries of a header, each with the keys and types that the format asks for."""
+def metadata(source: Source) -> dict[str, str]:
+    """The strings in the header of a file, by name."""
+    return _read_header(source)[2]
+
+
+def _read_header(source: Source) -> tuple[int, dict[str, dict[str, Any]], dict[str, str]]:
+    """Where the arrays begin, the entries of the tensors, and the metadata."""
+    length = int.from_bytes(source.head(0, 8), "little")
+    if source.size < 8 or length > min(source.size - 8, _LONGEST_HEADER):
+        raise Unreadable(f"the header would have {length:,} bytes, the file has {source.size:,}")
+    return 8 + length, *_parsed(source.head(8, length))
+
+
+def _parsed(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The entries of a header, each with the keys and types that the format asks for, and its metadata."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -124,7 +134,8 @@ def _parsed(text: bytes) -> dict[str, dict[str, Any]]:
         header = json.loads(text.decode(), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"its header is no JSON ({error})") from None
-    if not isinstance(header, dict) or not isinstance(header.pop("__metadata__", {}), dict):
+    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
         raise Unreadable("its header is no JSON object, or its metadata are none")
     for key, entry in header.items():
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
@@ -136,7 +147,7 @@ def _parsed(text: bytes) -> dict[str, dict[str, Any]]:
         if not all(isinstance(sizes, list) and all(type(n) is int and 0 <= n < 2**63 for n in sizes)
                    for sizes in (shape, offsets)) or len(offsets) != 2:  # fmt: skip
             raise Unreadable(f"{key!r:.60} has the shape {shape!r:.60} and the data_offsets {offsets!r:.60}")
-    return header
+    return header, metadata
 
 
 def shards(source: Source) -> dict[str, list[str]]:

@@ -83,25 +83,25 @@ class PartialConv2d(nn.Module):
     def __init__(self, in_channels: int, inputs: Sequence[Sequence[int]], kernel_size: int):
         super().__init__()
         self.shape = (len(inputs), in_channels, kernel_size, kernel_size)
-        self.outputs = [output for output, maps in enumerate(inputs) for _ in maps]
-        self.inputs = [input for maps in inputs for input in maps]
-        self.weight = nn.Parameter(empty(len(self.inputs), kernel_size, kernel_size))
+        connections = [(output, input) for output, maps in enumerate(inputs) for input in maps]
+        self.weight = nn.Parameter(empty(len(connections), kernel_size, kernel_size))
         self.bias = nn.Parameter(empty(len(inputs)))
+        self.register_buffer("connections", tensor(connections).T, persistent=False)
         counts = [len(maps) for maps in inputs]
         for count, kernels, bias in zip(counts, self.weight.detach().split(counts), self.bias.detach().split(1)):
             draw(count * kernel_size**2, kernels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Kernels of no connection are 0."""
+        outputs, inputs = self.connections
         kernels = self.weight.new_zeros(self.shape)
-        kernels[self.outputs, self.inputs] = self.weight
+        kernels[outputs, inputs] = self.weight
         return conv2d(x, kernels, self.bias)
 
 
-class Prototypes(nn.Module):
-    """The paper's radial basis functions: x (N, 84) to scores (N, 10), minus the squared distances to the prototypes.
-
-    They are constants, so they are no part of the state.
-    """
+class EuclideanRBF(nn.Module):
+    """Radial basis functions: x (N, 84) to scores (N, 10), minus the squared distances to the prototypes, which are
+    constants and no part of the state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,38 +112,37 @@ class Prototypes(nn.Module):
 
 
 class LeNet5Original(nn.Module):
-    """LeNet-5 of 1998: (N, 1, S, S) to scores (N, num_classes); 60,000 parameters with prototypes.
+    """LeNet-5 of 1998: (N, 1, S, S) to scores (N, num_classes); 60,000 parameters.
 
-    Cross-entropy of the scores is the paper's criterion, equation 9, without its class of rubbish. Between two classes
-    |x|² cancels, so that a score is worth 2 w·x, and large gradients ask for a small learning rate.
+    Cross-entropy of the scores is the paper's criterion, equation 9, without its class of garbage. |x|² then cancels:
+    the last layer is linear, with weights 2w that are not trained.
 
     Args:
         num_classes: number of scores. Default 10.
         image_size: S. 28 (default, MNIST) pads by 2 on each side in the first convolution; 32, as in the paper, does
             not pad.
-        output: "prototypes" (default) scores by the distance of the last layer to pictures of the ten digits, which
-            any other ten classes can use as codes; "linear" by a trained layer, for any number of classes.
+        output: "rbf" (default) scores by the distance of the last layer to pictures of the ten digits, which serve as
+            codes of any ten classes; "linear" by a trained layer, with any number of classes.
 
-    Raises ValueError for another `image_size` or `output`, and for prototypes of other than 10 classes.
+    Raises ValueError for another `image_size` or `output`, and for other than 10 classes with "rbf".
     Source: Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II.B; the initial
     values are those of appendix A.
     """
 
-    def __init__(self, num_classes: int = 10, image_size: int = 28, output: str = "prototypes"):
+    def __init__(self, num_classes: int = 10, image_size: int = 28, output: str = "rbf"):
         super().__init__()
         if image_size not in (28, 32):
             raise ValueError(f"LeNet5Original: expected image_size 28 or 32, got {image_size!r}")
-        check_choice("LeNet5Original", "output", output, ("prototypes", "linear"))
-        if output == "prototypes" and num_classes != 10:
-            raise ValueError(f"LeNet5Original: there are prototypes of 10 classes, got num_classes={num_classes!r}; "
-                             "output='linear' takes any number")  # fmt: skip
+        check_choice("LeNet5Original", "output", output, ("rbf", "linear"))
+        if output == "rbf" and num_classes != 10:
+            raise ValueError(f"LeNet5Original: output='rbf' has 10 classes, got num_classes={num_classes!r}")
         self.c1 = nn.Conv2d(1, 6, 5, padding=(32 - image_size) // 2)  # (N, 6, 28, 28)
         self.s2 = Subsampling(6)  # (N, 6, 14, 14)
         self.c3 = PartialConv2d(6, C3_INPUTS, 5)  # (N, 16, 10, 10)
         self.s4 = Subsampling(16)  # (N, 16, 5, 5)
         self.c5 = nn.Conv2d(16, 120, 5)  # (N, 120, 1, 1)
         self.f6 = nn.Linear(120, 84)
-        self.output = Prototypes() if output == "prototypes" else nn.Linear(84, num_classes)
+        self.output = EuclideanRBF() if output == "rbf" else nn.Linear(84, num_classes)
         for layer in (self.c1, self.c5, self.f6, self.output):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 draw(layer.weight[0].numel(), layer.weight, layer.bias)

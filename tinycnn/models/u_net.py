@@ -58,7 +58,7 @@ class UNet(nn.Module):
             self.join.append(two_convolutions(2 * level_width, level_width, batch_norm))
         self.head = nn.Conv2d(width, num_classes, 1)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module is not self.head:
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:

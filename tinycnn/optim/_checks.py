@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, get_type_hints
 
-from tinycnn.checks import Check, Integer, Number, check_choice, check_flag, check_not_negative, check_number, check_share
+from tinycnn.checks import (
+    Check,
+    Integer,
+    Number,
+    check_choice,
+    check_flag,
+    check_not_negative,
+    check_number,
+    check_share,
+)
 from tinycnn.tensor import Tensor
 
 

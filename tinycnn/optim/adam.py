@@ -77,7 +77,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: the parameter shrinks by lr · weight_decay, apart from the gradient.
 
-    Args: those of `Adam`; weight_decay is 1e-2 by default.
+    Args: those of `Adam` but decoupled_weight_decay; weight_decay is 1e-2 by default.
 
     Raises: see `Optimizer`.
 

@@ -14,6 +14,10 @@ from tinycnn.backend.recording import Outdated
 from tinycnn.optim.optimizer import buffer
 from tinycnn.tensor import Tensor
 
+# Of one parameter: the array, its gradient, its buffers, the count of its steps, its numbers.
+Row = tuple[Array, Array, list[Array | None], Array | None, list[Array]]
+Scaling = tuple[Array | None, Array | None]  # `found_inf` and `grad_scale` of `Optimizer`
+
 
 class Fused(NamedTuple):
     """What a kernel of `backend/gpu/cuda/optim.cu` needs of a group's options and of its parameters' state.
@@ -66,8 +70,8 @@ class FusedSteps:
         self._recorded: Fused | None = None  # what the last recorded step was made with
 
     def step(
-        self, fused: Fused, params: list[Tensor], states: dict[Tensor, dict[str, Any]],
-        scaling: tuple[Array | None, Array | None], recorded: bool,
+        self, fused: Fused, params: list[Tensor], states: dict[Tensor, dict[str, Any]], scaling: Scaling,
+        recorded: bool,
     ) -> None:  # fmt: skip
         """Updates `params`, which have gradients.
 
@@ -95,12 +99,12 @@ class FusedSteps:
         for param in params:
             param._changed_in_place()
 
-    def _launch(self, kernels: Any, fused: Fused, rows: list[tuple], scaling: tuple[Array | None, Array | None]) -> None:
+    def _launch(self, kernels: Any, fused: Fused, rows: list[Row], scaling: Scaling) -> None:
         """The work on the GPU: one kernel."""
         kernels.optimizer_step(fused.kernel, rows, self._numbers, (fused.maximize, fused.nesterov), *scaling)
 
-    def _row(self, param: Tensor, state: dict[str, Any], fused: Fused, recorded: bool) -> tuple:
-        """The arrays of one parameter: its own, its gradient, its buffers, the count of its steps, its numbers."""
+    def _row(self, param: Tensor, state: dict[str, Any], fused: Fused, recorded: bool) -> Row:
+        """The arrays of one parameter."""
         array, before = param._array, dict(state)
         step = step_count(state, array) if fused.counts_steps else None
         buffers = [None if value is None else buffer(state, key, array, value) for key, value in fused.buffers.items()]

@@ -10,7 +10,7 @@ import numpy as np
 from tinycnn import backend
 from tinycnn.backend import Array
 from tinycnn.optim._checks import Adjustment, Count, Flag, NotNegative, Triple, checks_of
-from tinycnn.optim.fused import Fused, FusedSteps
+from tinycnn.optim.fused import Fused, FusedSteps, Row, Scaling
 from tinycnn.optim.optimizer import Optimizer, Params, buffer, options_of, workspace
 from tinycnn.tensor import Tensor
 
@@ -101,16 +101,17 @@ class _FusedMuon(Fused):
 class _MuonSteps(FusedSteps):
     """A kernel for the directions of all parameters, products for each, and a kernel, that of SGD, for the steps."""
 
-    def _launch(self, kernels: Any, fused: Fused, rows: list[tuple], scaling: tuple[Array | None, Array | None]) -> None:
-        found_inf, _ = scaling
+    def _launch(self, kernels: Any, fused: Fused, rows: list[Row], scaling: Scaling) -> None:
         directions = [backend.array_module(array).empty(array.shape, array.dtype) for array, *_ in rows]
-        to_directions = [
-            (array, grad, [mean, direction], step, numbers)
-            for (array, grad, [mean], step, numbers), direction in zip(rows, directions, strict=True)
-        ]
+        to_directions: list[Row] = []
+        for (array, grad, buffers, *_), direction in zip(rows, directions, strict=True):
+            to_directions.append((array, grad, [*buffers, direction], None, []))
         kernels.optimizer_step("muon", to_directions, self._numbers, (False, fused.nesterov), *scaling)
-        steps = [_orthogonal(direction, *fused.constants).astype(direction.dtype, copy=False) for direction in directions]
-        along = [(row[0], step, [None], None, []) for row, step in zip(rows, steps, strict=True)]
+        along: list[Row] = []
+        for (array, *_), direction in zip(rows, directions, strict=True):
+            step = _orthogonal(direction, *fused.constants).astype(array.dtype, copy=False)
+            along.append((array, step, [], None, []))
+        found_inf, _ = scaling
         kernels.optimizer_step("sgd", along, self._numbers, (False, False), found_inf)
 
 

@@ -41,7 +41,7 @@ class EMA(Callback):
 
     def __init__(self, decay: float = 0.999):
         self.decay = check_share("EMA", "decay", decay)
-        self.averaged: AveragedModel | None = None
+        self.averaged: Any = None  # an AveragedModel from the first epoch on
         self._state: dict[str, Any] = {}  # that was loaded before there was an average
 
     def on_train_begin(self, trainer: Trainer) -> None:
@@ -190,7 +190,8 @@ class Progress(Callback):
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         title = f"{self.title} epoch {trainer.epoch + 1}".strip()
-        total = len(trainer.loader) if hasattr(trainer.loader, "__len__") else None
+        loader: Any = trainer.loader
+        total = len(loader) if hasattr(loader, "__len__") else None
         # disable=None: no bar in a file or a pipe.
         self.bar = self.tqdm(
             desc=title, total=total, initial=trainer.totals.batches, disable=None, leave=False, file=sys.stdout

@@ -44,7 +44,8 @@ class Checkpoints(Callback):
         keep: how many of the last checkpoints stay, beside the best. Default 3.
         monitor: the name of the figure by which an epoch's checkpoint is the best. Default None: none is.
         mode: whether that figure improves as it grows, "max" (default), or as it falls, "min".
-        settings: what JSON can hold; stored, and compared when a training is resumed. Default None.
+        settings: what JSON can hold, stored with the state under "settings". Default None.
+        hint: how to go on, for the message of `Interrupted`. Default: by `resume`.
 
     Raises ValueError and TypeError for other options.
     """
@@ -53,12 +54,12 @@ class Checkpoints(Callback):
 
     def __init__(
         self, folder: StrPath, every: int | None = None, keep: int = 3, monitor: str | None = None, mode: str = "max",
-        settings: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None, hint: str = "resume(trainer, folder) goes on with it",
     ):  # fmt: skip
         self.folder = Path(checked_path("Checkpoints", "folder", folder))
         self.every = None if every is None else check_positive("Checkpoints", "every", every)
         self.keep = check_positive("Checkpoints", "keep", keep)
-        self.monitor, self.settings = monitor, settings
+        self.monitor, self.settings, self.hint = monitor, settings, hint
         self.sign = {"min": 1, "max": -1}[check_choice("Checkpoints", "mode", mode, ("min", "max"))]
         self.best, self.best_step = math.inf, -1
         self._signals: list[int] = []  # that have come
@@ -128,13 +129,13 @@ class Checkpoints(Callback):
             steps = [step for step, _ in all_checkpoints(self.folder)]
             for step in {*steps[: -self.keep]} - {self.best_step}:
                 remove_folder(self.folder / f"step_{step}")
-            outcome = f"{path} holds step {trainer.step}"
+            outcome = f"{path} holds step {trainer.step}: {self.hint}"
         except OSError as error:
             outcome = f"no checkpoint of step {trainer.step}: {error}"
             if not self._signals:
                 warnings.warn(outcome, RuntimeWarning, stacklevel=2)
         if self._signals:
-            raise Interrupted(outcome, self._release()[0])
+            raise Interrupted(f"interrupted; {outcome}", self._release()[0])
 
     def _name(self, file: str, step: int) -> None:
         write_whole(self.folder / file, f"step_{step}\n".encode())

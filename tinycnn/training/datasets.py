@@ -29,7 +29,7 @@ def load_data(recipe: Recipe, root: Path | None = None) -> tuple[Any, Any]:
     name = recipe.dataset
     if name == "digits":
         return data.Digits(train=True), data.Digits(train=False)
-    if name == "folder":
+    if recipe.image_size is not None:
         return _pictures(root, "train", recipe.image_size), _pictures(root, "test", recipe.image_size)
     return _PUBLISHED[name](root, True), _PUBLISHED[name](root, False)
 
@@ -50,8 +50,8 @@ _PUBLISHED: dict[str, Callable[[Path | None, bool], Any]] = {
 }
 
 
-def _pictures(root: Path | None, part: str, size: int | None) -> data.ImageFolder:
-    """The pictures in a folder, their shorter side scaled to `size` and the middle cut out."""
+def _pictures(root: Path | None, part: str, size: int) -> data.ImageFolder:
+    """Those in a folder, their shorter side scaled to `size` and the middle cut out."""
     folder = Path(root or "data") / part
     fitted = [transforms.Resize(size), transforms.CenterCrop(size)]
     return data.ImageFolder(folder, transforms.Compose([*fitted, *_colour(*_IMAGENET).transforms]))

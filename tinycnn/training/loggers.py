@@ -84,7 +84,8 @@ class TensorBoard(Callback):
         except ImportError:
             hint = how_to_install("tensorboard")
             raise ImportError(f"TensorBoard: needs tensorboardX, which is not installed: {hint}") from None
-        self.open, self.writer = SummaryWriter, None
+        self.open = SummaryWriter
+        self.writer: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.writer = self.open(str(self.folder), purge_step=trainer.step + 1 if trainer.step else None)

@@ -113,13 +113,13 @@ class Step(Settings):
 class Augmentation(Settings):
     """What is done to each training image, all at random. Lengths are in pixels."""
 
-    shift: int = Field(0, ge=0)  # in either direction
-    crop: int = Field(0, ge=0)  # the border around the image, of which a part of the image's size is taken
+    shift: int = Field(default=0, ge=0)  # in either direction
+    crop: int = Field(default=0, ge=0)  # the border around the image, of which a part of the image's size is taken
     flip: bool = False  # left and right, half of them
-    degrees: float = Field(0.0, ge=0, le=180)
+    degrees: float = Field(default=0.0, ge=0, le=180)
     scale: tuple[float, float] | None = None  # least and largest
-    cutout: int = Field(0, ge=0)  # side of a square that is overwritten
-    mixup: float = Field(0.0, ge=0)  # alpha of the Beta distribution of the shares
+    cutout: int = Field(default=0, ge=0)  # side of a square that is overwritten
+    mixup: float = Field(default=0.0, ge=0)  # alpha of the Beta distribution of the shares
 
     def build(self, size: tuple[int, int], background: Any) -> Callable[[Tensor], Tensor] | None:
         """The transform of a batch of images of this size; None if there is nothing to do."""

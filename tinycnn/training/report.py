@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,36 +13,18 @@ import numpy as np
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.data.arrays import ArrayDataset
-from tinycnn.data.dataloader import DataLoader
 from tinycnn.data.pictures import PictureDataset
-from tinycnn.training.run import REPORT, Run
-from tinycnn.training.trainer import Trainer
+from tinycnn.tensor import Tensor
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
 MISTAKES = 12
+MANY_CLASSES = 25
 
 
 def require_matplotlib() -> None:
     """ImportError, saying what to install, where matplotlib is missing."""
     if find_spec("matplotlib") is None:
         raise ImportError(f"report.png: needs matplotlib, which is not installed: {how_to_install('training')}")
-
-
-def draw_report_of(run: Run, trainer: Trainer, test_loader: DataLoader) -> str:
-    """Draws a run's report.png, and returns the sentence that begins its title."""
-    test_set, figures = test_loader.dataset, trainer.history[-1]
-    accuracy = f"{run.name}: test accuracy {figures['test_accuracy']:.2%}"
-    trained = f"{run.recipe.model}, epoch {trainer.epoch}, seed {run.recipe.seed}"
-    filters = next((p for p in trainer.evaluated.parameters() if p.ndim == 4), None)
-    draw_report(
-        run.folder / REPORT,
-        f"{accuracy} of {len(test_set):,} images ({trained})",
-        trainer.history,
-        trainer.predict(test_loader).softmax(1).cpu().numpy(),
-        test_set,
-        filters=np.zeros((0, 1, 1, 1)) if filters is None else filters.detach().cpu().numpy(),
-    )
-    return accuracy
 
 
 def draw_report(
@@ -57,7 +40,7 @@ def draw_report(
     Args:
         history: one dict an epoch, with epoch and train_/test_ loss and accuracy.
         probabilities: (N, classes), the model's for the images of `test_set`.
-        filters: (O, C, KH, KW), the first layer's weight; channel 0 is shown.
+        filters: (O, C, KH, KW), the first layer's weight.
     """
     # Imported here, so that reading a --help needs no matplotlib; a Figure of its own always draws with Agg.
     from matplotlib.figure import Figure
@@ -73,7 +56,7 @@ def draw_report(
 
     left, right = bottom.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
     draw_mistakes(left, probabilities, test_set)
-    draw_filters(right, filters[:, 0])
+    draw_filters(right, filters)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_whole(path, buffer.getbuffer())
@@ -103,11 +86,13 @@ def draw_confusion(axes: Any, predicted: np.ndarray, targets: np.ndarray, classe
     # Only mistakes are coloured: on the scale of the diagonal all of them would look white.
     shade = np.where(mistakes > 0, mistakes, np.nan)
     axes.imshow(shade, cmap="Reds", vmin=0, vmax=max(3, 1.4 * mistakes.max()))
-    for row, column in np.argwhere(counts):
+    many = C > MANY_CLASSES  # numbers would not be legible
+    for row, column in [] if many else np.argwhere(counts):
         style = {"color": GREY} if row == column else {"color": "black", "fontweight": "bold"}
         axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7.5, **style)
-    axes.set_xticks(range(C), classes, rotation=0 if max(map(len, classes)) == 1 else 90)
-    axes.set_yticks(range(C), classes)
+    size = max(3.0, 250 / C) if many else None  # points
+    axes.set_xticks(range(C), classes, rotation=0 if max(map(len, classes)) == 1 else 90, fontsize=size)
+    axes.set_yticks(range(C), classes, fontsize=size)
     axes.set_title(f"Confusion matrix: {mistakes.sum():,} mistakes", loc="left")
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
@@ -121,28 +106,48 @@ def worst_mistakes(probabilities: np.ndarray, targets: np.ndarray, count: int) -
     return wrong[surest_first[:count]]
 
 
-def draw_mistakes(figure: Any, probabilities: np.ndarray, test_set: ArrayDataset | PictureDataset) -> None:
+def draw_mistakes(
+    figure: Any, probabilities: np.ndarray, test_set: ArrayDataset | PictureDataset, columns: int = MISTAKES // 2
+) -> None:
     targets = np.asarray(test_set.targets)
     worst = worst_mistakes(probabilities, targets, MISTAKES)
     title = "Worst mistakes: true → predicted class, and the probability given to it"
-    figure.suptitle(title if len(worst) else "No mistakes", x=0.02, ha="left")
-    for axes, i in zip(tiles(figure, 2, MISTAKES // 2), worst):
+    figure.suptitle(fill(title, 13 * columns) if len(worst) else "No mistakes", x=0.02, ha="left")
+    for axes, i in zip(tiles(figure, MISTAKES // columns, columns), worst):
         predicted = probabilities[i].argmax()
         true_name, name = (test_set.classes[c] for c in (targets[i], predicted))
         between = "\n→ " if len(true_name + name) > 8 else " → "
         label = f"{true_name}{between}{name}  {probabilities[i, predicted]:.1%}"
         axes.set_title(label, fontsize=10, color=WRONG)
-        image, _ = test_set[i]
-        axes.imshow(image.numpy()[0], cmap="gray_r")
+        show(axes, test_set[i][0])
 
 
 def draw_filters(figure: Any, filters: np.ndarray) -> None:
     figure.suptitle("First layer's filters", x=0.02, ha="left")
-    columns = 3
-    limit = np.abs(filters).max()
-    for axes, kernel in zip(tiles(figure, -(-len(filters) // columns), columns), filters):
-        axes.imshow(kernel, cmap="RdBu", vmin=-limit, vmax=limit)
-    figure.supxlabel("blue excites, red inhibits", fontsize=9, color=GREY)
+    columns = 3 if len(filters) <= 12 else 8
+    limit = np.abs(filters).max(initial=0.0)
+    for axes, kernel in zip(tiles(figure, max(1, -(-len(filters) // columns)), columns), filters):
+        draw_filter(axes, kernel, limit)
+    if filters.shape[1] != 3:
+        figure.supxlabel("blue excites, red inhibits", fontsize=9, color=GREY)
+
+
+def draw_filter(axes: Any, kernel: np.ndarray, limit: float) -> None:
+    """A filter (C, KH, KW) with weights up to `limit`: of three channels as colours, else the first one."""
+    if len(kernel) == 3:
+        axes.imshow((kernel.transpose(1, 2, 0) / limit + 1) / 2)
+    else:
+        axes.imshow(kernel[0], cmap="RdBu", vmin=-limit, vmax=limit)
+
+
+def show(axes: Any, image: Tensor) -> None:
+    """A picture (C, H, W), normalised in whatever way: one channel as ink on paper, three as colours."""
+    pixels = image.cpu().numpy().transpose(1, 2, 0)
+    if pixels.shape[-1] == 3:
+        low, high = pixels.min(), pixels.max()
+        axes.imshow((pixels - low) / max(high - low, 1e-5))
+    else:
+        axes.imshow(pixels[..., 0], cmap="gray_r")
 
 
 def tiles(figure: Any, rows: int, columns: int) -> list[Any]:

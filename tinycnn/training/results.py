@@ -21,7 +21,7 @@ from tinycnn.models import model_for
 from tinycnn.nn import Module
 
 FORMAT = 1  # of the first line of metrics.jsonl and of the metadata of the weights
-METRICS, WEIGHTS = "metrics.jsonl", "weights.safetensors"
+METRICS, WEIGHTS, REPORT = "metrics.jsonl", "weights.safetensors", "report.png"
 
 
 class RunError(ValueError):

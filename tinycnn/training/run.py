@@ -12,26 +12,33 @@ import argparse
 import contextlib
 import json
 import platform
+import sys
 import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import tinycnn
 from tinycnn import backend
 from tinycnn._command import UserError
 from tinycnn._files import kind_of, remove, remove_folder
+from tinycnn.data import DataLoader
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints
+from tinycnn.training.datasets import load_data
 from tinycnn.training.loggers import JsonLines, TensorBoard
+from tinycnn.training.options import flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
-from tinycnn.training.results import FORMAT, METRICS, WEIGHTS, DataInfo
+from tinycnn.training.report import draw_report, require_matplotlib
+from tinycnn.training.results import FORMAT, METRICS, REPORT, WEIGHTS, DataInfo
 from tinycnn.training.trainer import Callback, Figures, Trainer
 
-CHECKPOINTS, REPORT = "checkpoints", "report.png"
-FLAGS = "epochs", "batch_size", "lr", "seed"  # of the command line, that take the place of settings
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -113,9 +120,36 @@ class Run:
         settings = self.recipe.model_dump(mode="json")
         computing = {**asdict(self.computing), "device": str(self.computing.device)}
         header = {"format": FORMAT, "dataset": self.name, "settings": settings, **computing, "versions": versions}
-        checkpoints = Checkpoints(self.folder / CHECKPOINTS, every, monitor="test_accuracy", settings=settings)
+        hint = f"--resume {self.folder} goes on with it"
+        folder = self.folder / CHECKPOINTS
+        checkpoints = Checkpoints(folder, every, monitor="test_accuracy", settings=settings, hint=hint)
         board = [TensorBoard(self.folder / "tensorboard")] if tensorboard else []
         return [JsonLines(self.folder / METRICS, header), *board, SaveWeights(self), checkpoints]
+
+    def introduced(self, trainer: Trainer, test_set: Any) -> str:
+        """The sentence that says what is trained."""
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        return (
+            f"{self.name}: {len(self.train_set):,} training and {len(test_set):,} test images; {self.recipe.model}, "
+            f"{parameters:,} parameters, {self.computing}"
+        ) + (f", resumed after step {trainer.step:,}" if trainer.step else "")
+
+    def concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
+        """Draws report.png; the sentence that says what came of it."""
+        test_set, figures = test_loader.dataset, trainer.history[-1]
+        accuracy = f"{self.name}: test accuracy {figures['test_accuracy']:.2%}"
+        trained = f"{self.recipe.model}, epoch {trainer.epoch}, seed {self.recipe.seed}"
+        weights = [p.detach().cpu().numpy() for p in trainer.evaluated.parameters() if p.ndim == 4]
+        draw_report(
+            self.folder / REPORT,
+            f"{accuracy} of {len(test_set):,} images ({trained})",
+            trainer.history,
+            trainer.predict(test_loader).softmax(1).cpu().numpy(),
+            test_set,
+            filters=weights[0] if weights else np.zeros((0, 1, 1, 1)),
+        )
+        early = f" ({trainer.stopping})" if trainer.stopping else ""
+        return f"{accuracy} after epoch {trainer.epoch}{early}; weights, metrics and report are in {self.folder}"
 
     def metadata(self, figures: Figures) -> dict[str, str]:
         """Of the weights after an epoch with these figures."""
@@ -164,32 +198,35 @@ class SaveWeights(Callback):
 # --- the command line -------------------------------------------------------------------------------------
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that programs which train have in common."""
-    add = parser.add_argument
-    add("--device", default="cpu", help="cpu (default), gpu, cuda:N, or auto: a GPU if there is one")
-    add("--precision", choices=("float32", "tf32", "bfloat16", "float16"), default="float32",
-        help="tf32: of matrix products; bfloat16 and float16: mixed precision, float16 with a scaled loss")  # fmt: skip
-    add("--capture", action=argparse.BooleanOptionalAction, help="record a training step on the GPU once and replay "
-        "it; default on a GPU")  # fmt: skip
-    add("--workers", type=int, default=0, metavar="N", help="processes that load batches ahead; default 0")
-    for flag in FLAGS:
-        kind, text = (float, "the (highest) learning rate") if flag == "lr" else (int, f"the {flag.replace('_', ' ')}")
-        add(f"--{flag.replace('_', '-')}", type=kind, metavar="X" if kind is float else "N", help=f"{text}, instead of "
-            "the settings'")  # fmt: skip
-    add("--data-root", type=Path, metavar="DIR", help="the folder of the data; default: $TINYCNN_DATA, or data")
-    add("--out", type=Path, metavar="DIR", help="for the results, in place of a finished run's; default: runs/NAME-OF-"
-        "THE-SETTINGS")  # fmt: skip
-    add("--overwrite", action="store_true", help="also in place of a run that was not finished")
-    add("--resume", nargs="?", type=Path, const=Path(), metavar="RUN", help="go on with an interrupted run, or from "
-        "one of its checkpoints; default: the last one in runs/")  # fmt: skip
-    add("--checkpoint-every", type=int, metavar="N", help="steps between two checkpoints; default: one an epoch")
-    add("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
+@contextlib.contextmanager
+def warnings_in_one_line(program: str) -> Iterator[None]:
+    """Within the block a warning is one line, without the line of code that it comes from.
+
+    Of a training that diverges NumPy would warn in many lines; the one error that ends it says it all.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: tqdm.write(f"{program}: {message}", file=sys.stderr)
+        warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
+        yield
 
 
-def flags_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the command line gives."""
-    return {name: value for name in FLAGS if (value := getattr(options, name)) is not None}
+Chosen = tuple[Path, Recipe, tuple[Any, Any]]  # the file of the settings, the settings, both parts of the data
+
+
+def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen]) -> tuple[Run, Any, Path | None]:
+    """(the run, the test part, the checkpoint to resume from or None), with what `choose` makes of the options of a new
+    run. All that can fail because of what the user gave fails here, before the training."""
+    require_matplotlib()
+    computing = computing_of(options)
+    if options.resume is None:
+        config, recipe, (train_set, test_set) = choose(options)
+        run = Run(options.out or Path("runs") / config.stem, recipe, computing, train_set)
+        run.open(options.overwrite)
+        return run, test_set, None
+    checkpoint = checkpoint_of(options.resume)
+    recipe = recipe_of(checkpoint, options)
+    train_set, test_set = load_data(recipe, options.data_root)
+    return Run(checkpoint.parents[1], recipe, computing, train_set), test_set, checkpoint
 
 
 def computing_of(options: argparse.Namespace) -> Computing:
@@ -222,11 +259,21 @@ def recipe_of(checkpoint: Path, options: argparse.Namespace) -> Recipe:
         saved = Recipe.model_validate_json(json.dumps(settings))
     except ValueError:
         raise UserError(f"{checkpoint}: its settings are not those of a run of this version") from None
-    given = flags_of(options)
-    if options.config is not None:
-        wanted = read_recipe(options.config, given).model_dump()
-        given = {name: value for name, value in wanted.items() if value != getattr(saved, name)}
-    for name, value in given.items():
-        if value != (found := saved.optimizer.lr if name == "lr" else getattr(saved, name)):
-            raise UserError(f"--resume: the run has {name} {found}, got {value}; a run keeps its settings")
+    found, given = _flat(saved.model_dump()), flags_of(options)
+    if options.config is None:
+        wanted = {("optimizer.lr" if name == "lr" else name): value for name, value in given.items()}
+    else:
+        wanted = _flat(read_recipe(options.config, given).model_dump())
+    for name in {**wanted, **(found if options.config is not None else {})}:
+        if wanted.get(name) != found.get(name):
+            was, now = (values.get(name, "none") for values in (found, wanted))
+            raise UserError(f"--resume: the run has {name} {was}, got {now}; a run keeps its settings")
     return saved
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -20,29 +19,31 @@ PAIRS = ("input", "kernel", "stride", "padding", "dilation")
 FIGURES = (".png", ".svg", ".pdf")
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options."""
+    result = Parser(
         prog="tinycnn explain",
         description="A convolution as numbers to point at, forward and backward, on a page for any browser.",
+        examples=["tinycnn explain --input 5 5 --kernel 3 --stride 2 --padding 1", "tinycnn explain --figure conv.svg"],
     )
     for name, metavar in zip(PAIRS, ("H", "KH", "S", "P", "D"), strict=True):
         default = getattr(ConvGeometry, name)
-        parser.add_argument(
+        result.add_argument(
             f"--{name}", type=int, nargs="+", default=default, metavar=metavar,
             help=f"one number for both dimensions, or two; default {' '.join(map(str, default))}",
         )  # fmt: skip
-    parser.add_argument("--channels", type=int, default=1, metavar="C", help="of the input; default 1")
-    parser.add_argument("--filters", type=int, default=1, metavar="O", help="channels of the output; default 1")
-    parser.add_argument("--seed", type=int, default=0, help="which small numbers; default 0")
-    parser.add_argument("--out", metavar="PAGE", help="the page to write; default explain.html")
-    parser.add_argument("--figure", metavar="FILE", help="a still picture instead, .png, .svg or .pdf; for slides")
-    return parser.parse_args(argv)
+    result.add_argument("--channels", type=int, default=1, metavar="C", help="of the input; default 1")
+    result.add_argument("--filters", type=int, default=1, metavar="O", help="channels of the output; default 1")
+    result.add_argument("--seed", type=int, default=0, help="which small numbers; default 0")
+    result.add_argument("--out", metavar="PAGE", help="the page to write; default explain.html")
+    result.add_argument("--figure", metavar="FILE", help="a still picture instead, .png, .svg or .pdf; for slides")
+    return result
 
 
 @guarded("tinycnn explain")
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page, the figure, or both if both are named. Returns the exit status: 2 after printing an error."""
-    options = _parse(argv)
+    options = parser().parse_args(argv)
     files: dict[str, bytes] = {}
     try:
         pairs = {name: _pair(name, getattr(options, name)) for name in PAIRS}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -64,31 +63,36 @@ def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) ->
 # --- the command line -------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="tinycnn grade", description="Grades the exercises of a folder; needs no network.")
-    parser.add_argument("folder", type=Path, help="the folder with step01_output_size.py and so on")
-    parser.add_argument("--only", type=int, nargs="+", default=[], metavar="STEP", help="only these steps")
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers and sizes; default 0")
-    parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS",
+def parser() -> Parser:
+    """The options."""
+    result = Parser(
+        prog="tinycnn grade",
+        description="Grades the exercises of a folder; needs no network. The exit status is 1 if not all is right.",
+        examples=["tinycnn grade coursework/", "tinycnn grade coursework/ --only 1 2"],
+    )
+    result.add_argument("folder", type=Path, help="the folder with step01_output_size.py and so on")
+    result.add_argument("--only", type=int, nargs="+", default=[], metavar="STEP", help="only these steps")
+    result.add_argument("--seed", type=int, default=0, help="of the random numbers and sizes; default 0")
+    result.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS",
                         help="for one call; default %(default)g (training has more)")  # fmt: skip
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write Gradescope's results.json")
-    return parser
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write Gradescope's results.json")
+    return result
 
 
 @guarded("tinycnn grade")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Grades and prints a report. Returns the exit status: 0 if all is right, 1 if not; 2 for a wrong command line."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command_line = parser()
+    options = command_line.parse_args(arguments)
     numbers, folder = [step.number for step in STEPS], options.folder
     if not folder.is_dir():
-        parser.error(f"{folder} is not a folder")
+        command_line.error(f"{folder} is not a folder")
     if not any((folder / f"{step.module}.py").is_file() for step in STEPS):
-        parser.error(f"{folder} has no exercise: expected files like {STEPS[0].module}.py")
+        command_line.error(f"{folder} has no exercise: expected files like {STEPS[0].module}.py")
     if unknown := [n for n in options.only if n not in numbers]:
-        parser.error(f"--only: there are steps {numbers[0]} to {numbers[-1]}, got {unknown[0]}")
+        command_line.error(f"--only: there are steps {numbers[0]} to {numbers[-1]}, got {unknown[0]}")
     if options.seed < 0 or not 0 < options.timeout <= LONGEST_TIMEOUT:
-        parser.error(f"--seed must be at least 0 and --timeout more than 0, at most {LONGEST_TIMEOUT:g}")
+        command_line.error(f"--seed must be at least 0 and --timeout more than 0, at most {LONGEST_TIMEOUT:g}")
 
     started = time.perf_counter()
     all_graded: list[Graded] = []
@@ -105,5 +109,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             write_whole(options.json, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
         except OSError as error:
-            parser.error(f"--json: {error}")
+            command_line.error(f"--json: {error}")
     return int(any(check.problem for graded in all_graded for check in graded.checks))

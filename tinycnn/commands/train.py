@@ -1,0 +1,102 @@
+"""`tinycnn train`: trains a net by the settings in a file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinycnn._command import Parser, UserError, guarded, users_errors
+from tinycnn._extras import how_to_install
+
+if TYPE_CHECKING:
+    from tinycnn.training.run import Chosen, Run
+
+
+def parser() -> Parser:
+    """The options."""
+    from tinycnn.training.options import add_options
+
+    result = Parser(prog="tinycnn train", description="Trains a net by the settings in a TOML file.")
+    result.add_argument("config", type=Path, nargs="?", metavar="TOML", help="the settings; not with --resume")
+    add_options(result)
+    return result
+
+
+@guarded("tinycnn train")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains as the command line `arguments` say. Returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        from tinycnn.training import CheckpointError
+        from tinycnn.training.run import begin, warnings_in_one_line
+    except ModuleNotFoundError as error:
+        raise UserError(f"needs {error.name}, which is not installed: {how_to_install('training')}") from None
+    with warnings_in_one_line("tinycnn train"):
+        with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError):
+            run, test_set, checkpoint = begin(options, choose)
+        with users_errors(OSError, FloatingPointError, CheckpointError):  # anything else is a bug
+            train(run, test_set, options, checkpoint)
+    return 0
+
+
+def choose(options: argparse.Namespace) -> Chosen:
+    """The settings' file, the settings, the data, checked against each other."""
+    from tinycnn.training.datasets import load_data
+    from tinycnn.training.options import flags_of
+    from tinycnn.training.recipe import read_recipe
+
+    if options.config is None:
+        raise UserError("expected the settings, a TOML file, or --resume; `tinycnn new my-net` writes one", status=2)
+    recipe = read_recipe(options.config, flags_of(options))
+    data = load_data(recipe, options.data_root)
+    image, _ = data[0][0]
+    try:
+        recipe.build_model(tuple(image.shape), len(data[0].classes))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{options.config}: {error}") from None
+    return options.config, recipe, data
+
+
+def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path | None) -> None:
+    """Trains, from the beginning or from a checkpoint, and leaves the results in the run's folder."""
+    import tinycnn
+    from tinycnn.data import DataLoader
+    from tinycnn.nn import CrossEntropyLoss
+    from tinycnn.training import GradientNorms, PrintFigures, Progress, StopOnNan, Trainer, resume
+
+    recipe, device, train_set = run.recipe, run.computing.device, run.train_set
+    image, _ = train_set[0]
+    classes = len(train_set.classes)
+    tinycnn.manual_seed(recipe.seed)
+    model = recipe.build_model(tuple(image.shape), classes).to(device)
+    train_set, test_set = (part.to(device) if hasattr(part, "to") else part for part in (train_set, test_set))
+    workers = run.computing.num_workers
+    loader = DataLoader(train_set, recipe.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    test_loader = DataLoader(test_set, batch_size=500, num_workers=workers)
+    optimizer = recipe.optimizer.build(model.parameters())
+    trainer = Trainer(
+        model,
+        optimizer,
+        CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        scheduler=recipe.scheduler.build(optimizer, recipe.epochs, len(loader)),
+        augment=recipe.augmentation.build(tuple(image.shape[1:]), getattr(train_set, "background", 0.0)),
+        mix=recipe.augmentation.build_mix(classes),
+        accumulate=recipe.accumulate,
+        callbacks=[
+            Progress(run.name),
+            PrintFigures(run.name, recipe.epochs),
+            StopOnNan(every=1 if device.type == "cpu" else 50),
+            GradientNorms(),
+            *recipe.build_callbacks(),
+            *run.callbacks(options.checkpoint_every, options.tensorboard),
+        ],
+        **run.computing.trainer_options(),
+    )
+    if checkpoint is not None:
+        resume(trainer, checkpoint)
+    print(run.introduced(trainer, test_set))
+    for _ in trainer.fit(loader, recipe.epochs, test_loader):  # the callbacks print and save
+        pass
+    print(run.concluded(trainer, test_loader))
