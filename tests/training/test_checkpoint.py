@@ -1,5 +1,6 @@
 """Checkpoints: what they hold comes back bit for bit, and what is not whole is refused in one line."""
 
+import contextlib
 import errno
 import hashlib
 import itertools
@@ -16,7 +17,7 @@ import pytest
 
 import tinycnn
 from tests.crash import killed_at, watch
-from tests.training.small import BATCHES, adam, bits, everything, finished, loaders, net, sgd, shifted, trainer
+from tests.training.small import BATCHES, bits, everything, finished, loaders, net, sgd, shifted, trainer
 from tinycnn import nn, optim, tensor
 from tinycnn._files import remove_folder, write_folder
 from tinycnn.data import DataLoader, TensorDataset
@@ -82,7 +83,11 @@ def structure(state):
         return {key: structure(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
         return type(state)(map(structure, state))
-    return (str(state.dtype), tuple(state.shape), state.device) if isinstance(state, tinycnn.Tensor) else (type(state), state)
+    return (
+        (str(state.dtype), tuple(state.shape), state.device)
+        if isinstance(state, tinycnn.Tensor)
+        else (type(state), state)
+    )
 
 
 def test_bfloat16_comes_back(tmp_path):
@@ -179,7 +184,7 @@ def test_a_truncated_file_is_refused(whole, tmp_path, name):
     folder = spoilt(whole, tmp_path)
     path = folder / "step_8" / name
     content = path.read_bytes()
-    lengths = sorted({*range(0, min(len(content), 40)), *range(0, len(content), -(-len(content) // 20)),
+    lengths = sorted({*range(min(len(content), 40)), *range(0, len(content), -(-len(content) // 20)),
                       len(content) - 1})  # fmt: skip
     training = complete([Checkpoints(folder)], seed=11)
     for length in lengths:
@@ -205,12 +210,13 @@ def test_a_flipped_byte_is_refused(whole, tmp_path, name):
         content[i] ^= 0x10
         path.write_bytes(content)
         try:
-            # Of the manifest some bytes say nothing: blanks, the version of the library.
-            assert bits(load_checkpoint(folder / "step_8")) == whole_state
-            assert name == "manifest.json"
+            found, message = bits(load_checkpoint(folder / "step_8")), None
         except CheckpointError as error:
-            assert str(error).startswith(str(folder / "step_8"))
-            assert "\n" not in str(error)
+            found, message = whole_state, str(error)
+        # Of the manifest some bytes say nothing: blanks, the version of the library.
+        assert message is not None or name == "manifest.json"
+        assert found == whole_state
+        assert message is None or (message.startswith(str(folder / "step_8")) and "\n" not in message)
         content[i] ^= 0x10
 
 
@@ -362,7 +368,9 @@ def test_another_loader_is_refused_by_fit(whole):
     for loader in (DataLoader(TensorDataset(tinycnn.zeros(9, 1, 6, 6), tinycnn.zeros(9)), 6, shuffle=True), []):
         resumed = complete([Checkpoints(whole)])
         resume(resumed, whole)
-        with pytest.raises(ValueError, match="expected (the state of a loader with items 9|a loader with load_state_d)"):
+        with pytest.raises(
+            ValueError, match="expected (the state of a loader with items 9|a loader with load_state_d)"
+        ):
             next(resumed.fit(loader, 3))
 
 
@@ -577,9 +585,10 @@ def test_an_interruption_leaves_the_former_folder(tmp_path, monkeypatch, call):
         write(folder, b"former")
     places = [i for i, name in enumerate(watched.calls) if name == call]
     for place in places[: -1 if call in ("open", "fsync") else None]:  # the last ones come after the renaming
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             watch(patch, place, interrupt)
-            write(folder, b"new")
+            with pytest.raises(KeyboardInterrupt):
+                write(folder, b"new")
         assert (names_in(tmp_path), content_of(folder)) == (["folder"], b"former")
 
 
@@ -619,10 +628,8 @@ def test_killed_at_any_system_call_a_training_can_be_resumed(tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         status = killed_at(dies, train)
         resumed = trainer(callbacks=[Checkpoints(folder, every=2, keep=2, monitor="test_accuracy")])
-        try:
+        with contextlib.suppress(FileNotFoundError):
             resume(resumed, folder)
-        except FileNotFoundError:
-            pass
         reached.add(resumed.step)
         assert everything(finished(resumed, 2)) == expected
         assert [name for name in names_in(folder) if name.endswith(".part")] == []
@@ -714,4 +721,3 @@ def test_adam_s_state_is_there(whole):
     assert set(state["optimizer"]["state"][0]) >= {"step", "exp_avg", "exp_avg_sq"}
     assert state["callbacks"][0].keys() >= {"n_averaged"}
     assert state["kinds"]["callbacks"][0] == "EMA"
-    assert adam is not sgd

@@ -147,9 +147,7 @@ def twin_of(layer):
     match type(layer).__name__:
         case "Conv2d":
             padding = layer.padding
-            return kind(
-                layer.in_channels, layer.out_channels, layer.kernel_size, padding=padding, dtype=torch.float64
-            )
+            return kind(layer.in_channels, layer.out_channels, layer.kernel_size, padding=padding, dtype=torch.float64)
         case "Linear":
             return kind(layer.in_features, layer.out_features, dtype=torch.float64)
         case "MaxPool2d" | "AvgPool2d":
