@@ -117,7 +117,7 @@ class Augmentation(Settings):
     crop: int = Field(default=0, ge=0)  # the border around the image, of which a part of the image's size is taken
     flip: bool = False  # left and right, half of them
     degrees: float = Field(default=0.0, ge=0, le=180)
-    scale: tuple[float, float] | None = None  # least and largest
+    scale: Annotated[tuple[float, float] | None, Field(strict=False)] = None  # least and largest
     cutout: int = Field(default=0, ge=0)  # side of a square that is overwritten
     mixup: float = Field(default=0.0, ge=0)  # alpha of the Beta distribution of the shares
 
@@ -217,15 +217,17 @@ def read_recipe(path: Path, flags: Mapping[str, Any] | None = None) -> Recipe:
 def _problem(path: Path, flags: Mapping[str, Any], error: Mapping[str, Any]) -> str:
     """One line: where the wrong value stands, what was expected, what came."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    table, *variant_and_key = error["loc"]  # ("epochs",) or ("optimizer", "sgd", "lr")
-    variant, key = variant_and_key[:1], ".".join([table, *variant_and_key[1:]])
+    parts = [*map(str, error["loc"])]  # ("epochs",), ("augmentation", "flip") or ("optimizer", "sgd", "lr")
+    known: type[Settings] = Augmentation if parts[:1] == ["augmentation"] else Recipe
+    if len(parts) > 1 and parts[0] in ("optimizer", "scheduler"):
+        known = VARIANTS[parts.pop(1)]
+    key = ".".join(parts)
     flag = "lr" if key == "optimizer.lr" else key
     where = f"--{flag.replace('_', '-')}" if flag in flags else f"{path}: {key}"
     match kind:
         case "missing":
             return f"{where} is missing"
         case "extra_forbidden":
-            known = VARIANTS[variant[0]] if variant else Recipe
             return f"{path}: unknown key {key} = {value!r}, expected one of {', '.join(known.model_fields)}"
         case "union_tag_not_found":
             return f"{where}.name is missing"
