@@ -1,6 +1,7 @@
 """A training that is interrupted anywhere, and resumed in a new process or trainer, is the uninterrupted one."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ WAYS = {
 
 def complete(folder, device="cpu", more=(), **options):
     callbacks = [EMA(0.9), ClipGradients(1.0), EarlyStopping(patience=5), GradientNorms(3), *more,
-                 Checkpoints(folder, every=1, keep=99, monitor="test_accuracy")]  # fmt: skip
+                 Checkpoints(folder, every=1, keep=99, monitor="test_accuracy", hint="resume it")]  # fmt: skip
     return trainer(device, callbacks=callbacks, **options)
 
 
@@ -194,7 +195,8 @@ def test_a_signal_saves_after_the_step_and_stops(tmp_path, signum, place):
     interrupted.callbacks[-1].every = None
     with pytest.raises(Interrupted) as raised:
         finished(interrupted, EPOCHS)
-    assert (str(raised.value), raised.value.status) == (f"{folder / f'step_{step}'} holds step {step}", 128 + signum)
+    assert str(raised.value) == f"interrupted; {folder / f'step_{step}'} holds step {step}: resume it"
+    assert raised.value.status == 128 + signum
     assert isinstance(raised.value, KeyboardInterrupt)
     assert signal.getsignal(signum) is former
     state = load_checkpoint(folder / f"step_{step}")
@@ -236,7 +238,7 @@ def test_a_signal_while_a_checkpoint_is_written(tmp_path, monkeypatch):
         real(path, state)
 
     monkeypatch.setattr(checkpoints, "save_checkpoint", interrupted)
-    with pytest.raises(Interrupted, match="step_6 holds step 6$"):
+    with pytest.raises(Interrupted, match="step_6 holds step 6: resume it$"):
         finished(complete(tmp_path / "run"), EPOCHS)
     assert (tmp_path / "run" / "latest").read_text() == "step_6\n"
     assert load_checkpoint(tmp_path / "run" / "step_6")["step"] == 6
@@ -274,7 +276,7 @@ def test_a_signal_between_two_epochs(tmp_path):
     fit = complete(tmp_path / "run").fit(loader, EPOCHS, test_loader)
     next(fit)
     signal.raise_signal(signal.SIGINT)
-    with pytest.raises(Interrupted, match="step_5 holds step 5$"):
+    with pytest.raises(Interrupted, match="step_5 holds step 5: resume it$"):
         next(fit)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -326,7 +328,7 @@ def test_where_nothing_can_be_saved_the_message_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "save_checkpoint", full)
     with pytest.raises(Interrupted) as raised:
         finished(interrupted, EPOCHS)
-    expected = f"no checkpoint of step 2: cannot write {folder / 'step_2'}: No space left on device"
+    expected = f"interrupted; no checkpoint of step 2: cannot write {folder / 'step_2'}: No space left on device"
     assert str(raised.value) == expected
 
 
@@ -357,6 +359,8 @@ def test_a_signal_from_outside(tmp_path, signum):
             break
     program.send_signal(signum)
     *_, last = program.communicate(timeout=60)[0].splitlines()
-    step = int(last.rpartition(" ")[2])
-    assert (program.returncode, last) == (128 + signum, f"{tmp_path / f'step_{step}'} holds step {step}")
+    step = int(re.search(r"step_(\d+)", last)[1])
+    hint = "resume(trainer, folder) goes on with it"
+    expected = f"interrupted; {tmp_path / f'step_{step}'} holds step {step}: {hint}"
+    assert (program.returncode, last) == (128 + signum, expected)
     assert load_checkpoint(tmp_path / f"step_{step}")["step"] == step
