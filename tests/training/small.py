@@ -78,7 +78,7 @@ def timeless(state):
 
 
 def counted(optimizer):
-    """The state of an optimizer with its counts of steps, which on a GPU are Tensors from the first step on, as ints."""
+    """The state of an optimizer with its counts of steps as ints: on a GPU they are Tensors from the first step on."""
     state = {i: {**of, "step": int(of["step"])} if "step" in of else of for i, of in optimizer["state"].items()}
     return {**optimizer, "state": state}
 
