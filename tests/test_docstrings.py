@@ -21,7 +21,10 @@ MODULES = [
     "tinycnn.serialization", "tinycnn.cli", "tinycnn.diagnostics.anomaly", "tinycnn.diagnostics.gradcheck",
     "tinycnn.diagnostics.inspection", "tinycnn.diagnostics.shapes", "tinycnn.diagnostics.summary",
     "tinycnn.interop.onnx_export", "tinycnn.interop.onnx_import", "tinycnn.interop.onnx_record",
-    "tinycnn.interop.onnx_functions", "tinycnn.teaching.reference",
+    "tinycnn.interop.onnx_functions", "tinycnn.teaching.reference", "tinycnn.training.results",
+    "tinycnn.training.evaluation", "tinycnn.commands.completion", "tinycnn.commands.evaluate", "tinycnn.commands.new",
+    "tinycnn.commands.pictures", "tinycnn.commands.predict", "tinycnn.commands.report", "tinycnn.commands.runs",
+    "tinycnn.commands.summary",
 ]  # fmt: skip
 
 # Methods that mean the same in every class: an override inherits the docstring of the base, whatever its parameters.

@@ -35,6 +35,8 @@ LAYERS = [
     {"models", "accelerator", "backends", "distributed", "hub", "multiprocessing", "version", "run"},
     {"diagnostics"},
     {"interop", "teaching"},
+    {"training"},
+    {"commands"},
     {"cli", "_former_paths"},
     {"utils"},
 ]
@@ -57,10 +59,10 @@ SET_AT_RUN_TIME = {
 
 # What `import tinycnn` leaves unloaded until it is used.
 NOT_CORE = [
-    "training", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli", "run", "utils",
+    "training", "commands", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli", "run", "utils",
     "backends", "multiprocessing",
 ]  # fmt: skip
-THIRD_PARTY = ["tqdm", "pydantic", "safetensors", "onnx", "onnx_ir"]
+THIRD_PARTY = ["tqdm", "pydantic", "shtab", "matplotlib", "PIL", "safetensors", "onnx", "onnx_ir"]
 
 PATHS = [
     "nn.functional", "nn.init", "nn.utils", "optim.lr_scheduler", "optim.swa_utils", "cuda", "amp", "data", "models",

@@ -10,7 +10,7 @@ import pytest
 
 import tinycnn
 from tests.crash import watch
-from tests.training.small import BATCHES, adam, bits, data, finished, loaders, net, sgd, shifted, trainer
+from tests.training.small import BATCHES, adam, bits, data, everything, finished, loaders, net, sgd, shifted, trainer
 from tests.training.test_callbacks import Each
 from tinycnn import nn
 from tinycnn._extras import how_to_install
@@ -188,9 +188,9 @@ def test_everything_is_restored(device, options):
         loader, test_loader = loaders()
         if not before_training:
             next(tested.fit(loader, 3, test_loader))
-        before, position = bits(copied(tested.state_dict())), loader.state_dict()
+        before, position = everything(tested), loader.state_dict()
         find_lr(tested, loader, low=1e-4, high=10.0, steps=9)
-        assert bits(tested.state_dict()) == before
+        assert everything(tested) == before
         assert bits(loader.state_dict()) == bits(position)
         left = [*tested.fit(loader, 3, test_loader)]
         # As if nothing had been.

@@ -36,7 +36,10 @@ def whole_parser(commands: Mapping[str, tuple[str, str]]) -> Parser:
         return importlib.import_module(module).parser()
 
     whole = Parser(prog="tinycnn")
-    group = whole.add_subparsers(dest="command", parser_class=parser_of)  # type: ignore[type-var]
+    whole.add_argument("--version", action="store_true", help="show the version")
+    whole.add_argument("--print-completion", choices=SHELLS, help="print the script for a shell")
+    made_by: Any = parser_of  # a function will do for a class
+    group = whole.add_subparsers(dest="command", parser_class=made_by)
     for name, (_, text) in commands.items():
         group.add_parser(name, help=text)
     return whole
@@ -49,7 +52,8 @@ def main(arguments: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> i
     try:
         import shtab
     except ModuleNotFoundError:
-        raise UserError(f"--print-completion: needs shtab, which is not installed: {how_to_install('completion')}") from None
+        needed = f"needs shtab, which is not installed: {how_to_install('completion')}"
+        raise UserError(f"--print-completion: {needed}") from None
     whole = whole_parser(commands)
     complete_files(whole, shtab.FILE)
     print(shtab.complete(whole, shell))

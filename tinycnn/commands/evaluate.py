@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     with users_errors(ValueError, OSError, ImportError, RuntimeError):
         from tinycnn import backend
-        from tinycnn.commands.runs import test_set_of
+        from tinycnn.commands.runs import load_test_set
         from tinycnn.training.evaluation import evaluate
         from tinycnn.training.report import require_matplotlib
         from tinycnn.training.results import read_weights
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = backend.device(options.device)
         weights = read_weights(options.run)
         model = weights.model().to(device)
-        name, test_set = test_set_of(weights, options.dataset, options.data_root)
+        name, test_set = load_test_set(weights, options.dataset, options.data_root)
     evaluation = evaluate(model, test_set, device)
     print(
         f"{name}: {len(test_set):,} test images; {weights.recipe['model']} of {weights.path}, epoch {weights.epoch}\n"

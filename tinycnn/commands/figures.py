@@ -26,7 +26,7 @@ QUANTITIES = (
     ("train_accuracy", "Training accuracy (%)", 100), ("train_loss", "Training loss", 1), ("lr", "Learning rate", 1),
 )  # fmt: skip
 CHANNELS, LAYERS, FILTERS = 12, 12, 64  # at most, of feature maps and filters
-PLAIN = {"text.parse_math": False, "svg.hashsalt": "tinycnn", "font.size": 10}  # a name may have a $
+PLAIN: Any = {"text.parse_math": False, "svg.hashsalt": "tinycnn", "font.size": 10}  # a name may have a $
 
 
 def embedded(figure: Figure, description: str, caption: str = "", kind: str = "svg") -> str:

@@ -74,13 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def section_of(run: RunResults, name: str, root: Path | None, device: Any) -> Section:
     """A run with its net and its test part, or with the reason for which they are not to be had."""
-    from tinycnn.commands.runs import test_set_of
+    from tinycnn.commands.runs import load_test_set
     from tinycnn.training.evaluation import evaluate
 
     try:
         weights = run.weights()
         model = weights.model().to(device)
-        _, test_set = test_set_of(weights, root=root)
+        _, test_set = load_test_set(weights, root=root)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         return Section(name, run, missing=str(error))
     return Section(name, run, model, test_set, evaluate(model, test_set, device))

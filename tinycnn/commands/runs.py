@@ -10,7 +10,7 @@ from tinycnn._extras import how_to_install
 from tinycnn.training.results import RunError, Weights
 
 
-def test_set_of(weights: Weights, dataset: str | None = None, root: Path | None = None) -> tuple[str, Any]:
+def load_test_set(weights: Weights, dataset: str | None = None, root: Path | None = None) -> tuple[str, Any]:
     """(name, test part) of the data set on which a net was trained, or of another one, `dataset`.
 
     Raises RunError for a data set that is unknown or does not fit the net, ImportError without the extra `training`,

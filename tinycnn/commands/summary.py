@@ -22,7 +22,7 @@ def parser() -> Parser:
         ],
     )
     add = result.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a name of tinycnn.models, a .safetensors file or the folder of a run")
+    add("model", nargs="?", metavar="MODEL", help="a name of tinycnn.models, weights, or the folder of a run")
     add("--input", type=_shape, metavar="C,H,W", help="of a picture; default 1,28,28, or that of the run")
     add("--classes", type=_count, metavar="N", help="default 10, or those of the run")
     add("--list", action="store_true", help="the names of tinycnn.models instead")

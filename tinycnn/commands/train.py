@@ -65,13 +65,14 @@ def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path
     from tinycnn.data import DataLoader
     from tinycnn.nn import CrossEntropyLoss
     from tinycnn.training import GradientNorms, PrintFigures, Progress, StopOnNan, Trainer, resume
+    from tinycnn.training.datasets import on_device
 
     recipe, device, train_set = run.recipe, run.computing.device, run.train_set
     image, _ = train_set[0]
     classes = len(train_set.classes)
     tinycnn.manual_seed(recipe.seed)
     model = recipe.build_model(tuple(image.shape), classes).to(device)
-    train_set, test_set = (part.to(device) if hasattr(part, "to") else part for part in (train_set, test_set))
+    train_set, test_set = on_device(train_set, device), on_device(test_set, device)
     workers = run.computing.num_workers
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
     test_loader = DataLoader(test_set, batch_size=500, num_workers=workers)

@@ -114,7 +114,7 @@ class EuclideanRBF(nn.Module):
 class LeNet5Original(nn.Module):
     """LeNet-5 of 1998: (N, 1, S, S) to scores (N, num_classes); 60,000 parameters.
 
-    Cross-entropy of the scores is the paper's criterion, equation 9, without its class of garbage. |x|² then cancels:
+    Cross-entropy of the scores is the paper's criterion, equation 9, without its rubbish class. |x|² then cancels:
     the last layer is linear, with weights 2w that are not trained.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinycnn import data
+from tinycnn import backend, data
 from tinycnn.data import transforms
 from tinycnn.training.recipe import Recipe
 
@@ -55,3 +55,11 @@ def _pictures(root: Path | None, part: str, size: int) -> data.ImageFolder:
     folder = Path(root or "data") / part
     fitted = [transforms.Resize(size), transforms.CenterCrop(size)]
     return data.ImageFolder(folder, transforms.Compose([*fitted, *_colour(*_IMAGENET).transforms]))
+
+
+def on_device(dataset: Any, device: backend.Device) -> Any:
+    """`dataset` on a device where it can be moved there whole, else itself: its batches are then moved one by one."""
+    try:
+        return dataset.to(device)
+    except (AttributeError, NotImplementedError, TypeError):
+        return dataset

@@ -229,18 +229,18 @@ def read_recipe(path: Path, flags: Mapping[str, Any] | None = None) -> Recipe:
 def _problem(path: Path, flags: Mapping[str, Any], error: Mapping[str, Any]) -> str:
     """One line: where the wrong value stands, what was expected, what came."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    keys = [*map(str, error["loc"])]  # of ("epochs",), ("augmentation", "shift"), ("optimizer", "sgd", "lr"), or ()
-    settings: type[Settings] = Recipe
-    if len(keys) > 1:
-        settings = Augmentation if keys[0] == "augmentation" else VARIANTS[keys.pop(1)]
-    key = ".".join(keys)
+    parts = [*map(str, error["loc"])]  # ("epochs",), ("augmentation", "flip") or ("optimizer", "sgd", "lr")
+    known: type[Settings] = Augmentation if parts[:1] == ["augmentation"] else Recipe
+    if len(parts) > 1 and parts[0] in ("optimizer", "scheduler"):
+        known = VARIANTS[parts.pop(1)]
+    key = ".".join(parts)
     flag = "lr" if key == "optimizer.lr" else key
     where = f"--{flag.replace('_', '-')}" if flag in flags else f"{path}: {key}" if key else str(path)
     match kind:
         case "missing":
             return f"{where} is missing"
         case "extra_forbidden":
-            return f"{path}: unknown key {key} = {value!r}, expected one of {', '.join(settings.model_fields)}"
+            return f"{path}: unknown key {key} = {value!r}, expected one of {', '.join(known.model_fields)}"
         case "union_tag_not_found":
             return f"{where}.name is missing"
         case "union_tag_invalid":
