@@ -77,9 +77,16 @@ def timeless(state):
     return {**state, "history": history, "totals": {**state["totals"], "seconds": 0.0}}
 
 
+def counted(optimizer):
+    """The state of an optimizer with its counts of steps as ints: on a GPU they are Tensors from the first step on."""
+    state = {i: {**of, "step": int(of["step"])} if "step" in of else of for i, of in optimizer["state"].items()}
+    return {**optimizer, "state": state}
+
+
 TIMES = ("seconds", "images_per_second")
 
 
 def everything(trainer):
     """All that a training leaves, as bits."""
-    return bits(timeless(trainer.state_dict()))
+    state = trainer.state_dict()
+    return bits(timeless({**state, "optimizer": counted(state["optimizer"])}))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from report import draw_report, worst_mistakes
 
 from tinycnn.data.arrays import ArrayDataset
+from tinycnn.training.report import draw_report, worst_mistakes
 
 
 def a_run(N=60, epochs=3, classes="0123456789", right=False):

@@ -79,12 +79,7 @@ class TensorBoard(Callback):
     def __init__(self, folder: StrPath, every: int = 50):
         self.folder = Path(checked_path("TensorBoard", "folder", folder))
         self.every = check_positive("TensorBoard", "every", every)
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            hint = how_to_install("tensorboard")
-            raise ImportError(f"TensorBoard: needs tensorboardX, which is not installed: {hint}") from None
-        self.open = SummaryWriter
+        self.open = summary_writer()
         self.writer: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
@@ -103,6 +98,16 @@ class TensorBoard(Callback):
     def on_exit(self, trainer: Trainer) -> None:
         if self.writer is not None:
             self.writer.close()
+
+
+def summary_writer() -> Any:
+    """tensorboardX's SummaryWriter. ImportError, saying what to install, where it is missing."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        hint = how_to_install("tensorboard")
+        raise ImportError(f"TensorBoard: needs tensorboardX, which is not installed: {hint}") from None
+    return SummaryWriter
 
 
 def _flat(figures: Figures) -> Iterator[tuple[str, float]]:

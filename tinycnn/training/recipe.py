@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tinycnn import Tensor, no_grad, optim, zeros
 from tinycnn.data import transforms
@@ -19,6 +19,12 @@ from tinycnn.training.callbacks import EMA, ClipGradients, EarlyStopping
 from tinycnn.training.trainer import Callback
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Scale = Annotated[float, Field(gt=0)]
+
+
+def _as_tuple(value: Any) -> Any:
+    """An array of TOML's as the tuple that a field is."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Settings(BaseModel):
@@ -117,9 +123,15 @@ class Augmentation(Settings):
     crop: int = Field(default=0, ge=0)  # the border around the image, of which a part of the image's size is taken
     flip: bool = False  # left and right, half of them
     degrees: float = Field(default=0.0, ge=0, le=180)
-    scale: Annotated[tuple[float, float] | None, Field(strict=False)] = None  # least and largest
+    scale: Annotated[tuple[Scale, Scale], BeforeValidator(_as_tuple)] | None = None  # least and largest
     cutout: int = Field(default=0, ge=0)  # side of a square that is overwritten
     mixup: float = Field(default=0.0, ge=0)  # alpha of the Beta distribution of the shares
+
+    @model_validator(mode="after")
+    def _scales_grow(self) -> Augmentation:
+        if self.scale is not None and self.scale[0] > self.scale[1]:
+            raise ValueError(f"expected scale as the least and the largest, got {list(self.scale)}")
+        return self
 
     def build(self, size: tuple[int, int], background: Any) -> Callable[[Tensor], Tensor] | None:
         """The transform of a batch of images of this size; None if there is nothing to do."""
@@ -228,7 +240,7 @@ def _problem(path: Path, flags: Mapping[str, Any], error: Mapping[str, Any]) -> 
         known = VARIANTS[parts.pop(1)]
     key = ".".join(parts)
     flag = "lr" if key == "optimizer.lr" else key
-    where = f"--{flag.replace('_', '-')}" if flag in flags else f"{path}: {key}"
+    where = f"--{flag.replace('_', '-')}" if flag in flags else f"{path}: {key}" if key else str(path)
     match kind:
         case "missing":
             return f"{where} is missing"
@@ -238,7 +250,9 @@ def _problem(path: Path, flags: Mapping[str, Any], error: Mapping[str, Any]) -> 
             return f"{where}.name is missing"
         case "union_tag_invalid":
             return f"{where}.name: expected one of {context['expected_tags']}, got {value['name']!r}"
-        case "model_attributes_type":
+        case "too_long":
+            return f"{where}: expected {context['max_length']} values, got {[*value]!r}"
+        case "model_attributes_type" | "model_type" | "dict_type":
             return f"{where}: expected a table, got {value!r}"
         case "value_error":
             return f"{where}: {context['error']}"

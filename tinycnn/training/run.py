@@ -31,7 +31,7 @@ from tinycnn.data import DataLoader
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints
 from tinycnn.training.datasets import load_data
-from tinycnn.training.loggers import JsonLines, TensorBoard
+from tinycnn.training.loggers import JsonLines, TensorBoard, summary_writer
 from tinycnn.training.options import flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
 from tinycnn.training.report import draw_report, require_matplotlib
@@ -56,8 +56,6 @@ class Computing:
     def trainer_options(self) -> dict[str, Any]:
         """Those of `Trainer`; "tf32" is set for the process."""
         tinycnn.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
-        if self.precision == "bfloat16":
-            tinycnn.empty(0, dtype="bfloat16")  # says what to install
         return {"precision": self.precision.replace("tf32", "float32"), "capture": self.capture}
 
 
@@ -217,6 +215,8 @@ def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Ch
     """(the run, the test part, the checkpoint to resume from or None), with what `choose` makes of the options of a new
     run. All that can fail because of what the user gave fails here, before the training."""
     require_matplotlib()
+    if options.tensorboard:
+        summary_writer()
     computing = computing_of(options)
     if options.resume is None:
         config, recipe, (train_set, test_set) = choose(options)
@@ -230,8 +230,10 @@ def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Ch
 
 
 def computing_of(options: argparse.Namespace) -> Computing:
-    """Where the command line says to compute."""
+    """Where the command line says to compute. ImportError, saying what to install, if a package is missing."""
     device = backend.device(options.device)
+    if options.precision == "bfloat16":
+        tinycnn.empty(0, dtype="bfloat16")
     capture = device.type == "cuda" if options.capture is None else options.capture
     return Computing(device, options.precision, capture, options.workers)
 

@@ -17,13 +17,14 @@ from tinycnn.checks import shortened
 from tinycnn.tensor import Tensor
 
 
-def random_states() -> dict[str, Any]:
-    """The random states of every device that has been drawn from, of Python's `random` and of `np.random`."""
-    devices = {str(device): state for device, state in backend.random_states().items()}
+def random_states(*devices: backend.Device) -> dict[str, Any]:
+    """The random states of these devices and all others that have been drawn from, of Python's `random` and of
+    `np.random`."""
+    found = {str(device): state for device, state in backend.random_states(*devices).items()}
     version, words, gauss = random.getstate()
     _, keys, *rest = np.random.get_state()  # noqa: NPY002
     return {
-        "devices": {name: state if name == "cpu" else wrap(state) for name, state in devices.items()},
+        "devices": {name: state if name == "cpu" else wrap(state) for name, state in found.items()},
         "python": [version, wrap(np.array(words)), gauss],
         "numpy": [wrap(np.asarray(keys).copy()), *rest],
     }

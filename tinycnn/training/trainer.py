@@ -327,7 +327,7 @@ class Trainer:
         """How far the random numbers and the loader are."""
         loader: Any = self.loader
         position = loader.state_dict() if self._position is None and hasattr(loader, "state_dict") else self._position
-        return {"random": random_states(), "loader": position}
+        return {"random": random_states(self.device), "loader": position}
 
     def _kinds(self) -> dict[str, Any]:
         """What a state must have in common with the trainer that loads it."""
