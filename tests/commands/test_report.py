@@ -146,5 +146,7 @@ def test_colour_nets_and_many_classes():
     assert figure.axes[0].images[0].get_array().shape == (3, 3, 3)
     axes = Figure().subplots()
     generator = np.random.default_rng(0)
-    report.draw_confusion(axes, generator.integers(0, 47, 99), generator.integers(0, 47, 99), tuple(map(str, range(47))))
+    report.draw_confusion(
+        axes, generator.integers(0, 47, 99), generator.integers(0, 47, 99), tuple(map(str, range(47)))
+    )
     assert len(axes.texts) == 0
