@@ -144,3 +144,9 @@ def test_completion_refuses_other_shells(capsys):
         main(["--print-completion", "tcsh"])
     assert end.value.code == 2
     assert "argument shell: invalid choice: 'tcsh'" in capsys.readouterr().err
+
+
+def test_the_page_of_documentation_shows_this_help():
+    from tinycnn.cli import usage
+
+    assert usage() in (REPOSITORY / "docs" / "command.md").read_text(encoding="utf-8")
