@@ -89,9 +89,10 @@ def confusion_text(evaluation: Evaluation) -> str:
         lines = [f"{count:>7,}  {classes[i]} taken for {classes[j]}" for count, i, j in mistakes[:MOST_MISTAKES]]
         return "\n".join(["The most frequent mistakes:", *lines])
     cells = [[f"{count:,}" if count else "·" for count in row] for row in evaluation.confusion]
-    width = max(len(text) for row in [*cells, *([name[:6]] for name in classes)] for text in row)
+    short = [name.partition(" - ")[0][:6] for name in classes]  # MNIST's are "0 - zero", ...
+    width = max(len(text) for row in [*cells, short] for text in row)
     left = max(map(len, classes))
-    header = " ".join(name[:6].rjust(width) for name in classes)
+    header = " ".join(name.rjust(width) for name in short)
     lines = [f"{name:<{left}}  {' '.join(c.rjust(width) for c in row)}" for name, row in zip(classes, cells)]
     return "\n".join(["Rows are true classes, columns what they were taken for:", " " * (left + 2) + header, *lines])
 

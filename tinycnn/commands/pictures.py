@@ -17,7 +17,7 @@ from tinycnn.nn.functional import max_pool2d
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 WORKING_SIZE = 200  # pixels of the longer side, at which ink is looked for: strokes have several, noise is averaged
 LEAST_CONTRAST = 0.08  # between ink and paper, of black to white; a pencil has 0.2
-LEAST_RATIO = 6  # of the contrast to the noise of the paper, its mean absolute deviation; blank pages have up to 4
+LEAST_RATIO = 6  # of the contrast to the noise of the paper, the median deviation; blank pages have up to 4
 MARGIN = 0.4  # of paper around a character, of its longer side, for a second look
 SPECK = 0.04  # of the area of the largest piece of ink: what is smaller is dirt
 
@@ -53,7 +53,7 @@ def grey(image: Any) -> np.ndarray:
     if image.mode.startswith(("I", "F")):  # 16 bits and more, of which `convert` keeps the lowest 8
         values = np.asarray(image, np.float32)
         return values / (1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0)
-    return np.asarray(_opaque(image).convert("L"), np.float32) / 255
+    return np.asarray(_converted(image, "L"), np.float32) / 255
 
 
 def fitted(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -62,7 +62,7 @@ def fitted(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     image_module, ops = pillow("tinycnn predict"), pillow("tinycnn predict", "ImageOps")
     if C == 1:
         return np.asarray(ops.fit(image_module.fromarray(grey(image)), (W, H), image_module.BICUBIC))[None].clip(0, 1)
-    return _colours(ops.fit(_opaque(image).convert("RGB"), (W, H), image_module.BICUBIC))
+    return _colours(ops.fit(_converted(image, "RGB"), (W, H), image_module.BICUBIC))
 
 
 def unchanged(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -70,23 +70,29 @@ def unchanged(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     C, H, W = image_shape
     if image.size != (W, H):
         raise PictureError(f"expected {W}×{H} pixels, got {image.width}×{image.height}")
-    return grey(image)[None] if C == 1 else _colours(_opaque(image).convert("RGB"))
+    return grey(image)[None] if C == 1 else _colours(_converted(image, "RGB"))
 
 
 def thumbnail(image: Any) -> np.ndarray:
     """(H, W, 3) uint8: a small copy of the picture, to be shown."""
-    small = _opaque(image).convert("RGB")
+    image_module = pillow("tinycnn predict")
+    if image.mode.startswith(("I", "F")):
+        image = image_module.fromarray((255 * grey(image)).astype(np.uint8))
+    small = _converted(image, "RGB")
     small.thumbnail((400, 400))
     return np.asarray(small)
 
 
-def _opaque(image: Any) -> Any:
-    """The picture on white paper if a part of it is transparent."""
-    if not image.has_transparency_data:
-        return image
-    image = image.convert("RGBA")
-    paper = pillow("tinycnn predict").new("RGBA", image.size, "white")
-    return pillow("tinycnn predict").alpha_composite(paper, image)
+def _converted(image: Any, mode: str) -> Any:
+    """A copy of the picture in the mode "L" or "RGB", on white paper where it is transparent."""
+    image_module = pillow("tinycnn predict")
+    try:
+        if not image.has_transparency_data:
+            return image.convert(mode)
+        image = image.convert("RGBA")
+    except ValueError:
+        raise PictureError(f"Pillow cannot convert its colours, of mode {image.mode}") from None
+    return image_module.alpha_composite(image_module.new("RGBA", image.size, "white"), image).convert(mode)
 
 
 def _colours(image: Any) -> np.ndarray:
@@ -111,7 +117,9 @@ def handwriting(image: Any, size: int, box: int) -> np.ndarray:
     pixels = pixels[tuple(slice(int(a * side), int(np.ceil(b * side))) for (a, b), side in zip(place, pixels.shape))]
     ink = _ink(_working_copy(pixels))  # once more, now that it fills the picture
     (top, bottom), (left, right) = _bounds(ink)
-    ink = ink[round(top * len(ink)) : round(bottom * len(ink)), round(left * ink.shape[1]) : round(right * ink.shape[1])]
+    ink = ink[
+        round(top * len(ink)) : round(bottom * len(ink)), round(left * ink.shape[1]) : round(right * ink.shape[1])
+    ]
     scale = box / max(ink.shape)
     height, width = (max(1, round(scale * side)) for side in ink.shape)
     small = image_module.fromarray(ink.astype(np.float32)).resize((width, height), image_module.BOX)
@@ -146,7 +154,9 @@ def _working_copy(pixels: np.ndarray) -> np.ndarray:
     """The picture scaled so that its longer side has WORKING_SIZE pixels, and slightly blurred against noise."""
     image_module, filters = pillow("tinycnn predict"), pillow("tinycnn predict", "ImageFilter")
     height, width = (max(1, round(side * WORKING_SIZE / max(pixels.shape))) for side in pixels.shape)
-    image = image_module.fromarray((pixels * 255).round().astype(np.uint8)).resize((width, height), image_module.BICUBIC)
+    image = image_module.fromarray((pixels * 255).round().astype(np.uint8)).resize(
+        (width, height), image_module.BICUBIC
+    )
     return np.asarray(image.filter(filters.GaussianBlur(1)), np.float32) / 255
 
 
@@ -156,12 +166,15 @@ def _ink(pixels: np.ndarray) -> np.ndarray:
     if (difference**3).sum() < 0:  # ink covers little and differs much: the skewness tells on which side it is
         difference = -difference
     ink = difference > _threshold(difference)
-    paper = difference[~ink]
-    contrast = difference[ink].mean() - paper.mean() if ink.any() else 0.0
-    noise = np.median(np.abs(paper - np.median(paper)))
-    if contrast < max(LEAST_CONTRAST, LEAST_RATIO * noise):
+    if ink.all() or not ink.any() or not _stands_out(difference[ink], difference[~ink]):
         raise PictureError("no writing found: the page looks blank")
     return _without_dirt(ink)
+
+
+def _stands_out(ink: np.ndarray, paper: np.ndarray) -> bool:
+    contrast = ink.mean() - paper.mean()
+    noise = np.median(np.abs(paper - np.median(paper)))
+    return bool(contrast >= max(LEAST_CONTRAST, LEAST_RATIO * noise))
 
 
 def _light(pixels: np.ndarray) -> np.ndarray:
@@ -191,7 +204,7 @@ def _threshold(values: np.ndarray) -> float:
     centres = (edges[:-1] + edges[1:]) / 2
     below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
     above = counts.sum() - below
-    means = sums / below, ((counts * centres).sum() - sums) / np.maximum(above, 1)
+    means = sums / np.maximum(below, 1), ((counts * centres).sum() - sums) / np.maximum(above, 1)
     return float(edges[1:-1][np.argmax(below * above * (means[1] - means[0]) ** 2)])
 
 

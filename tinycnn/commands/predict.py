@@ -13,7 +13,10 @@ import numpy as np
 from tinycnn._command import Parser, guarded, users_errors
 
 if TYPE_CHECKING:
-    from tinycnn.training.results import DataInfo
+    from tinycnn.training.results import Weights
+
+# Data sets of ink on paper, with the pixels that a character's longer side has; Digits have no border.
+HANDWRITING = {"mnist": 20, "qmnist": 20, "emnist": 20, "kmnist": 28, "digits": 32}
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in options.images:
         try:
             picture = open_picture(path)
-            seen = prepared(picture, weights.data, options.as_is)
+            seen = prepared(picture, weights, options.as_is)
         except PictureError as error:
             print(f"tinycnn predict: error: {path}: {error}", file=sys.stderr)
             continue
         with no_grad():
             scores = model(normalize(tensor(seen[None].astype(np.float32))).to(device))
         prediction = Prediction(path, picture, seen, scores.softmax(1)[0].cpu().numpy())
-        chances = (f"{weights.data.classes[c]} ({prediction.probabilities[c]:.1%})" for c in prediction.top(options.top))
+        chances = (
+            f"{weights.data.classes[c]} ({prediction.probabilities[c]:.1%})" for c in prediction.top(options.top)
+        )
         print(f"{path}: {', '.join(chances)}", flush=True)
         predictions.append(prediction)
 
@@ -96,17 +101,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(len(predictions) < len(options.images))
 
 
-def prepared(picture: Any, data: DataInfo, as_is: bool = False) -> np.ndarray:
+def prepared(picture: Any, weights: Weights, as_is: bool = False) -> np.ndarray:
     """(C, H, W), 0 to 1: a PIL image as the net is to be shown it. PictureError if that cannot be done."""
     from tinycnn.commands import pictures
 
-    C, H, W = data.image_shape
+    image_shape = weights.data.image_shape
     if as_is:
-        return pictures.unchanged(picture, data.image_shape)
-    if (C, H, W) in ((1, 28, 28), (1, 32, 32)) and all(len(name) == 1 for name in data.classes):
-        # MNIST leaves a border of 4; the digits of 32 × 32 that come with scikit-learn have none.
-        return pictures.handwriting(picture, size=H, box=20 if H == 28 else H)
-    return pictures.fitted(picture, data.image_shape)
+        return pictures.unchanged(picture, image_shape)
+    box = HANDWRITING.get(weights.recipe["dataset"])
+    if box is not None:
+        return pictures.handwriting(picture, image_shape[-1], box)
+    return pictures.fitted(picture, image_shape)
 
 
 def write_picture(predictions: Sequence[Prediction], classes: Sequence[str], top: int, path: Path) -> None:

@@ -59,9 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = backend.device(options.device)
         runs = [read_run(folder) for folder in options.runs]
     distinct = len({run.name for run in runs}) == len(runs)
-    sections = [
-        section_of(run, run.name if distinct else str(run.folder), options.data_root, device) for run in runs
-    ]
+    sections = [section_of(run, run.name if distinct else str(run.folder), options.data_root, device) for run in runs]
     for section in sections:
         if section.missing:
             print(f"tinycnn report: {section.missing}", file=sys.stderr)

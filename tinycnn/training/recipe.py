@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from tinycnn import Tensor, optim
+from tinycnn import Tensor, no_grad, optim, zeros
 from tinycnn.data import transforms
 from tinycnn.data.transforms import v2
 from tinycnn.models import model_for
@@ -187,8 +187,13 @@ class Recipe(Settings):
         return self
 
     def build_model(self, image_shape: tuple[int, int, int], num_classes: int) -> Module:
-        """The net, for images (C, H, W). ValueError for a net that is unknown or cannot take them."""
-        return model_for(self.model, image_shape, num_classes, **self.model_options)
+        """The net, for images (C, H, W). ValueError for one that is unknown, cannot take them or gives no scores (N, C)."""
+        model = model_for(self.model, image_shape, num_classes, **self.model_options)
+        with no_grad():
+            shape = tuple(model.eval()(zeros(1, *image_shape)).shape)
+        if shape != (1, num_classes):
+            raise ValueError(f"{self.model}: expected scores (1, {num_classes}) of an image, got shape {shape}")
+        return model.train()
 
     def build_callbacks(self) -> list[Callback]:
         """Those that the settings ask for."""
