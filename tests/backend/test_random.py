@@ -61,3 +61,32 @@ def test_states_are_kept_and_restored():
     for restore in (lambda: backend.set_random_states(states), lambda: tinycnn.random.set_rng_state(state)):
         restore()
         assert drawn("cpu") == expected
+
+
+def test_a_random_state_of_its_own():
+    """In a block and its thread; the library's goes on afterwards as if nothing had been drawn."""
+
+    def draw():
+        return backend.random_generator().random()
+
+    tinycnn.manual_seed(3)
+    expected = [draw(), draw()]
+    tinycnn.manual_seed(3)
+    own, other = backend.OwnRandomState(5, 1), backend.OwnRandomState(5, 2)
+    with own:
+        first = draw()
+        with other:
+            inner = draw()
+        second = draw()
+        assert in_threads(draw, 1) == [expected[0]]
+        state = backend.random_states()[backend.CPU]
+    with own:  # goes on
+        third = draw()
+        backend.set_random_states({backend.CPU: state})
+        assert draw() == third
+    assert draw() == expected[1]
+    assert len({first, second, third, inner, *expected}) == 6
+    with backend.OwnRandomState(5, 1):
+        assert [draw(), draw(), draw()] == [first, second, third]
+    with backend.OwnRandomState(5), pytest.raises(ValueError, match="^manual_seed: expected seed"):
+        tinycnn.manual_seed(-1)

@@ -463,8 +463,8 @@ def test_iterable_datasets():
         next(iter(DataLoader(IterableDataset())))
 
 
-def test_what_workers_do_changes_nothing():
-    options = {"num_workers": 4, "pin_memory": True, "persistent_workers": True, "prefetch_factor": 3, "timeout": 5}
+def test_options_of_workers():
+    options = {"num_workers": 4, "pin_memory": True, "persistent_workers": True, "prefetch_factor": 3, "timeout": 60}
     loader = DataLoader(range(5), 2, worker_init_fn=print, **options)
     assert items_of(loader) == [[0, 1], [2, 3], [4]]
     assert {name: getattr(loader, name) for name in options} == options

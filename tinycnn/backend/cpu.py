@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -617,8 +618,20 @@ def _with_one_blas_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         _blas.release(token)
 
 
-if hasattr(os, "register_at_fork"):  # another thread of the parent may have been within a product
-    os.register_at_fork(after_in_child=_blas.__init__)  # type: ignore[misc]
+def _before_fork() -> None:
+    """Lets the products of other threads end, and none begin: a forked child gets the locks of BLAS as they are."""
+    _blas.lock.acquire()
+    until = time.monotonic() + 1  # which ends the wait of a signal handler that forks within a product
+    while _blas.products and time.monotonic() < until:
+        time.sleep(1e-4)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _blas.lock.release(),
+        after_in_child=_blas.__init__,  # type: ignore[misc]
+    )
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -348,6 +349,9 @@ class _Latest:
 
 
 _constants = _Latest(most=256, most_bytes=16 << 20)  # a resizing layer has four, of the lengths of its output
+
+if hasattr(os, "register_at_fork"):  # another thread of the parent may hold it
+    os.register_at_fork(after_in_child=_constants.lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def current(array: Array) -> AbstractContextManager:

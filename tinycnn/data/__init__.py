@@ -3,7 +3,7 @@
 from tinycnn.data import transforms
 from tinycnn.data.arrays import ArrayDataset
 from tinycnn.data.cifar import CIFAR10, CIFAR100
-from tinycnn.data.dataloader import DataLoader, default_collate, default_convert, get_worker_info
+from tinycnn.data.dataloader import DataLoader, default_collate, default_convert
 from tinycnn.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -31,6 +31,7 @@ from tinycnn.data.sampler import (
 )
 from tinycnn.data.svhn import SVHN
 from tinycnn.data.transforms import Compose, Normalize, RandomShift
+from tinycnn.data.workers import get_worker_info
 
 __all__ = [
     "transforms", "CIFAR10", "CIFAR100", "DatasetFolder", "FakeData", "ImageFolder", "ChainDataset", "ConcatDataset",

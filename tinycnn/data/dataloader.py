@@ -21,6 +21,7 @@ from tinycnn.data.dataset import Indexable, IterableDataset, checked_dataset, de
 from tinycnn.data.sampler import BatchSampler, RandomSampler, SequentialSampler, in_batches
 from tinycnn.data.transforms.convert import to_tensor
 from tinycnn.data.transforms.pictures import is_pil
+from tinycnn.data.workers import EpochAhead, Workers, context_of
 from tinycnn.ops.shape import stack
 from tinycnn.tensor import Tensor
 
@@ -44,20 +45,33 @@ class DataLoader:
             device (`tinycnn.manual_seed`).
         seed: makes the order a function of (seed, epoch) alone, the same on every device, and what is drawn while a
             batch is made one of (seed, epoch, number of the batch). Default None.
-        num_workers, pin_memory, timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers,
-            pin_memory_device, in_order: as in torch, where they change no batch. Here they change nothing yet: items
-            are loaded in this process.
+        num_workers: processes that make batches before they are asked for. Default 0: made when asked for, here.
+        timeout: seconds to wait for a batch of a worker. Default 0: for ever.
+        worker_init_fn: is called in each worker, before its first batch, with its number. Default None.
+        multiprocessing_context: how workers start: "fork", "spawn", "forkserver", a context of multiprocessing, or
+            "thread", for threads in this process: nothing is sent, and what releases Python's lock runs side by side.
+            Default None: Python's own way.
+        prefetch_factor: batches of each worker that may be ahead. Default None: 2.
+        persistent_workers: keep the workers for the next epoch. Default False.
+        pin_memory, pin_memory_device, in_order: torch's, which change nothing: copies to a GPU pin what they need, and
+            batches always come in order.
 
     Attribute `epoch`: the number of epochs begun; set it to repeat or resume the sequence of orders.
 
     Each batch is made with a random state of its own, so that what transforms draw depends neither on the training nor
-    on when the batch is made. An epoch draws one number for that, as torch's does: from `generator`, or from the
-    library's random state. A data set on a GPU draws from the random state of its device.
+    on when or where the batch is made. An epoch draws one number for that, as torch's does: from `generator`, or from
+    the library's random state. A data set on a GPU draws from the random state of its device.
+
+    Workers change no batch and no random number, whatever their number. In a worker process the random numbers of
+    Python and NumPy are seeded for each batch too, after `worker_init_fn`; in this process they are left alone. As in
+    torch, each worker iterates over an `IterableDataset` of its own, which `get_worker_info()` lets it share out, and
+    the batches come from the workers in turn. Batches of a data set on a GPU are made in this process.
 
     `state_dict()` says where the loader is, and a new one goes on from there: see `load_state_dict`.
 
-    An exception of the data set comes out of the iterator, which then goes on with the next batch, as torch's does.
-    StopIteration becomes a RuntimeError: it would end the epoch in silence.
+    An exception of the data set comes out of the iterator, which then goes on with the next batch, as in torch. That of
+    a worker has the worker's traceback as its text. StopIteration becomes a RuntimeError: it would end the epoch in
+    silence. The death of a worker is a RuntimeError too.
 
     Raises ValueError for a batch size below 1, a negative seed, an empty data set that is to be shuffled, or arguments
     that exclude each other, TypeError for a data set without the two methods, a flag that is not True or False, or a
@@ -90,13 +104,15 @@ class DataLoader:
         self.generator, self.seed = generator, None if seed is None else checked_int(f"{name}(seed)", seed, minimum=0)
         backend.numbers_of(name, generator)
         self.collate_fn = checked_function(f"{name}(collate_fn)", collate_fn)
-        self.num_workers = checked_int(f"{name}(num_workers)", num_workers, minimum=0)
+        self.num_workers = checked_int(f"{name}(num_workers)", num_workers, minimum=0, maximum=1024)
         self.pin_memory, self.pin_memory_device = check_flag(name, "pin_memory", pin_memory), pin_memory_device
         self.timeout = check_not_negative(name, "timeout", timeout)
         self.worker_init_fn = checked_function(f"{name}(worker_init_fn)", worker_init_fn)
-        self.multiprocessing_context, self.in_order = multiprocessing_context, check_flag(name, "in_order", in_order)
-        self.prefetch_factor = prefetch_factor
+        self.in_order = check_flag(name, "in_order", in_order)
         self.persistent_workers = check_flag(name, "persistent_workers", persistent_workers)
+        self._check_for_workers(prefetch_factor, multiprocessing_context)
+        self.multiprocessing_context = multiprocessing_context
+        self.prefetch_factor = 2 if prefetch_factor is None and self.num_workers else prefetch_factor
         if sampler is None and batch_sampler is None and not isinstance(dataset, IterableDataset):
             sampler = RandomSampler(dataset, generator=generator) if self.shuffle else SequentialSampler(dataset)
         if sampler is not None and self.batch_size is not None:
@@ -105,6 +121,7 @@ class DataLoader:
         self.epoch = 0
         self._progress: _Progress | None = None  # of the epoch that began last
         self._resumed: _Progress | None = None  # of the epoch that the next iterator continues
+        self._workers: Workers | None = None  # that persist
 
     def _check_alone(self, batch_size: int | None, sampler: Any, batch_sampler: Any) -> None:
         """ValueError for arguments that exclude each other."""
@@ -124,6 +141,18 @@ class DataLoader:
             if given[name]:
                 raise ValueError(f"DataLoader: expected no {name} {where}")
 
+    def _check_for_workers(self, prefetch_factor: Any, multiprocessing_context: Any) -> None:
+        """ValueError for options of workers without any, or of wrong values."""
+        options = {"prefetch_factor": prefetch_factor, "multiprocessing_context": multiprocessing_context,
+                   "persistent_workers": self.persistent_workers or None}  # fmt: skip
+        for name, value in options.items():
+            if value is not None and self.num_workers == 0:
+                raise ValueError(f"DataLoader: expected no {name} with num_workers=0, got {shortened(value)}")
+        if prefetch_factor is not None:
+            checked_int("DataLoader(prefetch_factor)", prefetch_factor, minimum=1)
+        if multiprocessing_context is not None:
+            context_of(multiprocessing_context)
+
     def __len__(self) -> int:
         """The number of batches."""
         if self.batch_sampler is not None:
@@ -142,9 +171,24 @@ class DataLoader:
             indices = self._indices(progress)
         else:
             indices = self._indices_left(progress)
+        batches = self._begun(progress, indices)
         self._progress, self._resumed = progress, None
         self.epoch += 1
-        return _Epoch(_Loading(self, progress.seed), indices, progress)
+        return batches
+
+    def _begun(self, progress: _Progress, indices: Iterator[Any]) -> Iterator[Any]:
+        """The batches of these indices, made in this process when they are asked for, or by workers before."""
+        load, seed = _Loading(self), progress.seed
+        if self.num_workers == 0 or seed is None or device_of_batches(self.dataset) != backend.CPU:
+            load.begin(seed)
+            return _Epoch(load, indices, progress)
+        workers = self._workers
+        if workers is None or not workers.are_ready():
+            context = context_of(self.multiprocessing_context)
+            workers = Workers(load, self.num_workers, context, self.worker_init_fn, self.timeout, seed)
+        self._workers = workers if self.persistent_workers else None
+        ahead = self.num_workers * int(self.prefetch_factor or 1)
+        return EpochAhead(workers, ahead, seed, indices, progress)
 
     def _epoch_seed(self) -> int | None:
         """What the random states of an epoch are made of: that of the order, and one for each batch.
@@ -225,7 +269,8 @@ class DataLoader:
         set to what it was, which is left to the caller: to resume draws nothing from it.
 
         A sampler of the user's has no state here: it is iterated anew, with the random state of that epoch. What it
-        draws from elsewhere has to give the same again. `epoch` becomes the number of epochs that were finished.
+        draws from elsewhere has to give the same again; from its own `generator` it has to draw when it begins, if
+        there are workers, which are ahead. `epoch` becomes the number of epochs that were finished.
 
         Raises ValueError for a dict of something else or the state of another loader, and then changes nothing.
         """
@@ -259,6 +304,7 @@ class DataLoader:
             "shuffle": self.shuffle,
             "seed": self.seed,
             "device": self._device().type,
+            "workers": max(1, self.num_workers) if is_iterable else None,
         }
 
     def _generators(self) -> list[Any]:
@@ -331,12 +377,16 @@ class _Epoch:
 class _Loading:
     """Makes the batches of an epoch."""
 
-    def __init__(self, loader: DataLoader, seed: int | None):
-        self.dataset, self.collate_fn, self.seed = loader.dataset, loader.collate_fn, seed
+    def __init__(self, loader: DataLoader):
+        self.dataset, self.collate_fn = loader.dataset, loader.collate_fn
         self.batch_size, self.drop_last = loader.batch_size, loader.drop_last
         self.is_single = loader.batch_sampler is None and loader.batch_size is None
+
+    def begin(self, seed: int | None, worker: int = 0, workers: int = 1) -> None:
+        """Begins an epoch. Of an `IterableDataset` this worker gives every batch of its copy, numbered in steps."""
+        self.seed = seed
         self._samples: Iterator[Any] | None = None  # of an `IterableDataset`, by batches
-        self._next = 0  # the number of the batch that it gives next
+        self._next, self._step = worker, workers  # the number of the batch that it gives next
 
     def __call__(self, number: int, indices: Any) -> Any:
         """Batch `number`, of these indices; of an `IterableDataset` the next one, or StopIteration."""
@@ -354,7 +404,7 @@ class _Loading:
 
     def _read(self) -> Any:
         """The samples of the next batch of an `IterableDataset`."""
-        self._next += 1
+        self._next += self._step
         if self._samples is None:
             self._samples = iter(self.dataset)
             if self.batch_size is not None:
@@ -424,10 +474,6 @@ def _check_states(argument: str, sources: list[Any], states: Any) -> None:
 
 def _listed(indices: Any) -> list[Any]:
     return indices if isinstance(indices, list) else indices.tolist()
-
-
-def get_worker_info() -> None:
-    """None: items are loaded in this process, as in torch's with num_workers=0."""
 
 
 def default_convert(data: object) -> Any:

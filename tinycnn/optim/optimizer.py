@@ -60,6 +60,7 @@ class Optimizer:
     """
 
     _checks: ClassVar[Mapping[str, Check]] = {}  # of options, by name
+    _numbers: ClassVar[tuple[str, ...]] = ()  # the names of those that are checked to be numbers
     _is_flat = False  # whether a parameter's state may have other shapes than its own
     _own_numbers: ClassVar[tuple[str, ...]] = ()  # their names in the state: one number for the whole parameter
 
@@ -111,6 +112,7 @@ class Optimizer:
 
     def __init_subclass__(cls, **keywords: Any):
         super().__init_subclass__(**keywords)
+        cls._numbers = tuple([name for name, check in cls._checks.items() if isinstance(check, Number)])
         if "_update" in vars(cls) and "_fused" not in vars(cls):
             cls._fused = Optimizer._fused  # type: ignore[method-assign]  # a base class's kernel has the base rule
 
@@ -187,7 +189,7 @@ class Optimizer:
         """The options of a group for a step: the group itself, or a copy with those that are numbers as Python floats,
         which promote no float32 array."""
         group = self.param_groups[index]
-        numbers = {name: float(group[name]) for name, check in self._checks.items() if isinstance(check, Number)}
+        numbers = {name: float(group[name]) for name in self._numbers}
         return {**group, **numbers} if numbers else group
 
     def refresh(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import fill
@@ -12,8 +13,6 @@ import numpy as np
 
 from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
-from tinycnn.data.arrays import ArrayDataset
-from tinycnn.data.pictures import PictureDataset
 from tinycnn.tensor import Tensor
 
 TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
@@ -32,7 +31,7 @@ def draw_report(
     title: str,
     history: list[dict[str, Any]],
     probabilities: np.ndarray,
-    test_set: ArrayDataset | PictureDataset,
+    test_set: Any,
     filters: np.ndarray,
 ) -> None:
     """Writes the picture to the PNG file `path`.
@@ -45,7 +44,7 @@ def draw_report(
     # Imported here, so that reading a --help needs no matplotlib; a Figure of its own always draws with Agg.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 8.2), dpi=120, layout="constrained")
+    figure: Any = Figure(figsize=(13, 8.2), dpi=120, layout="constrained")
     figure.suptitle(title, fontsize=15, fontweight="bold")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1], hspace=0.04)
 
@@ -78,7 +77,7 @@ def draw_curves(axes: Any, history: list[dict[str, Any]], quantity: str, title: 
     axes.legend(frameon=False, title="last epoch", alignment="left")
 
 
-def draw_confusion(axes: Any, predicted: np.ndarray, targets: np.ndarray, classes: tuple[str, ...]) -> None:
+def draw_confusion(axes: Any, predicted: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> None:
     C = len(classes)
     counts = np.zeros((C, C), int)
     np.add.at(counts, (targets, predicted), 1)
@@ -107,7 +106,7 @@ def worst_mistakes(probabilities: np.ndarray, targets: np.ndarray, count: int) -
 
 
 def draw_mistakes(
-    figure: Any, probabilities: np.ndarray, test_set: ArrayDataset | PictureDataset, columns: int = MISTAKES // 2
+    figure: Any, probabilities: np.ndarray, test_set: Any, columns: int = MISTAKES // 2
 ) -> None:
     targets = np.asarray(test_set.targets)
     worst = worst_mistakes(probabilities, targets, MISTAKES)
