@@ -808,17 +808,9 @@ call("detect_anomaly", torch="autograd.detect_anomaly")
 # --- training -------------------------------------------------------------------------------------------------
 
 
-def _trainer(lib: Any, **options: Any) -> Any:
-    return lib.training.Trainer(_trained(lib), lib.optim.SGD(_trained(lib).parameters(), 0.1), **options)
-
-
 def _trained(lib: Any) -> Any:
     """One net for all arguments of a call."""
     return _made.setdefault("trained", lib.nn.Linear(3, 2))
-
-
-def _batches(lib: Any) -> list:
-    return [(lib.ones(2, 3), lib.tensor([0, 1]))]
 
 
 T = "training."
@@ -837,7 +829,6 @@ call(
     MadeFunction(lambda lib: lib.nn.functional.cross_entropy), scheduler=None, schedule="epoch", metrics=None,
     augment=None, mix=None, accumulate=2, precision="bfloat16", capture=False, callbacks=[], torch="",
 )  # fmt: skip
-call(T + "find_lr", Made(_trainer), Made(_batches), 1e-4, 1.0, 5, torch="")
 
 # --- settings -------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ EXEMPT = {
                                          "Interrupted", "resume", "Batch", "Callback")],
         "files, errors, and what is made by the trainer: tests/training",
     ),
-    "training.correct": "the errors are those of its operators",
+    **dict.fromkeys(["training.correct", "training.find_lr"], "what a loader gives: tests/training"),
     **dict.fromkeys(["graph_svg"], "needs graphviz; its argument is that of graph"),
     **dict.fromkeys(["nn.init.layer_default_"], "for the constructors of layers: their arguments are checked"),
     **dict.fromkeys(
