@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import tinycnn
+import tinycnn.training
 
 
 @dataclass(frozen=True)
@@ -803,6 +804,31 @@ call("graph", Made(summed), torch="")
 call("record", net, torch="")
 call("summary", net, (2, 3), show=False, torch="")
 call("detect_anomaly", torch="autograd.detect_anomaly")
+
+# --- training -------------------------------------------------------------------------------------------------
+
+
+def _trained(lib: Any) -> Any:
+    """One net for all arguments of a call."""
+    return _made.setdefault("trained", lib.nn.Linear(3, 2))
+
+
+T = "training."
+call(T + "EMA", 0.9, torch="")
+call(T + "ClipGradients", 1.0, 2.0, torch="")
+call(T + "EarlyStopping", "test_loss", 5, 0.0, "min", torch="")
+call(T + "GradientNorms", 50, torch="")
+call(T + "StopOnNan", 1, torch="")
+call(T + "Progress", "title", 20, torch="")
+call(T + "PrintFigures", "title", 3, torch="")
+call(T + "JsonLines", "metrics.jsonl", {"seed": 3}, torch="")
+call(T + "TensorBoard", "board", 50, torch="")
+call(T + "Checkpoints", "checkpoints", 5, 3, "test_loss", "min", None, "how to go on", torch="")
+call(
+    T + "Trainer", Made(_trained), Made(lambda lib: lib.optim.SGD(_trained(lib).parameters(), 0.1)),
+    MadeFunction(lambda lib: lib.nn.functional.cross_entropy), scheduler=None, schedule="epoch", metrics=None,
+    augment=None, mix=None, accumulate=2, precision="bfloat16", capture=False, callbacks=[], torch="",
+)  # fmt: skip
 
 # --- settings -------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,12 @@ EXEMPT = {
     **dict.fromkeys(["Function"], "a base class: its arguments are those of the subclass"),
     **dict.fromkeys(["optim.lr_scheduler.LRScheduler"], "a base class: get_lr belongs to the subclass"),
     **dict.fromkeys(["load", "save"], "files: tests/test_serialization.py"),
+    **dict.fromkeys(
+        ["training." + name for name in ("CheckpointError", "last_checkpoint", "load_checkpoint", "save_checkpoint",
+                                         "Interrupted", "resume", "Batch", "Callback")],
+        "files, errors, and what is made by the trainer: tests/training",
+    ),
+    **dict.fromkeys(["training.correct", "training.find_lr"], "what a loader gives: tests/training"),
     **dict.fromkeys(["graph_svg"], "needs graphviz; its argument is that of graph"),
     **dict.fromkeys(["nn.init.layer_default_"], "for the constructors of layers: their arguments are checked"),
     **dict.fromkeys(
@@ -36,7 +42,7 @@ EXEMPT = {
     **dict.fromkeys(["nn.Module.load_state_dict"], "state: tests/nn/test_module.py"),
     **dict.fromkeys(["Tensor.cuda", "Tensor.gpu", "nn.Module.cuda", "nn.Module.gpu"], "need a GPU: tests/gpu"),
 }
-MODULES = ["", "nn.", "nn.functional.", "nn.init.", "nn.utils.", "optim.", "optim.lr_scheduler.", "amp."]
+MODULES = ["", "nn.", "nn.functional.", "nn.init.", "nn.utils.", "optim.", "optim.lr_scheduler.", "amp.", "training."]
 
 
 def public_names():

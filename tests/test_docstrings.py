@@ -12,7 +12,8 @@ import pytest
 NAMESPACES = [
     "tinycnn", "tinycnn.nn", "tinycnn.nn.functional", "tinycnn.nn.utils", "tinycnn.optim", "tinycnn.data",
     "tinycnn.data.transforms", "tinycnn.data.transforms.functional",
-    "tinycnn.models", "tinycnn.amp", "tinycnn.interop.onnx", "tinycnn.teaching.explain", "tinycnn.teaching.grade",
+    "tinycnn.models", "tinycnn.training", "tinycnn.amp", "tinycnn.interop.onnx", "tinycnn.teaching.explain",
+    "tinycnn.teaching.grade",
 ]  # fmt: skip
 
 # Modules of which only what they define counts.

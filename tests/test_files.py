@@ -21,13 +21,13 @@ from tinycnn._files import checked_path, kind_of, remove, write_whole
 from tinycnn.teaching.explain import command as explain
 from tinycnn.teaching.grade import command as grade
 from tinycnn.teaching.grade.exercise import Graded
+from tinycnn.training.loggers import JsonLines
+from tinycnn.training.report import draw_report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "examples"))
 
 import edge_detection  # noqa: E402
-import train_mnist  # noqa: E402
-from report import draw_report  # noqa: E402
 
 FAILURES = {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error", errno.EACCES: "Permission denied"}
 # The system calls of a save: `write` may come several times.
@@ -65,8 +65,7 @@ def grades(path, content):
 
 
 def metrics(path, content):
-    run = train_mnist.Run(None, None, SimpleNamespace(name="data"), None, path.parent)
-    run.record(content=content)
+    JsonLines(path, {"content": content}).on_train_begin(SimpleNamespace(history=[FIGURES]))
 
 
 def report(path, content):
@@ -105,7 +104,7 @@ def quick(monkeypatch):
         "matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"\x89PNG %d" % next(drawn))
     )
     for part in ("curves", "confusion", "mistakes", "filters"):
-        monkeypatch.setattr(f"report.draw_{part}", lambda *_: None)
+        monkeypatch.setattr(f"tinycnn.training.report.draw_{part}", lambda *_: None)
     monkeypatch.setattr("tinycnn.teaching.explain.command._figure", lambda *_: b"\x89PNG %d" % next(drawn))
     monkeypatch.setattr("tinycnn.teaching.explain.command.page", lambda *_: f"<html>{next(drawn)}")
     monkeypatch.setattr("tinycnn.teaching.grade.command.grade_step", lambda step, *_: Graded(step))

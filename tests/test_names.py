@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tinycnn
-from tinycnn import Tensor, backend, data, models, nn, optim
+from tinycnn import Tensor, backend, data, models, nn, optim, training
 from tinycnn.nn import functional as F
 from tinycnn.ops import out
 
@@ -18,7 +18,9 @@ OPERATORS = sorted((PACKAGE / "ops").glob("*.py"))
 OTHER_SIGNATURE = {"where"}
 
 
-@pytest.mark.parametrize("module", [tinycnn, nn, optim, data, models, backend], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [tinycnn, nn, optim, data, models, training, backend], ids=lambda module: module.__name__
+)
 def test_all_is_what_there_is(module):
     assert len(module.__all__) == len(set(module.__all__))
     assert [name for name in module.__all__ if not hasattr(module, name)] == []

@@ -47,7 +47,14 @@ def problems(path, flags=None):
     return str(caught.value).replace(str(path), "FILE").splitlines()
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.toml")), ids=lambda path: path.stem)
+LARGE = "vgg11_cifar10", "resnet18_cifar10", "mobilenet_v2_cifar10"  # seconds to make them
+CONFIGS = [
+    pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in LARGE else ())
+    for path in sorted((REPOSITORY / "configs").glob("*.toml"))
+]
+
+
+@pytest.mark.parametrize("path", CONFIGS)
 def test_the_configs_are_right(path):
     recipe = read_recipe(path)
     assert path.stem.endswith(recipe.dataset)

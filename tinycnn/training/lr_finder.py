@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from tinycnn.checks import check_number, check_positive
+from tinycnn.checks import check_number, check_positive, shortened
 from tinycnn.training.state import copied
 from tinycnn.training.trainer import Trainer
 
@@ -29,9 +29,14 @@ def find_lr(
     Returns (lr, curve): the learning rate at which the loss fell fastest, and (learning rate, smoothed loss) of each
     step, up to where the loss is four times its least.
 
-    Raises ValueError for rates that do not grow, or if the loss does not fall at any rate.
+    Raises TypeError for what is no Trainer or loader, ValueError for rates that do not grow, or if the loss does not
+    fall at any rate.
     Source: Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3.
     """
+    if not isinstance(trainer, Trainer):
+        raise TypeError(f"find_lr: expected a Trainer, got {shortened(trainer)}")
+    if not isinstance(loader, Iterable):
+        raise TypeError(f"find_lr: expected loader as an iterable of batches, got {shortened(loader)}")
     for name, value in (("low", low), ("high", high)):
         check_number("find_lr", name, value)
     if not 0 < low < high < math.inf:

@@ -187,7 +187,8 @@ class Recipe(Settings):
         return self
 
     def build_model(self, image_shape: tuple[int, int, int], num_classes: int) -> Module:
-        """The net, for images (C, H, W). ValueError for one that is unknown, cannot take them or gives no scores (N, C)."""
+        """The net, for images (C, H, W). ValueError for one that is unknown, cannot take them, or gives no scores
+        (N, K)."""
         model = model_for(self.model, image_shape, num_classes, **self.model_options)
         with no_grad():
             shape = tuple(model.eval()(zeros(1, *image_shape)).shape)

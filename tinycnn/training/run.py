@@ -30,7 +30,7 @@ from tinycnn._files import kind_of, remove, remove_folder
 from tinycnn.data import DataLoader
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints
-from tinycnn.training.datasets import load_data
+from tinycnn.training.datasets import load_data, on_device
 from tinycnn.training.loggers import JsonLines, TensorBoard, summary_writer
 from tinycnn.training.options import flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
@@ -134,7 +134,7 @@ class Run:
 
     def concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
         """Draws report.png; the sentence that says what came of it."""
-        test_set, figures = test_loader.dataset, trainer.history[-1]
+        test_set, figures = on_device(test_loader.dataset, backend.CPU), trainer.history[-1]
         accuracy = f"{self.name}: test accuracy {figures['test_accuracy']:.2%}"
         trained = f"{self.recipe.model}, epoch {trainer.epoch}, seed {self.recipe.seed}"
         weights = [p.detach().cpu().numpy() for p in trainer.evaluated.parameters() if p.ndim == 4]

@@ -178,9 +178,13 @@ class Trainer:
 
         Called again after an exception, or after a part of the epochs, it goes on.
 
-        Raises ValueError for a loader that gives nothing, or that cannot go on where the one of a loaded state was.
+        Raises TypeError for what is no loader, ValueError for one that gives nothing, or that cannot go on where the
+        one of a loaded state was.
         """
         check_positive("Trainer.fit", "epochs", epochs)
+        for argument, given in (("loader", loader), ("test_loader", () if test_loader is None else test_loader)):
+            if not isinstance(given, Iterable):
+                raise TypeError(f"Trainer.fit: expected {argument} as an iterable of batches, got {shortened(given)}")
         self.loader = loader
         read = self.totals.batches if self._position is None else 0
         if self._position is not None:
