@@ -1,5 +1,6 @@
 """`tinycnn report`: one page, in a real browser: it needs nothing from outside, shows all pictures, fits a phone."""
 
+import base64
 import json
 import os
 import re
@@ -56,6 +57,15 @@ def test_the_page_tells_all(page, digits_run):
     for layer in ("features.0 (Conv2d): 6×28×28", "features.5 (MaxPool2d): 16×5×5, the first 12"):
         assert layer in text
     assert text.count("<figure>") == text.count('src="data:image/') == 5 + 1 + 2 * (2 + 1 + 7)
+
+
+def test_no_formula_is_left_in_a_figure(page):
+    """The axis of gradient norms is logarithmic, whose labels matplotlib writes as formulas; names are never parsed."""
+    text = page.read_text(encoding="utf-8")
+    drawings = [base64.b64decode(code).decode() for code in re.findall(r"svg\+xml;base64,([^\"]+)", text)]
+    assert len(drawings) == 5 + 1 + 2
+    assert not any("mathdefault" in drawing for drawing in drawings)
+    assert any("<!-- &lt;b&gt;$x_&amp; -->" in drawing for drawing in drawings)
 
 
 def test_names_are_escaped(page):

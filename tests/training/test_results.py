@@ -152,7 +152,7 @@ def test_the_real_mnist_tells(mnist_root):
     usual = MNIST(mnist_root, train=False)
     assert DataInfo.of(usual).mean == pytest.approx([0.1307])
     own = MNIST(mnist_root, train=False, transform=Compose([ToTensor(), Compose([Normalize(0.5, 0.25)])]))
-    assert DataInfo.of(own) == DataInfo((1, 28, 28), tuple("0123456789"), (0.5,), (0.25,))
+    assert DataInfo.of(own) == DataInfo((1, 28, 28), tuple(own.classes), (0.5,), (0.25,))
 
 
 def test_data_that_do_not_fit(run):

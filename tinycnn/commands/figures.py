@@ -9,8 +9,9 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 import tinycnn
 from tinycnn.diagnostics.inspection import record
@@ -76,13 +77,13 @@ def gradient_norms(metrics: Sequence[dict[str, Any]]) -> str:
     with rc_context(PLAIN):
         figure = Figure(figsize=(8.5, 4), layout="constrained")
         axes = figure.subplots()
-        from matplotlib import colormaps
-
         for i, name in enumerate(layers):
             values = [line["gradient_norms"].get(name, np.nan) for line in lines]
             axes.plot([line["epoch"] for line in lines], values, "o-", markersize=3.5,
                       color=colormaps["viridis"](i / max(1, len(layers))), label=name)  # fmt: skip
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")  # plain text: formulas are not parsed
+        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.4)))
         finish(axes, "Norm of each layer’s gradient")
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(layers) // 16)
     return embedded(figure, "Norm of each layer’s gradient by epoch", "Dark layers are near the input.")
