@@ -78,16 +78,14 @@ def test_each_kind_of_value_comes_back(tmp_path, what):
 
 
 def structure(state):
-    """Types and values, of Tensors as bytes."""
+    """Types and values; of Tensors the bytes."""
     if isinstance(state, dict):
         return {key: structure(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
         return type(state)(map(structure, state))
-    return (
-        (str(state.dtype), tuple(state.shape), state.device)
-        if isinstance(state, tinycnn.Tensor)
-        else (type(state), state)
-    )
+    if isinstance(state, tinycnn.Tensor):
+        return str(state.dtype), tuple(state.shape), state.device, state.numpy().tobytes()
+    return type(state), state
 
 
 def test_bfloat16_comes_back(tmp_path):
@@ -129,7 +127,7 @@ def test_python_s_and_numpy_s_random_numbers_go_on_too(tmp_path):
     np.random.standard_normal()  # noqa: NPY002  # half of a pair
     save_checkpoint(tmp_path / "step_1", trainer().state_dict())
     drawn = random.random(), random.gauss(0, 1), np.random.standard_normal(3).tolist()  # noqa: NPY002
-    resume(trainer(), tmp_path / "step_1")
+    resume(trainer(seed=9), tmp_path / "step_1")
     assert (random.random(), random.gauss(0, 1), np.random.standard_normal(3).tolist()) == drawn  # noqa: NPY002
 
 
