@@ -239,6 +239,7 @@ def test_the_one_before_is_named_only_if_it_is_whole(whole, tmp_path):
     shutil.copytree(folder / "step_4", folder / "step_2")
     for step in (4, 8):
         (folder / f"step_{step}" / "state.json").write_bytes(b"{}")
+        assert refusal(folder, step).endswith(f"; the one before it is whole: {folder / 'step_2'}")  # not a later one
     assert refusal(folder).endswith(f"; the one before it is whole: {folder / 'step_2'}")
     shutil.rmtree(folder / "step_2")
     assert "the one before" not in refusal(folder)
