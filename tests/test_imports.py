@@ -59,8 +59,8 @@ SET_AT_RUN_TIME = {
 
 # What `import tinycnn` leaves unloaded until it is used.
 NOT_CORE = [
-    "training", "commands", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli", "run", "utils",
-    "backends", "multiprocessing",
+    "training", "commands", "interop", "distributed", "diagnostics", "teaching", "data", "models", "cli", "run",
+    "utils", "backends", "multiprocessing",
 ]  # fmt: skip
 THIRD_PARTY = ["tqdm", "pydantic", "shtab", "matplotlib", "PIL", "safetensors", "onnx", "onnx_ir"]
 

@@ -36,7 +36,8 @@ COMMANDS = {
     "predict": Command("tinycnn.commands.predict", "what it sees in pictures", "predict runs/lenet_mnist seven.jpg"),
     "report": Command("tinycnn.commands.report", "a page about runs, to compare them", "report runs/*"),
     "explain": Command(
-        "tinycnn.teaching.explain.command", "a convolution worked through with numbers", "explain --kernel 3 --padding 1"
+        "tinycnn.teaching.explain.command", "a convolution worked through with numbers",
+        "explain --kernel 3 --padding 1",
     ),
     "grade": Command("tinycnn.teaching.grade.command", "grade the exercises of coursework/", "grade coursework/"),
 }  # fmt: skip
@@ -58,8 +59,9 @@ def usage() -> str:
         for line in (f"  {name:<{width}}  {command.text}", f"  {'':<{width}}    tinycnn {command.example}")
     ]
     return "\n".join([
-        "usage: tinycnn COMMAND ...", "", "commands, in the order in which one needs them, with an example each:", *lines,
-        "", f"tinycnn COMMAND --help shows its options. tinycnn {VERSION} shows the version,",
+        "usage: tinycnn COMMAND ...", "",
+        "commands, in the order in which one needs them, with an example each:", *lines, "",
+        f"tinycnn COMMAND --help shows its options. tinycnn {VERSION} shows the version,",
         f"tinycnn {COMPLETION} bash (zsh, fish) the script that lets the shell complete commands.", "", EXIT_STATUS,
     ])  # fmt: skip
 

@@ -47,7 +47,10 @@ def mnist_run(tmp_path_factory, mnist_root):
 
 
 def photograph(digit, generator, size=(400, 600), share=None):
-    """A digit (28, 28) of ink, as if photographed: blue on cream paper, lit from a side, turned, off-centre, noisy. It has a `share` of the width, or one that is drawn."""
+    """A digit (28, 28) of ink, as if photographed: blue on cream paper, lit from a side, turned, off-centre, noisy.
+
+    It has a `share` of the width, or one that is drawn.
+    """
     from PIL import Image
 
     W, H = size

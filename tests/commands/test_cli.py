@@ -68,8 +68,7 @@ def test_version_and_unknown_commands(capsys):
 # --- completion ---------------------------------------------------------------------------------------------
 
 BASH = """
-source script
-complete() {{ :; }}
+source ./script
 COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=()
 {function}
 printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -125,11 +124,19 @@ def test_fish(scripts, words, offered, not_offered):
 
 
 def test_zsh(scripts):
-    """The script defines the function that zsh's completion calls, with every command and option in it."""
-    code = "autoload -Uz compinit; compinit -u -d dump; source ./script; print -l ${(f)\"$(functions _shtab_tinycnn_commands)\"}"
-    text = shell("zsh", scripts["zsh"], code)
-    for name, command in COMMANDS.items():
-        assert f"{name}:" in text, command
+    """In an interactive shell: what the tabulator key adds to the line."""
+    code = """
+        zmodload zsh/zpty
+        zpty -b inner zsh -f -i
+        zpty -w inner 'PS1=; autoload -Uz compinit; compinit -u -D; eval "$(<script)"; echo rea""dy'
+        zpty -r inner output '*ready*'
+        sleep 1  # until it reads keys
+        zpty -w -n inner $'tinycnn ev\\t'
+        sleep 1
+        zpty -w -n inner $'\\nexit\\n'
+        while zpty -r inner output; do print -r -- "$output"; done
+    """
+    assert "tinycnn evaluate" in shell("zsh", scripts["zsh"], code)
 
 
 def test_completion_refuses_other_shells(capsys):
@@ -137,3 +144,9 @@ def test_completion_refuses_other_shells(capsys):
         main(["--print-completion", "tcsh"])
     assert end.value.code == 2
     assert "argument shell: invalid choice: 'tcsh'" in capsys.readouterr().err
+
+
+def test_the_page_of_documentation_shows_this_help():
+    from tinycnn.cli import usage
+
+    assert usage() in (REPOSITORY / "docs" / "command.md").read_text(encoding="utf-8")

@@ -45,7 +45,11 @@ def test_it_trains(project):
 
 def test_its_tests_pass_and_see_a_planted_bug(project):
     assert "3 passed" in run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    bug = "import tinycnn\ntinycnn.ops.unary.ReLU.backward = lambda self, grad: 2 * grad\n"
+    bug = """import tinycnn
+from tinycnn.ops.pool import MaxPool
+right = MaxPool.backward
+MaxPool.backward = lambda self, grad_output: 2 * right(self, grad_output)
+"""
     path = project / "tests" / "test_net.py"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("import tinycnn\n", bug, 1), encoding="utf-8")
@@ -75,7 +79,11 @@ def test_what_is_there_stays(tmp_path):
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "mine").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    for name, message in (("net", "it is there, and not empty"), ("file", "there is a file"), ("file/net", "Not a dir")):
+    for name, message in (
+        ("net", "it is there, and not empty"),
+        ("file", "there is a file"),
+        ("file/net", "Not a dir"),
+    ):
         done = tinycnn("new", name, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"tinycnn new: error: cannot make the folder {name}: {message}")

@@ -1,4 +1,4 @@
-"""`tinycnn report`: one page, in a real browser: it needs nothing from outside, shows all pictures, and fits a phone."""
+"""`tinycnn report`: one page, in a real browser: it needs nothing from outside, shows all pictures, fits a phone."""
 
 import json
 import os
@@ -98,9 +98,8 @@ def test_without_weights_there_are_curves(digits_run, tmp_path):
     shutil.copy(digits_run / "metrics.jsonl", run)
     done = tinycnn("report", "killed", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr == (
-        "tinycnn report: killed: expected the weights of a run, there is no weights.safetensors: no epoch was complete\n"
-    )
+    reason = "killed: expected the weights of a run, there is no weights.safetensors: no epoch was complete"
+    assert done.stderr == f"tinycnn report: {reason}\n"
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h2>Curves</h2>" in text
     assert "No confusion matrix and no feature maps: killed: expected" in text
@@ -146,5 +145,7 @@ def test_colour_nets_and_many_classes():
     assert figure.axes[0].images[0].get_array().shape == (3, 3, 3)
     axes = Figure().subplots()
     generator = np.random.default_rng(0)
-    report.draw_confusion(axes, generator.integers(0, 47, 99), generator.integers(0, 47, 99), tuple(map(str, range(47))))
+    report.draw_confusion(
+        axes, generator.integers(0, 47, 99), generator.integers(0, 47, 99), tuple(map(str, range(47)))
+    )
     assert len(axes.texts) == 0

@@ -34,7 +34,7 @@ def test_the_list(capsys):
 
 @pytest.mark.parametrize("arguments, status, message", [
     (["nope"], 1, "models: there is no net 'nope'"),
-    (["lenet5", "--input", "3,40,40"], 1, "model_for: "),
+    (["lenet5", "--input", "1,40,40"], 1, "LeNet5: expected image_size 28 or 32, got 40"),
     (["."], 1, ".: expected the weights of a run, there is nothing"),
     (["lenet5", "--input", "28,28"], 2, "argument --input: expected C,H,W such as 1,28,28, got '28,28'"),
     (["lenet5", "--input", "1,0,28"], 2, "argument --input: expected 1 or more, got '0'"),

@@ -146,6 +146,12 @@ def test_an_iterable_data_set_of_torch(options):
     assert_same_batches(Stream(), **options)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_iterable_data_set_of_torch_has_one_worker_and_gives_each_item_once(workers):
+    batches = DataLoader(Stream(), batch_size=3, num_workers=workers, multiprocessing_context="thread")
+    assert [numbers.tolist() for _, numbers, _ in batches] == [[0, 1, 2], [3, 4, 5], [6]]
+
+
 @pytest.mark.parametrize("tensor, reason", [
     (torch.ones(3, requires_grad=True), "Can't call numpy\\(\\) on Tensor that requires grad"),
     (torch.ones(3, dtype=torch.bfloat16), "Got unsupported ScalarType BFloat16"),

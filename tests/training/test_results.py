@@ -23,7 +23,8 @@ def run(tmp_path):
     """The folder of a run, and its net."""
     tinycnn.manual_seed(0)
     net = model_for("lenet5", INFO.image_shape, 10)
-    header = {"format": FORMAT, "dataset": "MNIST", "settings": RECIPE, "device": "cpu", "versions": {"tinycnn": "0.1.0"}}
+    versions = {"tinycnn": "0.1.0"}
+    header = {"format": FORMAT, "dataset": "MNIST", "settings": RECIPE, "device": "cpu", "versions": versions}
     (tmp_path / "metrics.jsonl").write_text(f"{json.dumps(header)}\n{json.dumps(FIGURES)}\n")
     save(tmp_path, net)
     return tmp_path, net
@@ -49,7 +50,7 @@ def test_a_run_is_read_back(run):
 
 
 def test_the_weights_may_lie_anywhere(run, tmp_path_factory):
-    folder, net = run
+    folder, _ = run
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "net.safetensors"
     (folder / "weights.safetensors").rename(elsewhere)
     assert read_weights(elsewhere).data == INFO

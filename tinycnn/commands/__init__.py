@@ -1,3 +1,3 @@
 """The commands `tinycnn evaluate`, `predict`, `report`, `summary` and `new`: a module each, with `parser()` and
-`main(arguments)`. A module imports at its top only what `parser` needs, so that `--help` and shell completion are quick.
+`main(arguments)`. They import at their top only what `parser` needs, so that `--help` and shell completion are quick.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,10 +61,11 @@ def main(arguments: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> i
     return 0
 
 
-def complete_files(parser: Any, files: Any) -> None:
+def complete_files(parser: argparse.ArgumentParser, files: Any) -> None:
     """Has every argument that is a Path completed with the names of files."""
     for action in parser._actions:
         if action.type is Path:
-            action.complete = files
-        for sub in (action.choices or {}).values() if hasattr(action, "add_parser") else ():
-            complete_files(sub, files)
+            action.complete = files  # type: ignore[attr-defined]  # an attribute for shtab
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                complete_files(sub, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from tinycnn import tensor
 from tinycnn._files import kind_of
 from tinycnn.data.transforms.pictures import pillow
 from tinycnn.nn.functional import max_pool2d
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # Formats that Pillow decodes itself: it would hand an EPS file, a program, to Ghostscript.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -26,7 +29,7 @@ class PictureError(ValueError):
     """A file is no picture, or there is nothing on it; the message, of one line, does not name the file."""
 
 
-def open_picture(path: Path) -> Any:
+def open_picture(path: Path) -> Image:
     """The PIL image in a file, turned as its EXIF entry says; the first one of an animation. PictureError if there is
     none, ImportError without Pillow."""
     image_module, ops = pillow("tinycnn predict"), pillow("tinycnn predict", "ImageOps")
@@ -48,7 +51,7 @@ def open_picture(path: Path) -> Any:
         raise PictureError(f"a damaged picture: {reason}") from None
 
 
-def grey(image: Any) -> np.ndarray:
+def grey(image: Image) -> np.ndarray:
     """(H, W), 0 for black to 1 for white, of a PIL image in any mode; what is transparent shows white paper."""
     if image.mode.startswith(("I", "F")):  # 16 bits and more, of which `convert` keeps the lowest 8
         values = np.asarray(image, np.float32)
@@ -56,7 +59,7 @@ def grey(image: Any) -> np.ndarray:
     return np.asarray(_converted(image, "L"), np.float32) / 255
 
 
-def fitted(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
+def fitted(image: Image, image_shape: tuple[int, int, int]) -> np.ndarray:
     """(C, H, W), 0 to 1: the picture, scaled until its shorter side fits, and its centre cut out."""
     C, H, W = image_shape
     image_module, ops = pillow("tinycnn predict"), pillow("tinycnn predict", "ImageOps")
@@ -65,7 +68,7 @@ def fitted(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     return _colours(ops.fit(_converted(image, "RGB"), (W, H), image_module.BICUBIC))
 
 
-def unchanged(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
+def unchanged(image: Image, image_shape: tuple[int, int, int]) -> np.ndarray:
     """(C, H, W), 0 to 1: the picture as it is. PictureError if it has another size."""
     C, H, W = image_shape
     if image.size != (W, H):
@@ -73,7 +76,7 @@ def unchanged(image: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     return grey(image)[None] if C == 1 else _colours(_converted(image, "RGB"))
 
 
-def thumbnail(image: Any) -> np.ndarray:
+def thumbnail(image: Image) -> np.ndarray:
     """(H, W, 3) uint8: a small copy of the picture, to be shown."""
     image_module = pillow("tinycnn predict")
     if image.mode.startswith(("I", "F")):
@@ -83,7 +86,7 @@ def thumbnail(image: Any) -> np.ndarray:
     return np.asarray(small)
 
 
-def _converted(image: Any, mode: str) -> Any:
+def _converted(image: Image, mode: str) -> Image:
     """A copy of the picture in the mode "L" or "RGB", on white paper where it is transparent."""
     image_module = pillow("tinycnn predict")
     try:
@@ -95,14 +98,14 @@ def _converted(image: Any, mode: str) -> Any:
     return image_module.alpha_composite(image_module.new("RGBA", image.size, "white"), image).convert(mode)
 
 
-def _colours(image: Any) -> np.ndarray:
+def _colours(image: Image) -> np.ndarray:
     return np.asarray(image, np.float32).transpose(2, 0, 1) / 255
 
 
 # --- handwriting --------------------------------------------------------------------------------------------
 
 
-def handwriting(image: Any, size: int, box: int) -> np.ndarray:
+def handwriting(image: Image, size: int, box: int) -> np.ndarray:
     """(1, size, size), 0 for paper to 1 for ink: a photographed character, arranged as those of MNIST.
 
     The ink is what differs from the light on the paper. Its bounding box is scaled to fit `box` × `box`, with its

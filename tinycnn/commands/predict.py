@@ -6,13 +6,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinycnn._command import Parser, guarded, users_errors
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from tinycnn.training.results import Weights
 
 # Data sets of ink on paper, with the pixels that a character's longer side has; Digits have no border.
@@ -24,7 +26,7 @@ class Prediction:
     """A picture, what the net was shown of it, and the probability (C,) of each class."""
 
     path: Path
-    picture: Any  # a PIL image
+    picture: Image
     seen: np.ndarray  # (C, H, W), 0 to 1
     probabilities: np.ndarray
 
@@ -101,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(len(predictions) < len(options.images))
 
 
-def prepared(picture: Any, weights: Weights, as_is: bool = False) -> np.ndarray:
+def prepared(picture: Image, weights: Weights, as_is: bool = False) -> np.ndarray:
     """(C, H, W), 0 to 1: a PIL image as the net is to be shown it. PictureError if that cannot be done."""
     from tinycnn.commands import pictures
 

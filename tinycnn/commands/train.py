@@ -18,7 +18,15 @@ def parser() -> Parser:
     """The options."""
     from tinycnn.training.options import add_options
 
-    result = Parser(prog="tinycnn train", description="Trains a net by the settings in a TOML file.")
+    result = Parser(
+        prog="tinycnn train",
+        description="Trains a net by the settings in a TOML file.",
+        examples=[
+            "tinycnn train configs/lenet_mnist.toml",
+            "tinycnn train configs/lenet_digits.toml --epochs 3 --out runs/short",
+            "tinycnn train --resume runs/lenet_mnist",
+        ],
+    )
     result.add_argument("config", type=Path, nargs="?", metavar="TOML", help="the settings; not with --resume")
     add_options(result)
     return result

@@ -65,7 +65,8 @@ class DataLoader:
     Workers change no batch and no random number, whatever their number. In a worker process the random numbers of
     Python and NumPy are seeded for each batch too, after `worker_init_fn`; in this process they are left alone. As in
     torch, each worker iterates over an `IterableDataset` of its own, which `get_worker_info()` lets it share out, and
-    the batches come from the workers in turn. Batches of a data set on a GPU are made in this process.
+    the batches come from the workers in turn; one of another library has one worker. Batches of a data set on a GPU are
+    made in this process.
 
     `state_dict()` says where the loader is, and a new one goes on from there: see `load_state_dict`.
 
@@ -87,7 +88,7 @@ class DataLoader:
         persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
     ):  # fmt: skip
         name = "DataLoader"
-        dataset = own_dataset(dataset)
+        given, dataset = dataset, own_dataset(dataset)
         self.dataset: Any = dataset
         if not isinstance(dataset, IterableDataset):
             checked_dataset(name, dataset)
@@ -104,7 +105,9 @@ class DataLoader:
         self.generator, self.seed = generator, None if seed is None else checked_int(f"{name}(seed)", seed, minimum=0)
         backend.numbers_of(name, generator)
         self.collate_fn = checked_function(f"{name}(collate_fn)", collate_fn)
-        self.num_workers = checked_int(f"{name}(num_workers)", num_workers, minimum=0, maximum=1024)
+        num_workers = checked_int(f"{name}(num_workers)", num_workers, minimum=0, maximum=1024)
+        # One that asks another library which worker it is in would give everything in each.
+        self.num_workers = num_workers if dataset is given else min(num_workers, 1)
         self.pin_memory, self.pin_memory_device = check_flag(name, "pin_memory", pin_memory), pin_memory_device
         self.timeout = check_not_negative(name, "timeout", timeout)
         self.worker_init_fn = checked_function(f"{name}(worker_init_fn)", worker_init_fn)
