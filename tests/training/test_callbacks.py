@@ -5,6 +5,7 @@ import fcntl
 import math
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -342,10 +343,12 @@ def test_on_a_gpu_too(capture):
 # --- Progress -----------------------------------------------------------------------------------------------
 
 PROGRAM = """
-import sys
-from tests.training.small import finished, trainer
+import sys, time
+from tests.training.small import finished, shifted, trainer
 from tinycnn.training import PrintFigures, Progress
-finished(trainer(callbacks=[Progress("Small", every=int(sys.argv[1])), PrintFigures("Small", 2)]), 2)
+slowly = lambda images: time.sleep(0.12) or images  # tqdm draws ten times a second
+callbacks = [Progress("Small", every=int(sys.argv[1])), PrintFigures("Small", 2)]
+finished(trainer(callbacks=callbacks, augment=slowly), 2)
 print("end")
 """
 
@@ -381,7 +384,8 @@ def test_in_a_terminal_there_is_one(every):
     text = out.decode()
     assert "Small epoch 1:   0%" in text
     assert f"0/{BATCHES} [" in text
-    assert "loss 1." in text
+    figures = re.findall(r"Small epoch 1: [^\r]*\| \d/4 \[[^\r]*, (loss \d\.\d{4}, accuracy \d\.\d{4})\]", text)
+    assert len(set(figures)) == (1 if every == 20 else 4)
     # The bars are gone when the lines are printed.
     shown = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n") if line]
     assert [line.split(":")[0] for line in shown] == ["Small epoch 1/2", "Small epoch 2/2", "end"]

@@ -19,7 +19,7 @@ GPU = pytest.param("gpu", marks=pytest.mark.gpu)
 
 
 def weights(model):
-    return {name: value.cpu().numpy() for name, value in model.state_dict().items()}
+    return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
 
 
 def assert_same(found, expected):
