@@ -83,7 +83,9 @@ class TensorBoard(Callback):
         self.writer: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        self.writer = self.open(str(self.folder), purge_step=trainer.step + 1 if trainer.step else None)
+        # The names of event files count seconds: without the step, one resumed at once would overwrite the former one.
+        suffix, purged = f".{trainer.step:012}", trainer.step + 1 if trainer.step else None
+        self.writer = self.open(str(self.folder), purge_step=purged, filename_suffix=suffix)
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         if trainer.step % self.every == 0:
