@@ -35,7 +35,7 @@ def tinycnn_epoch() -> Callable[[], Any]:
         loader = DataLoader(train_set, BATCH, shuffle=True)
         optimizer = recipe.optimizer.build(model.parameters())
         scheduler = recipe.scheduler.build(optimizer, 1, len(loader))
-        return list(Trainer(model, optimizer, scheduler=scheduler).fit(loader, 1, DataLoader(test_set, 500)))
+        return Trainer(model, optimizer, scheduler=scheduler).fit(loader, 1, DataLoader(test_set, 500))
 
     return epoch
 

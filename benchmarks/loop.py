@@ -37,7 +37,7 @@ def trained(net: Callable, loader: Iterable[Any], folder: Path | None = None) ->
     checkpoints = [] if folder is None else [Checkpoints(folder, every=100)]
 
     def epoch() -> object:
-        return list(Trainer(model, optimizer, callbacks=checkpoints).fit(loader, 1))
+        return Trainer(model, optimizer, callbacks=checkpoints).fit(loader, 1)
 
     return epoch
 

@@ -60,7 +60,7 @@ def shifted(images):
 def finished(trainer, epochs=3, loaders=loaders):
     """The trainer, after `epochs` epochs."""
     loader, test_loader = loaders()
-    for _ in trainer.fit(loader, epochs, test_loader):
+    for _ in trainer.each_epoch(loader, epochs, test_loader):
         pass
     return trainer
 

@@ -85,7 +85,7 @@ def test_the_average_goes_on_in_another_fit():
     saved = finished(trainer(callbacks=[EMA(0.9)]), 1)
     resumed.load_state_dict(saved.state_dict())
     for epochs in (2, 3, 4):
-        for _ in resumed.fit(loader, epochs, test_loader):
+        for _ in resumed.each_epoch(loader, epochs, test_loader):
             pass
     assert everything(resumed) == whole
 
@@ -190,7 +190,7 @@ def test_clipped_gradients_are_those_of_a_plain_loop(device, precision, max_norm
         seen.append(max(p.grad.cpu().abs().max().item() for p in trainer.model.parameters()))
 
     clipping = trainer(device, sgd, precision=precision, callbacks=[ClipGradients(max_norm, norm_type), Each(largest)])
-    next(clipping.fit(loaders()[0], 1))
+    next(clipping.each_epoch(loaders()[0], 1))
     for own, other in zip(clipping.model.parameters(), expected, strict=True):
         np.testing.assert_array_equal(own.detach().cpu().numpy(), other)
     assert max_norm == 100.0 or max(seen) <= max_norm * 1.0001
@@ -219,7 +219,7 @@ def test_norms_are_those_of_the_gradients_by_layer(device, precision, clip, ever
     if precision == "float16":  # the scale changes after each step: it must be that of the step
         state = measured.scaler.state_dict()
         measured.scaler.load_state_dict({**state, "scale": 128.0, "growth_interval": 1})
-    figures = next(measured.fit(loaders()[0], 1))
+    figures = next(measured.each_epoch(loaders()[0], 1))
     chosen = expected[every - 1 :: every]
     assert figures["gradient_norms"] == pytest.approx(
         {name: np.mean([norms[name] for norms in chosen]) for name in chosen[0]}, rel=1e-5
@@ -230,9 +230,9 @@ def test_norms_of_steps_that_change_no_weights_are_left_out():
     """Such as the first ones in float16."""
     batches = [(images, targets) for images, targets in loaders()[0]]
     batches[1] = (batches[1][0] * math.inf, batches[1][1])
-    (figures,) = trainer(callbacks=[GradientNorms(1)]).fit(batches[:3], 1)
+    (figures,) = trainer(callbacks=[GradientNorms(1)]).each_epoch(batches[:3], 1)
     assert all(map(math.isfinite, figures["gradient_norms"].values()))
-    (figures,) = trainer(callbacks=[GradientNorms(50)]).fit(batches, 1)
+    (figures,) = trainer(callbacks=[GradientNorms(50)]).each_epoch(batches, 1)
     assert "gradient_norms" not in figures
 
 
@@ -315,7 +315,7 @@ def test_the_look_for_the_layer_leaves_running_statistics_alone():
         batches[1] = (batches[1][0] * math.nan, batches[1][1])
         looked = trainer(callbacks=[StopOnNan(every)])
         with contextlib.suppress(FloatingPointError):
-            next(looked.fit(batches[:2], 1))
+            next(looked.each_epoch(batches[:2], 1))
         nets.append([buffer.numpy() for buffer in looked.model.buffers()])
     for looked, not_looked in zip(*nets, strict=True):
         np.testing.assert_array_equal(looked, not_looked)
@@ -408,11 +408,11 @@ def test_a_bar_shows_the_batches_before_a_resume(capsys):
     interrupted = trainer(callbacks=[progress, Stop()])
     loader, _ = loaders()
     with pytest.raises(KeyboardInterrupt):
-        next(interrupted.fit(loader, 1))
+        next(interrupted.each_epoch(loader, 1))
     starts = []
     real = progress.tqdm
     progress.tqdm = lambda **options: starts.append(options["initial"]) or real(**options)
-    next(interrupted.fit(loader, 1))
+    next(interrupted.each_epoch(loader, 1))
     assert starts == [2]
 
 
@@ -431,4 +431,4 @@ def test_a_loader_without_a_length():
             yield from [(images, targets)] * 3
 
     looped = trainer(callbacks=[Progress()], optimizer=adam)
-    assert len([*looped.fit(Loader(), 2)]) == 2
+    assert len([*looped.each_epoch(Loader(), 2)]) == 2

@@ -98,7 +98,7 @@ def test_bfloat16_comes_back(tmp_path):
 def test_random_states_of_a_gpu_come_back(tmp_path):
     training = trainer("gpu")
     loader, test_loader = loaders()
-    next(training.fit(loader, 1, test_loader))
+    next(training.each_epoch(loader, 1, test_loader))
     state = training.state_dict()
     assert state["random"]["devices"]["cuda:0"].dtype == np.uint64
     save_checkpoint(tmp_path / "step_4", state)
@@ -370,7 +370,7 @@ def test_another_loader_is_refused_by_fit(whole):
         with pytest.raises(
             ValueError, match="expected (the state of a loader with items 9|a loader with load_state_d)"
         ):
-            next(resumed.fit(loader, 3))
+            next(resumed.each_epoch(loader, 3))
 
 
 def test_the_same_training_goes_on(whole):

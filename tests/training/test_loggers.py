@@ -51,6 +51,16 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def test_inf_and_nan_become_null(tmp_path):
+    class Diverged(Callback):
+        def on_epoch_end(self, trainer, figures):
+            figures |= {"worst": math.inf, "norms": {"conv": math.nan, "linear": 1.5}}
+
+    finished(trainer(callbacks=[Diverged(), JsonLines(tmp_path / "metrics.jsonl")]), 1)
+    (line,) = lines(tmp_path / "metrics.jsonl")
+    assert (line["worst"], line["norms"]) == (None, {"conv": None, "linear": 1.5})
+
+
 def test_json_lines_are_the_header_and_the_history(tmp_path):
     path = tmp_path / "metrics.jsonl"
     seen = []
@@ -71,7 +81,7 @@ def test_a_resumed_training_writes_the_lines_before_it_too(tmp_path):
     resumed = make()
     resume(resumed, tmp_path / "run" / "step_4")
     loader, test_loader = loaders()
-    fit = resumed.fit(loader, 3, test_loader)
+    fit = resumed.each_epoch(loader, 3, test_loader)
     next(fit)
     assert [figures["epoch"] for figures in lines(tmp_path / "metrics.jsonl")] == [1, 2]
     assert len([*fit]) == 1
@@ -187,12 +197,12 @@ def test_everything_is_restored(device, options):
         tested = trainer(device, **options)
         loader, test_loader = loaders()
         if not before_training:
-            next(tested.fit(loader, 3, test_loader))
+            next(tested.each_epoch(loader, 3, test_loader))
         before, position = everything(tested), loader.state_dict()
         find_lr(tested, loader, low=1e-4, high=10.0, steps=9)
         assert everything(tested) == before
         assert bits(loader.state_dict()) == bits(position)
-        left = [*tested.fit(loader, 3, test_loader)]
+        left = [*tested.each_epoch(loader, 3, test_loader)]
         # As if nothing had been.
         other = finished(trainer(device, **options))
         assert [f["train_loss"] for f in tested.history] == [f["train_loss"] for f in other.history]

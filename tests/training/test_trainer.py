@@ -123,7 +123,7 @@ def test_fifty_steps_of_lenet_are_those_of_torch():
 
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     trained = Trainer(model, optimizer, scheduler=OneCycleLR(optimizer, 0.1, total_steps=50))
-    history = [*trained.fit([(tensor(x), tensor(y)) for x, y in batches], epochs=2)]
+    history = [*trained.each_epoch([(tensor(x), tensor(y)) for x, y in batches], epochs=2)]
 
     steps = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(steps, 0.1, total_steps=50)
@@ -178,7 +178,7 @@ def test_parts_add_up_to_the_gradient_of_the_whole_batch(accumulate):
 
     for parts in (1, accumulate):
         of_parts = trainer(model=without_batchnorm, accumulate=parts, callbacks=[Gradients()])
-        (figures,) = of_parts.fit([(images, targets)], 1)
+        (figures,) = of_parts.each_epoch([(images, targets)], 1)
         assert figures["train_accuracy"] == (scores[-1].argmax(1) == targets.numpy()).mean()
     for whole, added in zip(*grads, strict=True):
         np.testing.assert_allclose(added, whole, rtol=1e-12, atol=1e-15)
@@ -193,7 +193,7 @@ def test_parts_of_mixed_images():
         mixed = trainer(
             model=without_batchnorm, accumulate=parts, mix=MixUp(num_classes=4), optimizer=sgd, loss_fn=SMOOTHED
         )
-        for _ in mixed.fit([(images.to("float64"), targets)] * 3, 1):
+        for _ in mixed.each_epoch([(images.to("float64"), targets)] * 3, 1):
             pass
         models.append(weights(mixed.model))
     for name, value in models[0].items():
@@ -277,7 +277,7 @@ def test_a_loss_that_is_not_finite_changes_no_weights(device, capture, precision
     options = {"accumulate": accumulate, "precision": precision, "capture": capture, "loss_fn": loss_fn}
     diverged = trainer(device, optimizer=adam, model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 4)), **options)
     before = weights(diverged.model)
-    (figures,) = diverged.fit([(images, targets)] * 4, 1)
+    (figures,) = diverged.each_epoch([(images, targets)] * 4, 1)
     assert not math.isfinite(figures["train_loss"])
     assert_same(weights(diverged.model), before)
     assert not capture or diverged.run_step.captured
@@ -288,8 +288,8 @@ def test_after_a_nan_the_training_goes_on():
     poisoned = [batches[0], (batches[1][0] * math.nan, batches[1][1]), *batches[2:]]
     model = lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 4))  # noqa: E731
     with_nan, without = (trainer(model=model, optimizer=sgd) for _ in range(2))
-    assert math.isnan(next(with_nan.fit(poisoned, 1))["train_loss"])
-    next(without.fit([batches[0], *batches[2:]], 1))
+    assert math.isnan(next(with_nan.each_epoch(poisoned, 1))["train_loss"])
+    next(without.each_epoch([batches[0], *batches[2:]], 1))
     assert_same(weights(with_nan.model), weights(without.model))
     assert with_nan.step == without.step + 1
 
@@ -307,7 +307,7 @@ def test_figures_are_what_is_counted_by_hand():
 
     trained = trainer(callbacks=[Count()])
     loader, test_loader = loaders()
-    for epoch, figures in enumerate(trained.fit(loader, 2, test_loader), start=1):
+    for epoch, figures in enumerate(trained.each_epoch(loader, 2, test_loader), start=1):
         losses, right, items = (sum(each) for each in zip(*counts[-BATCHES:]))
         assert items == N
         assert figures["train_loss"] == pytest.approx(losses / N, rel=1e-6)
@@ -341,7 +341,7 @@ def test_metrics_of_scores_of_each_pixel():
 
     options = {"metrics": {"pixels": pixels}, "accumulate": 2, "callbacks": [Scores()]}
     segmenting = trainer(model=lambda: nn.Conv2d(1, 2, 3, padding=1), **options)
-    (figures,) = segmenting.fit(masks, 1, masks)
+    (figures,) = segmenting.each_epoch(masks, 1, masks)
     assert "train_accuracy" not in figures
     found = np.concatenate(seen)
     assert found.shape == (N, 2, 6, 6)
@@ -351,15 +351,15 @@ def test_metrics_of_scores_of_each_pixel():
 
 
 def test_without_metrics_and_without_a_test_part():
-    (figures,) = trainer(metrics={}).fit(loaders()[0], 1)
+    (figures,) = trainer(metrics={}).each_epoch(loaders()[0], 1)
     assert [*figures] == ["epoch", "train_loss", "seconds", "images_per_second", "lr"]
 
 
 def test_a_loader_that_gives_nothing():
     with pytest.raises(ValueError, match="^Trainer: expected a loader that gives batches, got an empty one$"):
-        next(trainer().fit([], 1))
+        next(trainer().each_epoch([], 1))
     with pytest.raises(ValueError, match="^Trainer: expected a loader that gives batches, got an empty one$"):
-        next(trainer().fit(loaders()[0], 1, []))
+        next(trainer().each_epoch(loaders()[0], 1, []))
 
 
 # --- events -------------------------------------------------------------------------------------------------
@@ -387,7 +387,7 @@ for event in EVENTS:
 def test_events_come_in_their_order_and_once_each():
     notes = []
     loader, test_loader = loaders()
-    fit = trainer(callbacks=[Notes(notes)]).fit(loader, 2, test_loader)
+    fit = trainer(callbacks=[Notes(notes)]).each_epoch(loader, 2, test_loader)
     assert notes == []
     epoch = ["on_epoch_begin", *["on_backward_end", "on_batch_end"] * BATCHES, *["on_test_batch_end"] * 3,
              "on_epoch_end"]  # fmt: skip
@@ -422,14 +422,14 @@ def test_a_training_that_is_abandoned_half_way():
     notes = []
     abandoned = trainer(callbacks=[Notes(notes)])
     loader, test_loader = loaders()
-    for figures in abandoned.fit(loader, 5, test_loader):
+    for figures in abandoned.each_epoch(loader, 5, test_loader):
         if figures["epoch"] == 2:
             break
     assert notes.count("on_exit") == 1
     assert notes[-2:] == ["on_epoch_end", "on_exit"]
     assert "on_train_end" not in notes
     # It goes on where it was left.
-    assert [figures["epoch"] for figures in abandoned.fit(loader, 4, test_loader)] == [3, 4]
+    assert [figures["epoch"] for figures in abandoned.each_epoch(loader, 4, test_loader)] == [3, 4]
     assert everything(abandoned) == whole
 
 
@@ -456,8 +456,8 @@ def test_after_an_exception_the_same_trainer_goes_on(event, stops):
     interrupted = trainer(callbacks=[Once()])
     loader, test_loader = loaders()
     with pytest.raises(KeyboardInterrupt):
-        next(interrupted.fit(loader, 2, test_loader))
-    first, _ = interrupted.fit(loader, 2, test_loader)
+        next(interrupted.each_epoch(loader, 2, test_loader))
+    first, _ = interrupted.each_epoch(loader, 2, test_loader)
     assert interrupted.step == 2 * BATCHES
     assert first["train_loss"] == whole.history[0]["train_loss"]
     if event == "on_batch_end":
@@ -506,7 +506,7 @@ def other_scheduler():
         (wrong(capture=1), TypeError, "capture as True or False, got 1"),
         (wrong(callbacks=3), TypeError, "callbacks as a list of Callbacks, got 3"),
         (wrong(callbacks=[Callback]), TypeError, "callbacks as a list of Callbacks, got <class"),
-        (lambda: next(trainer().fit([], 0)), ValueError, "epochs of at least 1, got 0"),
+        (lambda: next(trainer().each_epoch([], 0)), ValueError, "epochs of at least 1, got 0"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_refused_in_one_line(call, error, message):
@@ -514,3 +514,12 @@ def test_wrong_arguments_are_refused_in_one_line(call, error, message):
         call()
     assert str(raised.value).startswith(("Trainer: expected ", "Trainer.fit: expected "))
     assert "\n" not in str(raised.value)
+
+
+def test_fit_trains_without_being_iterated_and_returns_the_whole_history():
+    loader, test_loader = loaders()
+    fitted, looped = trainer(), trainer()
+    assert [figures["epoch"] for figures in fitted.fit(loader, 1, test_loader)] == [1]
+    assert [figures["epoch"] for figures in fitted.fit(loader, 2, test_loader)] == [1, 2]
+    assert fitted.step == 2 * len(loader)
+    assert [*looped.each_epoch(loader, 2)] == looped.history

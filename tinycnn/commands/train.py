@@ -106,6 +106,5 @@ def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path
     if checkpoint is not None:
         resume(trainer, checkpoint)
     print(run.introduced(trainer, test_set))
-    for _ in trainer.fit(loader, recipe.epochs, test_loader):  # the callbacks print and save
-        pass
+    trainer.fit(loader, recipe.epochs, test_loader)  # the callbacks print and save
     print(run.concluded(trainer, test_loader))

@@ -1,10 +1,11 @@
 """Training: the loop, what may be added to it, and checkpoints from which it goes on with the same bits."""
 
 from tinycnn.training.callbacks import EMA, ClipGradients, EarlyStopping, GradientNorms, Progress, StopOnNan
-from tinycnn.training.checkpoint import CheckpointError, last_checkpoint, load_checkpoint, save_checkpoint
+from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
 from tinycnn.training.loggers import JsonLines, PrintFigures, TensorBoard
 from tinycnn.training.lr_finder import find_lr
+from tinycnn.training.state import CheckpointError
 from tinycnn.training.trainer import Batch, Callback, Trainer, correct
 
 __all__ = [

@@ -22,14 +22,10 @@ from tinycnn.checks import shortened
 from tinycnn.interop import safetensors_file
 from tinycnn.interop.source import Source, Unreadable
 from tinycnn.tensor import Tensor
-from tinycnn.training.state import joined, split
+from tinycnn.training.state import CheckpointError, joined, split
 
 FORMAT = 1
 MODEL, STATE, REST, MANIFEST = "model.safetensors", "state.safetensors", "state.json", "manifest.json"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read: the message names the file and the reason."""
 
 
 def save_checkpoint(folder: StrPath, state: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ Anything with an interface as wandb's takes three lines:
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,8 +45,8 @@ def _words(figures: Figures, prefix: str) -> str:
 class JsonLines(Callback):
     """Writes a file of JSON lines: `header` first, then the figures of each epoch, those before a resume too.
 
-    After each epoch the file is written anew, whole or not at all. A file that cannot be written gives a warning, and
-    the training goes on.
+    inf and nan become null. After each epoch the file is written anew, whole or not at all. A file that cannot be
+    written gives a warning, and the training goes on.
     """
 
     order = 1
@@ -64,7 +65,14 @@ class JsonLines(Callback):
 
     def _write(self, trainer: Trainer) -> None:
         lines = [*([] if self.header is None else [self.header]), *trainer.history]
-        write_whole(self.path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+        write_whole(self.path, "".join(f"{json.dumps(_finite(line), allow_nan=False)}\n" for line in lines).encode())
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for inf and nan, which JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class TensorBoard(Callback):

@@ -17,6 +17,10 @@ from tinycnn.checks import shortened
 from tinycnn.tensor import Tensor
 
 
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read, or is of another training: the message names the file and the reason."""
+
+
 def random_states(*devices: backend.Device) -> dict[str, Any]:
     """The random states of these devices and all others that have been drawn from, of Python's `random` and of
     `np.random`."""

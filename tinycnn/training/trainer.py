@@ -19,7 +19,7 @@ from tinycnn.optim import LBFGS
 from tinycnn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinycnn.optim.optimizer import Optimizer
 from tinycnn.tensor import Tensor
-from tinycnn.training.state import copied, random_states, set_random_states
+from tinycnn.training.state import CheckpointError, copied, random_states, set_random_states
 
 Figures = dict[str, Any]  # of an epoch, by name
 Metric = Callable[[Tensor, Tensor], Tensor]  # of scores and targets: a sum over the items of a batch
@@ -87,8 +87,8 @@ class Trainer:
     """Trains a model; `callbacks` do what not every training needs.
 
         trainer = Trainer(model, optimizer, callbacks=[EarlyStopping("test_loss", patience=3)])
-        for figures in trainer.fit(loader, epochs=10, test_loader=test_loader):
-            print(figures["epoch"], figures["test_accuracy"])
+        history = trainer.fit(loader, epochs=10, test_loader=test_loader)
+        print(history[-1]["test_accuracy"])
 
     A step whose loss is inf or nan changes no weights.
 
@@ -167,8 +167,8 @@ class Trainer:
         self._position: dict[str, Any] | None = None  # that the loader is given by `fit`, which goes on there
         self._held: dict[str, Any] | None = None  # what `_drawn` was before the evaluation that is under way
 
-    def fit(self, loader: Iterable[Any], epochs: int, test_loader: Iterable[Any] | None = None) -> Iterator[Figures]:
-        """Trains until `epochs` epochs are completed, and yields the figures of each when it is over.
+    def fit(self, loader: Iterable[Any], epochs: int, test_loader: Iterable[Any] | None = None) -> list[Figures]:
+        """Trains until `epochs` epochs are completed, and returns the figures of all, also of those before a resume.
 
         Args:
             loader: gives (images, targets), a batch at a time. Only what has `state_dict`, as a `DataLoader` has, is
@@ -176,11 +176,19 @@ class Trainer:
             epochs: of the whole training, with those before it was resumed.
             test_loader: the same, for the evaluation. Default None: no evaluation.
 
-        Called again after an exception, or after a part of the epochs, it goes on.
+        Called again after an exception it goes on.
 
-        Raises TypeError for what is no loader, ValueError for one that gives nothing, or that cannot go on where the
-        one of a loaded state was.
+        Raises ValueError for a loader that gives nothing, CheckpointError for one that cannot go on where that of a
+        loaded state was.
         """
+        for _ in self.each_epoch(loader, epochs, test_loader):
+            pass
+        return self.history
+
+    def each_epoch(
+        self, loader: Iterable[Any], epochs: int, test_loader: Iterable[Any] | None = None
+    ) -> Iterator[Figures]:
+        """The same as a generator: trains an epoch each time that it is asked for the next figures."""
         check_positive("Trainer.fit", "epochs", epochs)
         for argument, given in (("loader", loader), ("test_loader", () if test_loader is None else test_loader)):
             if not isinstance(given, Iterable):
@@ -189,8 +197,11 @@ class Trainer:
         read = self.totals.batches if self._position is None else 0
         if self._position is not None:
             if not hasattr(loader, "load_state_dict"):
-                raise ValueError(f"Trainer.fit: expected a loader with load_state_dict, got {shortened(loader)}")
-            loader.load_state_dict(self._position)
+                raise CheckpointError(f"Trainer.fit: expected a loader with load_state_dict, got {shortened(loader)}")
+            try:
+                loader.load_state_dict(self._position)
+            except ValueError as error:
+                raise CheckpointError(f"Trainer.fit: not the loader of the training to resume: {error}") from None
             self._position = None
         with ExitStack() as exits:
             exits.callback(self._hold_position)
@@ -317,7 +328,7 @@ class Trainer:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             **(self._held or self._drawn()),
-            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "callbacks": [callback.state_dict() for callback in self._with_state],
             "kinds": self._kinds(),
             "totals": self.totals.state_dict(),
             "epoch": self.epoch,
@@ -326,6 +337,11 @@ class Trainer:
             "history": self.history,
             "stopping": self.stopping,
         }
+
+    @property
+    def _with_state(self) -> list[Callback]:
+        """The callbacks that have a state: others may come and go between the parts of a training."""
+        return [each for each in self.callbacks if type(each).load_state_dict is not Callback.load_state_dict]
 
     def _drawn(self) -> dict[str, Any]:
         """How far the random numbers and the loader are."""
@@ -339,7 +355,7 @@ class Trainer:
             "optimizer": type(self.optimizer).__name__,
             "scheduler": None if self.scheduler is None else type(self.scheduler).__name__,
             "precision": self.precision,
-            "callbacks": [type(callback).__name__ for callback in self.callbacks],
+            "callbacks": [type(callback).__name__ for callback in self._with_state],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -359,7 +375,7 @@ class Trainer:
         for what, kind in self._kinds().items():
             if (found := state["kinds"][what]) != kind:
                 raise ValueError(f"{name}: expected the state of a training with {what} {kind}, got {shortened(found)}")
-        parts = self.model, self.optimizer, self.scheduler, self.scaler, *self.callbacks
+        parts = self.model, self.optimizer, self.scheduler, self.scaler, *self._with_state
         states = [state[part] for part in ("model", "optimizer", "scheduler", "scaler")] + state["callbacks"]
         for part, saved in zip(parts, states, strict=True):
             if part is not None:
