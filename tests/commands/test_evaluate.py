@@ -84,6 +84,7 @@ def test_other_classes_are_refused(digits_run, tmp_path):
     assert re.search(r"error: .*the net (takes|knows) .*folder has", done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_the_real_mnist(mnist_run, mnist_root, capsys):
     assert main([str(mnist_run), "--data-root", str(mnist_root)]) == 0
     text = capsys.readouterr().out

@@ -38,6 +38,7 @@ def agreement(a, b):
 # --- finding the ink ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_photographs_of_real_digits_are_recognised(mnist_run, mnist_root, tmp_path, capsys):
     """100 test digits on unevenly lit paper, as JPEG files of 400 × 600: at least 95 % as labelled."""
     generator = np.random.default_rng(0)
@@ -52,6 +53,7 @@ def test_photographs_of_real_digits_are_recognised(mnist_run, mnist_root, tmp_pa
     assert right >= 95
 
 
+@pytest.mark.slow
 def test_mnist_itself_stays_what_it_is(mnist_root):
     """The pictures of the data set, white on black, come out nearly as they went in."""
     images = MNIST(mnist_root, train=False).data.numpy()[:50]

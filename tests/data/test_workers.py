@@ -73,7 +73,7 @@ def test_workers_change_nothing(make, context):
         assert trained(with_workers(make, count, context), 2)[0] == expected
 
 
-@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+@pytest.mark.parametrize("context", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_that_start_from_nothing(context):
     tinycnn.manual_seed(4)
     expected = [plain(batch) for batch in LOADERS["shuffled"]()]
