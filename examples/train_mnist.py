@@ -20,9 +20,10 @@ except ModuleNotFoundError as error:
     sys.exit(f"train_mnist.py: error: needs {error.name}, which is not installed: {how_to_install('training')}")
 
 from tinycnn.data import DataLoader, DownloadError
+from tinycnn.data.workers import WorkerError
 from tinycnn.models import LeNet5
 from tinycnn.nn import CrossEntropyLoss
-from tinycnn.training import CheckpointError, PrintFigures, Progress, StopOnNan, Trainer, resume
+from tinycnn.training import PrintFigures, Progress, StopOnNan, Trainer
 from tinycnn.training.datasets import load_data
 from tinycnn.training.options import add_options, flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
@@ -36,11 +37,13 @@ CONFIG_OF = {
 }
 
 
-def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path | None) -> None:
-    """Trains, from the beginning or from a checkpoint, and leaves the results in the run's folder."""
+def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer, DataLoader, DataLoader]:
+    """What trains, and the loaders of both parts."""
     recipe, device = run.recipe, run.computing.device
     tinycnn.manual_seed(recipe.seed)
     image, _ = run.train_set[0]
+    if recipe.model != "lenet5" or recipe.model_options or image.shape[0] != 1:
+        raise UserError(f"expected lenet5 for grey pictures, got {recipe.model}; `tinycnn train` trains any net")
     model = LeNet5(len(run.train_set.classes), image_size=image.shape[-1]).to(device)
     train_set, test_set = run.train_set.to(device), test_set.to(device)
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True, num_workers=run.computing.num_workers)
@@ -64,11 +67,7 @@ def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path
         ],
         **run.computing.trainer_options(),
     )
-    if checkpoint is not None:
-        resume(trainer, checkpoint)
-    print(run.introduced(trainer, test_set))
-    trainer.fit(loader, recipe.epochs, test_loader)  # the callbacks print and save
-    print(run.concluded(trainer, test_loader))
+    return trainer, loader, test_loader
 
 
 def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[Any, Any]]:
@@ -76,8 +75,6 @@ def choose(options: argparse.Namespace) -> tuple[Path, Recipe, tuple[Any, Any]]:
     config = options.config or CONFIG_OF[options.dataset]
     asked = {} if options.dataset == "auto" else {"dataset": options.dataset}
     recipe = read_recipe(config, flags_of(options) | asked)
-    if recipe.model != "lenet5":
-        raise UserError(f"{config}: expected model = 'lenet5', got {recipe.model!r}; `tinycnn train` trains any")
     try:
         return config, recipe, load_data(recipe, options.data_root)
     except (DownloadError, ImportError) as error:
@@ -106,8 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     with warnings_in_one_line("train_mnist.py"):
         with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError):
             run, test_set, checkpoint = begin(options, choose)
-        with users_errors(OSError, FloatingPointError, CheckpointError):  # anything else is a bug
-            train(run, test_set, options, checkpoint)
+            trainer, loader, test_loader = build(run, test_set, options)
+            run.start(trainer, loader, checkpoint, options.overwrite)
+        with users_errors(OSError, FloatingPointError, WorkerError):  # anything else is a bug
+            run.train(trainer, loader, test_loader)
     return 0
 
 

@@ -66,7 +66,9 @@ def users_errors(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except expected as error:
-        raise UserError(str(error) or "not enough memory") from None
+        message = str(error) or "not enough memory"
+        # That of a loader's worker comes with the worker's traceback, whose last line says it.
+        raise UserError(message.splitlines()[-1] if message.startswith("Caught ") else message) from None
 
 
 def guarded(name: str) -> Callable[[Callable[P, int]], Callable[P, int]]:

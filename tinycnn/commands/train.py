@@ -11,6 +11,8 @@ from tinycnn._command import Parser, UserError, guarded, users_errors
 from tinycnn._extras import how_to_install
 
 if TYPE_CHECKING:
+    from tinycnn.data import DataLoader
+    from tinycnn.training import Trainer
     from tinycnn.training.run import Chosen, Run
 
 
@@ -37,15 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains as the command line `arguments` say. Returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        from tinycnn.training import CheckpointError
+        from tinycnn.data.workers import WorkerError
         from tinycnn.training.run import begin, warnings_in_one_line
     except ModuleNotFoundError as error:
         raise UserError(f"needs {error.name}, which is not installed: {how_to_install('training')}") from None
     with warnings_in_one_line("tinycnn train"):
         with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError):
             run, test_set, checkpoint = begin(options, choose)
-        with users_errors(OSError, FloatingPointError, CheckpointError):  # anything else is a bug
-            train(run, test_set, options, checkpoint)
+            trainer, loader, test_loader = build(run, test_set, options)
+            run.start(trainer, loader, checkpoint, options.overwrite)
+        with users_errors(OSError, FloatingPointError, WorkerError):  # anything else is a bug
+            run.train(trainer, loader, test_loader)
     return 0
 
 
@@ -67,12 +71,12 @@ def choose(options: argparse.Namespace) -> Chosen:
     return options.config, recipe, data
 
 
-def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path | None) -> None:
-    """Trains, from the beginning or from a checkpoint, and leaves the results in the run's folder."""
+def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer, DataLoader, DataLoader]:
+    """What trains, by the run's recipe, and the loaders of both parts."""
     import tinycnn
     from tinycnn.data import DataLoader
     from tinycnn.nn import CrossEntropyLoss
-    from tinycnn.training import GradientNorms, PrintFigures, Progress, StopOnNan, Trainer, resume
+    from tinycnn.training import GradientNorms, PrintFigures, Progress, StopOnNan, Trainer
     from tinycnn.training.datasets import on_device
 
     recipe, device, train_set = run.recipe, run.computing.device, run.train_set
@@ -103,8 +107,4 @@ def train(run: Run, test_set: Any, options: argparse.Namespace, checkpoint: Path
         ],
         **run.computing.trainer_options(),
     )
-    if checkpoint is not None:
-        resume(trainer, checkpoint)
-    print(run.introduced(trainer, test_set))
-    trainer.fit(loader, recipe.epochs, test_loader)  # the callbacks print and save
-    print(run.concluded(trainer, test_loader))
+    return trainer, loader, test_loader

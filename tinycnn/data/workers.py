@@ -24,6 +24,7 @@ from copy import copy
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import BaseContext
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,9 @@ def _seed_others(seed: int, number: int) -> None:
 
 def _serve(link: socket.socket, load: Any, info: WorkerInfo, init: Callable | None) -> None:
     """The life of a worker process: until the loader closes its end of the link."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Ctrl-C, and the SIGTERM of a scheduler to all processes, are for the parent, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     backend.set_num_threads(1)
     backend.manual_seed(info.seed)
     _Here.info = info  # also for threads that the data set starts
@@ -228,6 +230,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_links)
 
 
+class WorkerError(RuntimeError):
+    """A worker process has ended before its time."""
+
+
 # --- in the process of the loader ---------------------------------------------------------------------------------
 
 
@@ -263,13 +269,13 @@ class _Process:
             pass
         raise self._death()
 
-    def _death(self) -> RuntimeError:
+    def _death(self) -> WorkerError:
         self._process.join(PATIENCE)
         code = self._process.exitcode
         how = f"exited unexpectedly with code {code}"
         if code is not None and code < 0:
             how = f"is killed by signal: {signal.strsignal(-code)}"
-        return RuntimeError(f"DataLoader worker (pid {self._process.pid}) {how}")
+        return WorkerError(f"DataLoader worker (pid {self._process.pid}) {how}")
 
     def is_alive(self) -> bool:
         return self._process.is_alive()
@@ -336,7 +342,8 @@ class Workers:
         self._is_sound = True
         self._process = os.getpid()
         self._workers: list[_Process | _Thread] = []
-        self._finalizer = weakref.finalize(self, _end, self._workers, self._process)
+        # Before multiprocessing ends what is left by SIGTERM, which workers ignore.
+        self._finalizer = Finalize(self, _end, (self._workers, self._process), exitpriority=10)
         infos = [WorkerInfo(i, count, seed + i, load.dataset) for i in range(count)]
         try:
             for info in infos:

@@ -100,8 +100,7 @@ class GradientNorms(Callback):
 
     def __init__(self, every: int = 50):
         self.every = check_positive("GradientNorms", "every", every)
-        self.sums: dict[str, float] = {}
-        self.count = 0
+        self.norms: dict[str, list[float]] = {}
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         if trainer.step % self.every:
@@ -111,19 +110,19 @@ class GradientNorms(Callback):
             if grads := [p.grad for p in layer.parameters(recurse=False) if p.grad is not None]:
                 norms[name] = math.sqrt(sum(grad.to("float32").square().sum().item() for grad in grads))
         if all(map(math.isfinite, norms.values())):
-            self.count += 1
-            self.sums = {name: self.sums.get(name, 0.0) + norm for name, norm in norms.items()}
+            for name, norm in norms.items():
+                self.norms.setdefault(name, []).append(norm)
 
     def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
-        if self.count:
-            figures["gradient_norms"] = {name: total / self.count for name, total in self.sums.items()}
-        self.sums, self.count = {}, 0
+        if self.norms:
+            figures["gradient_norms"] = {name: sum(norms) / len(norms) for name, norms in self.norms.items()}
+        self.norms = {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": dict(self.sums), "count": self.count}
+        return {"norms": self.norms}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.count = dict(state["sums"]), state["count"]
+        self.norms = {name: list(norms) for name, norms in state["norms"].items()}
 
 
 class StopOnNan(Callback):

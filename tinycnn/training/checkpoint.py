@@ -12,6 +12,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def last_checkpoint(path: StrPath) -> Path:
         root /= "checkpoints"
     if re.fullmatch(r"step_\d+", root.name):
         return root
-    if not (found := all_checkpoints(root)):
+    if not (found := all_checkpoints(root) or _brought_back(root)):
         raise FileNotFoundError(f"{path}: no checkpoint there")
     if kind_of(root / "latest") == "file":
         name = _read(root / "latest").decode(errors="replace").strip()
@@ -76,6 +77,15 @@ def last_checkpoint(path: StrPath) -> Path:
         if kind_of(root / name) == "folder":  # else it was killed while it was replaced
             return root / name
     return found[-1][1]
+
+
+def _brought_back(root: Path) -> list[tuple[int, Path]]:
+    """A whole checkpoint that has lost its name, as a process was killed while it replaced the only one."""
+    for unnamed in sorted(root.glob(f"step_*.{'?' * 12}.part")):
+        if _is_whole(unnamed):
+            os.rename(unnamed, root / unnamed.name.partition(".")[0])
+            break
+    return all_checkpoints(root)
 
 
 def load_checkpoint(folder: StrPath) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -64,10 +65,16 @@ class Checkpoints(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        found = all_checkpoints(self.folder)
+        if found and not trainer.step:
+            raise FileExistsError(
+                f"{self.folder}: there are checkpoints of another training, {found[-1][1].name}: resume(trainer, folder) "
+                "goes on with it, or remove them"
+            )
         for name, removed in (("step_*", remove_folder), ("latest", remove), ("best", remove)):
             for left in self.folder.glob(f"{name}.{'?' * 12}.part"):  # of a process that was killed
                 removed(left)
-        for step, path in all_checkpoints(self.folder):
+        for step, path in found:
             if step > trainer.step:  # of a future that is not continued
                 remove_folder(path)
         if (self.folder / f"step_{self.best_step}").exists():
@@ -102,19 +109,23 @@ class Checkpoints(Callback):
             self.save(trainer)
 
     def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
-        is_best = False
-        if self.monitor is not None:
-            value = self.sign * figure("Checkpoints", self.monitor, figures)
-            if is_best := value < self.best:
-                self.best, self.best_step = value, trainer.step
-        self.save(trainer, is_best)
+        if self.monitor is None:
+            self.save(trainer)
+            return
+        value, before = self.sign * figure("Checkpoints", self.monitor, figures), (self.best, self.best_step)
+        if is_best := value < self.best:
+            self.best, self.best_step = value, trainer.step
+        if not self.save(trainer, is_best):
+            self.best, self.best_step = before
 
     def on_exit(self, trainer: Trainer) -> None:
-        for signum in self._release():  # after the last step
-            signal.raise_signal(signum)
+        for signum in self._release():  # that came after the last step; an exception that is under way says more
+            if sys.exc_info()[0] is None:
+                signal.raise_signal(signum)
 
-    def save(self, trainer: Trainer, is_best: bool = False) -> None:
-        """Writes a checkpoint; `Interrupted` after it, if a signal has come."""
+    def save(self, trainer: Trainer, is_best: bool = False) -> bool:
+        """Writes a checkpoint, and returns whether it could; `Interrupted` after it, if a signal has come."""
+        is_written = False
         path = self.folder / f"step_{trainer.step}"
         try:
             save_checkpoint(path, {**trainer.state_dict(), "settings": self.settings})
@@ -124,13 +135,14 @@ class Checkpoints(Callback):
             steps = [step for step, _ in all_checkpoints(self.folder)]
             for step in {*steps[: -self.keep]} - {self.best_step}:
                 remove_folder(self.folder / f"step_{step}")
-            outcome = f"{path} holds step {trainer.step}: {self.hint}"
+            outcome, is_written = f"{path} holds step {trainer.step}: {self.hint}", True
         except OSError as error:
             outcome = f"no checkpoint of step {trainer.step}: {error}"
             if not self._signals:
                 warnings.warn(outcome, RuntimeWarning, stacklevel=2)
         if self._signals:
             raise Interrupted(f"interrupted; {outcome}", self._release()[0])
+        return is_written
 
     def _name(self, file: str, step: int) -> None:
         write_whole(self.folder / file, f"step_{step}\n".encode())
@@ -142,8 +154,11 @@ class Checkpoints(Callback):
         self.best, self.best_step = state["best"], state["best_step"]
 
 
-def resume(trainer: Trainer, path: StrPath) -> Path:
+def resume(trainer: Trainer, path: StrPath, loader: Any = None) -> Path:
     """Restores the state of the checkpoint at `path`, or the last one of a run there, and returns its path.
+
+    Args:
+        loader: that of the training, to be set to its place now and not in `fit`. Default None.
 
     Raises FileNotFoundError if there is none, CheckpointError for one that is damaged or of another training; nothing
     is then changed.
@@ -152,6 +167,8 @@ def resume(trainer: Trainer, path: StrPath) -> Path:
     state = load_checkpoint(checkpoint)
     try:
         trainer.load_state_dict(state)
+        if loader is not None:
+            trainer.place(loader)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint}: not a state of this training: {reason}") from None

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tinycnn._command import natural, positive
+from tinycnn._command import positive, whole
 
 FLAGS = "epochs", "batch_size", "lr", "seed"  # that take the place of settings
 
@@ -19,7 +19,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="tf32: of matrix products; bfloat16 and float16: mixed precision, float16 with a scaled loss")  # fmt: skip
     add("--capture", action=argparse.BooleanOptionalAction, help="record a training step on the GPU once and replay "
         "it; default on a GPU")  # fmt: skip
-    add("--workers", type=natural, default=0, metavar="N", help="processes that load batches ahead; default 0")
+    add("--workers", type=lambda text: whole(text, 0, 1024), default=0, metavar="N", help="processes that make batches "
+        "ahead; default 0")  # fmt: skip
     for flag in FLAGS:
         kind, text = (float, "the (highest) learning rate") if flag == "lr" else (int, f"the {flag.replace('_', ' ')}")
         add(f"--{flag.replace('_', '-')}", type=kind, metavar="X" if kind is float else "N", help=f"{text}, instead of "
@@ -28,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="for the results, in place of a finished run's; default: runs/NAME-OF-"
         "THE-SETTINGS")  # fmt: skip
     add("--overwrite", action="store_true", help="also in place of a run that was not finished")
-    add("--resume", nargs="?", type=Path, const=Path(), metavar="RUN", help="go on with an interrupted run, or from "
+    add("--resume", nargs="?", type=Path, const=True, metavar="RUN", help="go on with an interrupted run, or from "
         "one of its checkpoints; default: the last one in runs/")  # fmt: skip
     add("--checkpoint-every", type=positive, metavar="N", help="steps between two checkpoints; default: one an epoch")
     add("--tensorboard", action="store_true", help="write event files for TensorBoard, too")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tinycnn import Tensor, no_grad, optim, zeros
+from tinycnn._files import kind_of
 from tinycnn.data import transforms
 from tinycnn.data.transforms import v2
 from tinycnn.models import model_for
@@ -171,7 +172,7 @@ class Recipe(Settings):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     label_smoothing: Share = 0.0
     clip_norm: float | None = Field(None, gt=0)
     ema_decay: Share | None = None
@@ -215,8 +216,8 @@ def read_recipe(path: Path, flags: Mapping[str, Any] | None = None) -> Recipe:
 
     Raises RecipeError, naming the file and every wrong key, or the flag.
     """
-    if not path.is_file():
-        raise RecipeError(f"{path}: no such file")
+    if (kind := kind_of(path)) != "file":
+        raise RecipeError(f"{path}: {'no such file' if kind == 'nothing' else f'expected a file, got a {kind}'}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # ValueError: a TOMLDecodeError or a UnicodeDecodeError

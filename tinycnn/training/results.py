@@ -55,8 +55,13 @@ class DataInfo:
         entry = json.loads(text)
         if not isinstance(entry, dict) or entry.keys() != cls.__dataclass_fields__.keys():
             raise ValueError(f"expected {', '.join(cls.__dataclass_fields__)}, got {entry!r:.60}")
-        if not all(isinstance(values, list) for values in entry.values()):
-            raise ValueError(f"expected lists, got {entry!r:.60}")
+        kinds = {"image_shape": int, "classes": str, "mean": float, "std": float}
+        for name, values in entry.items():
+            if not isinstance(values, list) or not all(isinstance(value, kinds[name]) for value in values):
+                raise ValueError(f"expected {name} as a list of {kinds[name].__name__}, got {values!r:.60}")
+        C = entry["image_shape"][0] if len(entry["image_shape"]) == 3 else 0
+        if C < 1 or not all(len(entry[name]) in (1, C) for name in ("mean", "std")) or not all(entry["std"]):
+            raise ValueError(f"expected a shape (C, H, W), and a mean and a std above 0 for each channel, got {entry!r:.90}")
         return cls(**{name: tuple(values) for name, values in entry.items()})
 
     def to_json(self) -> str:
@@ -137,11 +142,12 @@ def read_run(folder: StrPath) -> RunResults:
     except (ValueError, RecursionError) as error:
         raise RunError(shorten(f"{path}: expected JSON in each line: {error}", 300)) from None
     header, metrics = (lines or [None])[0], lines[1:]
-    if not isinstance(header, dict) or not {"dataset", "settings", "versions"} <= header.keys():
+    kinds = {"dataset": str, "settings": dict, "versions": dict}
+    if not isinstance(header, dict) or not all(isinstance(header.get(name), kind) for name, kind in kinds.items()):
         raise RunError(f"{path}: expected the settings of a run in line 1, got {header!r:.60}")
     _check_format(path, header, header["versions"])
     for number, line in enumerate(metrics, 2):
-        if not isinstance(line, dict) or "epoch" not in line:
+        if not isinstance(line, dict) or not _are_figures(line):
             raise RunError(f"{path}: expected the figures of an epoch in line {number}, got {line!r:.60}")
     computing = {key: header.get(key) for key in ("device", "precision", "capture")}
     return RunResults(root, header["dataset"], header["settings"], computing, header["versions"], metrics)
@@ -167,14 +173,22 @@ def read_weights(path: StrPath) -> Weights:
     _check_format(file, metadata, metadata)
     try:
         recipe = json.loads(metadata["recipe"])
-        if not isinstance(recipe, dict) or not isinstance(recipe.get("model"), str):
-            raise ValueError(f"expected a recipe that names a model, got {recipe!r:.60}")
+        if not isinstance(recipe, dict) or not all(isinstance(recipe.get(name), str) for name in ("model", "dataset")):
+            raise ValueError(f"expected a recipe that names a model and a dataset, got {recipe!r:.60}")
         return Weights(
             file, metadata["dataset"], int(metadata["epoch"]), float(metadata["accuracy"]), recipe,
             DataInfo.from_json(metadata["data"]),
         )  # fmt: skip
     except (ValueError, KeyError) as error:
         raise RunError(shorten(f"{file}: damaged metadata: {error}", 300)) from None
+
+
+def _are_figures(line: dict[str, Any]) -> bool:
+    """Whether a line has the figures of an epoch: numbers, null for inf and nan, and norms by name."""
+    norms = line.get("gradient_norms", {})
+    numbers = [value for name, value in line.items() if name not in ("gradient_norms", "dataset")]
+    numbers += norms.values() if isinstance(norms, dict) else ["none"]
+    return isinstance(line.get("epoch"), int) and all(v is None or isinstance(v, (int, float)) for v in numbers)
 
 
 def _check_format(path: Path, entries: Mapping[str, Any], versions: Mapping[str, Any]) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import platform
+import signal
 import sys
 import tempfile
 import warnings
@@ -29,7 +31,7 @@ from tinycnn._command import UserError
 from tinycnn._files import kind_of, remove, remove_folder
 from tinycnn.data import DataLoader
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
-from tinycnn.training.checkpoints import Checkpoints
+from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
 from tinycnn.training.datasets import load_data, on_device
 from tinycnn.training.loggers import JsonLines, TensorBoard, summary_writer
 from tinycnn.training.options import flags_of
@@ -38,7 +40,7 @@ from tinycnn.training.report import draw_report, require_matplotlib
 from tinycnn.training.results import FORMAT, METRICS, REPORT, WEIGHTS, DataInfo
 from tinycnn.training.trainer import Callback, Figures, Trainer
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,18 @@ class Run:
         """That of the data set."""
         return getattr(self.train_set, "name", type(self.train_set).__name__)
 
+    def start(self, trainer: Trainer, loader: DataLoader, checkpoint: Path | None, overwrite: bool = False) -> None:
+        """Resumes from a checkpoint, or tries the augmentation on an image and opens the folder. What fails here leaves
+        the folder, and an earlier run in it, as they are."""
+        if checkpoint is not None:
+            resume(trainer, checkpoint, loader)
+            return
+        image, _ = self.train_set[0]
+        if trainer.augment is not None:
+            with tinycnn.random.fork_rng():
+                trainer.augment(tinycnn.zeros(1, *image.shape, device=trainer.device))
+        self.open(overwrite)
+
     def open(self, overwrite: bool = False) -> None:
         """Makes the folder and removes a finished run's results, so that what cannot be written is refused at once.
 
@@ -87,9 +101,11 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):  # before an earlier run's results are lost
                 pass
-            for path in results:
-                if (kind := kind_of(path)) not in ("file", "nothing"):
-                    raise OSError(f"{path.name} is a {kind}")
+            folders = [folder / name for name in (CHECKPOINTS, TENSORBOARD)]
+            for paths, wanted in ((results, "file"), (folders, "folder")):
+                for path in paths:
+                    if (kind := kind_of(path)) not in (wanted, "nothing"):
+                        raise OSError(f"{path.name} is a {kind}")
             if not overwrite and kind_of(folder / REPORT) == "nothing":
                 with contextlib.suppress(FileNotFoundError):
                     reached = last_checkpoint(folder).name
@@ -97,13 +113,11 @@ class Run:
                         f"--out {folder}: there is an unfinished run, {reached}: --resume {folder} goes on with it, "
                         "--overwrite begins anew"
                     )
-            remove_folder(folder / CHECKPOINTS)
-            for path in results:
-                for unfinished in folder.glob(f"{path.name}.{'?' * 12}.part"):  # of a run that was killed
-                    remove(unfinished)
-                remove(path)
-            for unfinished in folder.glob(f"{CHECKPOINTS}.{'?' * 12}.part"):
-                remove_folder(unfinished)
+            for paths, removed in ((folders, remove_folder), (results, remove)):
+                for path in paths:
+                    for unfinished in folder.glob(f"{path.name}.{'?' * 12}.part"):  # of a run that was killed
+                        removed(unfinished)
+                    removed(path)
         except OSError as error:
             raise UserError(f"--out {folder}: cannot write there: {error.strerror or error}") from None
 
@@ -121,18 +135,27 @@ class Run:
         hint = f"--resume {self.folder} goes on with it"
         folder = self.folder / CHECKPOINTS
         checkpoints = Checkpoints(folder, every, monitor="test_accuracy", settings=settings, hint=hint)
-        board = [TensorBoard(self.folder / "tensorboard")] if tensorboard else []
+        board = [TensorBoard(self.folder / TENSORBOARD)] if tensorboard else []
         return [JsonLines(self.folder / METRICS, header), *board, SaveWeights(self), checkpoints]
 
-    def introduced(self, trainer: Trainer, test_set: Any) -> str:
-        """The sentence that says what is trained."""
+    def train(self, trainer: Trainer, loader: DataLoader, test_loader: DataLoader) -> None:
+        """Trains, and draws the report; says what is trained and what came of it."""
+        print(self._introduced(trainer, test_loader.dataset))
+        trainer.fit(loader, self.recipe.epochs, test_loader)  # the callbacks print and save
+        try:
+            print(self._concluded(trainer, test_loader))
+        except KeyboardInterrupt:
+            hint = f"interrupted; --resume {self.folder} draws the report"
+            raise Interrupted(hint, signal.SIGINT) from None
+
+    def _introduced(self, trainer: Trainer, test_set: Any) -> str:
         parameters = sum(p.numel() for p in trainer.model.parameters())
         return (
             f"{self.name}: {len(self.train_set):,} training and {len(test_set):,} test images; {self.recipe.model}, "
             f"{parameters:,} parameters, {self.computing}"
         ) + (f", resumed after step {trainer.step:,}" if trainer.step else "")
 
-    def concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
+    def _concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
         """Draws report.png; the sentence that says what came of it."""
         test_set, figures = on_device(test_loader.dataset, backend.CPU), trainer.history[-1]
         accuracy = f"{self.name}: test accuracy {figures['test_accuracy']:.2%}"
@@ -186,8 +209,14 @@ class SaveWeights(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         if self.failure is not None:
             elsewhere = Path(tempfile.mkdtemp(prefix="tinycnn-"))
-            self._save(trainer, elsewhere)
+            try:
+                self._save(trainer, elsewhere)
+            except OSError:
+                elsewhere.rmdir()
+                raise self.failure from None
             raise OSError(f"{self.failure}; the weights are in {elsewhere / WEIGHTS}")
+        if kind_of(self.run.folder / WEIGHTS) == "nothing":  # of a run that was complete and is resumed
+            self._save(trainer, self.run.folder)
 
     def _save(self, trainer: Trainer, folder: Path) -> None:
         tinycnn.save(trainer.evaluated.state_dict(), folder / WEIGHTS, self.run.metadata(trainer.history[-1]))
@@ -213,20 +242,22 @@ Chosen = tuple[Path, Recipe, tuple[Any, Any]]  # the file of the settings, the s
 
 def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen]) -> tuple[Run, Any, Path | None]:
     """(the run, the test part, the checkpoint to resume from or None), with what `choose` makes of the options of a new
-    run. All that can fail because of what the user gave fails here, before the training."""
+    run. Nothing is written."""
     require_matplotlib()
     if options.tensorboard:
         summary_writer()
     computing = computing_of(options)
     if options.resume is None:
         config, recipe, (train_set, test_set) = choose(options)
-        run = Run(options.out or Path("runs") / config.stem, recipe, computing, train_set)
-        run.open(options.overwrite)
-        return run, test_set, None
+        return Run(options.out or Path("runs") / config.stem, recipe, computing, train_set), test_set, None
+    for flag in ("out", "overwrite"):
+        if getattr(options, flag):
+            raise UserError(f"--{flag}: expected none with --resume: a run keeps its folder")
     checkpoint = checkpoint_of(options.resume)
     recipe = recipe_of(checkpoint, options)
     train_set, test_set = load_data(recipe, options.data_root)
-    return Run(checkpoint.parents[1], recipe, computing, train_set), test_set, checkpoint
+    folder = Path(os.path.normpath(checkpoint / ".." / ".."))
+    return Run(folder, recipe, computing, train_set), test_set, checkpoint
 
 
 def computing_of(options: argparse.Namespace) -> Computing:
@@ -238,13 +269,15 @@ def computing_of(options: argparse.Namespace) -> Computing:
     return Computing(device, options.precision, capture, options.workers)
 
 
-def checkpoint_of(path: Path) -> Path:
-    """The checkpoint from which --resume goes on: at `path`, or the last one of the run in runs/ that wrote last.
+def checkpoint_of(path: Path | bool) -> Path:
+    """The checkpoint from which --resume goes on: at `path`, or for True the last one of the run in runs/ that wrote
+    last.
 
     Raises UserError if there is none.
     """
-    if path == Path():
-        runs = [folder for folder in Path("runs").glob(f"*/{CHECKPOINTS}") if any(folder.iterdir())]
+    if isinstance(path, bool):
+        folders = [folder for folder in Path("runs").glob(f"*/{CHECKPOINTS}") if folder.is_dir()]
+        runs = [folder for folder in folders if any(folder.iterdir())]
         if not runs:
             raise UserError("--resume: there is no run with checkpoints in runs")
         path = max(runs, key=lambda folder: folder.stat().st_mtime)
@@ -261,6 +294,8 @@ def recipe_of(checkpoint: Path, options: argparse.Namespace) -> Recipe:
         saved = Recipe.model_validate_json(json.dumps(settings))
     except ValueError:
         raise UserError(f"{checkpoint}: its settings are not those of a run of this version") from None
+    if getattr(options, "dataset", "auto") not in ("auto", saved.dataset):
+        raise UserError(f"--resume: the run has dataset {saved.dataset}, got {options.dataset}; a run keeps its settings")
     found, given = _flat(saved.model_dump()), flags_of(options)
     if options.config is None:
         wanted = {("optimizer.lr" if name == "lr" else name): value for name, value in given.items()}

@@ -104,7 +104,8 @@ class Trainer:
         augment: a function of images (N, ...), run as a part of each step. Default None.
         mix: a function of images and targets that returns both, such as `v2.MixUp`, after `augment`. Default None.
         accumulate: the number of parts of a batch whose gradients are added up one after the other, for less memory.
-            The gradient is that of the whole batch. Default 1.
+            The gradient is that of the whole batch, unless a layer or the loss looks at the batch as a whole, as
+            BatchNorm and a loss with weights do. Default 1.
         precision: "float32" (default), "bfloat16" or "float16", mixed with float32; float16 with a scaled loss.
         capture: record a step on the GPU once and replay it: see `tinycnn.cuda.capture`. Default False.
         callbacks: see `Callback`. Default none.
@@ -195,14 +196,8 @@ class Trainer:
                 raise TypeError(f"Trainer.fit: expected {argument} as an iterable of batches, got {shortened(given)}")
         self.loader = loader
         read = self.totals.batches if self._position is None else 0
-        if self._position is not None:
-            if not hasattr(loader, "load_state_dict"):
-                raise CheckpointError(f"Trainer.fit: expected a loader with load_state_dict, got {shortened(loader)}")
-            try:
-                loader.load_state_dict(self._position)
-            except ValueError as error:
-                raise CheckpointError(f"Trainer.fit: not the loader of the training to resume: {error}") from None
-            self._position = None
+        self.place(loader)
+        self._position = None
         with ExitStack() as exits:
             exits.callback(self._hold_position)
             for callback in self.callbacks:
@@ -212,6 +207,20 @@ class Trainer:
                 yield self._epoch(loader, test_loader, read)
                 read = 0
             self.call("on_train_end")
+
+    def place(self, loader: Any) -> None:
+        """Sets a loader to where that of a loaded state was; without one it stays where it is. `fit` does so, too.
+
+        Raises CheckpointError for a loader that cannot go on there.
+        """
+        if self._position is None:
+            return
+        if not hasattr(loader, "load_state_dict"):
+            raise CheckpointError(f"Trainer: expected a loader with load_state_dict, got {shortened(loader)}")
+        try:
+            loader.load_state_dict(self._position)
+        except ValueError as error:
+            raise CheckpointError(f"Trainer: not the loader of the training to resume: {error}") from None
 
     def _hold_position(self) -> None:
         """In the middle of an epoch: the next `fit` goes on from there."""
