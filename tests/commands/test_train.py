@@ -63,6 +63,14 @@ def change(old, new):
     Path("settings.toml").write_text(SETTINGS.replace(old, new), encoding="utf-8")
 
 
+def status_of(arguments):
+    """The exit status, also where argparse gives it."""
+    try:
+        return main(arguments)
+    except SystemExit as stop:
+        return stop.code
+
+
 def metrics(folder):
     return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
 
@@ -139,6 +147,36 @@ def test_arguments_are_refused_in_one_line(arguments, status, error, capsys):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    "old, new, option",
+    [
+        ("crop = 2", "shift = 99", []),
+        ("cutout = 4", "cutout = 100000000000000000000", []),
+        ("epochs = 2", "epochs = 2\nseed = 9223372036854775808", []),
+        ("epochs = 2", "epochs = 2", ["--workers", "5000"]),
+        ("epochs = 2", "epochs = 2", ["--resume", ".", "--out", "runs/other"]),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_the_one_before_it(old, new, option, capsys):
+    assert main([*TRAIN, "--epochs", "1"]) == 0
+    names = sorted(path.name for path in Path("runs/settings").rglob("*"))
+    capsys.readouterr()
+    change(old, new)
+    assert status_of([*TRAIN, *option]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tinycnn train: error: ")
+    assert sorted(path.name for path in Path("runs/settings").rglob("*")) == names
+
+
+def test_weights_that_are_missing_are_written_when_a_finished_run_is_resumed():
+    assert main([*TRAIN, "--epochs", "1"]) == 0
+    weights = Path("runs/settings/weights.safetensors")
+    before = weights.read_bytes()
+    weights.unlink()
+    assert main(["--resume", "runs/settings", "--data-root", "pictures"]) == 0
+    assert weights.read_bytes() == before
+
+
 def test_a_resumed_run_keeps_its_settings_and_its_data(capsys):
     assert main([*TRAIN, "--epochs", "1"]) == 0
     change("flip = true", "flip = false")
@@ -149,7 +187,8 @@ def test_a_resumed_run_keeps_its_settings_and_its_data(capsys):
     Path("pictures/train/red/0.png").unlink()
     assert main(["--resume", "runs/settings", "--data-root", "pictures", "--checkpoint-every", "2"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("tinycnn train: error: Trainer.fit: not the loader of the training to resume: ")
+    assert line.startswith("tinycnn train: error: runs/settings/checkpoints/step_3: not a state of this training: ")
+    assert line.endswith("expected the state of a loader with items 23, got one with 24")
 
 
 @pytest.mark.parametrize("package", ["pydantic", "tqdm"])

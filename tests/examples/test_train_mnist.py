@@ -166,6 +166,7 @@ def test_every_step_shifts_its_images(monkeypatch):
     assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 0
     (figures,) = metrics("runs/lenet_digits")[1:]
     assert made == [(2, Digits().background)]
+    assert shifted.pop(0)[0] == 1  # it is tried on an image before the folder is opened
     assert sum(N for N, *_ in shifted) == len(Digits())
     assert all(size == [1, 32, 32] for _, *size in shifted)
     assert np.isfinite(figures["test_loss"])
@@ -530,7 +531,7 @@ def test_without_tensorboardx_it_names_the_extra(monkeypatch, capsys):
 def test_an_unwritable_folder_is_refused_before_the_training(blocked, capsys, monkeypatch):
     Path("file").touch()
     Path("folder/metrics.jsonl").mkdir(parents=True)
-    monkeypatch.setattr(train_mnist, "train", lambda *_: pytest.fail("it trained"))
+    monkeypatch.setattr(train_mnist.Run, "train", lambda *_: pytest.fail("it trained"))
     assert train_mnist.main([*ONE_EPOCH_OF_DIGITS, "--out", blocked]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"train_mnist.py: error: --out {blocked}: cannot write there: ")
@@ -582,7 +583,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     def buggy(*_):
         raise ValueError("a bug")
 
-    monkeypatch.setattr(train_mnist, "train", buggy)
+    monkeypatch.setattr(train_mnist.Run, "train", buggy)
     with pytest.raises(ValueError, match="a bug"):
         train_mnist.main(ONE_EPOCH_OF_DIGITS)
 
@@ -595,6 +596,6 @@ def test_interrupted_before_the_training_there_is_nothing_to_say(where, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_mnist, where, interrupted)
+    monkeypatch.setattr(train_mnist.Run if where == "train" else train_mnist, where, interrupted)
     assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 130
     assert capsys.readouterr().err == ""

@@ -29,6 +29,7 @@ from tinycnn.training import (
     ClipGradients,
     EarlyStopping,
     GradientNorms,
+    checkpoints,
     last_checkpoint,
     load_checkpoint,
     resume,
@@ -482,12 +483,41 @@ def test_a_future_that_is_not_continued_is_removed(tmp_path):
     assert [path.name for path in tmp_path.glob("*.part")] == ["notes.part"]
 
 
-def test_a_new_training_in_the_folder_has_no_best_one_yet(tmp_path):
+def test_a_new_training_does_not_remove_the_checkpoints_of_another(tmp_path):
     finished(trainer(callbacks=[Checkpoints(tmp_path, monitor="test_accuracy")]), 2)
-    new = trainer(callbacks=[Checkpoints(tmp_path, every=1, monitor="test_accuracy"), StopAt(2)])
-    with pytest.raises(KeyboardInterrupt):
-        finished(new)
-    assert names_in(tmp_path) == ["latest", "step_1", "step_2"]
+    before = names_in(tmp_path)
+    last = max(int(name[5:]) for name in before if name.startswith("step_"))
+    with pytest.raises(FileExistsError, match=rf"there are checkpoints of another training, step_{last}: resume"):
+        finished(trainer(callbacks=[Checkpoints(tmp_path, every=1), StopAt(2)]))
+    assert names_in(tmp_path) == before
+
+
+def test_a_best_one_that_cannot_be_written_does_not_cost_the_one_before(tmp_path, monkeypatch):
+    trained = trainer(callbacks=[Checkpoints(tmp_path, keep=1, monitor="train_loss", mode="min")])
+    epochs = trained.each_epoch(loaders()[0], 4)
+    next(epochs)
+    best = (tmp_path / "best").read_text()
+    with monkeypatch.context() as full:
+        full.setattr(checkpoints, "save_checkpoint", failing)
+        with pytest.warns(RuntimeWarning, match="no checkpoint of step"):
+            next(epochs)
+    assert (tmp_path / "best").read_text() == best
+    assert (tmp_path / best.strip()).is_dir()
+    next(epochs)
+    assert (tmp_path / (tmp_path / "best").read_text().strip()).is_dir()
+
+
+def failing(*_):
+    raise OSError("No space left on device")
+
+
+def test_the_only_checkpoint_is_brought_back_after_a_kill_between_two_names(tmp_path):
+    trained = trainer(callbacks=[Checkpoints(tmp_path, keep=1)])
+    finished(trained, 1)
+    (folder,) = tmp_path.glob("step_*")
+    folder.rename(f"{folder}.0123456789ab.part")  # as the writer of a second one with this name does first
+    assert last_checkpoint(tmp_path) == folder
+    assert load_checkpoint(folder)["step"] == trained.step
 
 
 def StopAt(step):

@@ -16,11 +16,11 @@ PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "train_mnist.py"
 TRAINING = ["--dataset", "digits", "--epochs", "3", "--seed", "7", "--checkpoint-every", "1"]
 
 
-def start(folder, *arguments):
+def start(folder, *arguments, **options):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, PROGRAM, *arguments]
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
     )
 
 
@@ -103,3 +103,16 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(tmp_path, whole, sig
     out, err = start(tmp_path, "--resume", "run").communicate()
     assert "resumed after step" in out, err
     assert same_results(tmp_path / "run", expected)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
+def test_a_scheduler_that_signals_the_workers_too_gets_a_checkpoint(tmp_path):
+    program = start(tmp_path, *TRAINING[:-2], "--epochs", "9", "--workers", "1", "--out", "run", start_new_session=True)
+    for line in program.stdout:
+        if "epoch 1/" in line:
+            break
+    os.killpg(program.pid, signal.SIGTERM)
+    _, err = program.communicate()
+    assert program.returncode == 143
+    assert err.startswith("train_mnist.py: interrupted; run/checkpoints/step_")
+    assert len(err.splitlines()) == 1

@@ -68,8 +68,8 @@ class Checkpoints(Callback):
         found = all_checkpoints(self.folder)
         if found and not trainer.step:
             raise FileExistsError(
-                f"{self.folder}: there are checkpoints of another training, {found[-1][1].name}: resume(trainer, folder) "
-                "goes on with it, or remove them"
+                f"{self.folder}: there are checkpoints of another training, {found[-1][1].name}: "
+                "resume(trainer, folder) goes on with it, or remove them"
             )
         for name, removed in (("step_*", remove_folder), ("latest", remove), ("best", remove)):
             for left in self.folder.glob(f"{name}.{'?' * 12}.part"):  # of a process that was killed

@@ -61,7 +61,7 @@ class DataInfo:
                 raise ValueError(f"expected {name} as a list of {kinds[name].__name__}, got {values!r:.60}")
         C = entry["image_shape"][0] if len(entry["image_shape"]) == 3 else 0
         if C < 1 or not all(len(entry[name]) in (1, C) for name in ("mean", "std")) or not all(entry["std"]):
-            raise ValueError(f"expected a shape (C, H, W), and a mean and a std above 0 for each channel, got {entry!r:.90}")
+            raise ValueError(f"expected (C, H, W), and for each channel a mean and a std above 0, got {entry!r:.90}")
         return cls(**{name: tuple(values) for name, values in entry.items()})
 
     def to_json(self) -> str:

@@ -295,7 +295,7 @@ def recipe_of(checkpoint: Path, options: argparse.Namespace) -> Recipe:
     except ValueError:
         raise UserError(f"{checkpoint}: its settings are not those of a run of this version") from None
     if getattr(options, "dataset", "auto") not in ("auto", saved.dataset):
-        raise UserError(f"--resume: the run has dataset {saved.dataset}, got {options.dataset}; a run keeps its settings")
+        raise UserError(f"--resume: the run has dataset {saved.dataset}, got {options.dataset}; it keeps its settings")
     found, given = _flat(saved.model_dump()), flags_of(options)
     if options.config is None:
         wanted = {("optimizer.lr" if name == "lr" else name): value for name, value in given.items()}
