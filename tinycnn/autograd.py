@@ -791,6 +791,13 @@ def backward(
                 if leaf._accumulated_hooks:
                     for hook in list(leaf._accumulated_hooks.values()):  # one may remove itself
                         hook(leaf)
+    while thread_mode.at_end:
+        thread_mode.at_end.pop(0)()
+
+
+def queue_callback(callback: Callable[[], None]) -> None:
+    """Calls `callback()` once, at the end of the `backward` that is under way in this thread: for hooks."""
+    thread_mode.at_end.append(callback)
 
 
 def _check_flags(caller: str, **flags: Any) -> None:
