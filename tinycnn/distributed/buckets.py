@@ -31,7 +31,8 @@ class Bucket:
         for parameter, size in zip(parameters, sizes, strict=True):
             self.views.append(wrap(self.array[start : start + size].reshape(parameter.shape)))
             start += size
-        self.used = [False] * len(parameters)
+        self.used = [False] * len(parameters)  # since the last reduction
+        self.ready = 0  # gradients of the `backward` that is under way, if it reduces
         self.sent: Any = None  # of 16 bits, float32
         self.request: Any = None
 
@@ -46,8 +47,8 @@ class Bucket:
 
     @property
     def is_complete(self) -> bool:
-        """Whether each parameter has its gradient."""
-        return all(self.used)
+        """Whether the `backward` that is under way has nothing to add."""
+        return self.ready == len(self.parameters)
 
     def start(self, samples: int) -> None:
         """Begins the all-reduce of the gradients, each rank's weighted by its number of samples."""
@@ -75,7 +76,7 @@ class Bucket:
             if is_used:
                 parameter._grad = view
             view._changed_in_place()
-        self.used = [False] * len(self.parameters)
+        self.used, self.ready = [False] * len(self.parameters), 0
         self.sent = self.request = None
 
 
@@ -113,6 +114,7 @@ class Reducer:
         bucket.take(index)
         if not self.reduces:
             return
+        bucket.ready += 1
         if self.started is None:
             self.started = 0
             autograd.queue_callback(self._finish)

@@ -37,8 +37,9 @@ class DistributedDataParallel(Module):
     """Wraps `module`, which every rank trains on its part of a batch: `backward` gives the whole batch's gradient.
 
     All ranks begin with the parameters and buffers of rank 0. The loss is to be a mean over a rank's samples, of which
-    there may be a different number on each rank: gradients are averaged over all samples. Keys of the state have the
-    prefix "module.", as in torch.
+    there may be a different number on each rank: gradients are averaged over all samples. A rank without samples passes
+    an empty batch, and calls `backward` of the sum of its output. Keys of the state have the prefix "module.", as in
+    torch.
 
     Args:
         module: the model, with a parameter that requires a gradient. The same on all ranks.

@@ -1,0 +1,71 @@
+"""Trains a small net for some steps, on as many ranks as there are, and writes its state: of rank 0, or of a program
+without ranks.
+
+    steps.py OUT [--optimizer sgd|adam] [--norm] [--accumulate] [--plain] [--steps 50]
+"""
+
+import argparse
+
+import numpy as np
+
+import tinycnn
+from tinycnn import distributed, nn, optim, tensor
+
+ITEMS, BATCH = 23, 10  # batches of 10, 10 and 3
+
+parser = argparse.ArgumentParser()
+parser.add_argument("out")
+parser.add_argument("--optimizer", default="sgd")
+parser.add_argument("--norm", action="store_true")
+parser.add_argument("--accumulate", action="store_true")
+parser.add_argument("--bucket", type=float, default=10)
+parser.add_argument("--steps", type=int, default=50)
+options = parser.parse_args()
+
+rank, size = 0, 1
+if distributed.is_launched():
+    distributed.init_process_group(timeout=60)
+    rank, size = distributed.get_rank(), distributed.get_world_size()
+
+tinycnn.manual_seed(rank)  # other ranks begin with other parameters
+tinycnn.set_default_dtype("float64")
+norm = [nn.BatchNorm2d(3)] if options.norm else []
+# Before a norm, a bias has the gradient 0, and Adam makes steps of its rounding errors.
+net = nn.Sequential(nn.Conv2d(2, 3, 3, bias=not norm), *norm, nn.ReLU(), nn.Flatten(), nn.Linear(48, 7), nn.Tanh(), nn.Linear(7, 5))
+if options.norm:
+    net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+wrapped = nn.parallel.DistributedDataParallel(net, bucket_cap_mb=options.bucket) if distributed.is_initialized() else net
+if options.optimizer == "sgd":
+    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+else:
+    optimizer = optim.Adam(net.parameters(), lr=0.01)
+
+numbers = np.random.default_rng(0)
+images, targets = tensor(numbers.normal(size=(ITEMS, 2, 6, 6))), tensor(numbers.integers(0, 5, ITEMS))
+
+
+def backward(first, last, share=1.0):
+    scores = wrapped(images[first:last])
+    # Of no samples there is no mean: the rank takes part with gradients of 0.
+    loss = nn.functional.cross_entropy(scores, targets[first:last]) if last > first else scores.sum()
+    (loss * share).backward()
+
+
+for step in range(options.steps):
+    start = step % 3 * BATCH
+    items = min(BATCH, ITEMS - start)
+    first, last = (start + items * r // size for r in (rank, rank + 1))
+    optimizer.zero_grad()
+    if options.accumulate:
+        middle = (first + last) // 2
+        with wrapped.no_sync():
+            backward(first, middle, (middle - first) / max(last - first, 1))
+        backward(middle, last, (last - middle) / max(last - first, 1))
+    else:
+        backward(first, last)
+    optimizer.step()
+
+if distributed.is_initialized():
+    distributed.check_parameters(net)
+if rank == 0:
+    np.savez(options.out, **{name: x.numpy() for name, x in net.state_dict().items()})
