@@ -23,6 +23,7 @@ from tinycnn.data.images import make_grid, read_image, save_image
 from tinycnn.data.mnist import KMNIST, MNIST, FashionMNIST
 from tinycnn.data.sampler import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -37,7 +38,7 @@ __all__ = [
     "transforms", "CIFAR10", "CIFAR100", "DatasetFolder", "FakeData", "ImageFolder", "ChainDataset", "ConcatDataset",
     "StackDataset", "ArrayDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split", "Digits",
     "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
-    "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
+    "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "DistributedSampler", "RandomSampler", "Sampler",
     "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
     "EMNIST", "QMNIST", "SVHN",
 ]  # fmt: skip
