@@ -38,7 +38,7 @@ __all__ = [
     "transforms", "CIFAR10", "CIFAR100", "DatasetFolder", "FakeData", "ImageFolder", "ChainDataset", "ConcatDataset",
     "StackDataset", "ArrayDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split", "Digits",
     "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
-    "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "DistributedSampler", "RandomSampler", "Sampler",
+    "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
     "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
-    "EMNIST", "QMNIST", "SVHN",
+    "EMNIST", "QMNIST", "SVHN", "DistributedSampler",
 ]  # fmt: skip

@@ -121,7 +121,8 @@ def all_gather(tensor_list: list[Tensor], tensor: Tensor) -> None:
     """
     size = current("all_gather").size
     if not isinstance(tensor_list, (list, tuple)) or len(tensor_list) != size:
-        raise ValueError(f"all_gather: expected tensor_list of {size} Tensors, one a rank, got {shortened(tensor_list)}")
+        got = shortened(tensor_list)
+        raise ValueError(f"all_gather: expected tensor_list of {size} Tensors, one a rank, got {got}")
     _checked("all_gather", "tensor", tensor)
     for each in tensor_list:
         if _checked("all_gather", "each of tensor_list", each).shape != tensor.shape or each.dtype != tensor.dtype:

@@ -110,8 +110,8 @@ def init_process_group(
         if value is not None and value != -1 and (not isinstance(value, int) or value < least):
             raise ValueError(f"{name}: expected {argument} of at least {least}, or -1, got {shortened(value)}")
     if not launch.is_launched():
-        raise ValueError(f"{name}: this program was started without a launcher: "
-                         "python -m tinycnn.distributed -n 2 PROGRAM, or mpiexec, starts one rank for each process")  # fmt: skip
+        hint = "python -m tinycnn.distributed -n 2 PROGRAM, or mpiexec, starts a process for each rank"
+        raise ValueError(f"{name}: this program was started without a launcher: {hint}")
     if not is_mpi_available():
         raise ImportError(f"{name}: needs mpi4py, which is not installed: {how_to_install('mpi')}")
     group = Group(backend, seconds)
@@ -123,7 +123,9 @@ def init_process_group(
 
 
 def _seconds(name: str, timeout: Any) -> float:
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else HALF_AN_HOUR if timeout is None else timeout
+    seconds = HALF_AN_HOUR if timeout is None else timeout
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
         raise ValueError(f"{name}: expected timeout in seconds above 0, or a timedelta, got {shortened(timeout)}")
     return float(seconds)

@@ -28,6 +28,7 @@ from tinycnn import backend
 from tinycnn._command import UserError
 from tinycnn._files import kind_of, remove, remove_folder
 from tinycnn.data import DataLoader
+from tinycnn.training import ranks
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints
 from tinycnn.training.datasets import load_data, on_device
@@ -134,6 +135,8 @@ class Run:
 
     def concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
         """Draws report.png; the sentence that says what came of it."""
+        if ranks.rank():
+            return ""
         test_set, figures = on_device(test_loader.dataset, backend.CPU), trainer.history[-1]
         accuracy = f"{self.name}: test accuracy {figures['test_accuracy']:.2%}"
         trained = f"{self.recipe.model}, epoch {trainer.epoch}, seed {self.recipe.seed}"
@@ -217,11 +220,13 @@ def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Ch
     require_matplotlib()
     if options.tensorboard:
         summary_writer()
+    ranks.begin()
     computing = computing_of(options)
     if options.resume is None:
         config, recipe, (train_set, test_set) = choose(options)
         run = Run(options.out or Path("runs") / config.stem, recipe, computing, train_set)
-        run.open(options.overwrite)
+        if ranks.rank() == 0:
+            run.open(options.overwrite)
         return run, test_set, None
     checkpoint = checkpoint_of(options.resume)
     recipe = recipe_of(checkpoint, options)

@@ -31,10 +31,13 @@ tinycnn.manual_seed(rank)  # other ranks begin with other parameters
 tinycnn.set_default_dtype("float64")
 norm = [nn.BatchNorm2d(3)] if options.norm else []
 # Before a norm, a bias has the gradient 0, and Adam makes steps of its rounding errors.
-net = nn.Sequential(nn.Conv2d(2, 3, 3, bias=not norm), *norm, nn.ReLU(), nn.Flatten(), nn.Linear(48, 7), nn.Tanh(), nn.Linear(7, 5))
+convolution, hidden, output = nn.Conv2d(2, 3, 3, bias=not norm), nn.Linear(48, 7), nn.Linear(7, 5)
+net = nn.Sequential(convolution, *norm, nn.ReLU(), nn.Flatten(), hidden, nn.Tanh(), output)
 if options.norm:
     net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-wrapped = nn.parallel.DistributedDataParallel(net, bucket_cap_mb=options.bucket) if distributed.is_initialized() else net
+wrapped = net
+if distributed.is_initialized():
+    wrapped = nn.parallel.DistributedDataParallel(net, bucket_cap_mb=options.bucket)
 if options.optimizer == "sgd":
     optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
 else:
