@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinycnn._command import Parser
+from tinycnn._command import Parser, guarded, users_errors
 from tinycnn._extras import how_to_install
 
 # What a launcher sets for the processes that it starts: MPICH and Intel MPI, Open MPI, PMIx, Slurm's srun.
@@ -33,16 +36,48 @@ def command(ranks: int, program: Sequence[str]) -> list[str]:
     """The command line that runs `program` on so many ranks. ValueError if that is impossible."""
     if ranks < 1:
         raise ValueError(f"-n: expected at least 1 rank, got {ranks}")
-    import importlib.util
-
     if importlib.util.find_spec("mpi4py") is None:
         raise ValueError(f"needs mpi4py, which is not installed: {how_to_install('mpi')}")
     launcher = mpiexec()
     if launcher is None:
         raise ValueError(f"no mpiexec beside {sys.executable} or on the PATH: {how_to_install('mpi')}")
-    return [launcher, "-n", str(ranks), sys.executable, "-m", "tinycnn.distributed.rank", *program]
+    statuses = ["-print-all-exitcodes"] if _is_hydra(launcher) else []
+    return [launcher, *statuses, "-n", str(ranks), sys.executable, "-m", "tinycnn.distributed.rank", *program]
 
 
+def _is_hydra(launcher: str) -> bool:
+    """Whether it is MPICH's, which does not say by itself which rank was killed."""
+    return "HYDRA" in subprocess.run([launcher, "--version"], capture_output=True, text=True).stdout
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs a command line of mpiexec, and names the ranks that a signal has ended. Returns the exit status."""
+    last = b""
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while True:
+            try:
+                read = os.read(process.stdout.fileno(), 65536)
+            except KeyboardInterrupt:  # mpiexec has it, too, and hands it on to the ranks
+                continue
+            if not read:
+                break
+            sys.stdout.buffer.write(read)
+            sys.stdout.flush()
+            last = (last + read)[-4096:]
+    for rank, killed_by in killed(last.decode(errors="replace")):
+        print(f"rank {rank}: ended by {signal.Signals(killed_by).name}", file=sys.stderr)
+    return process.returncode
+
+
+def killed(output: str) -> list[tuple[int, int]]:
+    """(rank, signal) of those that a signal has ended, by what `mpiexec -print-all-exitcodes` wrote."""
+    found = re.search(r"Exit codes: (.*)", output)
+    statuses = re.findall(r"\d+", re.sub(r"\[.*?\]", "", found[1])) if found else []
+    return [(rank, int(status)) for rank, status in enumerate(statuses) if 0 < int(status) < signal.NSIG]
+
+
+@guarded(PROGRAM)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line `arguments` (default: this process's). Returns the exit status."""
     parser = Parser(prog=f"python -m {PROGRAM}", description="Runs a program on several ranks, by mpiexec.")
@@ -50,9 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("program", help="a file, or -m for a module")
     parser.add_argument("arguments", nargs="...", help="of the program")
     options = parser.parse_args(arguments)
-    try:
+    with users_errors(ValueError):
         words = command(options.ranks, [options.program, *options.arguments])
-    except ValueError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    return subprocess.run(words).returncode
+    return run(words)

@@ -115,7 +115,8 @@ class DistributedDataParallel(Module):
             self._reduces = outer
 
     def average_parameters(self) -> None:
-        """With average_every: averages the parameters now, before an evaluation or the end. All ranks call it."""
+        """With average_every: averages the parameters now, before an evaluation or the end. All ranks call it. Without,
+        they are equal, and nothing is done."""
         from tinycnn.distributed import parameters
 
         if self._averager is not None:

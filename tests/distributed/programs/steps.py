@@ -1,7 +1,7 @@
 """Trains a small net for some steps, on as many ranks as there are, and writes its state: of rank 0, or of a program
 without ranks.
 
-    steps.py OUT [--optimizer sgd|adam] [--norm] [--accumulate] [--plain] [--steps 50]
+    steps.py OUT [--optimizer sgd|adam] [--norm] [--accumulate] ...
 """
 
 import argparse
@@ -11,16 +11,19 @@ import numpy as np
 import tinycnn
 from tinycnn import distributed, nn, optim, tensor
 
-ITEMS, BATCH = 23, 10  # batches of 10, 10 and 3
-
 parser = argparse.ArgumentParser()
 parser.add_argument("out")
 parser.add_argument("--optimizer", default="sgd")
 parser.add_argument("--norm", action="store_true")
 parser.add_argument("--accumulate", action="store_true")
 parser.add_argument("--bucket", type=float, default=10)
-parser.add_argument("--steps", type=int, default=50)
+parser.add_argument("--average-every", type=int)
+parser.add_argument("--even", action="store_true", help="batches of 10 alone, and no momentum")
+parser.add_argument("--unweighted", action="store_true", help="a bug: each rank tells the same number of samples")
 options = parser.parse_args()
+BATCH = 10
+ITEMS = 30 if options.even else 23  # batches of 10, 10 and 3
+STEPS = 50
 
 rank, size = 0, 1
 if distributed.is_launched():
@@ -37,9 +40,13 @@ if options.norm:
     net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
 wrapped = net
 if distributed.is_initialized():
-    wrapped = nn.parallel.DistributedDataParallel(net, bucket_cap_mb=options.bucket)
+    wrapped = nn.parallel.DistributedDataParallel(
+        net, bucket_cap_mb=options.bucket, average_every=options.average_every
+    )
+    if options.unweighted:
+        wrapped._samples = lambda inputs: 1
 if options.optimizer == "sgd":
-    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.0 if options.even else 0.9, weight_decay=1e-3)
 else:
     optimizer = optim.Adam(net.parameters(), lr=0.01)
 
@@ -54,7 +61,7 @@ def backward(first, last, share=1.0):
     (loss * share).backward()
 
 
-for step in range(options.steps):
+for step in range(STEPS):
     start = step % 3 * BATCH
     items = min(BATCH, ITEMS - start)
     first, last = (start + items * r // size for r in (rank, rank + 1))
@@ -69,6 +76,7 @@ for step in range(options.steps):
     optimizer.step()
 
 if distributed.is_initialized():
+    wrapped.average_parameters()
     distributed.check_parameters(net)
 if rank == 0:
     np.savez(options.out, **{name: x.numpy() for name, x in net.state_dict().items()})
