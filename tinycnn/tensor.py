@@ -275,6 +275,7 @@ class Tensor(Methods):
             raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires a gradient")
         if self._accumulated_hooks is None:
             self._accumulated_hooks = {}
+        autograd.thread_mode.hooked = True
         return RemovableHandle(self._accumulated_hooks, hook, "register_post_accumulate_grad_hook")
 
     def is_inference(self) -> bool:

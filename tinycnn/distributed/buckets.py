@@ -60,7 +60,8 @@ class Bucket:
             self.sent[: self.length] *= samples
         else:  # of no samples, the mean loss is nan
             self.sent[: self.length] = 0
-        self.sent[self.length : -1] = backend.array_module(self.sent).asarray(self.used)
+        if backend.host_reads(self.sent):  # a GPU's flags would stay there: see `finish`
+            self.sent[self.length : -1] = self.used
         self.sent[-1] = samples
         self.request = self.group.engine.start_all_reduce(self.sent, "SUM")
 

@@ -11,7 +11,7 @@ from typing import Any
 from tinycnn import backend as _backend
 from tinycnn._extras import how_to_install
 from tinycnn.checks import check_choice, shortened
-from tinycnn.distributed import launch
+from tinycnn.distributed import launch, nccl
 from tinycnn.distributed.failures import Failures
 from tinycnn.distributed.mpi import MPIEngine
 
@@ -39,11 +39,12 @@ class Group:
         self._threads_before = _backend.get_num_threads()
         if "OMP_NUM_THREADS" not in os.environ:
             _backend.set_num_threads(threads_of_a_rank(mpi))
-        if backend == "nccl" or (backend == "auto" and is_nccl_available()):
-            from tinycnn.distributed.nccl import NCCLEngine
-
-            if (reason := NCCLEngine.refusal(mpi)) is None:
-                self.engine, self.backend = NCCLEngine(mpi), "nccl"
+        self._gpu_before = _backend.current_gpu()
+        if backend in ("auto", "nccl"):
+            nccl.choose_gpu(mpi)
+            reason = nccl.NCCLEngine.refusal(mpi)
+            if reason is None:
+                self.engine, self.backend = nccl.NCCLEngine(mpi), "nccl"
             elif backend == "nccl":
                 raise ValueError(f"init_process_group: backend 'nccl' cannot be used: {reason}; backend 'mpi' can")
 
@@ -52,6 +53,8 @@ class Group:
         self.engine.close()
         self.failures.close()
         _backend.set_num_threads(self._threads_before)
+        if _backend.current_gpu() != self._gpu_before:
+            nccl.use_gpu(self._gpu_before)
 
 
 _group: Group | None = None
@@ -150,9 +153,7 @@ def is_mpi_available() -> bool:
 
 def is_nccl_available() -> bool:
     """Whether there are a GPU and NCCL for it."""
-    from tinycnn.distributed.nccl import is_installed
-
-    return is_installed()
+    return nccl.is_installed()
 
 
 def is_initialized() -> bool:

@@ -5,6 +5,7 @@ without ranks.
 """
 
 import argparse
+import os
 
 import numpy as np
 
@@ -19,11 +20,19 @@ parser.add_argument("--accumulate", action="store_true")
 parser.add_argument("--bucket", type=float, default=10)
 parser.add_argument("--average-every", type=int)
 parser.add_argument("--even", action="store_true", help="batches of 10 alone, and no momentum")
+parser.add_argument("--gpu", action="store_true", help="on the emulator, one GPU a rank")
+parser.add_argument("--capture", action="store_true")
 parser.add_argument("--unweighted", action="store_true", help="a bug: each rank tells the same number of samples")
 options = parser.parse_args()
 BATCH = 10
 ITEMS = 30 if options.even else 23  # batches of 10, 10 and 3
 STEPS = 50
+
+if options.gpu:
+    from tests import emulator
+
+    emulator.install()
+    os.environ["TINYCNN_CUBLAS"] = str(emulator.cublas_path())
 
 rank, size = 0, 1
 if distributed.is_launched():
@@ -38,6 +47,8 @@ convolution, hidden, output = nn.Conv2d(2, 3, 3, bias=not norm), nn.Linear(48, 7
 net = nn.Sequential(convolution, *norm, nn.ReLU(), nn.Flatten(), hidden, nn.Tanh(), output)
 if options.norm:
     net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+device = "cuda" if options.gpu else "cpu"
+net = net.to(device)
 wrapped = net
 if distributed.is_initialized():
     wrapped = nn.parallel.DistributedDataParallel(
@@ -51,32 +62,42 @@ else:
     optimizer = optim.Adam(net.parameters(), lr=0.01)
 
 numbers = np.random.default_rng(0)
-images, targets = tensor(numbers.normal(size=(ITEMS, 2, 6, 6))), tensor(numbers.integers(0, 5, ITEMS))
+images = tensor(numbers.normal(size=(ITEMS, 2, 6, 6)), device=device)
+targets = tensor(numbers.integers(0, 5, ITEMS), device=device)
 
 
-def backward(first, last, share=1.0):
-    scores = wrapped(images[first:last])
+def backward(images, targets, share=1.0):
+    scores = wrapped(images)
     # Of no samples there is no mean: the rank takes part with gradients of 0.
-    loss = nn.functional.cross_entropy(scores, targets[first:last]) if last > first else scores.sum()
+    loss = nn.functional.cross_entropy(scores, targets) if len(images) else scores.sum()
     (loss * share).backward()
 
+
+def train(images, targets):
+    optimizer.zero_grad()
+    if options.accumulate:
+        middle, share = len(images) // 2, 1 / max(len(images), 1)
+        with wrapped.no_sync():
+            backward(images[:middle], targets[:middle], middle * share)
+        backward(images[middle:], targets[middle:], (len(images) - middle) * share)
+    else:
+        backward(images, targets)
+    optimizer.step()
+
+
+if options.capture:
+    train = tinycnn.cuda.capture(train)
 
 for step in range(STEPS):
     start = step % 3 * BATCH
     items = min(BATCH, ITEMS - start)
     first, last = (start + items * r // size for r in (rank, rank + 1))
-    optimizer.zero_grad()
-    if options.accumulate:
-        middle = (first + last) // 2
-        with wrapped.no_sync():
-            backward(first, middle, (middle - first) / max(last - first, 1))
-        backward(middle, last, (last - middle) / max(last - first, 1))
-    else:
-        backward(first, last)
-    optimizer.step()
+    train(images[first:last], targets[first:last])
 
+if options.capture:
+    assert train.captured, train.reason
 if distributed.is_initialized():
     wrapped.average_parameters()
     distributed.check_parameters(net)
 if rank == 0:
-    np.savez(options.out, **{name: x.numpy() for name, x in net.state_dict().items()})
+    np.savez(options.out, **{name: x.cpu().numpy() for name, x in net.state_dict().items()})
