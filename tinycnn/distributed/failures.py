@@ -34,13 +34,15 @@ ENDED, WHO_WAITS, I_WAIT = range(3)  # tags of the notices
 LENGTH = 32  # bytes of a notice, which holds the name of a call
 
 
-def end_all(world: Any, why: BaseException | str, status: int = 1) -> None:
-    """Ends all ranks of the communicator `world`, with one line, after the traceback if `why` is an exception.
+def let_rank_0_speak(rank: int) -> None:
+    """Of a failure that all ranks have, rank 0 tells: the others give it the time to end them."""
+    if rank:
+        time.sleep(min(0.5 + 0.1 * rank, 3.0))
 
-    Of a failure that all ranks have, rank 0 tells: the others give it the time to end them.
-    """
-    if world.rank:
-        time.sleep(min(0.5 + 0.1 * world.rank, 3.0))
+
+def end_all(world: Any, why: BaseException | str, status: int = 1) -> None:
+    """Ends all ranks of the communicator `world`, with one line, after the traceback if `why` is an exception."""
+    let_rank_0_speak(world.rank)
     if isinstance(why, BaseException):
         traceback.print_exception(why)
         why = traceback.format_exception_only(why)[-1].strip().splitlines()[0]

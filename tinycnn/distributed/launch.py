@@ -19,6 +19,7 @@ from tinycnn._extras import how_to_install
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS")
 
 PROGRAM = "tinycnn.distributed"
+EXIT_CODES = re.compile(r"\[mpiexec@.*\] Exit codes: (.*)")  # what -print-all-exitcodes writes last
 
 
 def is_launched() -> bool:
@@ -52,29 +53,27 @@ def _is_hydra(launcher: str) -> bool:
 
 def run(words: Sequence[str]) -> int:
     """Runs a command line of mpiexec, and names the ranks that a signal has ended. Returns the exit status."""
-    last = b""
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         while True:
             try:
-                read = os.read(process.stdout.fileno(), 65536)
+                line = process.stdout.readline()
             except KeyboardInterrupt:  # mpiexec has it, too, and hands it on to the ranks
                 continue
-            if not read:
-                break
-            sys.stdout.buffer.write(read)
-            sys.stdout.flush()
-            last = (last + read)[-4096:]
-    for rank, killed_by in killed(last.decode(errors="replace")):
-        print(f"rank {rank}: ended by {signal.Signals(killed_by).name}", file=sys.stderr)
-    return process.returncode
+            if not line:
+                return process.wait()
+            if found := EXIT_CODES.match(line.decode(errors="replace")):
+                for rank, killed_by in killed(found[1]):
+                    print(f"rank {rank}: ended by {signal.Signals(killed_by).name}", file=sys.stderr)
+            else:
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
 
 
-def killed(output: str) -> list[tuple[int, int]]:
-    """(rank, signal) of those that a signal has ended, by what `mpiexec -print-all-exitcodes` wrote."""
-    found = re.search(r"Exit codes: (.*)", output)
-    statuses = re.findall(r"\d+", re.sub(r"\[.*?\]", "", found[1])) if found else []
-    return [(rank, int(status)) for rank, status in enumerate(statuses) if 0 < int(status) < signal.NSIG]
+def killed(statuses: str) -> list[tuple[int, int]]:
+    """(rank, signal) of those that a signal has ended; by machine: "[one] 0,9 [other] 256,0"."""
+    of_ranks = enumerate(map(int, re.findall(r"\d+", re.sub(r"\[.*?\]", "", statuses))))
+    return [(rank, status) for rank, status in of_ranks if 0 < status < signal.NSIG]
 
 
 @guarded(PROGRAM)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import tinycnn
 from tinycnn import distributed
 from tinycnn.data import DataLoader, DistributedSampler
+from tinycnn.distributed.failures import let_rank_0_speak
 from tinycnn.nn import Module
 from tinycnn.nn.parallel import DistributedDataParallel
 from tinycnn.tensor import Tensor
@@ -49,6 +52,12 @@ def can_capture() -> bool:
     return ranks() == 1 or distributed.get_backend() == "nccl"
 
 
+def check_batch(size: int, owner: str = "batch_size") -> None:
+    """ValueError for batches of which not every rank gets a part."""
+    if size < ranks():
+        raise ValueError(f"{owner}: expected batches of at least {ranks()} items, one a rank, got {size}")
+
+
 @contextmanager
 def shared(owner: str, loader: Iterable[Any]) -> Iterator[None]:
     """Within the block, a DataLoader gives each rank its part of each batch, unless its sampler gives it its own items.
@@ -62,8 +71,8 @@ def shared(owner: str, loader: Iterable[Any]) -> Iterator[None]:
     if not isinstance(loader, DataLoader):
         got = type(loader).__name__
         raise ValueError(f"{owner}: expected a DataLoader, to divide its batches among ranks, got {got}")
-    if loader.batch_size is not None and loader.batch_size < ranks():
-        raise ValueError(f"{owner}: expected batches of at least {ranks()} items, one a rank, got {loader.batch_size}")
+    if loader.batch_size is not None:
+        check_batch(loader.batch_size, owner)
     loader.divide(rank(), ranks())
     try:
         yield
@@ -78,6 +87,37 @@ def draw_differently() -> None:
         distributed.broadcast(seed)
         if rank():
             tinycnn.manual_seed(seed.item() + rank())
+
+
+@contextmanager
+def errors_of_rank_0_first() -> Iterator[None]:
+    """Within the block, an exception of all ranks is told by rank 0 alone, which ends the others."""
+    try:
+        yield
+    except BaseException:
+        let_rank_0_speak(rank())
+        raise
+
+
+@contextmanager
+def interrupts_by_rank_0() -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM are for rank 0, which may save a checkpoint before it ends all ranks."""
+    former = {}
+    if rank() and threading.current_thread() is threading.main_thread():
+        former = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in former.items():
+            signal.signal(signum, handler)
+
+
+def some(flag: bool) -> bool:
+    """Whether it is true on some rank."""
+    if ranks() == 1:
+        return flag
+    distributed.all_reduce(found := tinycnn.tensor(int(flag)), distributed.ReduceOp.MAX)
+    return bool(found.item())
 
 
 def finite_everywhere(loss: Tensor) -> Tensor:

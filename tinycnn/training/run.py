@@ -221,9 +221,15 @@ def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Ch
     if options.tensorboard:
         summary_writer()
     ranks.begin()
+    with ranks.errors_of_rank_0_first():
+        return _begin(options, choose)
+
+
+def _begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen]) -> tuple[Run, Any, Path | None]:
     computing = computing_of(options)
     if options.resume is None:
         config, recipe, (train_set, test_set) = choose(options)
+        ranks.check_batch(recipe.batch_size)
         run = Run(options.out or Path("runs") / config.stem, recipe, computing, train_set)
         if ranks.rank() == 0:
             run.open(options.overwrite)

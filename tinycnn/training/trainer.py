@@ -216,6 +216,8 @@ class Trainer:
         with ExitStack() as exits:
             exits.callback(self._hold_position)
             exits.enter_context(ranks.shared("Trainer.fit", loader))
+            exits.enter_context(ranks.errors_of_rank_0_first())
+            exits.enter_context(ranks.interrupts_by_rank_0())
             ranks.draw_differently()
             for callback in self.callbacks:
                 exits.callback(callback.on_exit, self)
@@ -255,6 +257,8 @@ class Trainer:
         if self.averages:
             self.parallel.average_parameters()
         ranks.check_equal(self.model)
+        if ranks.some(getattr(self.run_step, "reason", None) is not None):
+            self.run_step = self._step  # where the steps of one rank are not captured, those of none are
         self.totals.add_ranks(self.metrics, self.device)
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
         if test_loader is not None:
