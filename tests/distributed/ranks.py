@@ -1,20 +1,15 @@
 """Programs on several ranks, by a real mpiexec."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from tinycnn.distributed.launch import command
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
-
-needs_mpi = pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py: make test-mpi")
 
 
 def run(ranks, program, *arguments, launcher=True, check=True, **options):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.distributed.ranks import needs_mpi, run
+from tests.distributed.ranks import run
 
-pytestmark = needs_mpi
+pytestmark = pytest.mark.mpi
 
 OPTIONS = {
     "SGD": [],

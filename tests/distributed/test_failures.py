@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.distributed.ranks import needs_mpi, run
+from tests.distributed.ranks import run
 
-pytestmark = needs_mpi
+pytestmark = pytest.mark.mpi
 
 FAILURES = {
     "raise": "rank 1 of 3: ValueError: there is",

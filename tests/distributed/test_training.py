@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from tests.distributed.ranks import REPOSITORY, needs_mpi, run
+from tests.distributed.ranks import REPOSITORY, run
 
-pytestmark = needs_mpi
+pytestmark = pytest.mark.mpi
 
 TRAIN = REPOSITORY / "examples" / "train_mnist.py"
 

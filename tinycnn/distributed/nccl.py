@@ -79,7 +79,8 @@ class NCCLEngine:
         if not self._takes(array):
             return self.mpi.start_all_reduce(array, op)
         kind, how = self._kind(array), getattr(self.nccl, f"NCCL_{op}")
-        return self._begin("allReduce", array.data.ptr, array.data.ptr, array.size, kind, how)
+        place = backend.address(array)
+        return self._begin("allReduce", place, place, array.size, kind, how)
 
     def all_reduce(self, array: Array, op: str) -> None:
         """As `MPIEngine.all_reduce`."""
@@ -90,7 +91,8 @@ class NCCLEngine:
         if not self._takes(array):
             self.mpi.broadcast(array, src)
             return
-        self._begin("broadcast", array.data.ptr, array.data.ptr, array.size, self._kind(array), src).Wait()
+        place = backend.address(array)
+        self._begin("broadcast", place, place, array.size, self._kind(array), src).Wait()
 
     def all_gather(self, array: Array) -> Array:
         """As `MPIEngine.all_gather`."""
@@ -98,7 +100,8 @@ class NCCLEngine:
             return self.mpi.all_gather(array)
         with backend.on(backend.device_of(array)) as xp:
             gathered = xp.empty((self.size, *array.shape), array.dtype)
-        self._begin("allGather", array.data.ptr, gathered.data.ptr, array.size, self._kind(array)).Wait()
+        addresses = backend.address(array), backend.address(gathered)
+        self._begin("allGather", *addresses, array.size, self._kind(array)).Wait()
         return gathered
 
     def barrier(self) -> None:

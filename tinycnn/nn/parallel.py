@@ -47,7 +47,7 @@ class DistributedDataParallel(Module):
         dim: which dimension of the first input counts the samples. Default 0.
         broadcast_buffers: give all ranks the buffers of rank 0 after each forward pass, such as BatchNorm's. Default
             True.
-        bucket_cap_mb: of gradients that are sent as one message, in MiB. Default 10.
+        bucket_cap_mb: of gradients that are sent as one message, in MiB. Default None: 10.
         find_unused_parameters: has no effect: a parameter without a gradient on some ranks counts as 0 there, and
             without one on all keeps None.
         gradient_as_bucket_view: has no effect: gradients are views of the array that is sent.
@@ -61,8 +61,8 @@ class DistributedDataParallel(Module):
 
     def __init__(
         self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0,
-        broadcast_buffers: bool = True, *, bucket_cap_mb: float = 10, find_unused_parameters: bool = False,
-        gradient_as_bucket_view: bool = True, average_every: int | None = None, outer_momentum: float = 0.0,
+        broadcast_buffers: bool = True, *, bucket_cap_mb: float | None = None, find_unused_parameters: bool = False,
+        gradient_as_bucket_view: bool = False, average_every: int | None = None, outer_momentum: float = 0.0,
     ):  # fmt: skip
         from tinycnn.distributed import averaging, buckets, group, parameters
 
@@ -78,14 +78,14 @@ class DistributedDataParallel(Module):
         self.broadcast_buffers = check_flag(name, "broadcast_buffers", broadcast_buffers)
         self._reduces = True  # outside of `no_sync`
         self._reducer = self._averager = None
-        check_number(name, "bucket_cap_mb", bucket_cap_mb)
+        bucket_mb = 10 if bucket_cap_mb is None else check_number(name, "bucket_cap_mb", bucket_cap_mb)
         parameters.check_structure(name, module)
         parameters.broadcast_all(self._group, [*module.parameters(), *module.buffers()])
         if average_every is not None:
             every = check_positive(name, "average_every", average_every)
             self._averager = averaging.Averager(self._group, trained, every, outer_momentum)
         elif self._group.size > 1:  # one rank is as none, bit for bit
-            self._reducer = buckets.Reducer(self._group, trained, bucket_cap_mb * 2**20)
+            self._reducer = buckets.Reducer(self._group, trained, bucket_mb * 2**20)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         from tinycnn.distributed import parameters
