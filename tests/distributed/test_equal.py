@@ -68,3 +68,11 @@ def test_averages_of_parameters(alone, tmp_path):
     run(2, "steps.py", tmp_path / "eight.npz", "--average-every", 8, "--even")
     assert difference(np.load(tmp_path / "one.npz"), alone(["--even"])) < 1e-10
     assert 1e-4 < difference(np.load(tmp_path / "eight.npz"), alone(["--even"])) < 0.5
+
+
+@pytest.mark.parametrize("options", [[], ["--norm"], ["--capture"]], ids=["", "norm", "captured"])
+def test_on_gpus(options, alone, tmp_path):
+    """On the emulator of CuPy, by a stand-in for NCCL; captured steps contain the all-reduce."""
+    run(2, "steps.py", tmp_path / "out.npz", "--even", "--gpu", *options)
+    own = [option for option in options if option != "--capture"]
+    assert difference(np.load(tmp_path / "out.npz"), alone(["--even", *own])) < 1e-10

@@ -50,15 +50,15 @@ class NcclCommunicator:
 
     def allReduce(self, sendbuf, recvbuf, count, datatype, op, stream):
         sent, received, operation = *(self._view(x, count, datatype) for x in (sendbuf, recvbuf)), self._operation(op)
-        machine.execute(lambda: np.copyto(received, self.world.allreduce(sent.copy(), operation)))
+        machine.execute(lambda: self.world.Allreduce(sent.copy(), received, operation))
 
     def broadcast(self, sendbuff, recvbuff, count, datatype, root, stream):
         sent, received = (self._view(x, count, datatype) for x in (sendbuff, recvbuff))
-        machine.execute(lambda: np.copyto(received, self.world.bcast(sent.copy(), root)))
+        machine.execute(lambda: (np.copyto(received, sent), self.world.Bcast(received, root)))
 
     def allGather(self, sendbuf, recvbuf, count, datatype, stream):
         sent, received = self._view(sendbuf, count, datatype), self._view(recvbuf, count * self.world.size, datatype)
-        machine.execute(lambda: np.copyto(received, np.concatenate(self.world.allgather(sent.copy()))))
+        machine.execute(lambda: self.world.Allgather(sent.copy(), received))
 
     def destroy(self):
         self.world = None

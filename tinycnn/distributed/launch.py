@@ -79,11 +79,14 @@ def killed(statuses: str) -> list[tuple[int, int]]:
 @guarded(PROGRAM)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line `arguments` (default: this process's). Returns the exit status."""
-    parser = Parser(prog=f"python -m {PROGRAM}", description="Runs a program on several ranks, by mpiexec.")
-    parser.add_argument("-n", "--ranks", type=int, required=True, help="how many processes")
-    parser.add_argument("program", help="a file, or -m for a module")
-    parser.add_argument("arguments", nargs="...", help="of the program")
-    options = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    own = 2 if words[:1] == ["-n"] else 1  # what follows is the program's, and looks like options, too
+    usage = f"python -m {PROGRAM} -n N (PROGRAM | -m MODULE | -c CODE) ..."
+    parser = Parser(prog=PROGRAM, usage=usage, description="Runs a program on N ranks, by mpiexec.")
+    parser.add_argument("-n", type=int, required=True, help="how many processes")
+    options = parser.parse_args(words[:own])
+    if len(words) == own:
+        parser.error("expected a program after -n N")
     with users_errors(ValueError):
-        words = command(options.ranks, [options.program, *options.arguments])
-    return run(words)
+        started = command(options.n, words[own:])
+    return run(started)
