@@ -1,5 +1,6 @@
 """The calls of tinycnn.distributed, DistributedSampler, and what changes in a program without ranks: nothing."""
 
+import re
 import subprocess
 import sys
 
@@ -72,6 +73,19 @@ def test_threads_are_divided_among_the_ranks_of_a_machine():
     words = [sys.executable, "-m", "tinycnn.distributed", "-n", "2", "-c", program]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.mpi
+def test_the_loop_of_the_docs(tmp_path):
+    text = (REPOSITORY / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    run(3, "-c", block, cwd=tmp_path)
+    assert (tmp_path / "weights.safetensors").is_file()
+
+
+@pytest.mark.mpi
+def test_buckets_are_sent_during_the_backward_pass():
+    run(2, "overlap.py")
 
 
 @pytest.mark.parametrize("name", NO_GROUP)
