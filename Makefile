@@ -12,11 +12,13 @@ SEED ?=
 VENV := .venv
 # A second environment, so that `make test` proves that the library does without torch.
 VENV_TORCH := .venv-torch
+# A third one, with MPI.
+VENV_MPI := .venv-mpi
 
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test coverage test-slow test-emulated test-gpu test-torch fuzz bad-input mutants lint package bench docs coursework-release clean
+.PHONY: help train test coverage test-slow test-emulated test-gpu test-torch test-mpi fuzz bad-input mutants lint package bench docs coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +61,10 @@ test-gpu: $(VENV)/.installed-test,$(CUDA)  ## the same on a real GPU
 test-torch: $(VENV_TORCH)/.installed-test,torch,interop  ## the same tests with the live comparisons with PyTorch and ONNX
 	$(VENV_TORCH)/bin/python -m pytest $(ARGS)
 
+# Skipped by `make test`, whose environment has no mpi4py.
+test-mpi: $(VENV_MPI)/.installed-test_mpi  ## run the tests of several processes, on a real MPI
+	$(VENV_MPI)/bin/python -m pytest tests/distributed $(ARGS)
+
 fuzz: $(VENV_TORCH)/.installed-test,torch,interop  ## run 1,000 random programs and compare with PyTorch (ARGS="--help")
 	$(VENV_TORCH)/bin/python -m tests.fuzz $(ARGS)
 
@@ -85,7 +91,7 @@ coursework-release:  ## the zips of the exercises, for students and for Gradesco
 	$(PYTHON) tools/coursework_release.py $(ARGS)
 
 clean:  ## remove the environments, caches and build output (downloaded data stays)
-	rm -rf $(VENV) $(VENV_TORCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_MPI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment's stamp .installed-EXTRAS is newer than setup.cfg when `pip install -e .[EXTRAS]` has been done.
@@ -97,7 +103,11 @@ $(VENV_TORCH)/.installed-%: setup.cfg pyproject.toml | $(VENV_TORCH)/bin/python
 	$(VENV_TORCH)/bin/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
-$(VENV)/bin/python $(VENV_TORCH)/bin/python:
+$(VENV_MPI)/.installed-%: setup.cfg pyproject.toml | $(VENV_MPI)/bin/python
+	$(VENV_MPI)/bin/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python $(VENV_TORCH)/bin/python $(VENV_MPI)/bin/python:
 	@command -v $(PYTHON) >/dev/null \
 	  || { echo 'error: $(PYTHON) not found; name a Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -15,7 +15,7 @@ from tinycnn._command import Parser, UserError, guarded, users_errors
 from tinycnn._extras import how_to_install
 
 try:
-    from tinycnn.training.run import Run, begin, warnings_in_one_line
+    from tinycnn.training.run import Run, begin, preparation, warnings_in_one_line
 except ModuleNotFoundError as error:
     sys.exit(f"train_mnist.py: error: needs {error.name}, which is not installed: {how_to_install('training')}")
 
@@ -101,7 +101,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     with warnings_in_one_line("train_mnist.py"):
-        with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError):
+        with preparation():
             run, test_set, checkpoint = begin(options, choose)
             trainer, loader, test_loader = build(run, test_set, options)
             run.start(trainer, loader, checkpoint, options.overwrite)

@@ -69,6 +69,7 @@ ALIASES = {
     **{f"lp_pool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)}, **{f"LPPool{d}d": [f"avg_pool{d}d"] for d in (1, 2, 3)},
     "PairwiseDistance": ["pairwise_distance", "norm"], "CosineSimilarity": ["cosine_similarity"],
     "set_default_device": ["device"], "Unflatten": ["unflatten"], "Unfold": ["unfold"], "DataParallel": ["Linear"],
+    "SyncBatchNorm": ["BatchNorm"],
     "divide_": ["div"], "subtract_": ["sub"], "multiply_": ["mul"], "negative_": ["neg"], "absolute_": ["abs"],
     "clip_": ["clamp"],
     **{f"Lazy{name}": [name] for name in ["Linear", *(f"{kind}{d}d" for d in (1, 2, 3) for kind in (

@@ -40,6 +40,8 @@ def pytest_collection_modifyitems(items):
         reasons["torch"] = "needs torch: make test-torch"
     if not all(map(importlib.util.find_spec, ("onnx", "onnx_ir", "onnxruntime"))):
         reasons["onnx"] = "needs onnx and onnxruntime: make test-torch"
+    if importlib.util.find_spec("mpi4py") is None:
+        reasons["mpi"] = "needs mpi4py: make test-mpi"
     for item in items:
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):

@@ -846,6 +846,7 @@ for name in ("are_deterministic_algorithms_enabled", "get_default_device", "get_
     call(name)
 call("compile", net, torch="")
 call("nn.DataParallel", net, inputs=(real(2, 3),))
+call("nn.SyncBatchNorm", 3, inputs=(real(4, 3, 2),), torch="")  # torch's wants a GPU
 
 # --- in place ---------------------------------------------------------------------------------------------------
 

@@ -1274,3 +1274,45 @@ def test_functions_of_users_may_have_no_tensor_among_their_inputs():
 
     assert Constant()(1.0, 2.0).tolist() == [1.0, 2.0]
     assert Constant()().shape == (0,)
+
+
+# --- hooks of complete gradients, and what is called at the end -------------------------------------------------
+
+
+def test_hooks_are_called_as_soon_as_a_gradient_is_complete():
+    """A leaf that goes into two operators waits for both; a hook on its gradient comes first."""
+    early, late = (tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    seen = []
+    y = early * 2
+    z = y * late
+    early.register_post_accumulate_grad_hook(lambda x: seen.append(("early", x.grad.tolist())))
+    late.register_post_accumulate_grad_hook(lambda x: seen.append(("late", x.grad.tolist())))
+    late.register_hook(lambda gradient: gradient * 10)
+    y.register_hook(lambda gradient: seen.append("y"))
+    (z * late).sum().backward()  # 2 early · late²
+    assert seen == [("late", [40.0, 40.0]), "y", ("early", [2.0, 2.0])]
+    (early * 3).sum().backward()
+    assert early.grad.tolist() == [5.0, 5.0]
+
+
+def test_gradients_given_early_are_not_shared():
+    a, b = (tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    for x in (a, b):
+        x.register_post_accumulate_grad_hook(lambda x: None)
+    (a + b).backward(tensor(upstream := np.ones(2)))
+    a.grad += 1
+    assert (b.grad.tolist(), upstream.tolist()) == ([1.0, 1.0], [1.0, 1.0])
+
+
+def test_callbacks_at_the_end_of_backward():
+    x, seen = tensor(np.ones(2), requires_grad=True), []
+
+    def at_end():
+        seen.append(x.grad.tolist())
+
+    handle = x.register_post_accumulate_grad_hook(lambda x: autograd.queue_callback(at_end))
+    (x * 2).sum().backward()
+    assert seen == [[2.0, 2.0]]
+    handle.remove()
+    (x * 2).sum().backward()
+    assert len(seen) == 1

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "tinycnn"
 OPTIONAL_MODULES = [
     "cupy", "pydantic", "matplotlib", "onnx_ir", "sklearn", "scipy", "torch", "torchvision", "pooch", "tqdm",
-    "PIL", "ml_dtypes", "shtab", "tensorboardX",
+    "PIL", "ml_dtypes", "mpi4py", "shtab", "tensorboardX",
 ]  # fmt: skip
 # A path of one machine: it tells a reader nothing, and it does not exist on theirs.
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|Users|root|work|tmp|mnt|opt)/\w|[A-Z]:\\Users\\")

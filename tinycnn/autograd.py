@@ -561,6 +561,8 @@ def _walk(
             if not on_path.isdisjoint(node.edges):
                 on_path.add(node)
     table: dict[Any, Tensor] = {}
+    # Those whose hooks are called as soon as possible: they send gradients to other processes.
+    early = _finished_by(nodes) if targets is None and thread_mode.hooked else {}
     with _Walking(create_graph):
         for key, gradient in roots:
             table[key] = table[key] + gradient if key in table else gradient
@@ -595,6 +597,13 @@ def _walk(
             if not retain_graph and (node._inputs is not None or node._output is not None or node.saved is not None):
                 node._inputs = node._output = node.saved = None
                 node.freed = True
+            for leaf in early.get(node, ()):
+                grad_input = None  # the table alone holds the gradient, which then need not be copied
+                if leaf in table:
+                    if leaf._hooks:
+                        table[leaf] = _run_hooks(leaf._hooks, table[leaf])
+                    _give(leaf, leaf, table)
+                    del table[leaf]
         for key in table:
             if not isinstance(key, Function) and key._hooks:
                 table[key] = _run_hooks(key._hooks, table[key])
@@ -781,16 +790,40 @@ def backward(
     with _Walking(create_graph):
         for key, leaf in leaves.items():
             if key in table:
-                # A gradient may be the very array of another one (both inputs of an addition get the same), the
-                # caller's own, or one that the graph keeps: what becomes .grad is changed in place. In memory of its
-                # own, the table and the argument hold the Tensor, and it and the argument the array.
-                is_own = sys.getrefcount(table[key]) == 2 == sys.getrefcount(_owner(table[key]._array))
-                if not is_own or 0 in table[key]._array.strides:
-                    table[key] = table[key].clone()
-                _accumulate(leaf, table[key])
-                if leaf._accumulated_hooks:
-                    for hook in list(leaf._accumulated_hooks.values()):  # one may remove itself
-                        hook(leaf)
+                _give(leaf, key, table)
+    while thread_mode.at_end:
+        thread_mode.at_end.pop(0)()
+
+
+def _give(leaf: Tensor, key: Any, table: dict[Any, Tensor]) -> None:
+    """Adds the gradient under `key` to that of `leaf`, and calls the hooks that wait for it."""
+    # A gradient may be the very array of another one (both inputs of an addition get the same), the caller's own, or
+    # one that the graph keeps: what becomes .grad is changed in place. In memory of its own, the table and the argument
+    # hold the Tensor, and it and the argument the array.
+    is_own = sys.getrefcount(table[key]) == 2 == sys.getrefcount(_owner(table[key]._array))
+    if not is_own or 0 in table[key]._array.strides:
+        table[key] = table[key].clone()
+    _accumulate(leaf, table[key])
+    if leaf._accumulated_hooks:
+        for hook in list(leaf._accumulated_hooks.values()):  # one may remove itself
+            hook(leaf)
+
+
+def _finished_by(nodes: Sequence[Function]) -> dict[Function, list[Tensor]]:
+    """The leaves with hooks, by the node after which their gradients are complete: the oldest that they go into."""
+    found: dict[Function, list[Tensor]] = {}
+    seen: set[Tensor] = set()
+    for node in nodes:  # the oldest first
+        for edge in node.edges:
+            if edge is not None and not isinstance(edge, Function) and edge._accumulated_hooks and edge not in seen:
+                seen.add(edge)
+                found.setdefault(node, []).append(edge)
+    return found
+
+
+def queue_callback(callback: Callable[[], None]) -> None:
+    """Calls `callback()` once, at the end of the `backward` that is under way in this thread: for hooks."""
+    thread_mode.at_end.append(callback)
 
 
 def _check_flags(caller: str, **flags: Any) -> None:

@@ -21,6 +21,8 @@ class _Mode(threading.local):
         self.on_arrays = False  # whether the walk that runs gives arrays where it can: see Function.works_on_arrays
         # In a walk for some gradients only: the node that is asked, and for which of its inputs.
         self.asked: tuple[Any, Sequence[bool]] = (None, ())
+        self.hooked = False  # whether a leaf of this thread has ever had a hook that waits for its gradient
+        self.at_end: list[Callable[[], None]] = []  # what the `backward` that runs is to call at its end
         self.inference: list[bool] = []  # the modes of the `inference_mode`s around
         self.anomaly: Any = None  # the watch of `detect_anomaly`, while it is on
         self.outer_anomalies: list[Any] = []  # those around it

@@ -15,6 +15,7 @@ from tinycnn._bfloat16 import FLOATING
 from tinycnn._handle import RemovableHandle
 from tinycnn.backend import DeviceLike
 from tinycnn.checks import ShapeError, check_flag, shortened
+from tinycnn.grad_mode import thread_mode
 from tinycnn.memory_format import memory_format as MemoryFormat
 from tinycnn.methods import Methods
 from tinycnn.ops import copy, in_place, index
@@ -275,6 +276,7 @@ class Tensor(Methods):
             raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf that requires a gradient")
         if self._accumulated_hooks is None:
             self._accumulated_hooks = {}
+        thread_mode.hooked = True
         return RemovableHandle(self._accumulated_hooks, hook, "register_post_accumulate_grad_hook")
 
     def is_inference(self) -> bool:

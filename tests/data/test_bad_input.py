@@ -47,6 +47,7 @@ CALLS = {
     "RandomSampler": {"data_source": SET, "replacement": False, "num_samples": None, "generator": None},
     "SubsetRandomSampler": {"indices": [0, 1], "generator": None},
     "WeightedRandomSampler": {"weights": [0.5, 1], "num_samples": 1, "replacement": True, "generator": None},
+    "DistributedSampler": {"dataset": SET, "num_replicas": 2, "rank": 1, "shuffle": True, "seed": 0, "drop_last": False},
     "BatchSampler": {"sampler": [0, 1], "batch_size": 2, "drop_last": False},
     "make_grid": {"tensor": tinycnn.ones(4, 1, 5, 6), "nrow": 8, "padding": 2, "normalize": True, "value_range": None,
                   "scale_each": False, "pad_value": 0.0},

@@ -19,7 +19,7 @@ import types
 
 import numpy as np
 
-from . import compiler, devices, functions, machine, memory
+from . import compiler, devices, functions, machine, memory, nccl
 from .cublas import cublas_path
 from .machine import host_waits, waits
 from .memory import limit_memory
@@ -52,6 +52,7 @@ def modules() -> dict[str, types.ModuleType]:
     """The emulator's modules, by the names under which the package finds CuPy's."""
     module = devices.module
     cuda = devices.cuda()
+    cuda["cupy.cuda.nccl"] = cuda["cupy.cuda"].nccl = nccl.module()
     linalg = {n.removeprefix("linalg."): n for n in RECORDED["takes"] if n.startswith("linalg.")}
     found = {
         "cupy.linalg": module("cupy.linalg", **{

@@ -63,7 +63,7 @@ class Device:
             return CPU
         if type == "auto":
             try:
-                return cls("cuda:0")
+                return cls("cuda")
             except (ImportError, RuntimeError, ValueError):
                 return CPU
         if isinstance(type, int) and not isinstance(type, bool):

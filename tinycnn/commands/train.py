@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         from tinycnn.data.workers import WorkerError
-        from tinycnn.training.run import begin, warnings_in_one_line
+        from tinycnn.training.run import begin, preparation, warnings_in_one_line
     except ModuleNotFoundError as error:
         raise UserError(f"needs {error.name}, which is not installed: {how_to_install('training')}") from None
     with warnings_in_one_line("tinycnn train"):
-        with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError):
+        with preparation():
             run, test_set, checkpoint = begin(options, choose)
             trainer, loader, test_loader = build(run, test_set, options)
             run.start(trainer, loader, checkpoint, options.overwrite)

@@ -23,6 +23,7 @@ from tinycnn.data.images import make_grid, read_image, save_image
 from tinycnn.data.mnist import KMNIST, MNIST, FashionMNIST
 from tinycnn.data.sampler import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -39,5 +40,5 @@ __all__ = [
     "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
     "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
     "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
-    "EMNIST", "QMNIST", "SVHN",
+    "EMNIST", "QMNIST", "SVHN", "DistributedSampler",
 ]  # fmt: skip

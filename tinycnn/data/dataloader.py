@@ -15,6 +15,7 @@ from tinycnn import backend, creation
 from tinycnn._bfloat16 import holds_numbers
 from tinycnn.autograd import wrap
 from tinycnn.backend import Array
+from tinycnn.backend.threads import evenly
 from tinycnn.checks import check_flag, check_not_negative, shortened
 from tinycnn.data._checks import checked_function, checked_int, checked_iterable
 from tinycnn.data.dataset import Indexable, IterableDataset, checked_dataset, device_of_batches, get_items, own_dataset
@@ -122,6 +123,7 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler, self.batch_size, drop_last)
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self.epoch = 0
+        self._rank, self._ranks = 0, 1
         self._progress: _Progress | None = None  # of the epoch that began last
         self._resumed: _Progress | None = None  # of the epoch that the next iterator continues
         self._workers: Workers | None = None  # that persist
@@ -174,6 +176,8 @@ class DataLoader:
             indices = self._indices(progress)
         else:
             indices = self._indices_left(progress)
+        if self._ranks > 1:
+            indices = (each[evenly(len(each), self._ranks)[self._rank]] for each in indices)
         batches = self._begun(progress, indices)
         self._progress, self._resumed = progress, None
         self.epoch += 1
@@ -193,6 +197,20 @@ class DataLoader:
         ahead = self.num_workers * int(self.prefetch_factor or 1)
         return EpochAhead(workers, ahead, seed, indices, progress)
 
+    def divide(self, rank: int, ranks: int) -> None:
+        """Lets the next iterators give one part of each batch, of as many parts as there are ranks of a process group.
+
+        The parts of a batch have the same number of items, or one more. All ranks call it, and begin each epoch
+        together: its seed is drawn by rank 0. `divide(0, 1)` gives whole batches again. What `len` and `state_dict`
+        tell is that of whole batches.
+
+        Raises ValueError for a loader that gives items, or the batches of an `IterableDataset`.
+        """
+        if isinstance(self.dataset, IterableDataset) or self.batch_sampler is None:
+            raise ValueError("DataLoader.divide: expected batches of a data set with indices")
+        self._ranks = checked_int("DataLoader.divide(ranks)", ranks, minimum=1)
+        self._rank = checked_int("DataLoader.divide(rank)", rank, minimum=0)
+
     def _epoch_seed(self) -> int | None:
         """What the random states of an epoch are made of: that of the order, and one for each batch.
 
@@ -204,12 +222,18 @@ class DataLoader:
             numbers = np.random.default_rng([self.seed, self.epoch])
         else:
             numbers = backend.numbers_of("DataLoader", self.generator)
-        return int(numbers.integers(2**63))
+        seed = int(numbers.integers(2**63))
+        if self._ranks > 1:
+            from tinycnn import distributed
+
+            distributed.broadcast(drawn := creation.tensor(seed))
+            seed = drawn.item()
+        return seed
 
     def _device(self) -> backend.Device:
         """The device that draws the order: that of the batches, but for samplers and functions of the user the CPU."""
         own = self.shuffle or type(self.sampler) is SequentialSampler
-        if not own or self.batch_size is None or self.collate_fn is not None:
+        if not own or self._ranks > 1 or self.batch_size is None or self.collate_fn is not None:
             return backend.CPU
         return device_of_batches(self.dataset)
 
@@ -234,7 +258,7 @@ class DataLoader:
         device = backend.CPU if self.collate_fn is not None else device_of_batches(self.dataset)
         if self.shuffle and self.seed is not None:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
-        elif self.shuffle and self.generator is None:
+        elif self.shuffle and self.generator is None and self._ranks == 1:
             return backend.random_generator(device).permutation(len(self.dataset))
         elif self.shuffle or isinstance(sampler, RandomSampler):
             order = sampler.order()
@@ -383,6 +407,7 @@ class _Loading:
     def __init__(self, loader: DataLoader):
         self.dataset, self.collate_fn = loader.dataset, loader.collate_fn
         self.batch_size, self.drop_last = loader.batch_size, loader.drop_last
+        self.key = (loader._rank,) if loader._rank else ()  # each rank draws numbers of its own
         self.is_single = loader.batch_sampler is None and loader.batch_size is None
 
     def begin(self, seed: int | None, worker: int = 0, workers: int = 1) -> None:
@@ -402,7 +427,7 @@ class _Loading:
                     raise
                 except Exception:
                     pass  # as it was then
-        with _own_random_state(self.seed, number):
+        with _own_random_state(self.seed, number, *self.key):
             return self._batch(self._read() if is_iterable else indices)
 
     def _read(self) -> Any:

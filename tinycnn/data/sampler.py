@@ -143,6 +143,62 @@ class WeightedRandomSampler(Sampler):
         return self.num_samples
 
 
+class DistributedSampler(Sampler):
+    """The share of one rank of the items of `dataset`: every rank draws the same order and takes each n-th item.
+
+    All ranks get the same number of items: the first are repeated, or with `drop_last` the last are left out. A
+    `tinycnn.training.Trainer` divides the batches of its loader by itself, and repeats none.
+
+    Args:
+        num_replicas: the number of ranks. Default None: that of the process group.
+        rank: which one this is. Default None: that of the process group.
+        shuffle: a random order, which is a function of `seed` and the epoch. Default True.
+        seed: the same on all ranks. Default 0.
+        drop_last: leave items out instead of repeating some. Default False.
+
+    Raises ValueError for a rank that is none of those, fewer items than ranks with `drop_last`, or without a process
+    group where one is needed; TypeError for what has no length.
+    """
+
+    def __init__(
+        self, dataset: Sized, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True,
+        seed: int = 0, drop_last: bool = False,
+    ):  # fmt: skip
+        super().__init__(dataset)
+        name = "DistributedSampler"
+        if num_replicas is None or rank is None:
+            from tinycnn import distributed
+
+            if not distributed.is_initialized():
+                raise ValueError(f"{name}: expected num_replicas and rank, or a process group that tells them")
+            num_replicas = distributed.get_world_size() if num_replicas is None else num_replicas
+            rank = distributed.get_rank() if rank is None else rank
+        self.dataset = dataset
+        self.num_replicas = checked_int(f"{name}(num_replicas)", num_replicas, minimum=1)
+        self.rank = checked_int(f"{name}(rank)", rank, minimum=0)
+        if self.rank >= self.num_replicas:
+            raise ValueError(f"{name}: expected rank below num_replicas {num_replicas}, got {rank}")
+        self.shuffle, self.drop_last = check_flag(name, "shuffle", shuffle), check_flag(name, "drop_last", drop_last)
+        self.seed = checked_int(f"{name}(seed)", seed, minimum=0)
+        self.epoch = 0
+        items = checked_int(f"{name}: items of dataset", _length(name, dataset), minimum=1)
+        if drop_last and items < num_replicas:
+            raise ValueError(f"{name}: expected at least {num_replicas} items, one a rank, got {items}")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of this epoch. Without it, every epoch has the order of the first."""
+        self.epoch = checked_int("DistributedSampler.set_epoch", epoch, minimum=0)
+
+    def __iter__(self) -> Iterator[int]:
+        N, total = _length("DistributedSampler", self.dataset), len(self) * self.num_replicas
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(N) if self.shuffle else np.arange(N)
+        return iter(np.resize(order, total)[self.rank :: self.num_replicas].tolist())
+
+    def __len__(self) -> int:
+        N, ranks = _length("DistributedSampler", self.dataset), self.num_replicas
+        return N // ranks if self.drop_last else -(-N // ranks)
+
+
 class BatchSampler(Sampler):
     """Lists of `batch_size` indices of `sampler`; the last one may be shorter, or is dropped with `drop_last`."""
 

@@ -29,6 +29,7 @@ from tinycnn.nn import (
     pool,
     shape,
     smooth,
+    sync_norm,
     utils,
 )
 from tinycnn.nn.activation import *
@@ -54,6 +55,7 @@ from tinycnn.nn.piecewise import *
 from tinycnn.nn.pool import *
 from tinycnn.nn.shape import *
 from tinycnn.nn.smooth import *
+from tinycnn.nn.sync_norm import *
 
 __all__ = ["functional", "init", "parallel", "utils"]  # the layers are listed where they are defined
 __all__ += activation.__all__
@@ -79,6 +81,7 @@ __all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += shape.__all__
 __all__ += smooth.__all__
+__all__ += sync_norm.__all__
 
 if not TYPE_CHECKING:  # to type checkers, what is not defined is not there
 

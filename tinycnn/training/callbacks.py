@@ -179,6 +179,8 @@ class Progress(Callback):
         every: after how many batches loss and accuracy are read, for which the host waits for a GPU. Default 20.
     """
 
+    order = 1
+
     def __init__(self, title: str = "", every: int = 20):
         try:
             from tqdm import tqdm

@@ -27,9 +27,10 @@ from tqdm import tqdm
 
 import tinycnn
 from tinycnn import backend
-from tinycnn._command import UserError
+from tinycnn._command import UserError, users_errors
 from tinycnn._files import kind_of, remove, remove_folder
 from tinycnn.data import DataLoader
+from tinycnn.training import ranks
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
 from tinycnn.training.datasets import load_data, on_device
@@ -88,7 +89,8 @@ class Run:
         if trainer.augment is not None:
             with tinycnn.random.fork_rng():
                 trainer.augment(tinycnn.zeros(1, *image.shape, device=trainer.device))
-        self.open(overwrite)
+        if ranks.rank() == 0:
+            self.open(overwrite)
 
     def open(self, overwrite: bool = False) -> None:
         """Makes the folder and removes a finished run's results, so that what cannot be written is refused at once.
@@ -157,6 +159,8 @@ class Run:
 
     def _concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
         """Draws report.png; the sentence that says what came of it."""
+        if ranks.rank():
+            return ""
         test_set, figures = on_device(test_loader.dataset, backend.CPU), trainer.history[-1]
         accuracy = f"{self.name}: test accuracy {figures['test_accuracy']:.2%}"
         trained = f"{self.recipe.model}, epoch {trainer.epoch}, seed {self.recipe.seed}"
@@ -237,6 +241,13 @@ def warnings_in_one_line(program: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def preparation() -> Iterator[None]:
+    """Within the block, what fails is for the user to put right: a UserError, of several ranks told by rank 0 alone."""
+    with users_errors(ValueError, TypeError, OSError, ImportError, RuntimeError), ranks.errors_of_rank_0_first():
+        yield
+
+
 Chosen = tuple[Path, Recipe, tuple[Any, Any]]  # the file of the settings, the settings, both parts of the data
 
 
@@ -246,9 +257,11 @@ def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Ch
     require_matplotlib()
     if options.tensorboard:
         summary_writer()
+    ranks.begin()
     computing = computing_of(options)
     if options.resume is None:
         config, recipe, (train_set, test_set) = choose(options)
+        ranks.check_batch(recipe.batch_size)
         return Run(options.out or Path("runs") / config.stem, recipe, computing, train_set), test_set, None
     for flag in ("out", "overwrite"):
         if getattr(options, flag):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from tinycnn.optim import LBFGS
 from tinycnn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinycnn.optim.optimizer import Optimizer
 from tinycnn.tensor import Tensor
+from tinycnn.training import ranks
 from tinycnn.training.state import CheckpointError, copied, random_states, set_random_states
 
 Figures = dict[str, Any]  # of an epoch, by name
@@ -41,7 +42,8 @@ class Callback:
     """Base class: a subclass defines the events that it is interested in.
 
     `order` sorts the callbacks of a trainer: 0 for those that change the training or its figures, 1 for those that
-    write the figures down, 2 for those that save the state that the others are in.
+    write the figures down, 2 for those that save the state that the others are in. Of several ranks (see
+    `tinycnn.distributed`), only rank 0 calls those of orders 1 and 2.
     """
 
     order = 0
@@ -92,6 +94,9 @@ class Trainer:
 
     A step whose loss is inf or nan changes no weights.
 
+    Where `tinycnn.distributed` has a process group, each rank trains on its part of each batch of the loader, and
+    gradients, figures and decisions are those of the whole batch.
+
     Args:
         model: a Module; its first parameter says on which device the training is.
         optimizer: any but LBFGS.
@@ -109,6 +114,7 @@ class Trainer:
         precision: "float32" (default), "bfloat16" or "float16", mixed with float32; float16 with a scaled loss.
         capture: record a step on the GPU once and replay it: see `tinycnn.cuda.capture`. Default False.
         callbacks: see `Callback`. Default none.
+        average_every: see `nn.parallel.DistributedDataParallel`. Default None.
 
     Attributes:
         epoch, step: how many epochs and steps have been completed. lr: the learning rate of the last step.
@@ -126,6 +132,7 @@ class Trainer:
         metrics: Mapping[str, Metric] | None = None, augment: Callable[[Tensor], Tensor] | None = None,
         mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None, accumulate: int = 1,
         precision: str = "float32", capture: bool = False, callbacks: Sequence[Callback] = (),
+        average_every: int | None = None,
     ):  # fmt: skip
         wanted: list[tuple[str, Any, Any, str]] = [
             ("model", model, Module, "a Module"), ("optimizer", optimizer, Optimizer, "an Optimizer"),
@@ -157,7 +164,10 @@ class Trainer:
         self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
         self.device = parameters[0].device
         self.scaler = GradScaler(self.device, enabled=precision == "float16")
-        self.run_step = tinycnn.cuda.capture(self._step) if check_flag("Trainer", "capture", capture) else self._step
+        captures = check_flag("Trainer", "capture", capture) and ranks.can_capture()
+        self.run_step = tinycnn.cuda.capture(self._step) if captures else self._step
+        self.parallel: Any = ranks.parallel(model, average_every)
+        self.averages = average_every is not None and ranks.ranks() > 1
         self.evaluated = model
         self.epoch = self.step = 0
         self.lr = optimizer.param_groups[0]["lr"]
@@ -200,6 +210,10 @@ class Trainer:
         self._position = None
         with ExitStack() as exits:
             exits.callback(self._hold_position)
+            exits.enter_context(ranks.shared("Trainer.fit", loader))
+            exits.enter_context(ranks.errors_of_rank_0_first())
+            exits.enter_context(ranks.interrupts_by_rank_0())
+            ranks.draw_differently()
             for callback in self.callbacks:
                 exits.callback(callback.on_exit, self)
             self.call("on_train_begin")
@@ -229,9 +243,10 @@ class Trainer:
         self._held = None
 
     def call(self, event: str, *arguments: Any) -> None:
-        """Calls the method `event` of each callback."""
+        """Calls the method `event` of each callback; of those that write, on rank 0 alone."""
         for callback in self.callbacks:
-            getattr(callback, event)(self, *arguments)
+            if callback.order == 0 or ranks.rank() == 0:
+                getattr(callback, event)(self, *arguments)
 
     def _epoch(self, loader: Iterable[Any], test_loader: Iterable[Any] | None, read: int) -> Figures:
         """`read`: how many batches the loader gives that have been trained on."""
@@ -248,6 +263,12 @@ class Trainer:
                 self.scheduler.step()
             self.call("on_batch_end", batch)
         self.totals.complete = True
+        if self.averages:
+            self.parallel.average_parameters()
+        ranks.check_equal(self.model)
+        if ranks.some(getattr(self.run_step, "reason", None) is not None):
+            self.run_step = self._step  # where the steps of one rank are not captured, those of none are
+        self.totals.add_ranks(self.metrics, self.device)
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
         if test_loader is not None:
             self._held = self._drawn()  # one that is interrupted is begun anew
@@ -269,16 +290,19 @@ class Trainer:
 
     def _step(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """One step, which may be captured."""
-        images = images if self.augment is None else self.augment(images)
-        images, wanted = (images, targets) if self.mix is None else self.mix(images, targets)
+        images = images if self.augment is None or not len(images) else self.augment(images)
+        images, wanted = (images, targets) if self.mix is None or not len(images) else self.mix(images, targets)
         self.optimizer.zero_grad()
-        losses, scores = zip(*(self._backward(images, wanted, part) for part in self._parts(len(images))))
+        *parts, last = self._parts(len(images))
+        with ranks.no_exchange(self.parallel) if parts else nullcontext():
+            given = [self._backward(images, wanted, part) for part in parts]
+        losses, scores = zip(*given, self._backward(images, wanted, last))
         loss = sum(losses[1:], losses[0])
         try:
             self.scaler.unscale_(self.optimizer)
             self.call("on_backward_end")
             if not self.scaler.enabled:
-                self.optimizer.found_inf = (~loss.isfinite()).to("float32")
+                self.optimizer.found_inf = (~ranks.finite_everywhere(loss).isfinite()).to("float32")
             self.scaler.step(self.optimizer)
         finally:  # after Ctrl-C, too, or no other step could be made
             self.optimizer.found_inf = None
@@ -288,8 +312,9 @@ class Trainer:
     def _backward(self, images: Tensor, targets: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         """Adds the gradients of a part of a batch; (its share of the loss, its scores), detached."""
         with self.autocast():
-            scores = self.model(images[part])
-            loss = self.loss_fn(scores, targets[part])
+            scores = self.parallel(images[part])
+            # A rank without images takes part, with gradients of 0.
+            loss = self.loss_fn(scores, targets[part]) if len(images) else scores.sum()
         if part != slice(None):
             loss = loss * (len(scores) / len(images))
         scaled = self.scaler.scale(loss)
@@ -304,7 +329,7 @@ class Trainer:
         return tinycnn.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     def _parts(self, N: int) -> list[slice]:
-        if self.accumulate == 1:
+        if self.accumulate == 1 or N == 0:
             return [slice(None)]
         size = -(-N // self.accumulate)
         return [slice(start, start + size) for start in range(0, N, size)]
@@ -314,11 +339,14 @@ class Trainer:
         """The mean loss and metrics of `evaluated` on a test part, as "test_loss", ..."""
         self.evaluated.eval()
         totals = Totals()
-        for images, targets in loader:
-            images, targets = images.to(self.device), targets.to(self.device)
-            scores = self.evaluated(images)
-            totals.add(Batch(images, targets, scores, self.loss_fn(scores, targets)), self.metrics)
-            self.call("on_test_batch_end")
+        with ranks.shared("Trainer.evaluate", loader):
+            for images, targets in loader:
+                images, targets = images.to(self.device), targets.to(self.device)
+                if len(images):  # all but some ranks of a last batch
+                    scores = self.evaluated(images)
+                    totals.add(Batch(images, targets, scores, self.loss_fn(scores, targets)), self.metrics)
+                self.call("on_test_batch_end")
+        totals.add_ranks(self.metrics, self.device)
         return totals.means("test_")
 
     @tinycnn.no_grad()
@@ -419,9 +447,13 @@ class Totals:
         self.sums = {name: self.sums[name] + x if name in self.sums else x for name, x in values.items()}
         self.items, self.batches = self.items + N, self.batches + 1
 
+    def add_ranks(self, metrics: Iterable[str], device: Any) -> None:
+        """Adds the sums of the other ranks: of one that had no batch, there are none."""
+        self.sums, self.items = ranks.summed(self.sums, self.items, ["loss", *metrics], device)
+
     def means(self, prefix: str) -> Figures:
         """The mean of each so far, under its name with `prefix` before it. ValueError if there was no batch."""
-        if not self.batches:
+        if not self.items:
             raise ValueError("Trainer: expected a loader that gives batches, got an empty one")
         return {f"{prefix}{name}": total.item() / self.items for name, total in self.sums.items()}
 

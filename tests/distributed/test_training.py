@@ -1,0 +1,81 @@
+"""A training program that knows nothing of ranks, under the launcher: the embedded digits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.distributed.ranks import REPOSITORY, run
+
+pytestmark = pytest.mark.mpi
+
+TRAIN = REPOSITORY / "examples" / "train_mnist.py"
+
+
+def train(ranks, out, *options, **more):
+    dataset = [] if "--resume" in options else ["--dataset", "digits", "--out", out]
+    return run(ranks, TRAIN, *dataset, *options, **more)
+
+
+def figures(out):
+    header, *epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in epoch.items() if k not in ("seconds", "images_per_second")} for epoch in epochs]
+
+
+def test_one_rank_trains_as_none(tmp_path):
+    train(0, tmp_path / "none", "--epochs", 2)
+    train(1, tmp_path / "one", "--epochs", 2)
+    assert figures(tmp_path / "one") == figures(tmp_path / "none")
+    assert (tmp_path / "one/weights.safetensors").read_bytes() == (tmp_path / "none/weights.safetensors").read_bytes()
+
+
+def test_ranks_share_the_batches_and_rank_0_writes(tmp_path):
+    done = train(3, tmp_path / "out", "--epochs", 6)
+    lines = done.stdout.splitlines()
+    assert [line[:14] for line in lines[1:-1]] == [f"Digits epoch {i + 1}" for i in range(6)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "checkpoints", "metrics.jsonl", "report.png", "weights.safetensors"
+    ]  # fmt: skip
+    *_, last = figures(tmp_path / "out")
+    assert len(figures(tmp_path / "out")) == 6
+    assert last["test_accuracy"] > 0.85
+    # Nothing is counted twice: shares of 360 images.
+    assert (last["test_accuracy"] * 360) == pytest.approx(round(last["test_accuracy"] * 360), abs=1e-6)
+
+
+def test_a_batch_smaller_than_the_ranks(tmp_path):
+    done = train(3, tmp_path / "out", "--batch-size", 2, check=False)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if "batches of at least 3 items, one a rank, got 2" in line]
+    assert len(lines) == 1, done.stderr
+
+
+def test_an_interrupted_training_goes_on_with_another_number_of_ranks(tmp_path):
+    words = [sys.executable, "-m", "tinycnn.distributed", "-n", "2", str(TRAIN), "--dataset", "digits", "--out",
+             str(tmp_path / "out"), "--epochs", "30"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    # In a process group of its own, as a shell starts it.
+    begun = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, process_group=0)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out/checkpoints/latest").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(begun.pid, signal.SIGINT)
+    _, errors = begun.communicate(timeout=30)
+    assert begun.returncode != 0
+    assert "holds step" in errors
+    done = train(3, tmp_path / "out", "--resume", tmp_path / "out")
+    assert "resumed after step" in done.stdout
+    assert figures(tmp_path / "out")[-1]["test_accuracy"] > 0.95
+
+
+@pytest.mark.slow
+def test_mnist_on_two_ranks(tmp_path, mnist_root):
+    for ranks in (0, 2):
+        run(ranks, TRAIN, "--dataset", "mnist", "--data-root", mnist_root, "--epochs", 2, "--out", tmp_path / f"{ranks}",
+            timeout=280)  # fmt: skip
+    alone, shared = (figures(tmp_path / f"{ranks}")[-1]["test_accuracy"] for ranks in (0, 2))
+    assert abs(alone - shared) < 0.004

@@ -1,0 +1,145 @@
+"""What a training on several ranks does together. On one rank, or without a process group, nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import tinycnn
+from tinycnn import distributed
+from tinycnn.data import DataLoader, DistributedSampler
+from tinycnn.distributed.failures import let_rank_0_speak
+from tinycnn.nn import Module
+from tinycnn.nn.parallel import DistributedDataParallel
+from tinycnn.tensor import Tensor
+
+
+def begin() -> None:
+    """Makes a program that a launcher has started a rank. Rank 0 alone prints."""
+    if distributed.is_launched() and not distributed.is_initialized():
+        distributed.init_process_group()
+        if rank():
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the end of the process)
+
+
+def rank() -> int:
+    """Which rank this process is; 0 alone logs, draws and saves."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def ranks() -> int:
+    """How many there are."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def parallel(model: Module, average_every: int | None) -> Module:
+    """The model, or what trains it on all ranks."""
+    return model if ranks() == 1 else DistributedDataParallel(model, average_every=average_every)
+
+
+def no_exchange(model: Module) -> AbstractContextManager[None]:
+    """Within the block, a model of `parallel` adds to the gradients of this rank alone."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+def can_capture() -> bool:
+    """Whether a captured step can hold what ranks exchange: NCCL's calls, not those of MPI. The same on all ranks."""
+    return ranks() == 1 or distributed.get_backend() == "nccl"
+
+
+def check_batch(size: int, owner: str = "batch_size") -> None:
+    """ValueError for batches of which not every rank gets a part."""
+    if size < ranks():
+        raise ValueError(f"{owner}: expected batches of at least {ranks()} items, one a rank, got {size}")
+
+
+@contextmanager
+def shared(owner: str, loader: Iterable[Any]) -> Iterator[None]:
+    """Within the block, a DataLoader gives each rank its part of each batch, unless its sampler gives it its own items.
+
+    Raises ValueError for batches smaller than the number of ranks, or for what cannot be divided.
+    """
+    own_items = isinstance(getattr(loader, "sampler", None), DistributedSampler)
+    if ranks() == 1 or own_items:
+        yield
+        return
+    if not isinstance(loader, DataLoader):
+        got = type(loader).__name__
+        raise ValueError(f"{owner}: expected a DataLoader, to divide its batches among ranks, got {got}")
+    if loader.batch_size is not None:
+        check_batch(loader.batch_size, owner)
+    loader.divide(rank(), ranks())
+    try:
+        yield
+    finally:
+        loader.divide(0, 1)
+
+
+def draw_differently() -> None:
+    """Gives each rank other random numbers: they train on other images."""
+    if ranks() > 1:
+        seed = tinycnn.randint(0, 2**31, (1,))
+        distributed.broadcast(seed)
+        if rank():
+            tinycnn.manual_seed(seed.item() + rank())
+
+
+@contextmanager
+def errors_of_rank_0_first() -> Iterator[None]:
+    """Within the block, an exception of all ranks is told by rank 0 alone, which ends the others."""
+    try:
+        yield
+    except BaseException:
+        let_rank_0_speak(rank())
+        raise
+
+
+@contextmanager
+def interrupts_by_rank_0() -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM are for rank 0, which may save a checkpoint before it ends all ranks."""
+    former = {}
+    if rank() and threading.current_thread() is threading.main_thread():
+        former = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in former.items():
+            signal.signal(signum, handler)
+
+
+def some(flag: bool) -> bool:
+    """Whether it is true on some rank."""
+    if ranks() == 1:
+        return flag
+    distributed.all_reduce(found := tinycnn.tensor(int(flag)), distributed.ReduceOp.MAX)
+    return bool(found.item())
+
+
+def finite_everywhere(loss: Tensor) -> Tensor:
+    """A number that is finite where the loss of each rank is."""
+    if ranks() > 1:
+        loss = loss.clone()
+        distributed.all_reduce(loss)
+    return loss
+
+
+def summed(sums: dict[str, Tensor], items: int, names: Iterable[str], device: Any) -> tuple[dict[str, Tensor], int]:
+    """The sums and counts of all ranks. `names`: of the sums, of which a rank without items has none."""
+    if ranks() == 1:
+        return sums, items
+    values = [float(sums[name].item()) if name in sums else 0.0 for name in names]
+    total = tinycnn.tensor([*values, float(items)], dtype="float64", device=device)
+    distributed.all_reduce(total)
+    *values, items = total.tolist()
+    return {name: tinycnn.tensor(value, dtype="float64") for name, value in zip(names, values)}, int(items)
+
+
+def check_equal(model: Module) -> None:
+    """ValueError, naming the first parameter, if ranks have different ones."""
+    if ranks() > 1:
+        distributed.check_parameters(model)
