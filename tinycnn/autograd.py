@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -597,12 +597,12 @@ def _walk(
             if not retain_graph and (node._inputs is not None or node._output is not None or node.saved is not None):
                 node._inputs = node._output = node.saved = None
                 node.freed = True
-            for leaf in early.get(node, ()):
+            for leaf in early[node] if early and node in early else ():
                 grad_input = None  # the table alone holds the gradient, which then need not be copied
                 if leaf in table:
                     if leaf._hooks:
                         table[leaf] = _run_hooks(leaf._hooks, table[leaf])
-                    _give(leaf, leaf, table)
+                    _give({leaf: leaf}, table)
                     del table[leaf]
         for key in table:
             if not isinstance(key, Function) and key._hooks:
@@ -788,25 +788,25 @@ def backward(
     table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
     leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs or ()))
     with _Walking(create_graph):
-        for key, leaf in leaves.items():
-            if key in table:
-                _give(leaf, key, table)
+        _give(leaves, table)
     while thread_mode.at_end:
         thread_mode.at_end.pop(0)()
 
 
-def _give(leaf: Tensor, key: Any, table: dict[Any, Tensor]) -> None:
-    """Adds the gradient under `key` to that of `leaf`, and calls the hooks that wait for it."""
-    # A gradient may be the very array of another one (both inputs of an addition get the same), the caller's own, or
-    # one that the graph keeps: what becomes .grad is changed in place. In memory of its own, the table and the argument
-    # hold the Tensor, and it and the argument the array.
-    is_own = sys.getrefcount(table[key]) == 2 == sys.getrefcount(_owner(table[key]._array))
-    if not is_own or 0 in table[key]._array.strides:
-        table[key] = table[key].clone()
-    _accumulate(leaf, table[key])
-    if leaf._accumulated_hooks:
-        for hook in list(leaf._accumulated_hooks.values()):  # one may remove itself
-            hook(leaf)
+def _give(leaves: Mapping[Any, Tensor], table: dict[Any, Tensor]) -> None:
+    """Adds the gradient under each key to that of its leaf, and calls the hooks that wait for it."""
+    for key, leaf in leaves.items():
+        if key in table:
+            # A gradient may be the very array of another one (both inputs of an addition get the same), the caller's
+            # own, or one that the graph keeps: what becomes .grad is changed in place. In memory of its own, the table
+            # and the argument hold the Tensor, and it and the argument the array.
+            is_own = sys.getrefcount(table[key]) == 2 == sys.getrefcount(_owner(table[key]._array))
+            if not is_own or 0 in table[key]._array.strides:
+                table[key] = table[key].clone()
+            _accumulate(leaf, table[key])
+            if leaf._accumulated_hooks:
+                for hook in list(leaf._accumulated_hooks.values()):  # one may remove itself
+                    hook(leaf)
 
 
 def _finished_by(nodes: Sequence[Function]) -> dict[Function, list[Tensor]]:
