@@ -18,6 +18,7 @@ from tinycnn._extras import how_to_install
 ELSEWHERE = {
     "CELU", "Hardsigmoid",  # torch's slopes are of float32
     "AlphaDropout", "FeatureAlphaDropout", "DataParallel", "Embedding", "LPPool1d", "LPPool3d",
+    "DistributedDataParallel", "SyncBatchNorm",  # tests/distributed
     *(row.name.partition("/")[0] for row in layers.CASES),
 }  # fmt: skip
 NOT_LAYERS = {
