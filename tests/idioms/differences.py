@@ -132,10 +132,10 @@ lacking.differs(
     torch.distributed.init_process_group('gloo', init_method='file://' + os.path.abspath('g'), rank=0, world_size=1)
     n = torch.distributed.get_world_size(); torch.distributed.destroy_process_group()
 """,
-    "`torch.distributed` is on MPI, and on NCCL among GPUs: a launcher starts the ranks and tells them who they are. There "
-    "is one group, of all ranks, and no message from one rank to another.",
-    remedy="Start the program with `python -m tinycnn.distributed -n 2 program.py`, and call `init_process_group()` without "
-    "`init_method`: see `docs/scaling.md`.",
+    "`torch.distributed` is on MPI, and on NCCL among GPUs: a launcher starts the ranks and tells them who they are. "
+    "There is one group, of all ranks, and no message from one rank to another.",
+    remedy="Start the program with `python -m tinycnn.distributed -n 2 program.py`, and call `init_process_group()` "
+    "without `init_method`: see `docs/scaling.md`.",
 )  # fmt: skip
 lacking.differs(
     "options of pickle", """
