@@ -190,9 +190,10 @@ class DistributedSampler(Sampler):
         self.epoch = checked_int("DistributedSampler.set_epoch", epoch, minimum=0)
 
     def __iter__(self) -> Iterator[int]:
-        N, total = _length("DistributedSampler", self.dataset), len(self) * self.num_replicas
+        N = _length("DistributedSampler", self.dataset)
         order = np.random.default_rng([self.seed, self.epoch]).permutation(N) if self.shuffle else np.arange(N)
-        return iter(np.resize(order, total)[self.rank :: self.num_replicas].tolist())
+        places = ((self.rank + i * self.num_replicas) % N for i in range(len(self)))
+        return iter([order[place].item() for place in places])
 
     def __len__(self) -> int:
         N, ranks = _length("DistributedSampler", self.dataset), self.num_replicas
