@@ -22,7 +22,7 @@ def train(ranks, out, *options, **more):
 
 
 def figures(out):
-    header, *epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    _header, *epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in epoch.items() if k not in ("seconds", "images_per_second")} for epoch in epochs]
 
 
@@ -75,7 +75,7 @@ def test_an_interrupted_training_goes_on_with_another_number_of_ranks(tmp_path):
 @pytest.mark.slow
 def test_mnist_on_two_ranks(tmp_path, mnist_root):
     for ranks in (0, 2):
-        run(ranks, TRAIN, "--dataset", "mnist", "--data-root", mnist_root, "--epochs", 2, "--out", tmp_path / f"{ranks}",
-            timeout=280)  # fmt: skip
+        options = ["--dataset", "mnist", "--data-root", mnist_root, "--epochs", 2, "--out", tmp_path / f"{ranks}"]
+        run(ranks, TRAIN, *options, timeout=280)
     alone, shared = (figures(tmp_path / f"{ranks}")[-1]["test_accuracy"] for ranks in (0, 2))
     assert abs(alone - shared) < 0.004
