@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PERIOD = 0.5  # seconds between two looks
 LONG = 1.0  # seconds of waiting that are worth a look at the notices
 GRACE = 3.0  # seconds for the answers of the others
+READ = 0.5  # seconds in which mpiexec reads a rank's last line: what it has not read by the abort, it drops
 
 ENDED, WHO_WAITS, I_WAIT = range(3)  # tags of the notices
 LENGTH = 32  # bytes of a notice, which holds the name of a call
@@ -37,7 +38,7 @@ LENGTH = 32  # bytes of a notice, which holds the name of a call
 def let_rank_0_speak(rank: int) -> None:
     """Of a failure that all ranks have, rank 0 tells: the others give it the time to end them."""
     if rank:
-        time.sleep(min(0.5 + 0.1 * rank, 3.0))
+        time.sleep(READ + min(1.0 + 0.1 * rank, 3.0))
 
 
 def end_all(world: Any, why: BaseException | str, status: int = 1) -> None:
@@ -48,6 +49,7 @@ def end_all(world: Any, why: BaseException | str, status: int = 1) -> None:
         why = traceback.format_exception_only(why)[-1].strip().splitlines()[0]
     sys.stdout.flush()
     print(f"rank {world.rank} of {world.size}: {why}", file=sys.stderr, flush=True)
+    time.sleep(READ)
     world.Abort(status)
 
 
