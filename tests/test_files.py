@@ -204,6 +204,7 @@ def writes_by_itself(tree):
 BY_THEMSELVES = {
     ("tinycnn/teaching/grade/runner.py", "fdopen"): "a pipe to the grader",
     ("tinycnn/interop/torch_file.py", "open"): "an entry of an archive in memory",
+    ("tinycnn/training/ranks.py", "fdopen"): "what the ranks beside the first print: the null device",
     ("docs/figures/make_figures.py", "write_text"): "into a temporary folder",
     ("benchmarks/timing.py", "open"): "an order to the kernel: forget the peak of memory",
 }

@@ -24,7 +24,7 @@ def begin() -> None:
     if distributed.is_launched() and not distributed.is_initialized():
         distributed.init_process_group()
         if rank():
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the end of the process)
+            sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # until the end of the process
 
 
 def rank() -> int:
