@@ -222,7 +222,7 @@ class Trainer:
                 read = 0
             self.call("on_train_end")
 
-    def place(self, loader: Any) -> None:
+    def place(self, loader: Iterable[Any]) -> None:
         """Sets a loader to where that of a loaded state was; without one it stays where it is. `fit` does so, too.
 
         Raises CheckpointError for a loader that cannot go on there.
