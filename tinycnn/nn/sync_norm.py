@@ -25,6 +25,8 @@ class SumOverRanks(Function):
     `DistributedDataParallel` weights the gradients of parameters by them once more.
     """
 
+    in_float32 = True
+
     def __init__(self, samples: int):
         self.samples = samples
 
