@@ -718,9 +718,9 @@ params = Made(parameters)
 sgd = Made(lambda lib: lib.optim.SGD(parameters(lib), lr=0.1, momentum=0.9))
 call("optim.SGD", params, lr=0.1, momentum=0.9, dampening=0.0, weight_decay=1e-4, nesterov=True, maximize=False,
      then=step)  # fmt: skip
-call("optim.SGD", params, weight_decay=1e-4, decoupled_weight_decay=True, then=step)
+call("optim.SGD", params, weight_decay=1e-4, decoupled_weight_decay=True, torch="", then=step)  # an option of ours
 call("optim.Adam", params, weight_decay=1e-4, decoupled_weight_decay=True, then=step)
-call("optim.Lion", params, lr=0.1, betas=(0.9, 0.99), weight_decay=0.1, maximize=False, then=step)
+call("optim.Lion", params, lr=0.1, betas=(0.9, 0.99), weight_decay=0.1, maximize=False, torch="", then=step)
 call("optim.Muon", Made(lambda lib: parameters(lib)[:1]), lr=0.1, weight_decay=0.1, momentum=0.9, nesterov=True,
      ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn="original", then=step)  # fmt: skip
 for name in ("Adam", "AdamW"):
