@@ -62,7 +62,7 @@ test-torch: $(VENV_TORCH)/.installed-test,torch,interop  ## the same tests with 
 	$(VENV_TORCH)/bin/python -m pytest $(ARGS)
 
 # Skipped by `make test`, whose environment has no mpi4py.
-test-mpi: $(VENV_MPI)/.installed-test_mpi  ## run the tests of several processes, on a real MPI
+test-mpi: $(VENV_MPI)/.installed-test,mpi  ## run the tests of several processes, on a real MPI
 	$(VENV_MPI)/bin/python -m pytest tests/distributed $(ARGS)
 
 fuzz: $(VENV_TORCH)/.installed-test,torch,interop  ## run 1,000 random programs and compare with PyTorch (ARGS="--help")
