@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import tinycnn
-from tinycnn._command import Parser, UserError, guarded, users_errors
+from tinycnn._command import Parser, UserError, guarded
 from tinycnn._extras import how_to_install
 
 try:
-    from tinycnn.training.run import Run, begin, preparation, warnings_in_one_line
+    from tinycnn.training.run import Run, train
 except ModuleNotFoundError as error:
     sys.exit(f"train_mnist.py: error: needs {error.name}, which is not installed: {how_to_install('training')}")
 
 from tinycnn.data import DataLoader, DownloadError
-from tinycnn.data.workers import WorkerError
 from tinycnn.models import LeNet5
 from tinycnn.nn import CrossEntropyLoss
 from tinycnn.training import PrintFigures, Progress, StopOnNan, Trainer
@@ -99,14 +98,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 @guarded("train_mnist.py")
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    with warnings_in_one_line("train_mnist.py"):
-        with preparation():
-            run, test_set, checkpoint = begin(options, choose)
-            trainer, loader, test_loader = build(run, test_set, options)
-            run.start(trainer, loader, checkpoint, options.overwrite)
-        with users_errors(OSError, FloatingPointError, WorkerError):  # anything else is a bug
-            run.train(trainer, loader, test_loader)
+    train("train_mnist.py", parse(arguments), choose, build)
     return 0
 
 

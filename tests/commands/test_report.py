@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.commands.conftest import tinycnn
-from tests.teaching.explain.conftest import CHROMIUM, QUIET
 from tinycnn.commands.report import flat, main
 
 
@@ -26,17 +24,6 @@ def page(digits_run, other_run, tmp_path_factory):
     path = folder / "report.html"
     assert main([str(run), str(other_run), "--out", str(path)]) == 0
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    if not os.access(CHROMIUM, os.X_OK):
-        pytest.skip(f"needs {CHROMIUM}: tests/teaching/explain/install_browser.sh")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def test_the_page_tells_all(page, digits_run):

@@ -596,6 +596,6 @@ def test_interrupted_before_the_training_there_is_nothing_to_say(where, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_mnist.Run if where == "train" else train_mnist, where, interrupted)
+    monkeypatch.setattr(train_mnist.Run if where == "train" else run, where, interrupted)
     assert train_mnist.main(ONE_EPOCH_OF_DIGITS) == 130
     assert capsys.readouterr().err == ""

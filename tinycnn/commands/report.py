@@ -156,15 +156,11 @@ def settings_table(sections: Sequence[Section]) -> str:
     return html_table(["setting", *(section.name for section in sections)], rows)
 
 
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings by dotted names, such as optimizer.lr."""
-    found: dict[str, str] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = "–" if value is None or value == {} else str(value)
-    return found
+def flat(settings: dict[str, Any]) -> dict[str, str]:
+    """Nested settings by dotted names, such as optimizer.lr, as text."""
+    from tinycnn.training.results import flattened
+
+    return {name: "–" if value is None or value == {} else str(value) for name, value in flattened(settings).items()}
 
 
 def run_parts(section: Section) -> list[str]:

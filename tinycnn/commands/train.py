@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycnn._command import Parser, UserError, guarded, users_errors
+from tinycnn._command import Parser, UserError, guarded
 from tinycnn._extras import how_to_install
 
 if TYPE_CHECKING:
@@ -39,17 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains as the command line `arguments` say. Returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        from tinycnn.data.workers import WorkerError
-        from tinycnn.training.run import begin, preparation, warnings_in_one_line
+        from tinycnn.training.run import train
     except ModuleNotFoundError as error:
         raise UserError(f"needs {error.name}, which is not installed: {how_to_install('training')}") from None
-    with warnings_in_one_line("tinycnn train"):
-        with preparation():
-            run, test_set, checkpoint = begin(options, choose)
-            trainer, loader, test_loader = build(run, test_set, options)
-            run.start(trainer, loader, checkpoint, options.overwrite)
-        with users_errors(OSError, FloatingPointError, WorkerError):  # anything else is a bug
-            run.train(trainer, loader, test_loader)
+    train("tinycnn train", options, choose, build)
     return 0
 
 

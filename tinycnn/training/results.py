@@ -28,6 +28,15 @@ class RunError(ValueError):
     """What was given is no run, no weights of one, or does not fit; one line, which names the file."""
 
 
+def flattened(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names, such as optimizer.lr."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        is_table = isinstance(value, dict) and value
+        flat |= flattened(value, f"{prefix}{name}.") if is_table else {f"{prefix}{name}": value}
+    return flat
+
+
 @dataclass(frozen=True)
 class DataInfo:
     """What a net has to know of the data that it was trained on, to be used on others.

@@ -30,6 +30,7 @@ from tinycnn import backend
 from tinycnn._command import UserError, users_errors
 from tinycnn._files import kind_of, remove, remove_folder
 from tinycnn.data import DataLoader
+from tinycnn.data.workers import WorkerError
 from tinycnn.training import ranks
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
@@ -38,7 +39,7 @@ from tinycnn.training.loggers import JsonLines, TensorBoard, summary_writer
 from tinycnn.training.options import flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
 from tinycnn.training.report import draw_report, require_matplotlib
-from tinycnn.training.results import FORMAT, METRICS, REPORT, WEIGHTS, DataInfo
+from tinycnn.training.results import FORMAT, METRICS, REPORT, WEIGHTS, DataInfo, flattened
 from tinycnn.training.trainer import Callback, Figures, Trainer
 
 CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
@@ -251,6 +252,28 @@ def preparation() -> Iterator[None]:
 Chosen = tuple[Path, Recipe, tuple[Any, Any]]  # the file of the settings, the settings, both parts of the data
 
 
+def train(
+    program: str, options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen],
+    build: Callable[[Run, Any, argparse.Namespace], tuple[Trainer, DataLoader, DataLoader]],
+) -> None:  # fmt: skip
+    """Trains as the options of a command line say.
+
+    Args:
+        program: its name, for warnings.
+        choose: of a new run's options, what is to be trained.
+        build: of a run, the test part and the options, what trains and the loaders of both parts.
+
+    Raises UserError for what the user can put right; before the training it leaves the run's folder as it was.
+    """
+    with warnings_in_one_line(program):
+        with preparation():
+            run, test_set, checkpoint = begin(options, choose)
+            trainer, loader, test_loader = build(run, test_set, options)
+            run.start(trainer, loader, checkpoint, options.overwrite)
+        with users_errors(OSError, FloatingPointError, WorkerError):  # anything else is a bug
+            run.train(trainer, loader, test_loader)
+
+
 def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen]) -> tuple[Run, Any, Path | None]:
     """(the run, the test part, the checkpoint to resume from or None), with what `choose` makes of the options of a new
     run. Nothing is written."""
@@ -309,21 +332,13 @@ def recipe_of(checkpoint: Path, options: argparse.Namespace) -> Recipe:
         raise UserError(f"{checkpoint}: its settings are not those of a run of this version") from None
     if getattr(options, "dataset", "auto") not in ("auto", saved.dataset):
         raise UserError(f"--resume: the run has dataset {saved.dataset}, got {options.dataset}; it keeps its settings")
-    found, given = _flat(saved.model_dump()), flags_of(options)
+    found, given = flattened(saved.model_dump()), flags_of(options)
     if options.config is None:
         wanted = {("optimizer.lr" if name == "lr" else name): value for name, value in given.items()}
     else:
-        wanted = _flat(read_recipe(options.config, given).model_dump())
+        wanted = flattened(read_recipe(options.config, given).model_dump())
     for name in {**wanted, **(found if options.config is not None else {})}:
         if wanted.get(name) != found.get(name):
             was, now = (values.get(name, "none") for values in (found, wanted))
             raise UserError(f"--resume: the run has {name} {was}, got {now}; a run keeps its settings")
     return saved
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
