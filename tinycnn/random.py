@@ -50,15 +50,11 @@ def fork_rng(devices: Iterable[DeviceLike] | None = None, enabled: bool = True) 
     """Draws inside the block leave the random states outside of it as they were.
 
     Args:
-        devices: the GPUs whose states are kept beside the CPU's. Default: all that have been drawn from.
+        devices: the GPUs whose states are kept beside the CPU's. Default: all.
         enabled: False lets the draws count. Default True.
     """
     if not check_flag("fork_rng", "enabled", enabled):
         yield
         return
-    wanted = None if devices is None else {backend.CPU, *map(backend.device, devices)}
-    states = backend.random_states(*(wanted or ()))
-    try:
+    with backend.random_states_kept(None if devices is None else {backend.CPU, *map(backend.device, devices)}):
         yield
-    finally:
-        backend.set_random_states({d: state for d, state in states.items() if wanted is None or d in wanted})

@@ -53,6 +53,24 @@ def test_draws_of_a_fork_do_not_count(device):
     assert drawn(device) == second
 
 
+@pytest.mark.gpu
+def test_a_gpu_first_drawn_from_in_a_fork_begins_anew_after_it(monkeypatch):
+    monkeypatch.setattr(backend.random, "_generators", {})
+    tinycnn.manual_seed(1)
+    first = drawn("gpu")
+    monkeypatch.setattr(backend.random, "_generators", {})
+    with tinycnn.random.fork_rng():
+        assert drawn("gpu") == first
+    assert drawn("gpu") == first
+
+
+def test_a_seed_within_a_fork_is_gone_after_it():
+    tinycnn.manual_seed(1)
+    with tinycnn.random.fork_rng():
+        tinycnn.manual_seed(5)
+    assert tinycnn.initial_seed() == 1
+
+
 def test_states_are_kept_and_restored():
     tinycnn.manual_seed(1)
     drawn("cpu")

@@ -17,6 +17,7 @@ from tinycnn.backend.random import (
     numbers_of,
     random_generator,
     random_states,
+    random_states_kept,
     set_random_states,
     set_state_of,
     state_of,
@@ -27,7 +28,7 @@ from tinycnn.backend.threads import get_num_threads, in_threads, set_num_threads
 __all__ = [
     "cpu", "devices", "gpu_memory", "memory", "precision", "random", "threads", "Generator", "OwnRandomState",
     "check_state", "default_generator", "manual_seed", "numbers_of", "random_generator", "random_states",
-    "set_random_states", "set_state_of", "state_of", "keeping_constants", "recorded", "recording", "get_num_threads",
-    "in_threads", "set_num_threads", "shares",
+    "random_states_kept", "set_random_states", "set_state_of", "state_of", "keeping_constants", "recorded", "recording",
+    "get_num_threads", "in_threads", "set_num_threads", "shares",
 ]  # fmt: skip
 __all__ += devices.__all__

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -183,3 +185,19 @@ def set_random_states(states: dict[Device, Any]) -> None:
     """Continues the random numbers from what `random_states` gave."""
     for target, state in states.items():
         set_state_of(random_generator(target), state)
+
+
+@contextlib.contextmanager
+def random_states_kept(devices: set[Device] | None) -> Iterator[None]:
+    """What is drawn inside the block leaves the seed, and the random states of these devices, as they were. None: those
+    of all devices, also of one that is drawn from in the block for the first time."""
+    global _seed
+    seed, states = _seed, random_states(*(devices or ()))
+    try:
+        yield
+    finally:
+        if _this_thread.own is None:
+            _seed = seed
+        set_random_states({target: state for target, state in states.items() if devices is None or target in devices})
+        for target in _generators.keys() - states.keys() if devices is None else ():
+            _generators[target].seed(_seed_of(target, seed))
