@@ -27,6 +27,13 @@ from tinycnn.tensor import Tensor
 # A step that is called with ever other shapes, or whose tensors are ever replaced, is not worth capturing.
 MOST_RECORDINGS, MOST_CAPTURES, MOST_SIGNATURES = 8, 100, 64
 
+# What is done with a call.
+GIVE_UP, EAGER, CAPTURE, REPLAY = range(4)
+
+
+class Obstacle(Exception):
+    """A call cannot be captured: the message says why."""
+
 
 def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
     """Captures a training step as a CUDA graph, which the host then replays with a single launch.
@@ -55,7 +62,8 @@ def capture(step: Callable[..., Any], warmup: int = 2) -> CapturedStep:
     in place. The graph of a returned tensor is not that of a replay: `backward()` belongs into the step.
 
     The step must not wait for the GPU (`item()`, `print(tensor)`, an `if` on a tensor's value) nor move tensors
-    between devices. If it cannot be captured, one RuntimeWarning says why and all calls run eagerly.
+    between devices. If it cannot be captured, one RuntimeWarning says why and all calls run eagerly. Of ranks that
+    exchange arrays in the step (see `tinycnn.distributed`), all capture a call or none does.
 
     Args:
         step: a function of Tensors on one GPU and of other arguments; for new values of these it is captured anew.
@@ -84,6 +92,7 @@ class CapturedStep:
         self._eager: dict[Hashable, tuple[int, dict]] = {}  # eager calls, and the constants that the last one used
         self._shared: dict[int, _Shared] = {}  # by GPU
         self._captures = 0
+        self._exchanges = False  # arrays with other ranks, as an eager call has shown
 
     @property
     def captured(self) -> bool:
@@ -99,47 +108,96 @@ class CapturedStep:
             return self.step(*arguments, **keywords)
         tensors: list[Tensor] = []
         try:
+            signature = self._signature(arguments, keywords, tensors)
+            recordings = self._recordings_of(signature)
+            recording = next((each for each in recordings if each.fits(tensors)), None)
+            if recording is None:
+                self._check(tensors)
+        except Obstacle as obstacle:
+            self._agreed(GIVE_UP)
+            return self._give_up(str(obstacle), arguments, keywords)
+        plan = REPLAY
+        if recording is None:
+            plan = EAGER if self._eager_calls(signature, recordings) < self.warmup else CAPTURE
+        agreed = self._agreed(plan)
+        reason = "another rank cannot capture it"
+        device = tensors[0].device.index if tensors else backend.cupy().cuda.runtime.getDevice()
+        with backend.cupy().cuda.Device(device):
+            if agreed == EAGER:
+                return self._run_beside(self._key(signature, recordings), arguments, keywords)
+            if agreed == REPLAY and recording is not None:
+                try:
+                    return recording.replay(tensors)
+                except Outdated:  # on all ranks, which make the same steps
+                    recordings.remove(recording)
+                    return self(*arguments, **keywords)
+            if agreed == CAPTURE and recording is None:
+                _, constants = self._eager[self._key(signature, recordings)]
+                try:
+                    recording = self._record(device, arguments, keywords, tensors, constants)
+                except Exception as error:  # the eager call raises it again, or works
+                    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                else:
+                    recordings.append(recording)
+            if agreed == CAPTURE and self._agreed(GIVE_UP if recording is None else REPLAY) == REPLAY:
+                assert recording is not None
+                return recording.replay(tensors)
+        return self._give_up(reason, arguments, keywords)
+
+    def _record(self, device: int, *given: Any) -> _Recording:
+        if device not in self._shared:
+            self._shared[device] = _Shared(device)
+        recording = _Recording(self._shared[device], self._own_stream(), self.step, *given)
+        self._captures += 1
+        return recording
+
+    @staticmethod
+    def _signature(arguments: tuple, keywords: dict, tensors: list[Tensor]) -> Hashable:
+        """What a call must have in common with a captured one. Appends its Tensors to `tensors`."""
+        try:
             casting = thread_mode.autocast
             modes = autograd.is_grad_enabled(), backend.precision.chosen.product, casting and casting.state
-            signature = _structure((arguments, keywords), tensors), *modes
+            return _structure((arguments, keywords), tensors), *modes
         except TypeError as error:
-            return self._give_up(str(error), arguments, keywords)
+            raise Obstacle(str(error)) from None
+
+    def _recordings_of(self, signature: Hashable) -> list[_Recording]:
+        """Those that are still of use."""
         if signature not in self._recordings and len(self._recordings) >= MOST_SIGNATURES:
             what = f"it was called with more than {MOST_SIGNATURES} different sets of arguments that are no tensors"
-            return self._give_up(what, arguments, keywords)
+            raise Obstacle(what)
         recordings = self._recordings.setdefault(signature, [])
         for recording in [*recordings]:
             if not recording.is_valid():
                 recordings.remove(recording)
                 self._eager.clear()  # perhaps there is a new optimizer's state to be made
-            elif recording.fits(tensors):
-                try:
-                    with backend.cupy().cuda.Device(recording.shared.device):
-                        return recording.replay(tensors)
-                except Outdated:
-                    recordings.remove(recording)
-        if reason := self._obstacle(tensors):
-            return self._give_up(reason, arguments, keywords)
-        device = tensors[0].device.index if tensors else backend.cupy().cuda.runtime.getDevice()
-        with backend.cupy().cuda.Device(device):
-            key = signature, *[recording.are_none() for recording in recordings[:1]]
-            calls, constants = self._eager.get(key, (0, {}))
-            if calls < self.warmup:
-                self._eager[key] = calls + 1, (constants := {})
-                with backend.keeping_constants(constants):
-                    return self._run_beside(arguments, keywords)
-            if device not in self._shared:
-                self._shared[device] = _Shared(device)
-            given = arguments, keywords, tensors, constants
-            try:
-                recording = _Recording(self._shared[device], self._own_stream(), self.step, *given)
-            except Exception as error:  # the eager call raises it again, or works
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            else:
-                recordings.append(recording)
-                self._captures += 1
-                return recording.replay(tensors)
-        return self._give_up(reason, arguments, keywords)
+        return recordings
+
+    @staticmethod
+    def _key(signature: Hashable, recordings: list[_Recording]) -> Hashable:
+        """Under which eager calls are counted."""
+        return signature, *[recording.are_none() for recording in recordings[:1]]
+
+    def _eager_calls(self, signature: Hashable, recordings: list[_Recording]) -> int:
+        calls, _ = self._eager.get(self._key(signature, recordings), (0, {}))
+        return calls
+
+    def _agreed(self, plan: int) -> int:
+        """The least plan of all ranks that exchange arrays in the step: NCCL's calls are captured on all or on none."""
+        if not self._exchanges:
+            return plan
+        from tinycnn.distributed import group
+
+        return group.least(plan)
+
+    def _eagerly(self, arguments: tuple, keywords: dict) -> Any:
+        """Runs the step, and sees whether it exchanges arrays with other ranks."""
+        from tinycnn.distributed import group
+
+        before = group.calls_on_gpus()
+        result = self.step(*arguments, **keywords)
+        self._exchanges |= group.calls_on_gpus() > before
+        return result
 
     def _give_up(self, reason: str, arguments: tuple, keywords: dict) -> Any:
         """Runs the step eagerly, from now on, with one warning."""
@@ -147,29 +205,35 @@ class CapturedStep:
         for kept in (self._recordings, self._eager, self._shared):
             kept.clear()
         warnings.warn(f"capture: the step runs eagerly: {reason}", RuntimeWarning, stacklevel=3)
-        return self.step(*arguments, **keywords)
+        agreed = self._exchanges
+        result = self._eagerly(arguments, keywords)
+        if self._exchanges and not agreed:  # the other ranks do not know yet
+            self.reason = None
+        return result
 
-    def _obstacle(self, tensors: list[Tensor]) -> str | None:
-        """Why a call with these Tensors cannot be captured, or None."""
+    def _check(self, tensors: list[Tensor]) -> None:
+        """Raises Obstacle if a call with these Tensors cannot be captured."""
         devices = sorted({str(x.device) for x in tensors})
         if "cpu" in devices or len(devices) > 1:
-            return f"expected all arguments on one GPU, got tensors on {' and '.join(devices)}"
+            raise Obstacle(f"expected all arguments on one GPU, got tensors on {' and '.join(devices)}")
         try:
             backend.device("cuda")
         except (ImportError, RuntimeError, ValueError) as error:
-            return str(error)
+            raise Obstacle(str(error)) from None
         if sum(map(len, self._recordings.values())) >= MOST_RECORDINGS:
-            return f"it was called with more than {MOST_RECORDINGS} different sets of shapes"
+            raise Obstacle(f"it was called with more than {MOST_RECORDINGS} different sets of shapes")
         if self._captures >= MOST_CAPTURES:
-            return f"arrays that it uses were replaced {MOST_CAPTURES} times: change them in place"
-        return None
+            raise Obstacle(f"arrays that it uses were replaced {MOST_CAPTURES} times: change them in place")
 
-    def _run_beside(self, arguments: tuple, keywords: dict) -> Any:
+    def _run_beside(self, key: Hashable, arguments: tuple, keywords: dict) -> Any:
         """Runs the step eagerly in the stream that will capture it, so that cuBLAS allocates its workspace there."""
+        constants: dict[Hashable, Any] = {}
+        calls, _ = self._eager.get(key, (0, constants))
+        self._eager[key] = calls + 1, constants
         current, own = backend.cupy().cuda.get_current_stream(), self._own_stream()
         own.wait_event(current.record())
-        with own, anew(thread_mode.autocast):
-            result = self.step(*arguments, **keywords)
+        with own, anew(thread_mode.autocast), backend.keeping_constants(constants):
+            result = self._eagerly(arguments, keywords)
         current.wait_event(own.record())
         return result
 

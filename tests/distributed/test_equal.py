@@ -76,3 +76,8 @@ def test_on_gpus(options, alone, tmp_path):
     run(2, "steps.py", tmp_path / "out.npz", "--even", "--gpu", *options)
     own = [option for option in options if option != "--capture"]
     assert difference(np.load(tmp_path / "out.npz"), alone(["--even", *own])) < 1e-10
+
+
+@pytest.mark.parametrize("case", [[], ["waits"]], ids=["other shapes", "one rank cannot"])
+def test_a_step_is_captured_on_all_ranks_or_on_none(case):
+    run(2, "captures.py", *case)

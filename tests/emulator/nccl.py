@@ -1,7 +1,7 @@
 """cupy.cuda.nccl: a stand-in whose calls go by MPI, in the order in which a stream would run them.
 
 Signatures are those of CuPy 14. As the library does, it refuses two ranks on one GPU, memory that is not the device's,
-and numbers that it does not know.
+numbers that it does not know, and a call that is a part of a graph on some ranks alone.
 """
 
 from __future__ import annotations
@@ -48,17 +48,27 @@ class NcclCommunicator:
     def _operation(self, op):
         return {code: getattr(self.MPI, name) for name, code in OPERATIONS.items()}[op]
 
+    def _execute(self, operation):
+        captured = bool(machine.state.capturing)
+
+        def on_all_ranks():
+            if len({*self.world.allgather(captured)}) > 1:
+                raise NcclError(5)
+            operation()
+
+        machine.execute(on_all_ranks)
+
     def allReduce(self, sendbuf, recvbuf, count, datatype, op, stream):
         sent, received, operation = *(self._view(x, count, datatype) for x in (sendbuf, recvbuf)), self._operation(op)
-        machine.execute(lambda: self.world.Allreduce(sent.copy(), received, operation))
+        self._execute(lambda: self.world.Allreduce(sent.copy(), received, operation))
 
     def broadcast(self, sendbuff, recvbuff, count, datatype, root, stream):
         sent, received = (self._view(x, count, datatype) for x in (sendbuff, recvbuff))
-        machine.execute(lambda: (np.copyto(received, sent), self.world.Bcast(received, root)))
+        self._execute(lambda: (np.copyto(received, sent), self.world.Bcast(received, root)))
 
     def allGather(self, sendbuf, recvbuf, count, datatype, stream):
         sent, received = self._view(sendbuf, count, datatype), self._view(recvbuf, count * self.world.size, datatype)
-        machine.execute(lambda: self.world.Allgather(sent.copy(), received))
+        self._execute(lambda: self.world.Allgather(sent.copy(), received))
 
     def destroy(self):
         self.world = None

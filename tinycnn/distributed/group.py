@@ -82,6 +82,18 @@ def size_or_1() -> int:
     return 1 if _group is None else _group.size
 
 
+def calls_on_gpus() -> int:
+    """How often arrays were exchanged among GPUs so far, which a captured step repeats."""
+    return 0 if _group is None else _group.engine.calls_on_gpus
+
+
+def least(number: int) -> int:
+    """The least of the ranks' numbers."""
+    group = current("capture")
+    with group.failures.watching("capture"):
+        return min(group.mpi.gather(number))
+
+
 def init_process_group(
     backend: str | None = "auto", init_method: str | None = None, timeout: timedelta | float | None = None,
     world_size: int = -1, rank: int = -1,

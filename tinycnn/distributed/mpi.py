@@ -16,6 +16,8 @@ class MPIEngine:
     Methods change their argument in place, which is contiguous and of a dtype that MPI knows: see `collectives`.
     """
 
+    calls_on_gpus = 0
+
     def __init__(self) -> None:
         from mpi4py import MPI
 

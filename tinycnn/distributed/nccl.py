@@ -55,6 +55,7 @@ class NCCLEngine:
         cupy = backend.cupy()
         self.mpi, self.nccl, self.cuda = mpi, cupy.cuda.nccl, cupy.cuda
         self.rank, self.size = mpi.rank, mpi.size
+        self.calls_on_gpus = 0
         unique = mpi.gather(self.nccl.get_unique_id() if mpi.rank == 0 else None)[0]
         with backend.on(backend.device("cuda")):
             self.communicator = self.nccl.NcclCommunicator(mpi.size, unique, mpi.rank)
@@ -121,6 +122,7 @@ class NCCLEngine:
 
     def _begin(self, call: str, *arguments: Any) -> _Sent:
         """Calls NCCL in the own stream, after all that was computed so far."""
+        self.calls_on_gpus += 1
         self.stream.wait_event(self.cuda.get_current_stream().record())
         getattr(self.communicator, call)(*arguments, self.stream.ptr)
         return _Sent(self)

@@ -112,14 +112,6 @@ def interrupts_by_rank_0() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def some(flag: bool) -> bool:
-    """Whether it is true on some rank."""
-    if ranks() == 1:
-        return flag
-    distributed.all_reduce(found := tinycnn.tensor(int(flag)), distributed.ReduceOp.MAX)
-    return bool(found.item())
-
-
 def finite_everywhere(loss: Tensor) -> Tensor:
     """A number that is finite where the loss of each rank is."""
     if ranks() > 1:

@@ -266,8 +266,6 @@ class Trainer:
         if self.averages:
             self.parallel.average_parameters()
         ranks.check_equal(self.model)
-        if ranks.some(getattr(self.run_step, "reason", None) is not None):
-            self.run_step = self._step  # where the steps of one rank are not captured, those of none are
         self.totals.add_ranks(self.metrics, self.device)
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
         if test_loader is not None:
