@@ -57,6 +57,8 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
         augment=recipe.augmentation.build(image.shape[1:], train_set.background),
         mix=recipe.augmentation.build_mix(len(train_set.classes)),
         accumulate=recipe.accumulate,
+        average_every=recipe.average_every,
+        outer_momentum=recipe.outer_momentum,
         callbacks=[
             Progress(run.name),
             PrintFigures(run.name, recipe.epochs),

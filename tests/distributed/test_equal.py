@@ -70,6 +70,10 @@ def test_averages_of_parameters(alone, tmp_path):
     assert 1e-4 < difference(np.load(tmp_path / "eight.npz"), alone(["--even"])) < 0.5
 
 
+def test_averages_with_momentum_and_what_is_sent():
+    run(2, "averages.py")
+
+
 @pytest.mark.parametrize("options", [[], ["--norm"], ["--capture"]], ids=["", "norm", "captured"])
 def test_on_gpus(options, alone, tmp_path):
     """On the emulator of CuPy, by a stand-in for NCCL; captured steps contain the all-reduce."""

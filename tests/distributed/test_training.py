@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from tests.distributed.ranks import REPOSITORY, run
@@ -70,6 +71,16 @@ def test_an_interrupted_training_goes_on_with_another_number_of_ranks(tmp_path):
     done = train(3, tmp_path / "out", "--resume", tmp_path / "out")
     assert "resumed after step" in done.stdout
     assert figures(tmp_path / "out")[-1]["test_accuracy"] > 0.95
+
+
+def test_a_resumed_training_has_the_bits_of_one_that_was_not_interrupted(tmp_path):
+    """With dropout and shifts, of which each rank draws its own, interrupted in the middle of an epoch."""
+    run(2, "resumed.py", tmp_path / "whole")
+    run(2, "resumed.py", tmp_path / "parts", "--stop", 17)
+    run(2, "resumed.py", tmp_path / "parts", "--resume")
+    whole, parts = (np.load(tmp_path / f"{name}.npz") for name in ("whole", "parts"))
+    assert whole.files == parts.files
+    assert all((whole[name] == parts[name]).all() for name in whole.files)
 
 
 @pytest.mark.slow

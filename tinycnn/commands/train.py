@@ -90,6 +90,8 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
         augment=recipe.augmentation.build(tuple(image.shape[1:]), getattr(train_set, "background", 0.0)),
         mix=recipe.augmentation.build_mix(classes),
         accumulate=recipe.accumulate,
+        average_every=recipe.average_every,
+        outer_momentum=recipe.outer_momentum,
         callbacks=[
             Progress(run.name),
             PrintFigures(run.name, recipe.epochs),

@@ -76,6 +76,7 @@ class DistributedDataParallel(Module):
             raise ValueError(f"{name}: expected a module with a parameter that requires a gradient")
         self.module, self.dim, self.device_ids = module, dim, device_ids
         self.broadcast_buffers = check_flag(name, "broadcast_buffers", broadcast_buffers)
+        self.average_every = average_every
         self._reduces = True  # outside of `no_sync`
         self._reducer = self._averager = None
         bucket_mb = 10 if bucket_cap_mb is None else check_number(name, "bucket_cap_mb", bucket_cap_mb)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+
 import tinycnn
 from tinycnn import distributed
 from tinycnn.data import DataLoader, DistributedSampler
@@ -37,9 +39,9 @@ def ranks() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def parallel(model: Module, average_every: int | None) -> Module:
-    """The model, or what trains it on all ranks."""
-    return model if ranks() == 1 else DistributedDataParallel(model, average_every=average_every)
+def parallel(model: Module, **options: Any) -> Module:
+    """The model, or what trains it on all ranks, with options of DistributedDataParallel."""
+    return model if ranks() == 1 else DistributedDataParallel(model, **options)
 
 
 def no_exchange(model: Module) -> AbstractContextManager[None]:
@@ -80,13 +82,20 @@ def shared(owner: str, loader: Iterable[Any]) -> Iterator[None]:
         loader.divide(0, 1)
 
 
-def draw_differently() -> None:
-    """Gives each rank other random numbers: they train on other images."""
-    if ranks() > 1:
-        seed = tinycnn.randint(0, 2**31, (1,))
-        distributed.broadcast(seed)
-        if rank():
-            tinycnn.manual_seed(seed.item() + rank())
+def shared_seed(seed: int | None) -> int | None:
+    """`seed`, or one that rank 0 has drawn for all; None on one rank."""
+    if ranks() == 1 or seed is not None:
+        return seed
+    distributed.broadcast(drawn := tinycnn.randint(0, 2**31, (1,)))
+    return int(drawn.item())
+
+
+def draw_for_step(seed: int | None, step: int) -> None:
+    """Gives each rank but rank 0 random numbers for one step, from a seed of its own: they train on other images. A
+    checkpoint has those of rank 0, and this seed, of which the others come again."""
+    if rank() and seed is not None:
+        (own,) = np.random.SeedSequence((seed, rank(), step)).generate_state(1, np.uint64)
+        tinycnn.manual_seed(int(own >> 1))
 
 
 @contextmanager
@@ -112,9 +121,9 @@ def interrupts_by_rank_0() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def finite_everywhere(loss: Tensor) -> Tensor:
-    """A number that is finite where the loss of each rank is."""
-    if ranks() > 1:
+def finite_everywhere(model: Module, loss: Tensor) -> Tensor:
+    """A number that is finite where the loss of each rank is that makes the same step."""
+    if isinstance(model, DistributedDataParallel) and model.average_every is None:
         loss = loss.clone()
         distributed.all_reduce(loss)
     return loss
@@ -129,6 +138,12 @@ def summed(sums: dict[str, Tensor], items: int, names: Iterable[str], device: An
     distributed.all_reduce(total)
     *values, items = total.tolist()
     return {name: tinycnn.tensor(value, dtype="float64") for name, value in zip(names, values)}, int(items)
+
+
+def average_parameters(model: Module) -> None:
+    """At the end of an epoch: of ranks that make steps of their own."""
+    if isinstance(model, DistributedDataParallel):
+        model.average_parameters()
 
 
 def check_equal(model: Module) -> None:

@@ -172,6 +172,8 @@ class Recipe(Settings):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     accumulate: int = Field(1, ge=1)  # parts of a batch, one after the other
+    average_every: int | None = Field(None, ge=1)  # steps, of several ranks over slow links
+    outer_momentum: Share = 0.0  # of these averages
     seed: int = Field(0, ge=0, lt=2**63)
     label_smoothing: Share = 0.0
     clip_norm: float | None = Field(None, gt=0)

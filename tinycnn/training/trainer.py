@@ -114,7 +114,7 @@ class Trainer:
         precision: "float32" (default), "bfloat16" or "float16", mixed with float32; float16 with a scaled loss.
         capture: record a step on the GPU once and replay it: see `tinycnn.cuda.capture`. Default False.
         callbacks: see `Callback`. Default none.
-        average_every: see `nn.parallel.DistributedDataParallel`. Default None.
+        average_every, outer_momentum: see `nn.parallel.DistributedDataParallel`. Default None and 0.
 
     Attributes:
         epoch, step: how many epochs and steps have been completed. lr: the learning rate of the last step.
@@ -132,7 +132,7 @@ class Trainer:
         metrics: Mapping[str, Metric] | None = None, augment: Callable[[Tensor], Tensor] | None = None,
         mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None, accumulate: int = 1,
         precision: str = "float32", capture: bool = False, callbacks: Sequence[Callback] = (),
-        average_every: int | None = None,
+        average_every: int | None = None, outer_momentum: float = 0.0,
     ):  # fmt: skip
         wanted: list[tuple[str, Any, Any, str]] = [
             ("model", model, Module, "a Module"), ("optimizer", optimizer, Optimizer, "an Optimizer"),
@@ -166,10 +166,12 @@ class Trainer:
         self.scaler = GradScaler(self.device, enabled=precision == "float16")
         captures = check_flag("Trainer", "capture", capture) and ranks.can_capture()
         self.run_step = tinycnn.cuda.capture(self._step) if captures else self._step
-        self.parallel: Any = ranks.parallel(model, average_every)
-        self.averages = average_every is not None and ranks.ranks() > 1
+        if average_every is not None:
+            check_positive("Trainer", "average_every", average_every)
+        self.parallel: Any = ranks.parallel(model, average_every=average_every, outer_momentum=outer_momentum)
         self.evaluated = model
         self.epoch = self.step = 0
+        self.rank_seed: int | None = None  # of all ranks but 0
         self.lr = optimizer.param_groups[0]["lr"]
         self.history: list[Figures] = []
         self.stopping: str | None = None
@@ -213,7 +215,7 @@ class Trainer:
             exits.enter_context(ranks.shared("Trainer.fit", loader))
             exits.enter_context(ranks.errors_of_rank_0_first())
             exits.enter_context(ranks.interrupts_by_rank_0())
-            ranks.draw_differently()
+            self.rank_seed = ranks.shared_seed(self.rank_seed)
             for callback in self.callbacks:
                 exits.callback(callback.on_exit, self)
             self.call("on_train_begin")
@@ -255,6 +257,7 @@ class Trainer:
         self.totals.begin()
         for images, targets in () if self.totals.complete else islice(loader, read, None):
             images, targets = images.to(self.device), targets.to(self.device)
+            ranks.draw_for_step(self.rank_seed, self.step)
             batch = Batch(targets=targets, **self.run_step(images, targets))
             self.step += 1
             self.totals.add(batch, self.metrics)
@@ -263,8 +266,7 @@ class Trainer:
                 self.scheduler.step()
             self.call("on_batch_end", batch)
         self.totals.complete = True
-        if self.averages:
-            self.parallel.average_parameters()
+        ranks.average_parameters(self.parallel)
         ranks.check_equal(self.model)
         self.totals.add_ranks(self.metrics, self.device)
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}
@@ -300,7 +302,7 @@ class Trainer:
             self.scaler.unscale_(self.optimizer)
             self.call("on_backward_end")
             if not self.scaler.enabled:
-                self.optimizer.found_inf = (~ranks.finite_everywhere(loss).isfinite()).to("float32")
+                self.optimizer.found_inf = (~ranks.finite_everywhere(self.parallel, loss).isfinite()).to("float32")
             self.scaler.step(self.optimizer)
         finally:  # after Ctrl-C, too, or no other step could be made
             self.optimizer.found_inf = None
@@ -368,6 +370,7 @@ class Trainer:
             "totals": self.totals.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
+            "rank_seed": self.rank_seed,
             "lr": self.lr,
             "history": self.history,
             "stopping": self.stopping,
@@ -418,7 +421,7 @@ class Trainer:
         self.totals.load_state_dict(copied(state["totals"], self.device))
         self.epoch, self.step = (check_count(name, number, state[number]) for number in ("epoch", "step"))
         self.lr, self.history, self.stopping = state["lr"], list(state["history"]), state["stopping"]
-        self._position = state["loader"]
+        self.rank_seed, self._position = state["rank_seed"], state["loader"]
         set_random_states(state["random"])
 
 
