@@ -21,7 +21,6 @@ EXEMPT = {
     **dict.fromkeys(["Size", "dtype"], "Python's tuple and NumPy's dtype"),
     **dict.fromkeys(["Function"], "a base class: its arguments are those of the subclass"),
     **dict.fromkeys(["optim.lr_scheduler.LRScheduler"], "a base class: get_lr belongs to the subclass"),
-    **dict.fromkeys(["nn.DistributedDataParallel"], "needs a process group: tests/distributed"),
     **dict.fromkeys(["load", "save"], "files: tests/test_serialization.py"),
     **dict.fromkeys(
         ["training." + name for name in ("CheckpointError", "last_checkpoint", "load_checkpoint", "save_checkpoint",

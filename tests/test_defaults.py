@@ -90,10 +90,6 @@ OWN = {
         "nrow": 8, "padding": 2, "normalize": False, "scale_each": False, "pad_value": 0.0,
     },
     "data.RandomShift": {"fill": 0.0},
-    "nn.DistributedDataParallel": {  # torch's is in nn.parallel
-        "dim": 0, "broadcast_buffers": True, "find_unused_parameters": False, "gradient_as_bucket_view": False,
-        "outer_momentum": 0.0,
-    },
     "nn.Module.state_dict": {"prefix": "", "keep_vars": False},
     "nn.functional.batch_norm": {"name": "batch_norm"},
     "nn.functional.binary_cross_entropy": {"name": "binary_cross_entropy"},

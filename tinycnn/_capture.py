@@ -19,7 +19,7 @@ from tinycnn import autograd, backend
 from tinycnn.autocast_mode import anew
 from tinycnn.autograd import Function, wrap
 from tinycnn.backend import Array
-from tinycnn.backend.recording import Outdated, Recorded
+from tinycnn.backend.recording import Outdated, Recorded, ranks
 from tinycnn.checks import check_positive
 from tinycnn.grad_mode import thread_mode
 from tinycnn.tensor import Tensor
@@ -184,19 +184,15 @@ class CapturedStep:
 
     def _agreed(self, plan: int) -> int:
         """The least plan of all ranks that exchange arrays in the step: NCCL's calls are captured on all or on none."""
-        if not self._exchanges:
-            return plan
-        from tinycnn.distributed import group
-
-        return group.least(plan)
+        others = ranks()
+        return plan if others is None or not self._exchanges else others.least(plan)
 
     def _eagerly(self, arguments: tuple, keywords: dict) -> Any:
         """Runs the step, and sees whether it exchanges arrays with other ranks."""
-        from tinycnn.distributed import group
-
-        before = group.calls_on_gpus()
+        others = ranks()
+        before = 0 if others is None else others.calls_on_gpus
         result = self.step(*arguments, **keywords)
-        self._exchanges |= group.calls_on_gpus() > before
+        self._exchanges |= others is not None and others.calls_on_gpus > before
         return result
 
     def _give_up(self, reason: str, arguments: tuple, keywords: dict) -> Any:

@@ -193,6 +193,28 @@ def test_a_divided_loader_gives_parts_of_the_same_batches(shuffle, monkeypatch):
     assert [len(part) for part in zip(*parts)][-1] == 3
 
 
+class Named(data.Dataset):
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, i):
+        return {"image": np.full((2, 3), i, np.float32), "of": (str(i), i)}
+
+
+@pytest.mark.parametrize("collate", [None, lambda items: data.default_collate(items)])
+def test_a_part_without_items_is_like_the_others(collate, monkeypatch):
+    monkeypatch.setattr(distributed, "broadcast", lambda x: x)
+    lengths = []
+    for rank in range(3):
+        loader = data.DataLoader(Named(), 5, collate_fn=collate)
+        loader.divide(rank, 3)
+        *_, last = loader
+        names, numbers = last["of"]
+        assert (last["image"].shape[1:], last["image"].dtype, numbers.dtype) == ((2, 3), "float32", "int64")
+        lengths.append((len(last["image"]), len(names), len(numbers)))
+    assert lengths == [(0, 0, 0), (1, 1, 1), (1, 1, 1)]
+
+
 def test_on_one_rank_sync_batch_norm_is_batch_norm():
     x = tensor(np.random.default_rng(0).normal(size=(4, 3, 5, 2)))
     plain, synchronized = nn.BatchNorm2d(3, dtype="float64"), nn.SyncBatchNorm(3, dtype="float64")

@@ -70,6 +70,12 @@ def test_averages_of_parameters(alone, tmp_path):
     assert 1e-4 < difference(np.load(tmp_path / "eight.npz"), alone(["--even"])) < 0.5
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("program", ["norm.py", "loaders.py"])
+def test_parts_of_batches(ranks, program):
+    run(ranks, program)
+
+
 def test_averages_with_momentum_and_what_is_sent():
     run(2, "averages.py")
 

@@ -67,7 +67,7 @@ def test_every_layer_has_a_row():
     layers = {name for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)}
     used |= {case.name.split("/")[0] for case in CASES if case.name.startswith("Lazy")}  # they have become others
     without_forward = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"}
-    layers -= {"DataParallel", "DistributedDataParallel"}  # which call another module
+    layers.discard("DataParallel")  # it calls another module
     layers.discard("SyncBatchNorm")  # on several ranks: tests/distributed; on one, it is BatchNorm
     dropouts = {"AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"}
     assert layers - used == without_forward | dropouts
@@ -201,7 +201,7 @@ def test_same_repr_as_torch(case):
 # --- signatures -------------------------------------------------------------------------------------------
 
 # What torch has and we do not: it is deprecated there.
-NOT_HERE = {"min_value", "max_value", "process_group"}
+NOT_HERE = {"min_value", "max_value"}
 
 
 @pytest.mark.torch
@@ -211,8 +211,6 @@ def test_same_arguments_as_torch(name):
     import torch
 
     if name in ("Module", "Sequential", "ModuleList", "Identity", "Parameter", "UninitializedBuffer"):
-        return
-    if name == "DistributedDataParallel":  # torch's is in nn.parallel alone
         return
     theirs = dict(inspect.signature(getattr(torch.nn, name)).parameters)
     ours = dict(inspect.signature(getattr(nn, name)).parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 
 class Outdated(RuntimeError):
@@ -119,3 +119,28 @@ def keeping_constants(constants: dict[Hashable, Any]) -> Iterator[None]:
         yield
     finally:
         _state.constants = outer
+
+
+class Ranks(Protocol):
+    """The other processes of the program, with which a step may exchange arrays: `tinycnn.distributed` has them."""
+
+    @property
+    def calls_on_gpus(self) -> int:
+        """How often arrays were exchanged among GPUs so far."""
+
+    def least(self, number: int) -> int:
+        """The least of the ranks' numbers."""
+
+
+_ranks: Ranks | None = None
+
+
+def ranks() -> Ranks | None:
+    """Those that `set_ranks` has set."""
+    return _ranks
+
+
+def set_ranks(group: Ranks | None) -> None:
+    """Lets captured steps know of a process group, or that there is none."""
+    global _ranks
+    _ranks = group

@@ -177,7 +177,7 @@ class DataLoader:
         else:
             indices = self._indices_left(progress)
         if self._ranks > 1:
-            indices = (each[evenly(len(each), self._ranks)[self._rank]] for each in indices)
+            indices = (_part(each, self._rank, self._ranks) for each in indices)
         batches = self._begun(progress, indices)
         self._progress, self._resumed = progress, None
         self.epoch += 1
@@ -201,8 +201,8 @@ class DataLoader:
         """Lets the next iterators give one part of each batch, of as many parts as there are ranks of a process group.
 
         The parts of a batch have the same number of items, or one more. All ranks call it, and begin each epoch
-        together: its seed is drawn by rank 0. `divide(0, 1)` gives whole batches again. What `len` and `state_dict`
-        tell is that of whole batches.
+        together: its seed is drawn by rank 0. A rank whose part has no items gets Tensors of length 0. `divide(0, 1)`
+        gives whole batches again. What `len` and `state_dict` tell is that of whole batches.
 
         Raises ValueError for a loader that gives items, or the batches of an `IterableDataset`.
         """
@@ -441,6 +441,8 @@ class _Loading:
 
     def _batch(self, found: Any) -> Any:
         """The batch of these indices, or of these samples of an `IterableDataset`."""
+        if isinstance(found, _LikeThese):
+            return _emptied(self._batch(found.indices))
         try:
             if isinstance(self.dataset, IterableDataset):
                 items = found
@@ -498,6 +500,30 @@ def _check_states(argument: str, sources: list[Any], states: Any) -> None:
             backend.check_state(numbers, state)
     except (TypeError, ValueError, KeyError, OverflowError):
         raise ValueError(f"{argument}: expected {len(sources)} random states, got {shortened(states)}") from None
+
+
+@dataclass(frozen=True)
+class _LikeThese:
+    """In place of indices: a batch of no items, otherwise like that of these."""
+
+    indices: Any
+
+
+def _part(indices: Any, rank: int, ranks: int) -> Any:
+    """The part of a batch's indices that is this rank's."""
+    part = indices[evenly(len(indices), ranks)[rank]]
+    return part if len(part) else _LikeThese(indices[:1])
+
+
+def _emptied(batch: Any) -> Any:
+    """A batch without its items."""
+    if isinstance(batch, dict):
+        return {key: _emptied(value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(_emptied, batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)([_emptied(each) for each in batch if not isinstance(each, (str, bytes))])
+    return batch[:0] if isinstance(batch, Tensor) else batch
 
 
 def _listed(indices: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinycnn import backend as _backend
 from tinycnn._extras import how_to_install
+from tinycnn.backend.recording import set_ranks
 from tinycnn.checks import check_choice, shortened
 from tinycnn.distributed import launch, nccl
 from tinycnn.distributed.failures import Failures
@@ -48,6 +49,16 @@ class Group:
             elif backend == "nccl":
                 raise ValueError(f"init_process_group: backend 'nccl' cannot be used: {reason}; backend 'mpi' can")
 
+    @property
+    def calls_on_gpus(self) -> int:
+        """How often arrays were exchanged among GPUs so far, by calls that a captured step can hold."""
+        return self.engine.calls_on_gpus
+
+    def least(self, number: int) -> int:
+        """The least of the ranks' numbers."""
+        with self.failures.watching("capture"):
+            return min(self.mpi.gather(number))
+
     def end(self) -> None:
         """Leaves the process as it was."""
         self.engine.close()
@@ -80,18 +91,6 @@ def current(caller: str) -> Group:
 def size_or_1() -> int:
     """The number of ranks; 1 without a process group."""
     return 1 if _group is None else _group.size
-
-
-def calls_on_gpus() -> int:
-    """How often arrays were exchanged among GPUs so far, which a captured step repeats."""
-    return 0 if _group is None else _group.engine.calls_on_gpus
-
-
-def least(number: int) -> int:
-    """The least of the ranks' numbers."""
-    group = current("capture")
-    with group.failures.watching("capture"):
-        return min(group.mpi.gather(number))
 
 
 def init_process_group(
@@ -135,6 +134,7 @@ def init_process_group(
             group.end()
             raise ValueError(f"{name}: expected {argument} {found}, as the launcher says, got {value}")
     _group = group
+    set_ranks(group)
 
 
 def _seconds(name: str, timeout: Any) -> float:
@@ -151,6 +151,7 @@ def destroy_process_group() -> None:
     global _group
     current("destroy_process_group").end()
     _group = None
+    set_ranks(None)
 
 
 def is_available() -> bool:

@@ -48,7 +48,7 @@ from tinycnn.nn.margin import *
 from tinycnn.nn.module import *
 from tinycnn.nn.norm import *
 from tinycnn.nn.padding import *
-from tinycnn.nn.parallel import *
+from tinycnn.nn.parallel import DataParallel
 from tinycnn.nn.parameter import *
 from tinycnn.nn.parameter_container import *
 from tinycnn.nn.piecewise import *
@@ -74,7 +74,7 @@ __all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += padding.__all__
-__all__ += parallel.__all__
+__all__ += ["DataParallel"]
 __all__ += parameter.__all__
 __all__ += parameter_container.__all__
 __all__ += piecewise.__all__

@@ -6,8 +6,9 @@ from typing import Any
 
 from tinycnn.autocast_mode import autocasts
 from tinycnn.autograd import Function, Gradients, wrap
-from tinycnn.backend import Array
+from tinycnn.backend import Array, DeviceLike
 from tinycnn.creation import tensor, zeros_like
+from tinycnn.dtypes import DTypeLike
 from tinycnn.nn.module import Module
 from tinycnn.nn.norm import _affine, _BatchNorm, _update_running
 from tinycnn.ops.arithmetic import widened
@@ -47,11 +48,20 @@ class SyncBatchNorm(_BatchNorm):
     """Batch normalisation of (N, C, *) by the mean and variance over the samples of all ranks.
 
     Without a process group, with one rank, and after `eval()`, it is BatchNorm. Two messages of 2C numbers, or fewer,
-    are exchanged in the forward pass, and two in the backward pass. Arguments as in `BatchNorm2d`.
+    are exchanged in the forward pass, and two in the backward pass. Arguments as in `BatchNorm2d`; `process_group` is
+    taken as in torch, and all ranks take part.
     """
 
     ndims = (2, 3, 4, 5)
     expected = "(N, C, *)"
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, process_group: Any = None, device: DeviceLike = None,
+        dtype: DTypeLike = None, *, bias: bool = True,
+    ):  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
 
     def forward(self, input: Tensor) -> Tensor:
         from tinycnn.distributed import group
@@ -94,12 +104,12 @@ class SyncBatchNorm(_BatchNorm):
         if isinstance(module, _BatchNorm) and not isinstance(module, SyncBatchNorm):
             converted = cls(
                 module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,
-                bias=module.bias is not None,
+                process_group, bias=module.bias is not None,
             )  # fmt: skip
             for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
                 setattr(converted, name, getattr(module, name))
             converted.training = module.training
             return converted
         for name, child in module.named_children():
-            module.add_module(name, cls.convert_sync_batchnorm(child))
+            module.add_module(name, cls.convert_sync_batchnorm(child, process_group))
         return module

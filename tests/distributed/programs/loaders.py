@@ -1,0 +1,68 @@
+"""Trainer on ranks with loaders of each kind: which items a rank gets, and that together they are all, each once."""
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import data, distributed, nn, optim, tensor
+from tinycnn.training import Callback, Trainer
+
+distributed.init_process_group(timeout=30)
+rank, size = distributed.get_rank(), distributed.get_world_size()
+N = 23
+
+
+class Items(data.Dataset):
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return np.array([i], np.float32), np.array([0.0], np.float32)
+
+
+class Stream(data.IterableDataset):
+    def __iter__(self):
+        return ((np.array([i], np.float32), np.array([0.0], np.float32)) for i in range(N))
+
+
+class Seen(Callback):
+    def on_train_begin(self, trainer):
+        self.batches = []
+
+    def on_batch_end(self, trainer, batch):
+        self.batches.append(batch.images.flatten().tolist())
+
+
+def seen(loader):
+    """By rank, the batches."""
+    net, callback = nn.Linear(1, 1), Seen()
+    trainer = Trainer(net, optim.SGD(net.parameters(), lr=1e-4), nn.MSELoss(), metrics={}, callbacks=[callback])
+    trainer.fit(loader, 1)
+    return distributed.group.current("").mpi.gather(callback.batches)
+
+
+def whole(by_rank):
+    """The batches of which the ranks have parts."""
+    return [[item for part in parts for item in part] for parts in zip(*by_rank, strict=True)]
+
+
+in_order = [[*map(float, range(start, min(start + 5, N)))] for start in range(0, N, 5)]
+tinycnn.manual_seed(rank)
+assert whole(seen(data.DataLoader(Items(), 5))) == in_order
+shuffled = whole(seen(data.DataLoader(Items(), 5, shuffle=True)))
+assert sorted(sum(shuffled, [])) == sum(in_order, []) != sum(shuffled, [])
+assert [*map(len, shuffled)] == [*map(len, in_order)]
+for workers in (0, 2):
+    by_rank = seen(data.DataLoader(Items(), batch_sampler=[[3, 1, 4], [1, 5, 9, 2], [6, 5]], num_workers=workers))
+    assert whole(by_rank) == [[3, 1, 4], [1, 5, 9, 2], [6, 5]]
+drawn = whole(seen(data.DataLoader(Items(), 4, sampler=data.WeightedRandomSampler([1.0] * N, 12))))
+assert [*map(len, drawn)] == [4, 4, 4]
+shares = seen(data.DataLoader(Items(), 4, sampler=data.DistributedSampler(Items(), seed=1)))
+assert {*sum(sum(shares, []), [])} == {*sum(in_order, [])}
+assert len({len(share) for share in shares}) == 1
+
+# A stream cannot be divided by its items: a program with a loop of its own gives each rank another one.
+with pytest.raises(ValueError, match="DataLoader.divide: expected batches of a data set with indices"):
+    seen(data.DataLoader(Stream(), 5))
+with pytest.raises(ValueError, match="Trainer.fit: expected a DataLoader, to divide its batches among ranks, got list"):
+    seen([(tensor([[1.0]]), tensor([[0.0]]))])
