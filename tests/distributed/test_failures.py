@@ -1,8 +1,11 @@
 """A rank that fails ends all of them within ten seconds, with a status that is not 0 and a line that names it."""
 
+import os
+import re
+
 import pytest
 
-from tests.distributed.ranks import run
+from tests.distributed.ranks import REPOSITORY, run
 
 pytestmark = pytest.mark.mpi
 
@@ -11,7 +14,6 @@ FAILURES = {
     "exit": "rank 1 of 3: exit status 3",
     "exit with words": "rank 1 of 3: no more",
     "return": "waits for rank 1, which has ended",
-    "kill": "rank 1: ended by SIGKILL",
     "hang": "all_reduce has waited 3 s for rank 1, which did not call it",
     "other call": "while others wait in other calls: rank 1 in broadcast",
     "different models": "DistributedDataParallel: expected the same model on all ranks, got weight (5, 3) float32 on "
@@ -38,6 +40,15 @@ def test_a_rank_that_fails_ends_all(how, words):
     assert done.seconds < begin + wait + 10
 
 
+def test_a_rank_that_is_killed_ends_all():
+    """MPICH's launcher does not name it, so ours does; Open MPI's and Intel's do."""
+    done = run(3, "fails.py", "kill", 1, check=False)
+    assert done.returncode != 0
+    said = " ".join((done.stdout + done.stderr).split())
+    assert re.search("rank 1: ended by SIGKILL|rank 1 with PID .* signal 9|RANK 1 PID .* SIGNAL: 9", said), said
+    assert done.seconds < 14
+
+
 @pytest.mark.parametrize("how", ["raise", "return", "hang"])
 def test_also_without_the_launchers_help(how):
     """Under an mpiexec of the user's own, without -m: the process group alone."""
@@ -50,6 +61,15 @@ def test_without_a_launcher():
     done = run(0, "fails.py", "raise", 0, check=False)
     assert done.returncode == 1
     assert "ValueError: init_process_group: this program was started without a launcher: python -m" in done.stderr
+
+
+def test_a_launcher_of_another_mpi():
+    """Each process would be rank 0 of 1, and train alone."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "SLURM_STEP_NUM_TASKS": "2"}
+    done = run(0, "fails.py", "raise", 0, check=False, env=environment)
+    assert done.returncode == 1
+    words = "init_process_group: the launcher has started 2 processes, but MPI knows of this one alone: use the mpiexec"
+    assert words in done.stderr
 
 
 @pytest.mark.parametrize("ranks", ["0", "-1", "two"])

@@ -34,6 +34,15 @@ def test_one_rank_trains_as_none(tmp_path):
     assert (tmp_path / "one/weights.safetensors").read_bytes() == (tmp_path / "none/weights.safetensors").read_bytes()
 
 
+def test_in_a_shell_that_a_scheduler_has_started(tmp_path):
+    """`srun --pty bash` is one process: nothing of MPI is needed there."""
+    without_mpi = "import sys; sys.modules['mpi4py'] = None; from examples import train_mnist as t; sys.exit(t.main())"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "SLURM_STEP_NUM_TASKS": "1", "PMIX_RANK": "0"}
+    words = ["-c", without_mpi, "--dataset", "digits", "--epochs", "1", "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_ranks_share_the_batches_and_rank_0_writes(tmp_path):
     done = train(3, tmp_path / "out", "--epochs", 6)
     lines = done.stdout.splitlines()

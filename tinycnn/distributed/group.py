@@ -129,6 +129,12 @@ def init_process_group(
     if not is_mpi_available():
         raise ImportError(f"{name}: needs mpi4py, which is not installed: {how_to_install('mpi')}")
     group = Group(backend, seconds)
+    if group.size == 1 < launch.started():
+        group.end()
+        raise ValueError(
+            f"{name}: the launcher has started {launch.started()} processes, but MPI knows of this one alone: use the "
+            f"mpiexec of {group.mpi.library()}, or the --mpi of srun that it needs"
+        )
     for argument, value, found in (("world_size", world_size, group.size), ("rank", rank, group.rank)):
         if value not in (None, -1, found):
             group.end()

@@ -15,8 +15,9 @@ from pathlib import Path
 from tinycnn._command import Parser, guarded, users_errors
 from tinycnn._extras import how_to_install
 
-# What a launcher sets for the processes that it starts: MPICH and Intel MPI, Open MPI, PMIx, Slurm's srun.
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS")
+# What a launcher sets for the processes that it starts: MPICH and Intel MPI, Open MPI, Slurm's srun; PMIx.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+PMIX = "PMIX_RANK"
 
 PROGRAM = "tinycnn.distributed"
 EXIT_CODES = re.compile(r"\[mpiexec@.*\] Exit codes: (.*)")  # what -print-all-exitcodes writes last
@@ -24,7 +25,12 @@ EXIT_CODES = re.compile(r"\[mpiexec@.*\] Exit codes: (.*)")  # what -print-all-e
 
 def is_launched() -> bool:
     """Whether a launcher (mpiexec, srun, `python -m tinycnn.distributed`) has started this process as a rank."""
-    return any(name in os.environ for name in SIZES)
+    return any(name in os.environ for name in (*SIZES, PMIX))
+
+
+def started() -> int:
+    """How many processes the launcher says that it has started; 1 if it says nothing."""
+    return next((int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdecimal()), 1)
 
 
 def mpiexec() -> str | None:
@@ -42,13 +48,18 @@ def command(ranks: int, program: Sequence[str]) -> list[str]:
     launcher = mpiexec()
     if launcher is None:
         raise ValueError(f"no mpiexec beside {sys.executable} or on the PATH: {how_to_install('mpi')}")
-    statuses = ["-print-all-exitcodes"] if _is_hydra(launcher) else []
-    return [launcher, *statuses, "-n", str(ranks), sys.executable, "-m", "tinycnn.distributed.rank", *program]
+    options = [*_options(launcher, ranks), "-n", str(ranks)]
+    return [launcher, *options, sys.executable, "-m", "tinycnn.distributed.rank", *program]
 
 
-def _is_hydra(launcher: str) -> bool:
-    """Whether it is MPICH's, which does not say by itself which rank was killed."""
-    return "HYDRA" in subprocess.run([launcher, "--version"], capture_output=True, text=True).stdout
+def _options(launcher: str, ranks: int) -> list[str]:
+    """What the implementations want to be told. Intel's has the defaults of the others' options."""
+    version = subprocess.run([launcher, "--version"], capture_output=True, text=True).stdout
+    if "HYDRA" in version:  # MPICH's does not say by itself which rank was killed
+        return ["-print-all-exitcodes"]
+    if "Open MPI" in version and ranks > (os.cpu_count() or 1):  # it would refuse
+        return ["--map-by", ":OVERSUBSCRIBE"]
+    return []
 
 
 def run(words: Sequence[str]) -> int:

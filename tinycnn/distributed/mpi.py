@@ -68,9 +68,10 @@ class MPIEngine:
         node.Free()
         return gathered
 
-    def abort(self, status: int) -> None:
-        """Ends all ranks."""
-        self.MPI.COMM_WORLD.Abort(status)
+    def library(self) -> str:
+        """The implementation's name."""
+        name, _ = self.MPI.get_vendor()
+        return name
 
     def close(self) -> None:
         """Nothing: MPI itself lives as long as the process."""

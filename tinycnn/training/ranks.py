@@ -16,14 +16,15 @@ import tinycnn
 from tinycnn import distributed
 from tinycnn.data import DataLoader, DistributedSampler
 from tinycnn.distributed.failures import let_rank_0_speak
+from tinycnn.distributed.launch import started
 from tinycnn.nn import Module
 from tinycnn.nn.parallel import DistributedDataParallel
 from tinycnn.tensor import Tensor
 
 
 def begin() -> None:
-    """Makes a program that a launcher has started a rank. Rank 0 alone prints."""
-    if distributed.is_launched() and not distributed.is_initialized():
+    """Makes a program of which a launcher has started several processes a rank. Rank 0 alone prints."""
+    if started() > 1 and not distributed.is_initialized():
         distributed.init_process_group()
         if rank():
             sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # until the end of the process
