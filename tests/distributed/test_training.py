@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.distributed.ranks import REPOSITORY, run
+from tinycnn.distributed.launch import mpiexec
 
 pytestmark = pytest.mark.mpi
 
@@ -64,22 +65,34 @@ def test_a_batch_smaller_than_the_ranks(tmp_path):
     assert len(lines) == 1, done.stderr
 
 
-def test_an_interrupted_training_goes_on_with_another_number_of_ranks(tmp_path):
+@pytest.mark.parametrize(
+    "signum, to_all",
+    [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)],
+    ids=["Ctrl-C", "SIGINT", "SIGTERM"],
+)
+def test_an_interrupted_training_goes_on_with_another_number_of_ranks(signum, to_all, tmp_path):
+    """Ctrl-C goes to the process group of the launcher, as a shell starts it; other signals to the launcher alone."""
     words = [sys.executable, "-m", "tinycnn.distributed", "-n", "2", str(TRAIN), "--dataset", "digits", "--out",
-             str(tmp_path / "out"), "--epochs", "30"]  # fmt: skip
+             str(tmp_path / "out"), "--epochs", "6"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    # In a process group of its own, as a shell starts it.
     begun = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, process_group=0)
     deadline = time.monotonic() + 60
     while not (tmp_path / "out/checkpoints/latest").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(begun.pid, signal.SIGINT)
+    (os.killpg if to_all else os.kill)(begun.pid, signum)
     _, errors = begun.communicate(timeout=30)
     assert begun.returncode != 0
-    assert "holds step" in errors
+    if not is_open_mpi():  # whose mpiexec then drops what ranks write
+        assert errors.count("holds step") == 1
+        assert begun.returncode == 128 + signum
     done = train(3, tmp_path / "out", "--resume", tmp_path / "out")
     assert "resumed after step" in done.stdout
-    assert figures(tmp_path / "out")[-1]["test_accuracy"] > 0.95
+    assert figures(tmp_path / "out")[-1]["epoch"] == 6
+
+
+def is_open_mpi():
+    done = subprocess.run([mpiexec(), "--version"], capture_output=True, text=True, check=True)
+    return "Open MPI" in done.stdout
 
 
 def test_a_resumed_training_has_the_bits_of_one_that_was_not_interrupted(tmp_path):

@@ -63,22 +63,27 @@ def _options(launcher: str, ranks: int) -> list[str]:
 
 
 def run(words: Sequence[str]) -> int:
-    """Runs a command line of mpiexec, and names the ranks that a signal has ended. Returns the exit status."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        while True:
-            try:
-                line = process.stdout.readline()
-            except KeyboardInterrupt:  # mpiexec has it, too, and hands it on to the ranks
-                continue
-            if not line:
-                return process.wait()
-            if found := EXIT_CODES.match(line.decode(errors="replace")):
-                for rank, killed_by in killed(found[1]):
-                    print(f"rank {rank}: ended by {signal.Signals(killed_by).name}", file=sys.stderr)
-            else:
-                sys.stdout.buffer.write(line)
-                sys.stdout.flush()
+    """Runs a command line of mpiexec, and names the ranks that a signal has ended. Returns the exit status.
+
+    mpiexec has a session of its own and no terminal: Ctrl-C comes to this process, which hands it on, once.
+    """
+    signals = [signal.SIGINT, signal.SIGTERM]
+    stdin = subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None
+    with subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE, start_new_session=True) as process:
+        former = [signal.signal(signum, lambda signum, _: process.send_signal(signum)) for signum in signals]
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if found := EXIT_CODES.match(line.decode(errors="replace")):
+                    for rank, killed_by in killed(found[1]):
+                        print(f"rank {rank}: ended by {signal.Signals(killed_by).name}", file=sys.stderr)
+                else:
+                    sys.stdout.buffer.write(line)
+                    sys.stdout.flush()
+            return process.wait()
+        finally:
+            for signum, handler in zip(signals, former):
+                signal.signal(signum, handler)
 
 
 def killed(statuses: str) -> list[tuple[int, int]]:
