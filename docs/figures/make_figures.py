@@ -147,7 +147,7 @@ def windows() -> Figure:
 def routing() -> Figure:
     """One-dimensional max pooling, kernel 3, stride 2, backward."""
     x, dy, winners, dx = [3, 1, 5, 2, 4, 4, 0], [1, 2, 3], [2, 2, 4], [0, 0, 3, 0, 3, 0, 0]
-    figure, axes = canvas(14, 9.4)
+    figure, axes = canvas(15, 9.4)
     name(axes, 0.3, 2.9, "x and its windows")
     for i, number in enumerate(x):
         cell(axes, 6 + i, 2.4, number, HUES["x"] if i in winners else "white", i in winners)
