@@ -5,8 +5,8 @@
 // in stacks, and stacks side by side. All sizes are numbers of cells plus pixels, so nothing has to be drawn to find the
 // largest cells with which everything can be seen at once.
 
-const CELLS = { least: 18, enough: 34, most: 64 }; // pixels; the least that can be read
-const GAP = { block: 10, panel: 12, stack: 16, arrow: 76, arrowDown: 26 };
+const CELLS = { least: { 1: 18, 2: 18, 3: 18, 4: 22 }, touched: 24, enough: 34, most: 64 }; // pixels
+const GAP = { block: 10, panel: 12, stack: 16, arrow: 76, shortArrow: 28, arrowDown: 26 };
 
 // The ways to divide a row of parts, { name, arrow }, into stacks, those with the fewest parts below each other first.
 // The arrow of a part points to it: from its left if it begins a stack, else from above.
@@ -37,8 +37,8 @@ function contentSize(panel, choice, cell) {
   }
   const beside = Math.min(choice.beside, blocks), below = Math.ceil(blocks / beside);
   return {
-    width: beside * (columns * cell + 2) + (beside - 1) * GAP.block,
-    height: below * (rows * cell + 2 + label) + (below - 1) * GAP.block,
+    width: beside * Math.max(columns * cell + 2, label.width) + (beside - 1) * GAP.block,
+    height: below * (rows * cell + 2 + label.height) + (below - 1) * GAP.block,
   };
 }
 
@@ -46,14 +46,14 @@ const HEAD = 30; // pixels: an index of two lines
 const labelWidth = (cell) => Math.max(40, Math.ceil(0.85 * cell));
 
 // Width and height of the stage.
-function stageSize(stacks, panels, choices, cell) {
+function stageSize(stacks, panels, choices, cell, arrowWidth = GAP.arrow) {
   let width = (stacks.length - 1) * GAP.stack, height = 0;
   stacks.forEach((stack, s) => {
     let across = 0, down = (stack.length - 1) * GAP.panel;
     stack.forEach(({ name, arrow }, i) => {
       const panel = panels[name], size = contentSize(panel, choices[name], cell);
       if (arrow && i > 0) down += GAP.arrowDown;
-      if (arrow && i === 0 && s > 0) width += GAP.arrow + GAP.stack;
+      if (arrow && i === 0 && s > 0) width += arrowWidth + GAP.stack;
       across = Math.max(across, size.width, panel.title.width, panel.note.width);
       down += size.height + panel.title.height + panel.note.height;
     });
@@ -82,7 +82,7 @@ function choicesOf(panels) {
 // The largest cell of at most `most` pixels with which the stage fits, or 0 if the least does not.
 function largestCell(stacks, panels, choices, room, least, most) {
   const fits = (cell) => {
-    const { width, height } = stageSize(stacks, panels, choices, cell);
+    const { width, height } = stageSize(stacks, panels, choices, cell, room.arrow);
     return width <= room.width && height <= room.height;
   };
   if (!fits(least)) return 0;
@@ -95,18 +95,24 @@ function largestCell(stacks, panels, choices, room, least, most) {
 }
 
 // { stacks, choices, cell } for this room: the first arrangement with cells that are large enough, or that with the
-// largest. Where no arrangement fits, the page scrolls: then the lowest one with cells of a good size that is not too wide.
-function arrange(orders, panels, room) {
+// largest; null if none fits with cells of `least` pixels.
+function arrange(orders, panels, room, least) {
   const arrangements = orders.flatMap(stacksOf), choices = choicesOf(panels);
   let best = { cell: 0 };
   for (const stacks of arrangements)
     for (const choice of choices) {
-      const cell = largestCell(stacks, panels, choice, room, Math.max(CELLS.least, best.cell + 1), CELLS.most);
+      const cell = largestCell(stacks, panels, choice, room, Math.max(least, best.cell + 1), CELLS.most);
       if (cell > best.cell) best = { stacks, choices: choice, cell };
       if (best.cell >= CELLS.enough) return best;
     }
-  if (best.cell) return best;
-  for (let cell = 26; cell >= 12; cell--) {
+  return best.cell ? best : null;
+}
+
+// The same for a page that scrolls: the lowest one, with cells of a good size, that is not too wide.
+function arrangeDown(orders, panels, room) {
+  const arrangements = orders.flatMap(stacksOf), choices = choicesOf(panels);
+  let best = { stacks: arrangements.at(-1), choices: choices.at(-1), cell: 12 };
+  for (let cell = CELLS.touched; cell >= 12; cell--) {
     let lowest = Infinity;
     for (const stacks of arrangements)
       for (const choice of choices) {
@@ -118,5 +124,5 @@ function arrange(orders, panels, room) {
       }
     if (lowest < Infinity) return best;
   }
-  return { stacks: arrangements.at(-1), choices: choices.at(-1), cell: 12 };
+  return best;
 }

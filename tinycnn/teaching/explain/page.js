@@ -158,7 +158,7 @@ function compute() {
 function check() {
   if (JSON.stringify(state.geometry[kind()]) !== JSON.stringify(DATA.geometry[kind()])) return "";
   const same = Object.entries(DATA.arrays[kind()]).every(([n, a]) => JSON.stringify(a) === JSON.stringify(arrays[n]));
-  return same ? "✓ the numbers that tinycnn computes" : "✗ not the numbers that tinycnn computes";
+  return same ? "✓ <span>the numbers that tinycnn computes</span>" : "✗ not the numbers that tinycnn computes";
 }
 
 // Whether a cell holds a zero that was put in: around the input, between the numbers of dy, in the holes of the kernel.
@@ -334,7 +334,7 @@ function partsOf(name) {
   const channels = range(g.C).map((c) => ({ first: [c], what: g.C > 1 ? `channel ${c}` : "" }));
   const filters = range(g.O).map((o) => ({ first: [o], what: g.O > 1 ? `filter ${o}` : "" }));
   const kernels = channels.flatMap((of) => filters.map((by) => (
-    { first: [...by.first, ...of.first], what: [by.what, of.what].filter(Boolean).join(", ") })));
+    { first: [...by.first, ...of.first], what: by.what && of.what ? `${by.first}, ${of.first}` : by.what || of.what })));
   const parts = {
     x: [channels, [g.H + 2 * g.PH, g.W + 2 * g.PW]], y: [filters, [g.OH, g.OW]], w: [kernels, [g.KH, g.KW]],
     spread: [filters, [g.H + 2 * g.PH + g.RH, g.W + 2 * g.PW + g.RW]], rotated: [kernels, [g.RH + 1, g.RW + 1]],
@@ -364,26 +364,24 @@ function panel(name) {
   return { element, title, note, grid, matrix, blocks, beside, sizes };
 }
 
-// The panels on the stage, as large as the window lets them.
+// The panels on the stage, as large as the window lets them: if need be without the caption and the notes. Where they
+// do not fit even so, the page scrolls.
 function place() {
   const view = VIEWS[state.view], stage = element("stage"), panels = {};
   for (const name of view.panels) if (!Array.isArray(name)) panels[name] = panel(name);
   stage.className = state.view;
-  stage.replaceChildren(...Object.values(panels).map((each) => each.element));
-  const sizeOf = (e) => ({ width: e.textContent ? e.scrollWidth : 0, height: e.textContent ? e.getBoundingClientRect().height : 0 });
-  stage.classList.add("measured");
-  const known = {};
-  for (const [name, { title, note, matrix, blocks, beside, sizes }] of Object.entries(panels)) {
-    const label = blocks.some(({ what }) => what) ? LABEL : 0;
-    const columns = matrix ? g.OH : sizes[1]; // a strip is a number of output rows
-    known[name] = { title: sizeOf(title), note: sizeOf(note), matrix, blocks: blocks.length, beside, rows: sizes[0], columns, label };
-  }
-  stage.classList.remove("measured");
-  const below = parseFloat(getComputedStyle(stage.parentElement).paddingBottom);
-  const top = stage.getBoundingClientRect().top + window.scrollY;
-  const room = { width: stage.clientWidth, height: window.innerHeight - top - below - document.querySelector("footer").offsetHeight };
   const orders = [view.panels, ...(view.orders ?? [])].map(withArrows);
-  const { stacks, choices, cell } = arrange(orders, known, room);
+  const tried = [false, true].map((dense) => {
+    document.body.classList.toggle("dense", dense);
+    reserveSum();
+    return arrange(orders, ...measure(panels), leastCell(Object.keys(panels)));
+  });
+  if (!tried[1] || tried[0]) {
+    document.body.classList.remove("dense");
+    reserveSum();
+  }
+  stage.classList.toggle("scrolls", !tried[0] && !tried[1]);
+  const { stacks, choices, cell } = tried[0] ?? tried[1] ?? arrangeDown(orders, ...measure(panels));
   document.documentElement.style.setProperty("--cell", `${cell}px`);
   document.documentElement.style.setProperty("--label", `${labelWidth(cell)}px`);
   cells = new Map();
@@ -399,7 +397,7 @@ function place() {
       grid.append(make("div", { className: "block" }, ...(what ? [make("span", { textContent: what })] : []), image(name, first, sizes, from)));
   }
   stage.replaceChildren();
-  const arrow = ([sign, what], className) => make("div", { className: `arrow ${className}`, innerHTML: `<b>${sign}</b> ${what}` });
+  const arrow = ([sign, what], className) => make("div", { className: `arrow ${className}`, innerHTML: `<b>${sign}</b> <span>${what}</span>` });
   stacks.forEach((stack, s) => {
     const made = make("div", { className: "stack" });
     stack.forEach(({ name, arrow: sign }, i) => {
@@ -411,8 +409,32 @@ function place() {
   });
 }
 
-const LABEL = 20; // pixels, the line above a block
+// The smallest cell whose number can be read, by its length, or touched, where the window is that of a phone.
+function leastCell(names) {
+  const longest = Math.max(...names.flatMap((name) => [arrays[`${name}_padded`] ?? arrays[name]].flat(Infinity)).map((n) => text(n).length));
+  return Math.max(CELLS.least[longest], window.innerWidth < 700 ? CELLS.touched : 0);
+}
 
+// What the layout must know of the panels, which have no cells yet, and the room for them.
+function measure(panels) {
+  const stage = element("stage"), footer = document.querySelector("footer");
+  stage.replaceChildren(...Object.values(panels).map((each) => each.element));
+  stage.classList.add("measured");
+  const size = (e) => (e.textContent && e.offsetHeight ? { width: e.scrollWidth, height: Math.ceil(e.getBoundingClientRect().height) } : NOTHING);
+  const known = Object.entries(panels).map(([name, { title, note, matrix, blocks, beside, sizes }]) => {
+    const columns = matrix ? g.OH : sizes[1]; // a strip is a number of output rows
+    const longest = Math.max(0, ...blocks.map(({ what }) => what.length));
+    const label = longest ? { width: 8 * longest, height: 20 } : NOTHING;
+    return [name, { title: size(title), note: size(note), matrix, blocks: blocks.length, beside, rows: sizes[0], columns, label }];
+  });
+  stage.classList.remove("measured");
+  const top = stage.getBoundingClientRect().top + window.scrollY, below = parseFloat(getComputedStyle(stage.parentElement).paddingBottom);
+  const arrow = document.body.classList.contains("dense") ? GAP.shortArrow : GAP.arrow;
+  const room = { width: stage.clientWidth, height: window.innerHeight - top - below - footer.offsetHeight, arrow };
+  return [Object.fromEntries(known), room];
+}
+
+const NOTHING = { width: 0, height: 0 };
 // ["w", "x", ["→", "im2col"], "columns"] as parts of the layout: an arrow belongs to the panel that it points to.
 function withArrows(panels) {
   const parts = [];
@@ -474,7 +496,7 @@ function build() {
   pause();
   compute();
   element("caption").innerHTML = VIEWS[state.view].caption;
-  element("check").textContent = check();
+  element("check").innerHTML = check();
   for (const tab of element("views").children) tab.setAttribute("aria-selected", tab.dataset.view === state.view);
   element("player").querySelector("#unit-label").hidden = !["input", "all"].includes(state.view);
   state.step = null;
@@ -487,7 +509,6 @@ function build() {
 
 // All that depends on the size of the window.
 function render() {
-  reserveSum();
   place();
   for (const grid of document.querySelectorAll("[role=grid]")) {
     const inside = [...grid.querySelectorAll("[role=gridcell]")].find((td) => !td.plain.endsWith("pad"));
@@ -498,16 +519,18 @@ function render() {
 
 // The line below gets the height of the longest sum, so that it never grows over the cells.
 function reserveSum() {
-  const sum = element("sum"), kept = state.selected, busiest = new Map();
+  const sum = element("sum"), kept = state.selected, longest = new Map();
   sum.style.height = "auto";
+  // A negative number has brackets.
+  const characters = ({ o, c, k, l, i, j }) => 5 + 2 * (arrays.dy[o][i][j] < 0) + (arrays.w ? 2 * (arrays.w[o][c][k][l] < 0) : 0);
   for (const [key, list] of termsAt) {
-    const base = key.split(":")[0];
-    if (list.length > (busiest.get(base)?.list.length ?? 0)) busiest.set(base, { list, index: key.split(":")[1].split(",").map(Number) });
+    const [base, index] = key.split(":"), length = list.reduce((sum, term) => sum + characters(term), 0);
+    if (length > (longest.get(base)?.length ?? 0)) longest.set(base, { length, index: index.split(",").map(Number) });
   }
   let most = 0;
   for (const name of VIEWS[state.view].panels)
     if (!Array.isArray(name)) {
-      state.selected = { name, index: busiest.get(baseOf(name)).index };
+      state.selected = { name, index: longest.get(baseOf(name)).index };
       showSum(sumText());
       most = Math.max(most, sum.offsetHeight);
     }
