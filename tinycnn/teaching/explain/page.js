@@ -294,22 +294,22 @@ function strip(name, around, from, to) {
   const table = make("table", { role: "presentation" }), R = g.C * g.KH * g.KW, indices = state.view !== "all";
   const positions = range((to - from) * g.OW).map((p) => p + from * g.OW);
   const tap = (r) => [Math.floor(r / (g.KH * g.KW)), Math.floor(r / g.KW) % g.KH, r % g.KW];
-  const broken = (numbers) => numbers.join(",<wbr>");
   const head = (html, className = "") => make("th", { className, innerHTML: html });
   const blank = (n, className = "corner") => range(n).map(() => make("td", { className }));
-  const numbered = (n, o) => `<i>${n}</i>${g.O > 1 ? o : ""}`;
+  const numbered = (n, o) => `<i>${n}</i>${g.O > 1 ? `<wbr>${o}` : ""}`;
   const kernel = (n, r) => range(g.O).map((o) => cell(n, [o, ...tap(r)], true));
   const output = (n, o) => positions.map((p) => cell(n, [o, Math.floor(p / g.OW), p % g.OW], true));
-  const before = around.left ? [...blank(g.O), ...blank(1, "gap")] : [];
-  const side = (n) => {
-    for (let o = 0; o < g.O; o++)
-      table.append(make("tr", {}, ...before.map((td) => td.cloneNode()), head(numbered(n, o), "row"), ...output(n, o)));
-  };
   const last = around.right && to === g.OH;
+  const side = (n) => {
+    for (let o = 0; o < g.O; o++) {
+      const before = around.left ? [...blank(g.O), ...blank(1, "gap")] : [], after = last ? [...blank(1, "gap"), ...blank(g.O)] : [];
+      table.append(make("tr", {}, ...before, head(numbered(n, o), "row"), ...output(n, o), ...after));
+    }
+  };
   if (around.top) side(around.top);
   if (indices) {
     const names = (n) => range(g.O).map((o) => head(numbered(n, o)));
-    const own = positions.map((p) => head(broken([Math.floor(p / g.OW), p % g.OW])));
+    const own = positions.map((p) => head(`${Math.floor(p / g.OW)},<wbr>${p % g.OW}`, "position"));
     const left = around.left ? [...names(around.left), ...blank(1, "gap")] : [];
     table.append(make("tr", { className: "head" }, ...left, head("", "row"), ...own, ...(last ? [...blank(1, "gap"), ...names(around.right)] : [])));
   }
