@@ -46,14 +46,14 @@ const HEAD = 30; // pixels: an index of two lines
 const labelWidth = (cell) => Math.max(40, Math.ceil(0.85 * cell));
 
 // Width and height of the stage.
-function stageSize(stacks, panels, choices, cell, arrowWidth = GAP.arrow) {
+function stageSize(stacks, panels, choices, cell, room) {
   let width = (stacks.length - 1) * GAP.stack, height = 0;
   stacks.forEach((stack, s) => {
     let across = 0, down = (stack.length - 1) * GAP.panel;
     stack.forEach(({ name, arrow }, i) => {
-      const panel = panels[name], size = contentSize(panel, choices[name], cell);
+      const panel = panels[name], size = contentSize(panel, choices[name], cellOf(panel, cell, room));
       if (arrow && i > 0) down += GAP.arrowDown;
-      if (arrow && i === 0 && s > 0) width += arrowWidth + GAP.stack;
+      if (arrow && i === 0 && s > 0) width += room.arrow + GAP.stack;
       across = Math.max(across, size.width, panel.title.width, panel.note.width);
       down += size.height + panel.title.height + panel.note.height;
     });
@@ -82,7 +82,7 @@ function choicesOf(panels) {
 // The largest cell of at most `most` pixels with which the stage fits, or 0 if the least does not.
 function largestCell(stacks, panels, choices, room, least, most) {
   const fits = (cell) => {
-    const { width, height } = stageSize(stacks, panels, choices, cell, room.arrow);
+    const { width, height } = stageSize(stacks, panels, choices, cell, room);
     return width <= room.width && height <= room.height;
   };
   if (!fits(least)) return 0;
@@ -108,6 +108,10 @@ function arrange(orders, panels, room, least) {
   return best.cell ? best : null;
 }
 
+// Where the page scrolls, an image that is too wide alone has smaller cells than the others.
+const cellOf = ({ matrix, columns }, cell, room) =>
+  room.scrolls && !matrix ? Math.min(cell, Math.floor((room.width - 2) / columns)) : cell;
+
 // The same for a page that scrolls: the lowest one, with cells of a good size, that is not too wide.
 function arrangeDown(orders, panels, room) {
   const arrangements = orders.flatMap(stacksOf), choices = choicesOf(panels);
@@ -116,7 +120,7 @@ function arrangeDown(orders, panels, room) {
     let lowest = Infinity;
     for (const stacks of arrangements)
       for (const choice of choices) {
-        const { width, height } = stageSize(stacks, panels, choice, cell);
+        const { width, height } = stageSize(stacks, panels, choice, cell, room);
         if (width <= room.width && height < lowest) {
           lowest = height;
           best = { stacks, choices: choice, cell };

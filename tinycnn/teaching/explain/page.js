@@ -309,7 +309,7 @@ function strip(name, around, from, to) {
   if (around.top) side(around.top);
   if (indices) {
     const names = (n) => range(g.O).map((o) => head(numbered(n, o)));
-    const own = positions.map((p) => head(`${Math.floor(p / g.OW)},<wbr>${p % g.OW}`, "position"));
+    const own = positions.map((p) => head([Math.floor(p / g.OW), p % g.OW].join(p >= 10 * g.OW ? "<wbr>," : ",<wbr>"), "position"));
     const left = around.left ? [...names(around.left), ...blank(1, "gap")] : [];
     table.append(make("tr", { className: "head" }, ...left, head("", "row"), ...own, ...(last ? [...blank(1, "gap"), ...names(around.right)] : [])));
   }
@@ -380,15 +380,19 @@ function place() {
     document.body.classList.remove("dense");
     reserveSum();
   }
-  stage.classList.toggle("scrolls", !tried[0] && !tried[1]);
-  const { stacks, choices, cell } = tried[0] ?? tried[1] ?? arrangeDown(orders, ...measure(panels));
+  const [known, room] = measure(panels);
+  room.scrolls = !tried[0] && !tried[1];
+  stage.classList.toggle("scrolls", room.scrolls);
+  const { stacks, choices, cell } = tried[0] ?? tried[1] ?? arrangeDown(orders, known, room);
   document.documentElement.style.setProperty("--cell", `${cell}px`);
   document.documentElement.style.setProperty("--label", `${labelWidth(cell)}px`);
   cells = new Map();
-  for (const [name, { grid, blocks, matrix, sizes }] of Object.entries(panels)) {
+  for (const [name, { element: section, grid, blocks, matrix, sizes }] of Object.entries(panels)) {
+    section.style.setProperty("--cell", `${cellOf(known[name], cell, room)}px`);
     if (matrix) {
       const { strip: rows } = choices[name];
-      for (let from = 0; from < g.OH; from += rows) grid.append(strip(name, view.around, from, Math.min(from + rows, g.OH)));
+      for (let from = 0; from < g.OH; from += rows)
+        grid.append(make("div", { className: "block" }, strip(name, view.around, from, Math.min(from + rows, g.OH))));
       continue;
     }
     grid.style.gridTemplateColumns = `repeat(${choices[name].beside}, max-content)`;
