@@ -1,5 +1,6 @@
 """What the command `tinycnn explain` writes, and what it refuses."""
 
+import html
 import os
 import re
 import sys
@@ -10,7 +11,7 @@ from tinycnn import cli
 from tinycnn._extras import how_to_install
 from tinycnn.teaching.explain import main
 from tinycnn.teaching.explain.command import page
-from tinycnn.teaching.explain.worked import ConvGeometry
+from tinycnn.teaching.explain.worked import ConvGeometry, worked_conv
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(tmp_path, capsys):
@@ -34,7 +35,9 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path, capsys):
     (["--seed", "-1"], "seed: expected 0 or more, got -1"),
     (["--kernel", "x"], "invalid int value"),
     (["--figure", "conv.gif"], "figure: expected a name that ends in .png, .svg, .pdf"),
-    (["--out", "no/such/folder/page.html"], "cannot write no/such/folder/page.html"),
+    (["--input", "12", "--padding", "4"], "padded: expected 1 to 16, got 20, input + 2 · padding"),
+    (["--input", "12", "--dilation", "4", "--kernel", "4"], "window: expected 1 to 9, got 13, dilation · (kernel"),
+    (["--out", "/dev/null/folder/page.html"], "cannot write /dev/null/folder/page.html: cannot make the folder"),
     (["--out", "."], "cannot write .: it is a folder"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, names):
@@ -50,6 +53,16 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, ca
     assert names.replace("got -0", "got") in captured.err
     assert captured.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--out", "a/b/page.html"], ["--figure", "c/d/e.svg"]])
+def test_a_missing_folder_is_made(tmp_path, monkeypatch, capsys, arguments):
+    if arguments[0] == "--figure":
+        pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"{arguments[1]}\n"
+    assert (tmp_path / arguments[1]).is_file()
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, capsys):
@@ -89,3 +102,17 @@ def test_figures_are_the_same_each_time(tmp_path):
     for name in ("a.svg", "b.svg"):
         assert main(["--figure", str(tmp_path / name)]) == 0
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+@pytest.mark.parametrize("channels, filters, names", [
+    (1, 1, ["y[1, 1] =", "dx[1, 1] ="]), (2, 1, ["y[1, 1] =", "dx[0, 1, 1] ="]), (1, 3, ["y[0, 1, 1] =", "dx[1, 1] ="]),
+])  # fmt: skip
+def test_the_text_of_a_figure_names_the_channel_where_there_are_several(channels, filters, names):
+    pytest.importorskip("matplotlib")
+    from tinycnn.teaching.explain import figure
+
+    geometry = ConvGeometry(channels=channels, filters=filters)
+    drawn = figure.draw(worked_conv(geometry), geometry, "svg").decode()
+    texts = [html.unescape(comment) for comment in re.findall(r"<!-- (.*?) -->", drawn)]  # matplotlib's, of each text
+    for name in names:
+        assert sum(name in text for text in texts) == 1, texts

@@ -58,12 +58,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.out is not None or options.figure is None:
             files[options.out or "explain.html"] = page(geometry, options.seed).encode()
         for path, content in files.items():
+            _make_folder(path)
             write_whole(path, content)
     except (ValueError, OSError, ImportError) as error:
         print(f"tinycnn explain: error: {error}", file=sys.stderr)
         return 2
     print("\n".join(files))
     return 0
+
+
+def _make_folder(path: str) -> None:
+    """The folder of a file, if it is missing."""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        try:
+            os.makedirs(folder)
+        except OSError as error:
+            raise OSError(f"cannot write {path}: cannot make the folder {folder}: {error.strerror}") from None
 
 
 def _pair(name: str, values: Sequence[int]) -> tuple[int, int]:
@@ -97,6 +108,7 @@ def page(geometry: ConvGeometry, seed: int = 0) -> str:
     for place, content in [
         ("style", _resource("page.css")),
         ("formulas", _resource("formulas.js")),
+        ("layout", _resource("layout.js")),
         ("data", f"const DATA = {json.dumps(data, separators=(',', ':'))};"),
         ("page", _resource("page.js")),
     ]:

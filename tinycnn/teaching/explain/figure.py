@@ -117,14 +117,19 @@ def _output_text(arrays: Mapping[str, np.ndarray], out: Index) -> str:
     o, i, j = out
     column = arrays["columns"][:, i * arrays["y"].shape[2] + j]
     terms = _sum_of(f"{_number(w)}·{_number(x)}" for w, x in zip(arrays["w"][o].ravel(), column))
-    return f"Forward, kernel times column:   y[{i}, {j}] = {terms} = {_number(arrays['y'][out])}"
+    return f"Forward, kernel times column:   y{_label(out, arrays['y'])} = {terms} = {_number(arrays['y'][out])}"
 
 
 def _input_text(arrays: Mapping[str, np.ndarray], geometry: ConvGeometry, home: Index, back: list) -> str:
-    row, column = home[1] - geometry.padding[0], home[2] - geometry.padding[1]
+    at = home[0], home[1] - geometry.padding[0], home[2] - geometry.padding[1]
     terms = _sum_of(_number(arrays["dcolumns"][entry]) for _, entry, *_ in back)
     total = _number(arrays["dx_padded"][home])
-    return f"Back, col2im adds what comes from every window:   dx[{row}, {column}] = {terms} = {total}"
+    return f"Back, col2im adds what comes from every window:   dx{_label(at, arrays['dx'])} = {terms} = {total}"
+
+
+def _label(index: Index, array: np.ndarray) -> str:
+    """An index as the text has it: without the channel if there is one only."""
+    return str(list(index[1:] if len(array) == 1 else index))
 
 
 def _sum_of(terms: Iterable[str]) -> str:

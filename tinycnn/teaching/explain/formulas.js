@@ -2,7 +2,8 @@
 
 // The formulas of tinycnn/teaching/reference.py once more, for one image. x[c][row][column] lies on the padded input, whose
 // indices begin at −padding: g.PH rows and g.PW columns before the input itself.
-// g holds the geometry: C, O, H, W, KH, KW, SH, SW, PH, PW, DH, DW (stride, padding, dilation), and OH, OW.
+// g holds the geometry: C, O, H, W, KH, KW, SH, SW, PH, PW, DH, DW (stride, padding, dilation), OH, OW, and how far a
+// window reaches beyond its first number: RH, RW.
 
 function outputSize(size, kernel, stride, padding, dilation) {
   return Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
@@ -73,6 +74,25 @@ function weightGradient(columns, dy, g) {
   const dw = zeros(g.O, g.C, g.KH, g.KW);
   for (const { o, c, k, l, i, j, r, p } of products(g)) dw[o][c][k][l] += columns[r][p] * dy[o][i][j];
   return dw;
+}
+
+// dy with SH − 1 and SW − 1 zeros between its numbers, as many around as a window reaches, and at the end those for the
+// positions that are left over. On it and the kernel that is rotated by 180° (holes and all), dx on the padded input is a
+// convolution of stride 1.
+function spreadGradient(dy, g) {
+  const spread = zeros(g.O, g.H + 2 * g.PH + g.RH, g.W + 2 * g.PW + g.RW);
+  dy.forEach((each, o) => each.forEach((line, i) => line.forEach((number, j) => {
+    spread[o][g.RH + i * g.SH][g.RW + j * g.SW] = number;
+  })));
+  return spread;
+}
+
+function rotatedKernel(w, g) {
+  const rotated = zeros(g.O, g.C, g.RH + 1, g.RW + 1);
+  w.forEach((kernels, o) => kernels.forEach((kernel, c) => kernel.forEach((line, k) => line.forEach((number, l) => {
+    rotated[o][c][g.RH - k * g.DH][g.RW - l * g.DW] = number;
+  }))));
+  return rotated;
 }
 
 // The largest of each window, and the row and column where it stands: the first of several, row by row. Padding

@@ -2,7 +2,8 @@
 
 // What is on the page, and what lights up. All numbers come from formulas.js.
 // A cell is named by its array and its index, as in the formulas: "x" with [c, row, column], "w" with [o, c, k, l],
-// "y" with [o, i, j], "columns" with [r, p]; gradients, "dx" and so on, have the index of what they belong to.
+// "y" with [o, i, j], "columns" with [r, p]; gradients, "dx" and so on, have the index of what they belong to. "spread" is dy
+// with zeros between and around, "rotated" is w turned by 180°.
 
 const state = {
   view: "forward",
@@ -14,8 +15,9 @@ const state = {
 let g; // the geometry of the view, as formulas.js wants it
 let arrays; // all arrays of the view by name
 let terms; // all products, see formulas.js
+let termsAt; // by "base:index" those that the cell takes part in
 let walk; // the steps of the view
-let cells; // by "name:index" the elements that show the number
+let cells; // by "name:index" what is shown of the cell: { name, index, elements, text, size, marks }
 
 const element = (id) => document.getElementById(id);
 const baseOf = (name) => name.replace(/^d/, ""); // the array that a gradient belongs to
@@ -53,10 +55,21 @@ const VIEWS = {
     start: ["dx", 0],
     result: "dx",
   },
+  rotated: {
+    title: "Rotated kernel",
+    caption: `The same gradient, collected instead of sent. Put zeros between the numbers of dy (the stride) and around
+      them, and turn the kernel by 180°, holes and all: then dx is a convolution of stride 1. <em>Each number of dx has a
+      window in dy</em>; hatched numbers are zeros that were put in.`,
+    panels: ["spread", "rotated", ["→", "convolve"], "dx"],
+    around: {},
+    start: ["dx", 0],
+    result: "dx",
+  },
   all: {
     title: "All at once",
-    caption: `Above, the way forward; below, the way back: <em>each gradient has the shape of the array above it</em>.`,
-    panels: ["x", "w", "columns", "y", "dx", "dw", "dcolumns", "dy"],
+    caption: `The way forward and the way back: <em>each gradient has the shape of the array that it belongs to</em>.`,
+    panels: ["x", "dx", "w", "dw", "columns", "dcolumns", "y", "dy"],
+    orders: [["x", "dx", "w", "dw", "columns", "y", "dcolumns", "dy"], ["x", "dx", "columns", "dcolumns", "w", "dw", "y", "dy"]],
     around: {},
     start: ["dx", 0],
     result: "dx",
@@ -75,7 +88,10 @@ const VIEWS = {
 const WORDS = {
   x: "input", w: "kernel", columns: "im2col of x", y: "output",
   dx: "input gradient", dw: "weight gradient", dcolumns: "column gradient", dy: "upstream gradient",
+  spread: "with zeros between and around", rotated: "kernel, rotated by 180°",
 };
+const SYMBOLS = { spread: "dy", rotated: "w" }; // of all others the name
+const HUES = { spread: "y", rotated: "w" };
 
 // --- geometry and arrays -----------------------------------------------------------------------------------
 
@@ -85,7 +101,7 @@ function expand(given) {
   const [H, W] = given.input, [KH, KW] = given.kernel, [SH, SW] = given.stride, [PH, PW] = given.padding;
   const [DH, DW] = given.dilation, C = given.channels, O = given.filters;
   const OH = outputSize(H, KH, SH, PH, DH), OW = outputSize(W, KW, SW, PW, DW);
-  return { C, O, H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW };
+  return { C, O, H, W, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW, RH: DH * (KH - 1), RW: DW * (KW - 1) };
 }
 
 // One line about what does not fit, or null.
@@ -97,7 +113,9 @@ function complaint(given, isPool) {
   };
   for (const [name, value] of Object.entries(given))
     for (const number of [value].flat()) if (outside(name, number)) return outside(name, number);
-  const { C, KH, KW, PH, PW, OH, OW } = expand(given);
+  const { C, H, W, KH, KW, PH, PW, OH, OW, RH, RW } = expand(given);
+  for (const size of [H + 2 * PH, W + 2 * PW]) if (outside("padded", size)) return `${outside("padded", size)}, input + 2 · padding`;
+  for (const size of [RH + 1, RW + 1]) if (outside("window", size)) return `${outside("window", size)}, dilation · (kernel − 1) + 1`;
   for (const size of [OH, OW]) if (outside("output", size)) return `${outside("output", size)}: ${OH} × ${OW}`;
   if (isPool && (2 * PH > KH || 2 * PW > KW)) return "padding: expected at most half the kernel";
   if (outside("rows", C * KH * KW)) return `${outside("rows", C * KH * KW)} of the im2col matrix, channels · KH · KW`;
@@ -111,6 +129,13 @@ const corner = (array, size, ...rest) => array.slice(0, size).map((a) => (rest.l
 function compute() {
   g = expand(state.geometry[kind()]);
   terms = products(g);
+  termsAt = new Map();
+  for (const term of terms)
+    for (const [base, indexOf] of Object.entries(indexIn)) {
+      const key = `${base}:${indexOf(term)}`;
+      if (!termsAt.has(key)) termsAt.set(key, []);
+      termsAt.get(key).push(term);
+    }
   const given = DATA.numbers;
   if (kind() === "pool") {
     const x = corner(given.pool_x, 1, g.H, g.W), dy = corner(given.pool_dy, 1, g.OH, g.OW);
@@ -121,6 +146,8 @@ function compute() {
     const dy = corner(given.dy, g.O, g.OH, g.OW), columns = im2col(x, g), dcolumns = columnGradient(w, dy, g);
     const dx_padded = col2im(dcolumns, g);
     arrays = { x, w, dy, columns, dcolumns, dx_padded, dx: crop(dx_padded, g) };
+    arrays.spread = spreadGradient(dy, g);
+    arrays.rotated = rotatedKernel(w, g);
     arrays.y = conv(columns, w, g);
     arrays.dw = weightGradient(columns, dy, g);
     arrays.db = dy.map((each) => each.flat().reduce((a, b) => a + b, 0));
@@ -131,7 +158,12 @@ function compute() {
 function check() {
   if (JSON.stringify(state.geometry[kind()]) !== JSON.stringify(DATA.geometry[kind()])) return "";
   const same = Object.entries(DATA.arrays[kind()]).every(([n, a]) => JSON.stringify(a) === JSON.stringify(arrays[n]));
-  return same ? "✓ the numbers that tinycnn computes" : "✗ not the numbers that tinycnn computes";
+  return same ? "✓ <span>the numbers that tinycnn computes</span>" : "✗ not the numbers that tinycnn computes";
+}
+
+// Whether a cell holds a zero that was put in: around the input, between the numbers of dy, in the holes of the kernel.
+function isFilled(name, index) {
+  return ["spread", "rotated"].includes(name) ? !termsAt.has(`${name}:${index}`) : isPadding(name, index);
 }
 
 function isPadding(name, index) {
@@ -151,6 +183,11 @@ function value(name, index) {
 // How the text speaks of a cell; a single channel or filter is not counted.
 function label(name, index) {
   const base = baseOf(name);
+  if (name === "spread" || name === "rotated") {
+    const [term] = termsAt.get(`${name}:${index}`) ?? [];
+    if (!term) return name === "spread" ? "a zero" : "a hole";
+    return name === "spread" ? label("dy", indexIn.y(term)) : label("w", indexIn.w(term));
+  }
   let shown = index;
   if (base === "columns") {
     const [r, p] = index, c = Math.floor(r / (g.KH * g.KW));
@@ -170,15 +207,24 @@ const indexIn = {
   w: (t) => [t.o, t.c, t.k, t.l],
   columns: (t) => [t.r, t.p],
   y: (t) => [t.o, t.i, t.j],
+  spread: (t) => [t.o, g.RH + t.i * g.SH, g.RW + t.j * g.SW],
+  rotated: (t) => [t.o, t.c, g.RH - t.k * g.DH, g.RW - t.l * g.DW],
 };
-const same = (a, b) => a.length === b.length && a.every((n, i) => n === b[i]);
-const termsOf = ({ name, index }) => terms.filter((t) => same(indexIn[baseOf(name)](t), index));
+const termsOf = ({ name, index }) => termsAt.get(`${baseOf(name)}:${index}`) ?? [];
 
 // --- the walk ----------------------------------------------------------------------------------------------
 
 // A step is { cells that it reads or that are selected, added: [[index, number]] } of the view's result.
 function makeWalk() {
   const { view } = state, steps = [];
+  if (view === "rotated") {
+    for (let row = -g.PH; row < g.H + g.PH; row++)
+      for (let column = -g.PW; column < g.W + g.PW; column++) {
+        const added = range(g.C).map((c) => [[c, row, column], value("dx", [c, row, column])]);
+        steps.push({ selected: { name: "dx", index: [0, row, column] }, added });
+      }
+    return steps;
+  }
   const byPosition = (p) => terms.filter((t) => t.p === p);
   for (let p = 0; p < g.OH * g.OW; p++) {
     const i = Math.floor(p / g.OW), j = p % g.OW;
@@ -220,22 +266,21 @@ function make(tag, properties = {}, ...children) {
 }
 
 function cell(name, index, mirror = false) {
-  const td = make("td", { className: baseOf(name) });
+  const td = make("td");
+  td.plain = [HUES[name] ?? baseOf(name), ...(mirror ? ["margin"] : []), ...(isFilled(name, index) ? ["pad"] : [])].join(" ");
   td.dataset.name = name;
   td.dataset.index = index;
-  if (mirror) td.classList.add("margin");
-  else {
+  if (!mirror) {
     td.setAttribute("role", "gridcell");
     td.tabIndex = -1;
   }
-  if (isPadding(name, index)) td.classList.add("pad");
   const key = `${name}:${index}`;
-  if (!cells.has(key)) cells.set(key, []);
-  cells.get(key).push(td);
+  if (!cells.has(key)) cells.set(key, { name, index, elements: [], text: null, size: "", marks: "" });
+  cells.get(key).elements.push(td);
   return td;
 }
 
-function image(name, first, rows, columns, from = [0, 0]) {
+function image(name, first, [rows, columns], from) {
   const table = make("table", { role: "presentation" });
   for (let i = 0; i < rows; i++) {
     const tr = table.appendChild(make("tr", { role: "row" }));
@@ -244,78 +289,174 @@ function image(name, first, rows, columns, from = [0, 0]) {
   return table;
 }
 
-// The im2col matrix, with a factor or the result of the matrix product along its sides.
-function matrix(name, around) {
-  const table = make("table", { role: "presentation" }), R = g.C * g.KH * g.KW, P = g.OH * g.OW;
-  const kernel = (n, r) => range(g.O).map((o) => cell(n, [o, Math.floor(r / (g.KH * g.KW)), Math.floor(r / g.KW) % g.KH, r % g.KW], true));
-  const output = (n, o) => range(P).map((p) => cell(n, [o, Math.floor(p / g.OW), p % g.OW], true));
-  const blank = (n, what = "") => range(n).map(() => make("td", { className: what || "corner" }));
-  const left = around.left ? g.O : 0, right = around.right ? g.O : 0;
-  const before = [...blank(left), ...(left ? blank(1, "gap") : []), make("th")];
+// The output rows `from` to `to` of the im2col matrix, with a factor or the result of the matrix product along its sides.
+function strip(name, around, from, to) {
+  const table = make("table", { role: "presentation" }), R = g.C * g.KH * g.KW, indices = state.view !== "all";
+  const positions = range((to - from) * g.OW).map((p) => p + from * g.OW);
+  const tap = (r) => [Math.floor(r / (g.KH * g.KW)), Math.floor(r / g.KW) % g.KH, r % g.KW];
+  const head = (html, className = "") => make("th", { className, innerHTML: html });
+  const blank = (n, className = "corner") => range(n).map(() => make("td", { className }));
+  const numbered = (n, o) => `<i>${n}</i>${g.O > 1 ? `<wbr>${o}` : ""}`;
+  const kernel = (n, r) => range(g.O).map((o) => cell(n, [o, ...tap(r)], true));
+  const output = (n, o) => positions.map((p) => cell(n, [o, Math.floor(p / g.OW), p % g.OW], true));
+  const last = around.right && to === g.OH;
   const side = (n) => {
     for (let o = 0; o < g.O; o++) {
-      const own = [...blank(left), ...(left ? blank(1, "gap") : []), make("th", { className: "row", innerHTML: `<i>${n}</i>${g.O > 1 ? o : ""}` })];
-      table.append(make("tr", {}, ...own, ...output(n, o)));
+      const before = around.left ? [...blank(g.O), ...blank(1, "gap")] : [], after = last ? [...blank(1, "gap"), ...blank(g.O)] : [];
+      table.append(make("tr", {}, ...before, head(numbered(n, o), "row"), ...output(n, o), ...after));
     }
   };
-  const sideNames = (n) => range(g.O).map((o) => make("th", { innerHTML: `<i>${n}</i>${g.O > 1 ? o : ""}` }));
-  const positions = range(P).map((p) => make("th", { textContent: `${Math.floor(p / g.OW)},${p % g.OW}` }));
   if (around.top) side(around.top);
-  const head = around.left ? [...sideNames(around.left), ...blank(1, "gap"), make("th")] : before;
-  if (state.view !== "all") table.append(make("tr", {}, ...head, ...positions, ...(right ? [...blank(1, "gap"), ...sideNames(around.right)] : [])));
+  if (indices) {
+    const names = (n) => range(g.O).map((o) => head(numbered(n, o)));
+    const own = positions.map((p) => head([Math.floor(p / g.OW), p % g.OW].join(p >= 10 * g.OW ? "<wbr>," : ",<wbr>"), "position"));
+    const left = around.left ? [...names(around.left), ...blank(1, "gap")] : [];
+    table.append(make("tr", { className: "head" }, ...left, head("", "row"), ...own, ...(last ? [...blank(1, "gap"), ...names(around.right)] : [])));
+  }
   for (let r = 0; r < R; r++) {
-    const c = Math.floor(r / (g.KH * g.KW)), tap = `${Math.floor(r / g.KW) % g.KH},${r % g.KW}`;
-    const tr = table.appendChild(make("tr", { role: "row" }));
-    if (left) tr.append(...kernel(around.left, r), ...blank(1, "gap"));
-    if (state.view !== "all") tr.append(make("th", { className: "row", textContent: g.C > 1 ? `${c},${tap}` : tap }));
-    const own = range(P).map((p) => cell(name, [r, p]));
-    if (r > 0 && r % (g.KH * g.KW) === 0) own.forEach((td) => td.classList.add("channel"));
+    const tr = table.appendChild(make("tr", { role: "row" })), [c, k, l] = tap(r);
+    if (around.left) tr.append(...kernel(around.left, r), ...blank(1, "gap"));
+    if (indices) tr.append(head((g.C > 1 ? [c, k, l] : [k, l]).join(","), "row"));
+    const own = positions.map((p) => cell(name, [r, p]));
+    if (c > 0 && k === 0 && l === 0) for (const td of own) td.plain += " channel";
     tr.append(...own);
-    if (right) tr.append(...blank(1, "gap"), ...kernel(around.right, r));
+    if (last) tr.append(...blank(1, "gap"), ...kernel(around.right, r));
   }
   if (around.bottom) {
-    table.append(make("tr", {}, ...blank(1, "gap")));
+    table.append(make("tr", { className: "gap" }, ...blank(1, "gap")));
     side(around.bottom);
   }
   return table;
 }
 
+// What the arrays of a panel are made of: how many channels or filters, and their rows and columns.
+function partsOf(name) {
+  const channels = range(g.C).map((c) => ({ first: [c], what: g.C > 1 ? `channel ${c}` : "" }));
+  const filters = range(g.O).map((o) => ({ first: [o], what: g.O > 1 ? `filter ${o}` : "" }));
+  const kernels = channels.flatMap((of) => filters.map((by) => (
+    { first: [...by.first, ...of.first], what: by.what && of.what ? `${by.first}, ${of.first}` : by.what || of.what })));
+  const parts = {
+    x: [channels, [g.H + 2 * g.PH, g.W + 2 * g.PW]], y: [filters, [g.OH, g.OW]], w: [kernels, [g.KH, g.KW]],
+    spread: [filters, [g.H + 2 * g.PH + g.RH, g.W + 2 * g.PW + g.RW]], rotated: [kernels, [g.RH + 1, g.RW + 1]],
+  };
+  return parts[baseOf(name)];
+}
+
+// A panel without its cells, and what the layout must know of it; it is measured once it stands on the page.
 function panel(name) {
-  const view = VIEWS[state.view], base = baseOf(name);
-  const sizes = {
-    x: [...(g.C > 1 ? [g.C] : []), g.H, g.W], y: [...(g.O > 1 ? [g.O] : []), g.OH, g.OW],
-    w: [...(g.O > 1 ? [g.O] : []), ...(g.C > 1 ? [g.C] : []), g.KH, g.KW], columns: [g.C * g.KH * g.KW, g.OH * g.OW],
-  }[base];
-  const title = make("h2", { innerHTML: `<var>${name}</var><span>${WORDS[name]} <br>${sizes.join(" × ")}</span>` });
+  const view = VIEWS[state.view], base = baseOf(name), isMatrix = base === "columns";
+  const C = g.C > 1 ? [g.C] : [], O = g.O > 1 ? [g.O] : [];
+  const [blocks, sizes] = isMatrix ? [[], [g.C * g.KH * g.KW, g.OH * g.OW]] : partsOf(name);
+  const shown = {
+    x: [...C, g.H, g.W], y: [...O, g.OH, g.OW], w: [...O, ...C, g.KH, g.KW], columns: sizes,
+    spread: [...O, ...sizes], rotated: [...O, ...C, ...sizes],
+  }[base].join(" × ");
+  const title = make("h2", { innerHTML: `<var>${SYMBOLS[name] ?? name}</var><span>${WORDS[name]} <br>${shown}</span>` });
   const grid = make("div", { role: "grid", className: "blocks" });
-  grid.setAttribute("aria-label", `${name}, ${WORDS[name]}, ${sizes.join(" by ")}`);
-  const block = (table, what) => make("div", { className: "block" }, ...(what ? [make("span", { textContent: what })] : []), table);
-  if (base === "columns") grid.append(block(matrix(name, view.around)));
-  if (base === "x")
-    for (let c = 0; c < g.C; c++) {
-      const table = image(name, [c], g.H + 2 * g.PH, g.W + 2 * g.PW, [-g.PH, -g.PW]);
-      grid.append(block(table, g.C > 1 && `channel ${c}`));
-    }
-  if (base === "y") for (let o = 0; o < g.O; o++) grid.append(block(image(name, [o], g.OH, g.OW), g.O > 1 && `filter ${o}`));
-  if (base === "w") {
-    grid.style.gridTemplateColumns = `repeat(${g.O}, max-content)`;
-    for (let c = 0; c < g.C; c++)
-      for (let o = 0; o < g.O; o++) {
-        const what = [...(g.O > 1 ? [`filter ${o}`] : []), ...(g.C > 1 ? [`channel ${c}`] : [])].join(", ");
-        grid.append(block(image(name, [o, c], g.KH, g.KW), what));
-      }
+  grid.setAttribute("aria-label", `${SYMBOLS[name] ?? name}, ${WORDS[name]}, ${shown.replaceAll("×", "by")}`);
+  const note = make("p", { className: "note", innerHTML: notes(name) });
+  const element = make("section", { className: `panel ${HUES[name] ?? base}${base === name && name !== "spread" ? "" : " gradient"}` }, title, grid, note);
+  const { left, right, top, bottom } = view.around, sides = (given) => (given ? g.O : 0);
+  const matrix = isMatrix && {
+    left: sides(left), right: sides(right), top: sides(top), bottom: sides(bottom), head: state.view !== "all", positions: g.OW,
+  };
+  const beside = ["w", "rotated"].includes(base) ? [...new Set([g.O, g.O * g.C, 1])] : range(blocks.length).map((i) => i + 1);
+  return { element, title, note, grid, matrix, blocks, beside, sizes };
+}
+
+// The panels on the stage, as large as the window lets them: if need be without the caption and the notes. Where they
+// do not fit even so, the page scrolls.
+function place() {
+  const view = VIEWS[state.view], stage = element("stage"), panels = {};
+  for (const name of view.panels) if (!Array.isArray(name)) panels[name] = panel(name);
+  stage.className = state.view;
+  const orders = [view.panels, ...(view.orders ?? [])].map(withArrows);
+  const tried = [false, true].map((dense) => {
+    document.body.classList.toggle("dense", dense);
+    reserveSum();
+    return arrange(orders, ...measure(panels), leastCell(Object.keys(panels)));
+  });
+  if (!tried[1] || tried[0]) {
+    document.body.classList.remove("dense");
+    reserveSum();
   }
-  const made = make("section", { className: `panel ${base}${base === name ? "" : " gradient"}` }, title, grid);
-  const note = notes(name);
-  if (note) made.append(make("p", { className: "note", innerHTML: note }));
-  return made;
+  const [known, room] = measure(panels);
+  room.scrolls = !tried[0] && !tried[1];
+  stage.classList.toggle("scrolls", room.scrolls);
+  const { stacks, choices, cell } = tried[0] ?? tried[1] ?? arrangeDown(orders, known, room);
+  document.documentElement.style.setProperty("--cell", `${cell}px`);
+  document.documentElement.style.setProperty("--label", `${labelWidth(cell)}px`);
+  cells = new Map();
+  for (const [name, { element: section, grid, blocks, matrix, sizes }] of Object.entries(panels)) {
+    section.style.setProperty("--cell", `${cellOf(known[name], cell, room)}px`);
+    if (matrix) {
+      const { strip: rows } = choices[name];
+      for (let from = 0; from < g.OH; from += rows)
+        grid.append(make("div", { className: "block" }, strip(name, view.around, from, Math.min(from + rows, g.OH))));
+      continue;
+    }
+    grid.style.gridTemplateColumns = `repeat(${choices[name].beside}, max-content)`;
+    const from = baseOf(name) === "x" ? [-g.PH, -g.PW] : [0, 0];
+    for (const { first, what } of blocks)
+      grid.append(make("div", { className: "block" }, ...(what ? [make("span", { textContent: what })] : []), image(name, first, sizes, from)));
+  }
+  stage.replaceChildren();
+  const arrow = ([sign, what], className) => make("div", { className: `arrow ${className}`, innerHTML: `<b>${sign}</b> <span>${what}</span>` });
+  stacks.forEach((stack, s) => {
+    const made = make("div", { className: "stack" });
+    stack.forEach(({ name, arrow: sign }, i) => {
+      if (sign && i > 0) made.append(arrow(["↓", sign[1]], "down"));
+      if (sign && i === 0 && s > 0) stage.append(arrow(sign, "beside"));
+      made.append(panels[name].element);
+    });
+    stage.append(made);
+  });
+}
+
+// The smallest cell whose number can be read, by its length, or touched, where the window is that of a phone.
+function leastCell(names) {
+  const longest = Math.max(...names.flatMap((name) => [arrays[`${name}_padded`] ?? arrays[name]].flat(Infinity)).map((n) => text(n).length));
+  return Math.max(CELLS.least[longest], window.innerWidth < 700 ? CELLS.touched : 0);
+}
+
+// What the layout must know of the panels, which have no cells yet, and the room for them.
+function measure(panels) {
+  const stage = element("stage"), footer = document.querySelector("footer");
+  stage.replaceChildren(...Object.values(panels).map((each) => each.element));
+  stage.classList.add("measured");
+  const size = (e) => (e.textContent && e.offsetHeight ? { width: e.scrollWidth, height: Math.ceil(e.getBoundingClientRect().height) } : NOTHING);
+  const known = Object.entries(panels).map(([name, { title, note, matrix, blocks, beside, sizes }]) => {
+    const columns = matrix ? g.OH : sizes[1]; // a strip is a number of output rows
+    const longest = Math.max(0, ...blocks.map(({ what }) => what.length));
+    const label = longest ? { width: 8 * longest, height: 20 } : NOTHING;
+    return [name, { title: size(title), note: size(note), matrix, blocks: blocks.length, beside, rows: sizes[0], columns, label }];
+  });
+  stage.classList.remove("measured");
+  const top = stage.getBoundingClientRect().top + window.scrollY, below = parseFloat(getComputedStyle(stage.parentElement).paddingBottom);
+  const arrow = document.body.classList.contains("dense") ? GAP.shortArrow : GAP.arrow;
+  const room = { width: stage.clientWidth, height: window.innerHeight - top - below - footer.offsetHeight, arrow };
+  return [Object.fromEntries(known), room];
+}
+
+const NOTHING = { width: 0, height: 0 };
+// ["w", "x", ["→", "im2col"], "columns"] as parts of the layout: an arrow belongs to the panel that it points to.
+function withArrows(panels) {
+  const parts = [];
+  let arrow = null;
+  for (const each of panels)
+    if (Array.isArray(each)) arrow = each;
+    else {
+      parts.push({ name: each, arrow });
+      arrow = null;
+    }
+  return parts;
 }
 
 function notes(name) {
   const padded = g.PH > 0 || g.PW > 0;
   if (state.view === "all") return "";
   if (name === "x" && padded) return state.view === "pool" ? "Hatched: padding. It never wins." : "Hatched: padding, zeros.";
-  if (name === "dx" && padded && state.view === "input") return "Hatched: what lands on the padding is cut off.";
+  if (name === "dx" && padded && ["input", "rotated"].includes(state.view)) return "Hatched: what lands on the padding is cut off.";
   if (name === "dw") return `A bias, added to every output, gets the sum of dy: <i>db</i> = ${arrays.db.map(text).join(", ")}`;
   if (name === "y" && state.view === "forward") {
     const size = (s, k, st, p, d) => `⌊(${s} + 2·${p} − ${d}·(${k} − 1) − 1) / ${st}⌋ + 1 = ${outputSize(s, k, st, p, d)}`;
@@ -358,28 +499,54 @@ function readForm() {
 function build() {
   pause();
   compute();
-  cells = new Map();
-  const view = VIEWS[state.view], stage = element("stage");
-  element("caption").innerHTML = view.caption;
-  element("check").textContent = check();
-  stage.className = state.view;
-  stage.replaceChildren();
-  for (const part of view.panels) {
-    if (Array.isArray(part)) stage.append(make("div", { className: "arrow", innerHTML: `<b>${part[0]}</b>${part[1]}` }));
-    else stage.append(panel(part));
-  }
+  element("caption").innerHTML = VIEWS[state.view].caption;
+  element("check").innerHTML = check();
   for (const tab of element("views").children) tab.setAttribute("aria-selected", tab.dataset.view === state.view);
   element("player").querySelector("#unit-label").hidden = !["input", "all"].includes(state.view);
   state.step = null;
   walk = makeWalk();
   element("progress").max = walk.length;
-  state.selected = keptSelection() ?? middle(view.start[0]);
+  render();
+  state.selected = keptSelection() ?? middle(VIEWS[state.view].start[0]);
+  paint();
+}
+
+// All that depends on the size of the window.
+function render() {
+  place();
   for (const grid of document.querySelectorAll("[role=grid]")) {
-    const inside = grid.querySelector("[role=gridcell]:not(.pad)");
+    const inside = [...grid.querySelectorAll("[role=gridcell]")].find((td) => !td.plain.endsWith("pad"));
     if (inside) inside.tabIndex = 0;
   }
-  fit();
-  paint();
+  painted = { step: undefined, marks: new Map() };
+}
+
+// The line below gets the height of the longest sum, so that it never grows over the cells.
+function reserveSum() {
+  const sum = element("sum"), kept = state.selected, longest = new Map();
+  sum.style.height = "auto";
+  // A negative number has brackets.
+  const characters = ({ o, c, k, l, i, j }) => 5 + 2 * (arrays.dy[o][i][j] < 0) + (arrays.w ? 2 * (arrays.w[o][c][k][l] < 0) : 0);
+  for (const [key, list] of termsAt) {
+    const [base, index] = key.split(":"), length = list.reduce((sum, term) => sum + characters(term), 0);
+    if (length > (longest.get(base)?.length ?? 0)) longest.set(base, { length, index: index.split(",").map(Number) });
+  }
+  let most = 0;
+  for (const name of VIEWS[state.view].panels)
+    if (!Array.isArray(name)) {
+      state.selected = { name, index: longest.get(baseOf(name)).index };
+      showSum(sumText());
+      most = Math.max(most, sum.offsetHeight);
+    }
+  state.selected = kept;
+  sum.style.height = `${Math.min(most, Math.floor(window.innerHeight * 0.3))}px`;
+  document.documentElement.style.scrollPaddingBottom = `${document.querySelector("footer").offsetHeight + 8}px`;
+}
+
+function showSum(html) {
+  const sum = element("sum");
+  sum.innerHTML = html;
+  sum.classList.toggle("many", sum.querySelectorAll(".factor").length > 24);
 }
 
 // The selection that the last view left, where this one has its cell.
@@ -402,67 +569,20 @@ function middle(name) {
   return { name, index: [...(baseOf(name) === "w" ? [0, 0] : [0]), ...sizes] };
 }
 
-// The largest cells with which the stage needs no scrolling, within what can be read.
-function fit() {
-  const stage = element("stage"), root = document.documentElement;
-  const fits = (size) => {
-    root.style.setProperty("--cell", `${size}px`);
-    return document.body.scrollHeight <= window.innerHeight && stage.scrollWidth <= stage.clientWidth && onOneLine(stage);
-  };
-  let [least, most] = [22, 64]; // the least is taken even if it does not fit
-  while (most > least) {
-    const middle = Math.ceil((least + most) / 2);
-    if (fits(middle)) least = middle;
-    else most = middle - 1;
-  }
-  fits(least);
-}
-
-function onOneLine(stage) {
-  if (stage.classList.contains("all")) return true;
-  const panels = [...stage.querySelectorAll(".panel")];
-  return panels.every((p) => Math.abs(p.offsetTop - panels[0].offsetTop) < 2);
-}
-
 // --- painting ----------------------------------------------------------------------------------------------
 
+let painted; // { step, marks }: what the cells show. A pointer that moves changes few of them, and only those are touched.
+
 function paint() {
-  const view = VIEWS[state.view], walking = state.step !== null;
-  const totals = walking ? partial(state.step) : null;
+  const walking = state.step !== null;
   const step = walking && state.step > 0 ? walk[state.step - 1] : null;
   const finished = walking && state.step === walk.length && state.timer === null;
-  const lit = new Set(), winners = new Set(), ties = new Set();
-  for (const t of litTerms(step))
-    for (const base of ["x", "w", "columns", "y"]) lit.add(`${base}:${indexIn[base](t)}`);
-  if (state.view === "pool") routes(lit, winners, ties);
-  const added = new Map(step ? sumUp(step.added) : []), onlyWinners = state.view === "pool";
-  for (const [key, elements] of cells) {
-    const [name, at] = key.split(":"), index = at.split(",").map(Number), base = baseOf(name);
-    let number = value(name, index), empty = false;
-    if (walking && name === view.result) {
-      empty = name === "y" && !(at in totals);
-      number = totals[at] ?? 0;
-    }
-    if (walking && name === "columns" && state.view === "forward") empty = index[1] >= state.step;
-    const isAdded = step && !finished && name === view.result && name !== "y" && added.has(at);
-    const selected = name === state.selected.name && at === String(state.selected.index);
-    for (const td of elements) {
-      td.textContent = empty ? "·" : text(number);
-      td.classList.toggle("long", td.textContent.length > 2);
-      td.classList.toggle("empty", empty);
-      td.classList.toggle("lit", onlyWinners && name !== base ? winners.has(key) : lit.has(`${base}:${at}`));
-      td.classList.toggle("selected", selected);
-      td.classList.toggle("winner", winners.has(key));
-      td.classList.toggle("tie", ties.has(key));
-      td.classList.toggle("fresh", Boolean(isAdded));
-      if (isAdded) td.dataset.added = (added.get(at) < 0 ? "" : "+") + text(added.get(at));
-      if (td.getAttribute("role") === "gridcell") {
-        td.setAttribute("aria-selected", selected);
-        td.setAttribute("aria-label", `${label(name, index)} is ${empty ? "not yet known" : text(number)}`);
-      }
-    }
-  }
-  element("sum").innerHTML = step && !finished ? stepText(step) : sumText();
+  if (painted.step !== state.step) writeNumbers();
+  const marks = marksOf(step, finished);
+  for (const key of painted.marks.keys()) if (!marks.has(key)) dress(cells.get(key), "");
+  for (const [key, classes] of marks) if (painted.marks.get(key) !== classes) dress(cells.get(key), classes);
+  painted = { step: state.step, marks };
+  showSum(step && !finished ? stepText(step) : sumText());
   element("sum").setAttribute("aria-live", state.timer === null ? "polite" : "off");
   element("progress").value = state.step ?? walk.length;
   element("count").textContent = walking ? `step ${state.step} of ${walk.length}` : `${walk.length} steps`;
@@ -470,10 +590,82 @@ function paint() {
   element("play").setAttribute("aria-label", state.timer === null ? "Play" : "Pause");
 }
 
+// Views whose walk finds one number of the result after the other; the others add to all of it.
+const findsOneByOne = () => ["forward", "rotated"].includes(state.view);
+
+function writeNumbers() {
+  const view = VIEWS[state.view], walking = state.step !== null, totals = walking ? partial(state.step) : null;
+  for (const entry of cells.values()) {
+    const { name, index } = entry;
+    let number = value(name, index), empty = false;
+    if (walking && name === view.result) {
+      empty = findsOneByOne() && !(index in totals);
+      number = totals[index] ?? 0;
+    }
+    if (walking && name === "columns" && state.view === "forward") empty = index[1] >= state.step;
+    const shown = empty ? "·" : text(number);
+    if (shown === entry.text) continue;
+    entry.text = shown;
+    entry.size = ["", " long", " longer"][Math.max(0, Math.min(2, shown.length - 2))] + (empty ? " empty" : "");
+    for (const td of entry.elements) {
+      td.textContent = shown;
+      if (td.getAttribute("role")) td.setAttribute("aria-label", `${label(name, index)} is ${empty ? "not yet known" : shown}`);
+    }
+    dress(entry, entry.marks);
+  }
+}
+
+function dress(entry, marks) {
+  entry.marks = marks;
+  for (const td of entry.elements) {
+    td.className = td.plain + entry.size + marks;
+    if (td.getAttribute("role")) td.setAttribute("aria-selected", marks.includes(" selected"));
+  }
+}
+
+// The classes of the cells that are lit, selected and so on, by "name:index".
+function marksOf(step, finished) {
+  const marks = new Map(), { selected } = state, result = VIEWS[state.view].result;
+  const mark = (key, what) => {
+    if (cells.has(key)) marks.set(key, (marks.get(key) ?? "") + what);
+  };
+  const lit = new Set(), winners = new Set(), ties = new Set();
+  if (state.view === "pool") {
+    routes(lit, winners, ties);
+    for (const key of winners) if (key.startsWith("d")) lit.add(key);
+  }
+  for (const t of litTerms(step))
+    for (const base of state.view === "pool" ? ["x", "y"] : Object.keys(indexIn)) {
+      const at = indexIn[base](t);
+      lit.add(`${base}:${at}`);
+      if (state.view !== "pool") lit.add(`d${base}:${at}`);
+    }
+  for (const key of lit) mark(key, " lit");
+  if (state.view === "rotated" && selected.name === "dx") for (const key of windowOf(selected.index)) if (!lit.has(key)) mark(key, " window");
+  for (const key of winners) mark(key, " winner");
+  for (const key of ties) mark(key, " tie");
+  if (step && !finished && !findsOneByOne())
+    for (const [at, number] of sumUp(step.added)) {
+      mark(`${result}:${at}`, " fresh");
+      for (const td of cells.get(`${result}:${at}`)?.elements ?? []) td.dataset.added = (number < 0 ? "" : "+") + text(number);
+    }
+  mark(`${selected.name}:${selected.index}`, " selected");
+  return marks;
+}
+
+// What lies under the rotated kernel, for a number of dx, and the kernels themselves.
+function windowOf([c, row, column]) {
+  const keys = [];
+  for (let o = 0; o < g.O; o++)
+    for (let k = 0; k <= g.RH; k++)
+      for (let l = 0; l <= g.RW; l++) keys.push(`spread:${o},${row + g.PH + k},${column + g.PW + l}`, `rotated:${o},${c},${k},${l}`);
+  return keys;
+}
+
 // In a step, the products that it adds up; else those of the selected cell.
 function litTerms(step) {
   if (!step) return termsOf(state.selected);
-  if (step.selected.name === "dcolumns" || state.view === "forward") return termsOf(step.selected);
+  if (step.selected.name === "dcolumns" || findsOneByOne()) return termsOf(step.selected);
   return terms.filter((t) => t.p === step.p);
 }
 
@@ -532,7 +724,15 @@ function sumText() {
         ${isPadding("x", home) ? "in the padding, where it is cut off" : ""}`;
     }
     case "dx":
-      return inputText(index, list);
+      return inputText(index, list, state.view !== "rotated");
+    case "spread":
+      if (list.length) return `${symbol("dy", indexIn.y(list[0]))} = ${result(value(name, index))} lies under the kernel for
+        ${many(list.length / g.C, "number")} of <var>dx</var>, as many as the kernel has.`;
+      return `${result(0)}: a zero that was put in, ${zeroText(index)}.`;
+    case "rotated":
+      if (list.length) return `${symbol("w", indexIn.w(list[0]))} = ${result(value(name, index))}, turned by 180°, stands at
+        [${index.slice(2).join(", ")}] of the rotated kernel.`;
+      return `${result(0)}: a hole of the kernel, from the dilation ${g.DH} × ${g.DW}.`;
     case "columns": {
       const home = indexIn.x(list[0]), [r, p] = index, { k, l, i, j } = list[0];
       const where = (o, s, t, d, pad) => `${o}·${s} + ${t}·${d} − ${pad}`;
@@ -556,8 +756,17 @@ function sumText() {
   return "";
 }
 
+// Why there is a zero in dy with zeros.
+function zeroText([, row, column]) {
+  const beyond = (at, reach, stride, count) => at < reach || at > reach + stride * (count - 1);
+  if (!beyond(row, g.RH, g.SH, g.OH) && !beyond(column, g.RW, g.SW, g.OW)) return "between the gradients, because of the stride";
+  const left = [g.H + 2 * g.PH - g.RH - 1 - g.SH * (g.OH - 1), g.W + 2 * g.PW - g.RW - 1 - g.SW * (g.OW - 1)];
+  const around = `around the gradients, ${g.RH} × ${g.RW} on each side, as far as a window reaches`;
+  return left.some(Boolean) ? `${around}, and ${left[0]} × ${left[1]} more at the end for what lies behind the last window` : around;
+}
+
 // The sum that col2im forms, each number with its origin.
-function inputText(index, list) {
+function inputText(index, list, throughColumns = true) {
   const copies = new Map();
   for (const t of list) copies.set(`${t.r},${t.p}`, [...(copies.get(`${t.r},${t.p}`) ?? []), t]);
   const shown = [...copies.values()].map((group) => {
@@ -567,7 +776,7 @@ function inputText(index, list) {
     return `<span class="term" data-value="${arrays.dcolumns[r][p]}">${sum}</span>`;
   });
   const values = [...copies.values()].map(([{ r, p }]) => factor("columns", arrays.dcolumns[r][p]));
-  const through = shown.length > 1 ? `${values.join(" + ")} = ` : "";
+  const through = throughColumns && shown.length > 1 ? `${values.join(" + ")} = ` : "";
   const total = value("dx", index);
   const end = isPadding("dx", index) ? "<small>This is padding: the sum is cut off.</small>"
     : shown.length ? `<small>kernel · gradient, one product for each window that holds ${label("x", index)}: ${shown.length} of them</small>`
@@ -596,7 +805,7 @@ function poolText(name, index, list) {
 
 function stepText(step) {
   const before = partial(state.step - 1), name = VIEWS[state.view].result, { selected, p } = step;
-  if (name === "y") return sumText();
+  if (findsOneByOne()) return sumText();
   const [, i, j] = selected.name === "dcolumns" ? [0, Math.floor(p / g.OW), p % g.OW] : selected.index;
   const shown = [...sumUp(step.added)].map(([at, number]) => {
     const index = at.split(",").map(Number), old = before[at] ?? 0;
@@ -617,6 +826,7 @@ function stepText(step) {
 // --- acting ------------------------------------------------------------------------------------------------
 
 function select(name, index) {
+  if (state.step === null && name === state.selected.name && String(index) === String(state.selected.index)) return;
   state.selected = { name, index };
   if (state.step !== null) state.step = null;
   paint();
@@ -683,6 +893,33 @@ function neighbour(td, key) {
   return best;
 }
 
+// --- links --------------------------------------------------------------------------------------------------
+
+// "#view=input&cell=dx:0,1,2" opens a view with one cell selected. Parts of the geometry may follow: "&stride=1,2".
+function linkTo({ name, index }) {
+  const own = Object.entries(state.geometry[kind()]).filter(([n, v]) => String(v) !== String(DATA.geometry[kind()][n]));
+  return `#view=${state.view}&cell=${name}:${index}${own.map(([n, v]) => `&${n}=${v}`).join("")}`;
+}
+
+function followLink() {
+  if (location.hash.length < 2) return;
+  const asked = new URLSearchParams(location.hash.slice(1)), view = asked.get("view") ?? state.view, wanted = asked.get("cell");
+  const refuse = (what) => (element("error").textContent = `Not what the link says. ${what}`);
+  if (!Object.hasOwn(VIEWS, view)) return refuse(`view: expected ${Object.keys(VIEWS).join(", ")}, got ${view}`);
+  const pool = view === "pool", of = pool ? "pool" : "conv", given = structuredClone(DATA.geometry[of]);
+  for (const [name, numbers] of asked)
+    if (name in given) given[name] = Array.isArray(given[name]) ? numbers.split(",").map(Number) : Number(numbers);
+  const wrong = Object.values(given).some((v) => Array.isArray(v) && v.length !== 2) ? "geometry: expected two numbers" : complaint(given, pool);
+  if (wrong) return refuse(wrong);
+  state.geometry[of] = given;
+  show(view);
+  if (wanted === null) return;
+  if (!cells.has(wanted)) return refuse(`cell: there is no ${wanted} in this view`);
+  const { name, index, elements } = cells.get(wanted);
+  select(name, index);
+  elements.find((td) => td.getAttribute("role")).scrollIntoView({ block: "nearest" });
+}
+
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
@@ -718,6 +955,7 @@ element("stage").addEventListener("click", (event) => {
   pause();
   if (td.getAttribute("role") === "gridcell") focusCell(td);
   select(td.dataset.name, indexOf(td));
+  history.replaceState(null, "", linkTo(state.selected));
 });
 element("stage").addEventListener("focusin", (event) => {
   const td = cellAt(event);
@@ -735,7 +973,8 @@ element("next").addEventListener("click", () => (pause(), goTo((state.step ?? 0)
 element("progress").addEventListener("input", (event) => (pause(), goTo(event.target.valueAsNumber)));
 element("unit").addEventListener("change", build);
 element("speed").addEventListener("change", () => state.timer !== null && (pause(), play()));
-window.addEventListener("resize", () => (fit(), paint()));
+window.addEventListener("resize", () => (render(), paint()));
+window.addEventListener("hashchange", followLink);
 
 Object.entries(VIEWS).forEach(([name, { title }], i) => {
   const tab = make("button", { type: "button", role: "tab", innerHTML: `<b>${i + 1}</b>${title}` });
@@ -744,3 +983,4 @@ Object.entries(VIEWS).forEach(([name, { title }], i) => {
   element("views").append(tab);
 });
 show("forward");
+followLink();

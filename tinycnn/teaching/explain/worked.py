@@ -15,7 +15,8 @@ from tinycnn.tensor import Tensor
 # What fits on a screen; the page enforces the same limits.
 LIMITS = {
     "input": (1, 12), "kernel": (1, 5), "stride": (1, 5), "padding": (0, 4), "dilation": (1, 4),
-    "channels": (1, 3), "filters": (1, 3), "output": (1, 12), "rows": (1, 50), "columns": (1, 64),
+    "channels": (1, 3), "filters": (1, 3), "padded": (1, 16), "window": (1, 9), "output": (1, 12), "rows": (1, 50),
+    "columns": (1, 64),
 }  # fmt: skip
 
 Pair = tuple[int, int]
@@ -37,6 +38,9 @@ class ConvGeometry:
         for name, value in asdict(self).items():
             for number in value if isinstance(value, tuple) else (value,):
                 _check(name, number)
+        for size, kernel, padding, dilation in zip(self.input, self.kernel, self.padding, self.dilation, strict=True):
+            _check("padded", size + 2 * padding, ", input + 2 · padding")
+            _check("window", dilation * (kernel - 1) + 1, ", dilation · (kernel − 1) + 1")
         for number in self.output:
             _check("output", number, f": with this kernel, stride, padding and dilation the output is {self.output}")
         _check("rows", self.channels * self.kernel[0] * self.kernel[1], " of the im2col matrix, channels · KH · KW")
@@ -91,7 +95,9 @@ def numbers(seed: int) -> dict[str, np.ndarray]:
 
 def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
     """x (C, H, W), w (O, C, KH, KW), columns (C·KH·KW, OH·OW), y (O, OH, OW), and the gradients dx, dw, dcolumns, dy;
-    dx_padded is the input gradient before the padding is cropped, db (O) that of a bias."""
+    dx_padded is the input gradient before the padding is cropped, db (O) that of a bias. It is also the convolution of
+    spread, dy with the zeros of the stride between and around, and rotated, w turned by 180° with the holes of the
+    dilation."""
     given, (KH, KW), (H, W), (OH, OW) = numbers(seed), geometry.kernel, geometry.input, geometry.output
     C, O = geometry.channels, geometry.filters
     x = tensor(given["x"][None, :C, :H, :W].astype("float64"), requires_grad=True)
@@ -109,7 +115,14 @@ def worked_conv(geometry: ConvGeometry, seed: int = 0) -> dict[str, np.ndarray]:
         "x": x[0], "w": w, "columns": columns[0], "y": y[0], "dy": dy[0], "dcolumns": _grad(columns)[0],
         "dx": _grad(x)[0], "dx_padded": _grad(padded)[0], "dw": _grad(w), "db": dy.sum((0, 2, 3)),
     }  # fmt: skip
-    return {name: tensor.detach().numpy().astype(int) for name, tensor in found.items()}
+    arrays = {name: tensor.detach().numpy().astype(int) for name, tensor in found.items()}
+    (SH, SW), (DH, DW) = geometry.stride, geometry.dilation
+    RH, RW = DH * (KH - 1), DW * (KW - 1)  # how far a window reaches
+    arrays["rotated"] = np.zeros((O, C, RH + 1, RW + 1), int)
+    arrays["rotated"][..., ::DH, ::DW] = arrays["w"][..., ::-1, ::-1]
+    arrays["spread"] = np.zeros((O, padded.shape[2] + RH, padded.shape[3] + RW), int)
+    arrays["spread"][:, RH : RH + OH * SH : SH, RW : RW + OW * SW : SW] = arrays["dy"]
+    return arrays
 
 
 def worked_pool(geometry: PoolGeometry, seed: int = 0) -> dict[str, np.ndarray]:
