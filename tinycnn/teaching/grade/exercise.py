@@ -15,8 +15,12 @@ import numpy as np
 from tinycnn.teaching.grade.runner import Unknown
 from tinycnn.teaching.grade.student import Student
 
-# Above the rounding error of float64 sums of some hundred products, below the 1e-7 of single precision.
-TOLERANCE = 1e-9
+# Relative to the largest element. Above the rounding error of sums of some hundred products in each precision; that of
+# float64 is below the 1e-7 of single precision.
+TOLERANCE, TOLERANCE_32 = 1e-9, 1e-4
+
+# The level at which all cases are asked once more, in single precision.
+FLOAT32 = "float32"
 
 TODO = ("not written yet", "not tried")
 
@@ -42,11 +46,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong way to compute the result `result`; `name` describes it in the report."""
+    """A wrong way to compute the result `result`.
+
+    `name` describes it in the report, and `see` is the passage of the text that explains it ("" for that of the
+    exercise): a file and an anchor, of passages.py.
+    """
 
     result: str
     name: str
     compute: Callable[..., Any]
+    see: str = ""
 
 
 @dataclass
@@ -56,13 +65,14 @@ class Exercise:
     Attributes:
         function: the name of the function.
         results: the names of its results; several are returned as a tuple.
-        points: result to level to points; a level is a group of cases.
-        draw: draws the cases from a random generator, the smallest first.
-        expected: computes the right results from the arguments of a case.
-        mistakes: the known mistakes.
+        points: result to level to points; a level is a group of cases. At the level FLOAT32, which is not drawn, all
+            cases are asked once more in single precision.
+        draw: draws the cases from a random generator, the smallest first, all in float64.
+        expected: computes the right results from the arguments of a case, in float64.
+        mistakes: the known mistakes, the likelier first.
+        see: the passage of the text that explains the function.
         judge: replaces `expected`: describes what is wrong with a returned value, or returns None.
         timeout: minimum of seconds for one call; None for the grader's timeout.
-        after: whether all earlier functions of the step must be right before this one is called.
     """
 
     function: str
@@ -71,9 +81,9 @@ class Exercise:
     draw: Callable[[np.random.Generator], list[Case]]
     expected: Callable[..., Any] = lambda **arguments: None
     mistakes: Sequence[Mistake] = ()
+    see: str = ""
     judge: Callable[[Any, Case], str | None] | None = None
     timeout: float | None = None
-    after: bool = False
 
 
 @dataclass
@@ -105,6 +115,7 @@ class Check:
     problem: str = ""
     case: str = ""
     diagnosis: str = ""
+    see: str = ""
 
     @property
     def score(self) -> float:
