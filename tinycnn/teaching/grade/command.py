@@ -15,7 +15,7 @@ from tinycnn._files import write_whole
 from tinycnn.teaching.grade import report
 from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
 from tinycnn.teaching.grade.steps import STEPS
-from tinycnn.teaching.grade.student import Student, forbidden_import
+from tinycnn.teaching.grade.student import LARGEST_FILE, Student, plain_files
 
 DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 86400.0  # a day
@@ -24,11 +24,9 @@ LONGEST_TIMEOUT = 86400.0  # a day
 def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT_TIMEOUT) -> Graded:
     """Runs one exercise file in a process of its own and checks all its functions."""
     graded, path = Graded(step), folder / f"{step.module}.py"
-    if not path.is_file():
-        return _all_wrong(graded, f"{path.name} is missing")
-    if (forbidden := forbidden_import(path, step.may_use_tinycnn)) is not None:
-        return _all_wrong(graded, f"{path.name}, {forbidden}")
-    with Student(path, timeout) as student:
+    if path.name not in plain_files(folder):
+        return _all_wrong(graded, f"{path.name} is missing, or no plain file of at most {LARGEST_FILE // 2**20} MB")
+    with Student(path, timeout, step.may_use_tinycnn) as student:
         outcome = student.start()
         if outcome["status"] != "value":
             return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
