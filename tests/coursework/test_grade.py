@@ -23,7 +23,7 @@ def problems(graded):
 @pytest.mark.parametrize("body, expected", [
     ("    while True:\n        pass", "did not return within 0.5 seconds"),
     ("    import os\n    os._exit(0)", "ended the whole process (exit status 0)"),
-    ("    import os\n    os.kill(os.getpid(), 9)", "ended the whole process"),
+    ("    import os\n    os.abort()", "ended the whole process"),
     ("    import sys\n    sys.exit(3)", "called sys.exit(3)"),
     ("    raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("    return input()", "EOFError"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
+import re
+import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ from pathlib import Path
 from tinycnn._command import Parser, guarded
 from tinycnn._files import write_whole
 from tinycnn.teaching.grade import report
-from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
+from tinycnn.teaching.grade.exercise import Check, Exercise, Graded, Step, failure, grade_exercise, unchecked
+from tinycnn.teaching.grade.runner import clean
 from tinycnn.teaching.grade.steps import STEPS
-from tinycnn.teaching.grade.student import LARGEST_FILE, Student, plain_files
+from tinycnn.teaching.grade.student import LARGEST_FILE, Student, not_apart, plain_files
 
 DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 86400.0  # a day
@@ -25,15 +27,25 @@ def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT
     """Runs one exercise file in a process of its own and checks all its functions."""
     graded, path = Graded(step), folder / f"{step.module}.py"
     if path.name not in plain_files(folder):
-        return _all_wrong(graded, f"{path.name} is missing, or no plain file of at most {LARGEST_FILE // 2**20} MB")
+        return _all_wrong(graded, f"{path.name} is missing, or not a file of at most {LARGEST_FILE // 2**20} MB")
     with Student(path, timeout, step.may_use_tinycnn) as student:
         outcome = student.start()
         if outcome["status"] != "value":
             return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
         for exercise in step.exercises:
-            graded.checks += grade_exercise(exercise, step.number, student, seed)
+            graded.checks += _each_alone(exercise, step.number, student, seed)
         graded.printed = student.printed
     return graded
+
+
+def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
+    """The checks of one function. Should a result upset the grader itself, it costs that function alone."""
+    try:
+        return grade_exercise(exercise, number, student, seed)
+    except Exception as error:
+        student.stop()
+        said = clean(f"{type(error).__name__}: {error}")
+        return unchecked(number, [exercise], f"returned something that cannot be graded ({said})")
 
 
 def _all_wrong(graded: Graded, problem: str) -> Graded:
@@ -43,15 +55,12 @@ def _all_wrong(graded: Graded, problem: str) -> Graded:
 
 def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) -> str:
     """A note for a wrong step that imports an earlier wrong step; else empty."""
-    if not any(check.problem for check in graded.checks):
+    file = plain_files(folder).get(f"{graded.step.module}.py")
+    if file is None or not any(check.problem for check in graded.checks):
         return ""
+    used = re.findall(rb"^\s*(?:from|import)\s+(\w+)", file.read_bytes(), re.MULTILINE)
     wrong = {g.step.module: g.step.number for g in earlier if any(check.problem for check in g.checks)}
-    try:
-        tree = ast.parse((folder / f"{graded.step.module}.py").read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ""
-    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    numbers = [str(number) for module, number in wrong.items() if module in used]
+    numbers = [str(number) for module, number in wrong.items() if module.encode() in used]
     return f"this step builds on step {' and '.join(numbers)}, not right yet: begin there" if numbers else ""
 
 
@@ -67,7 +76,7 @@ def parser() -> Parser:
     )
     result.add_argument("folder", type=Path, help="the folder with step01_output_size.py and so on")
     result.add_argument("--only", type=int, nargs="+", default=[], metavar="STEP", help="only these steps")
-    result.add_argument("--seed", type=int, default=0, help="of the random numbers and sizes; default 0")
+    result.add_argument("--seed", type=int, help="of the random numbers and sizes; default a new one, which is printed")
     result.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS",
                         help="for one call; default %(default)g (training has more)")  # fmt: skip
     result.add_argument("--json", type=Path, metavar="FILE", help="also write Gradescope's results.json")
@@ -86,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command_line.error(f"{folder} has no exercise: expected files like {STEPS[0].module}.py")
     if unknown := [n for n in options.only if n not in numbers]:
         command_line.error(f"--only: there are steps {numbers[0]} to {numbers[-1]}, got {unknown[0]}")
-    if options.seed < 0 or not 0 < options.timeout <= LONGEST_TIMEOUT:
+    seed = secrets.randbelow(2**31) if options.seed is None else options.seed
+    if seed < 0 or not 0 < options.timeout <= LONGEST_TIMEOUT:
         command_line.error(f"--seed must be at least 0 and --timeout more than 0, at most {LONGEST_TIMEOUT:g}")
 
     started = time.perf_counter()
@@ -94,15 +104,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for step in STEPS:
         if not options.only or step.number in options.only:
-            graded = grade_step(step, folder, options.seed, options.timeout)
+            graded = grade_step(step, folder, seed, options.timeout)
             graded.note = _builds_on_wrong(folder, graded, all_graded)
             all_graded.append(graded)
-            print("\n".join(report.step_lines(graded, colour)) + "\n", flush=True)
-    print(report.summary(all_graded))
+            _show("\n".join(report.step_lines(graded, colour)) + "\n")
+    _show(report.summary(all_graded, seed))
+    if not_apart():
+        _show("note: the exercises ran as the grader's own user, root: no other one can read this Python")
     if options.json is not None:
-        results = report.gradescope(all_graded, time.perf_counter() - started)
+        results = report.gradescope(all_graded, seed, time.perf_counter() - started)
         try:
-            write_whole(options.json, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
+            write_whole(options.json, (json.dumps(results, indent=2) + "\n").encode())
         except OSError as error:
             command_line.error(f"--json: {error}")
     return int(any(check.problem for graded in all_graded for check in graded.checks))
+
+
+def _show(text: str) -> None:
+    """Prints what the encoding of the terminal has, and escapes the rest."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)

@@ -166,7 +166,7 @@ def plain_files(folder: Path) -> dict[str, Path]:
     """The Python files of a folder by name, without links (as another user they would show any file) and large ones."""
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     found = [entry for entry in entries if entry.name.endswith(".py") and entry.is_file(follow_symlinks=False)]
-    small = [entry for entry in found if entry.stat().st_size <= LARGEST_FILE]
+    small = [entry for entry in found if entry.stat().st_size <= LARGEST_FILE and os.access(entry.path, os.R_OK)]
     return {entry.name: Path(entry.path) for entry in small[:MOST_FILES]}
 
 
@@ -225,14 +225,23 @@ def other_user() -> int | None:
             return user
 
 
+def not_apart() -> bool:
+    """Whether a grader that runs as root has to run exercises as root too."""
+    return _is_root() and not _may_change_user()
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
 @functools.cache
 def _may_change_user() -> bool:
-    if getattr(os, "geteuid", lambda: -1)() != 0:
+    if not _is_root():
         return False
-    code = "import os, sys; os.listdir(sys.argv[1]); sys.path += sys.argv[2:]; import numpy"
+    code = "import os, sys; sys.path += sys.argv[1:]; import numpy; [*map(os.listdir, sys.argv[1:])]"
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
-        command = [sys.executable, "-I", "-S", "-c", code, place, *_folders_of(np)]
+        command = [sys.executable, "-I", "-S", "-c", code, place, *_folders_of(np), *tinycnn.__path__]
         try:
             done = subprocess.run(command, cwd=place, timeout=60, capture_output=True, **_apart(65_534))
         except (OSError, subprocess.SubprocessError):
