@@ -39,9 +39,12 @@ def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT
 
 
 def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
-    """The checks of one function. Should a result upset the grader itself, it costs that function alone."""
+    """The checks of one function. What a wrong one did to its process, or to the grader, costs that function alone."""
     try:
-        return grade_exercise(exercise, number, student, seed)
+        checks = grade_exercise(exercise, number, student, seed)
+        if any(check.problem for check in checks):
+            student.stop()  # and the next function starts it again
+        return checks
     except Exception as error:
         student.stop()
         said = clean(f"{type(error).__name__}: {error}")
