@@ -5,7 +5,7 @@ lost: what it must cost: the "function", the "step" or "nothing". All other poin
 said: words in the report.
 """
 
-# Ways to the pipes and to the results, for the code below: PIPES are the descriptors of this process beside standard ones.
+# For the code below: PIPES are the descriptors of its process beside standard input, output and error.
 HELP = r'''
 import builtins, json, os, signal, struct, sys, threading, time
 import numpy as np
@@ -31,6 +31,13 @@ def reply(value, arrays=b"", number=1):
     plain = {"status": "value", "printed": "", "number": number}
     fields = [[name, {"plain": content}] for name, content in plain.items()]
     return message({"dict": [*fields, ["value", value], ["changed", {"tuple": []}]]}, arrays)
+
+
+def deep(levels):
+    value = ()
+    for _ in range(levels):
+        value = (value,)
+    return value
 
 
 def attempt(function, *arguments):
@@ -64,7 +71,7 @@ VALUES = [
     ("a long str", "'x' * 10**7", "got the str 'xxx"),
     ("escape sequences", "'\\x1b[2K\\rtotal: 100 of 100 points'", "\\\\x1b[2K\\\\rtotal"),
     ("a cycle", "(lambda a: a.append(a) or a)([])", "the result cannot be returned"),
-    ("a deep tuple", "__import__('functools').reduce(lambda a, _: (a,), range(10**5), 0)", "cannot be returned: maximum recursion"),
+    ("a deep tuple", "deep(10**5)", "cannot be returned: maximum recursion"),
     ("ten million numbers", "[0] * 10**7", "a list of 10000000 items"),
     ("an array of 2 GB", "np.ones(2**28)", "MemoryError"),
     ("an array of 3 GB that nobody touches", "np.empty(3 * 2**30, np.uint8)", "MemoryError"),
@@ -145,8 +152,8 @@ CALLS = [
     ("results deleted", "os.remove(RESULTS)", f"os.remove: {REFUSED}"),
     ("its own file written", "open(__file__, 'a').write('#')", "writes none"),
     ("an import hook", "sys.meta_path.insert(0, 7); import wave", "AttributeError|TypeError"),
-    ("builtins replaced", "builtins.isinstance = builtins.type = builtins.len = lambda *a: True", "got|ended|broken|return"),
-    ("every module forgotten", "sys.modules.clear(); return 0.5", "ended the whole process|got|KeyError|missing|no function"),
+    ("builtins replaced", "builtins.isinstance = builtins.len = lambda *a: True", "got|ended|return"),
+    ("every module forgotten", "sys.modules.clear(); return 0.5", "ended|got|KeyError|missing"),
     ("json replaced", "json.dumps = lambda *a: 'forged'; return 0.5", f"{GARBAGE}|ended the whole process"),
     ("input", "return input()", "EOFError"),
 ]  # fmt: skip

@@ -111,11 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             graded.note = _builds_on_wrong(folder, graded, all_graded)
             all_graded.append(graded)
             _show("\n".join(report.step_lines(graded, colour)) + "\n")
-    _show(report.summary(all_graded, seed))
+    summary = report.summary(all_graded, seed)
     if not_apart():
-        _show("note: the exercises ran as the grader's own user, root: no other one can read this Python")
+        summary += "\nnote: exercises ran as the grader's own user, root: others cannot read this Python or tinycnn"
+    _show(summary)
     if options.json is not None:
-        results = report.gradescope(all_graded, seed, time.perf_counter() - started)
+        results = report.gradescope(all_graded, summary, time.perf_counter() - started)
         try:
             write_whole(options.json, (json.dumps(results, indent=2) + "\n").encode())
         except OSError as error:

@@ -62,7 +62,7 @@ def summary(all_graded: Sequence[Graded], seed: int) -> str:
     return f"{total}\n--seed {seed} draws the same numbers"
 
 
-def gradescope(all_graded: Sequence[Graded], seed: int, seconds: float) -> dict[str, Any]:
+def gradescope(all_graded: Sequence[Graded], summary: str, seconds: float) -> dict[str, Any]:
     """The dict of Gradescope's results.json.
 
     Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/#output-format
@@ -84,7 +84,7 @@ def gradescope(all_graded: Sequence[Graded], seed: int, seconds: float) -> dict[
         "score": sum(g.score for g in all_graded),
         "max_score": sum(g.step.max_score for g in all_graded),
         "execution_time": round(seconds, 2),
-        "output": summary(all_graded, seed),
+        "output": summary,
         "visibility": "visible",
         "stdout_visibility": "visible",
         "tests": tests,

@@ -125,7 +125,7 @@ def _decoded(tree: Any, data: memoryview) -> tuple[Any, memoryview]:
         raise ValueError("expected a kind and its content")
     kind, content = next(iter(tree.items()))
     if kind == "array":
-        return _array(content, tree["shape"], data)
+        return _array(content, tree.get("shape"), data)
     if kind == "plain" and (content is None or type(content) in (bool, float)):
         return content, data
     if kind == "plain" and type(content) is int and -(2**63) <= content < 2**64:
