@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tinycnn._command import Parser, guarded
 from tinycnn._files import write_whole
-from tinycnn.teaching.grade import report
-from tinycnn.teaching.grade.exercise import Check, Exercise, Graded, Step, failure, grade_exercise, unchecked
+from tinycnn.teaching.grade import given, report
+from tinycnn.teaching.grade.exercise import Check, Exercise, Graded, Step, failure, grade_exercise, is_right, unchecked
 from tinycnn.teaching.grade.runner import clean
 from tinycnn.teaching.grade.steps import STEPS
 from tinycnn.teaching.grade.student import LARGEST_FILE, Student, not_apart, plain_files
@@ -24,47 +26,73 @@ LONGEST_TIMEOUT = 86400.0  # a day
 
 
 def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT_TIMEOUT) -> Graded:
-    """Runs one exercise file in a process of its own and checks all its functions."""
+    """Runs one exercise file in a process of its own and checks all its functions.
+
+    Each has the reference's earlier functions, so that one mistake is paid once; the note tells how the step does with
+    the student's own.
+    """
     graded, path = Graded(step), folder / f"{step.module}.py"
     if path.name not in plain_files(folder):
         return _all_wrong(graded, f"{path.name} is missing, or not a file of at most {LARGEST_FILE // 2**20} MB")
-    with Student(path, timeout, step.may_use_tinycnn) as student:
-        outcome = student.start()
-        if outcome["status"] != "value":
-            return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
-        for exercise in step.exercises:
-            graded.checks += _each_alone(exercise, step.number, student, seed)
-        graded.printed = student.printed
+    todo, wrong = list(step.exercises), []
+    while todo:  # anew after each wrong function, which is replaced
+        with _with_reference(step, path, timeout, wrong) as student:
+            outcome = student.start()
+            if outcome["status"] != "value":
+                problem = f"{path.name} cannot be imported: {failure('the import', outcome)}"
+                graded.checks += unchecked(step.number, todo, problem)
+                break
+            while todo:
+                exercise = todo.pop(0)
+                checks = _each_alone(exercise, step.number, student, seed)
+                graded.checks += checks
+                if any(check.problem for check in checks):
+                    wrong.append(exercise.function)
+                    break
+            graded.printed += student.printed
+    if graded.score and given.is_given() and (own := _own_steps(step, path)):
+        graded.note = _with_own(step, path, own, seed, timeout)
     return graded
 
 
+@contextlib.contextmanager
+def _with_reference(step: Step, path: Path, timeout: float, wrong: Sequence[str]) -> Iterator[Student]:
+    """A student's process with the reference's earlier steps, and its functions for the wrong ones of this step."""
+    with tempfile.TemporaryDirectory() as place:
+        replaced = given.replacements(path, wrong, Path(place))
+        with Student(path, timeout, step.may_use_tinycnn, replaced) as student:
+            yield student
+
+
 def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
-    """The checks of one function. What a wrong one did to its process, or to the grader, costs that function alone."""
+    """The checks of one function. Should a result upset the grader itself, that costs this function alone."""
     try:
-        checks = grade_exercise(exercise, number, student, seed)
-        if any(check.problem for check in checks):
-            student.stop()  # and the next function starts it again
-        return checks
+        return grade_exercise(exercise, number, student, seed)
     except Exception as error:
-        student.stop()
         said = clean(f"{type(error).__name__}: {error}")
         return unchecked(number, [exercise], f"returned something that cannot be graded ({said})")
+
+
+def _with_own(step: Step, path: Path, own: Sequence[str], seed: int, timeout: float) -> str:
+    """A note on the functions that go wrong with the student's own earlier steps."""
+    failed = []
+    for exercise in step.exercises:
+        with Student(path, timeout, step.may_use_tinycnn) as student:
+            if exercise.judge is None and not is_right(exercise, step.number, student, seed):
+                failed.append(exercise.function)
+    with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
+    return f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
+
+
+def _own_steps(step: Step, path: Path) -> list[str]:
+    """The numbers of the earlier steps that a file imports."""
+    used = re.findall(rb"^\s*(?:from|import)\s+(\w+)", path.read_bytes(), re.MULTILINE)
+    return [str(each.number) for each in STEPS if each.number < step.number and each.module.encode() in used]
 
 
 def _all_wrong(graded: Graded, problem: str) -> Graded:
     graded.checks = unchecked(graded.step.number, graded.step.exercises, problem)
     return graded
-
-
-def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) -> str:
-    """A note for a wrong step that imports an earlier wrong step; else empty."""
-    file = plain_files(folder).get(f"{graded.step.module}.py")
-    if file is None or not any(check.problem for check in graded.checks):
-        return ""
-    used = re.findall(rb"^\s*(?:from|import)\s+(\w+)", file.read_bytes(), re.MULTILINE)
-    wrong = {g.step.module: g.step.number for g in earlier if any(check.problem for check in g.checks)}
-    numbers = [str(number) for module, number in wrong.items() if module.encode() in used]
-    return f"this step builds on step {' and '.join(numbers)}, not right yet: begin there" if numbers else ""
 
 
 # --- the command line -------------------------------------------------------------------------------------
@@ -108,7 +136,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for step in STEPS:
         if not options.only or step.number in options.only:
             graded = grade_step(step, folder, seed, options.timeout)
-            graded.note = _builds_on_wrong(folder, graded, all_graded)
             all_graded.append(graded)
             _show("\n".join(report.step_lines(graded, colour)) + "\n")
     summary = report.summary(all_graded, seed)

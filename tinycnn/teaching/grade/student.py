@@ -194,10 +194,10 @@ def _checked(reply: Any, number: int, arguments: int) -> dict[str, Any]:
     status = reply["status"]
     outcome = {"status": status, "printed": reply["printed"]}
     if status == "value":
-        changed = reply.get("changed", ())
+        changed, overwritten = reply.get("changed", ()), reply.get("overwritten") is True
         if not all(type(i) is int and 0 <= i < arguments for i in changed):
             raise ValueError("changed other arguments")
-        return outcome | {"value": reply["value"], "changed": changed}
+        return outcome | {"value": reply["value"], "changed": changed, "overwritten": overwritten}
     if status == "error":
         texts = {name: reply[name] for name in ("type", "message", "file", "function", "code")}
         if not all(type(text) is str for text in texts.values()) or type(reply["line"]) is not int:
