@@ -5,6 +5,8 @@ The folder given/ holds them, in NumPy. Students do not get it: on their machine
 
 from __future__ import annotations
 
+import ast
+import py_compile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def is_given() -> bool:
 
 
 def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Path]:
-    """What to put beside a student's file: file name to file.
+    """What to put beside a student's file: file name to file. The reference's functions come without their text.
 
     Args:
         path: the student's file: stepNN_*.py.
@@ -41,16 +43,32 @@ def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Pat
     """
     files = {}
     for answer in sorted(GIVEN.glob("step*.py")):
+        text = answer.read_text(encoding="utf-8")
         if answer.name < path.name:
-            files[answer.name] = place / answer.name
-            text = answer.read_text(encoding="utf-8") + _FALLBACK.format(module=answer.stem)
-            files[answer.name].write_text(text, encoding="utf-8")
+            text += _FALLBACK.format(module=answer.stem)
+            files[f"{answer.name}c"] = _compiled(text, answer.stem, place)
             if (own := path.parent / answer.name).is_file():
                 files[f"own_{answer.name}"] = own
         elif answer.name == path.name and wrong:
-            files[f"given_{path.name}"] = answer
+            files[f"given_{path.name}c"] = _compiled(_without_others(text, wrong), f"given_{path.stem}", place)
             files[path.name] = place / path.name
             # At the end of the file, so that lines keep their numbers.
             imported = f"\n\nfrom given_{path.stem} import {', '.join(wrong)}\n"
             files[path.name].write_bytes(path.read_bytes() + imported.encode())
     return files
+
+
+def _without_others(text: str, wrong: Sequence[str]) -> str:
+    """A module without its public functions but `wrong`: those that are not graded yet would be answers."""
+    tree = ast.parse(text)
+    functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+    others = [each for each in functions if each.name not in wrong and not each.name.startswith("_")]
+    tree.body = [each for each in tree.body if each not in others]
+    return ast.unparse(tree)
+
+
+def _compiled(text: str, name: str, place: Path) -> Path:
+    """The module as bytecode: a student could print its text."""
+    source = place / f"{name}.py"
+    source.write_text(text, encoding="utf-8")
+    return Path(py_compile.compile(str(source), str(place / f"{name}.pyc"), name, doraise=True, optimize=2) or "")
