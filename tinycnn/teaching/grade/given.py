@@ -31,6 +31,11 @@ def is_given() -> bool:
     return GIVEN.is_dir()
 
 
+def has(file: Path, function: str) -> bool:
+    """Whether a file defines a function."""
+    return f"\ndef {function}(" in "\n" + file.read_text(encoding="utf-8")
+
+
 def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Path]:
     """What to put beside a student's file: file name to file.
 
@@ -47,10 +52,10 @@ def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Pat
             files[answer.name].write_text(text, encoding="utf-8")
             if (own := path.parent / answer.name).is_file():
                 files[f"own_{answer.name}"] = own
-        elif answer.name == path.name and wrong:
+        elif answer.name == path.name and (known := [name for name in wrong if has(answer, name)]):
             files[f"given_{path.name}"] = answer
             files[path.name] = place / path.name
             # At the end of the file, so that lines keep their numbers.
-            imported = f"\n\nfrom given_{path.stem} import {', '.join(wrong)}\n"
+            imported = f"\n\nfrom given_{path.stem} import {', '.join(known)}\n"
             files[path.name].write_bytes(path.read_bytes() + imported.encode())
     return files
