@@ -33,6 +33,11 @@ def is_given() -> bool:
     return GIVEN.is_dir()
 
 
+def has(file: Path, function: str) -> bool:
+    """Whether a file defines a function."""
+    return f"\ndef {function}(" in "\n" + file.read_text(encoding="utf-8")
+
+
 def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Path]:
     """What to put beside a student's file: file name to file. The reference's functions come without their text.
 
@@ -49,11 +54,11 @@ def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Pat
             files[f"{answer.name}c"] = _compiled(text, answer.stem, place)
             if (own := path.parent / answer.name).is_file():
                 files[f"own_{answer.name}"] = own
-        elif answer.name == path.name and wrong:
-            files[f"given_{path.name}c"] = _compiled(_without_others(text, wrong), f"given_{path.stem}", place)
+        elif answer.name == path.name and (known := [name for name in wrong if has(answer, name)]):
+            files[f"given_{path.name}c"] = _compiled(_without_others(text, known), f"given_{path.stem}", place)
             files[path.name] = place / path.name
             # At the end of the file, so that lines keep their numbers.
-            imported = f"\n\nfrom given_{path.stem} import {', '.join(wrong)}\n"
+            imported = f"\n\nfrom given_{path.stem} import {', '.join(known)}\n"
             files[path.name].write_bytes(path.read_bytes() + imported.encode())
     return files
 
