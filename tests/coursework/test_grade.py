@@ -86,7 +86,9 @@ def test_what_is_printed_is_shown_and_harms_nothing(folder, capsys):
 def test_a_step_that_builds_on_a_wrong_one_says_so(folder, capsys):
     folder.change(4, "l * dilation", "l")
     assert main([str(folder.path), "--only", "4", "6"]) == 1
-    assert "builds on step 4, not right yet" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "with your own step 1 and 4 and 5 instead of the reference's conv_forward, conv_backward goes wrong" in out
+    assert "conv_backward: dw, stride, padding, dilation" in out.partition("step  6")[2].partition("wrong")[0]
 
 
 def test_the_smallest_failing_case_is_shown_with_the_first_wrong_element(folder, capsys):
