@@ -119,7 +119,7 @@ HELD_OUT = [
      "return dx[:, :, padding : padding + H, :W]", "dx", "along the columns (W)"),
     (7, "before = [dilation * (K - 1) for K in (KH, KW)]", "before = [dilation * K for K in (KH, KW)]", "dx", ""),
     # --- 8
-    (8, ", constant_values=-np.inf)\n    y", ", mode='edge')\n    y", "y", "edge"),
+    (8, ", constant_values=-np.inf)\n    y", ", constant_values=-1000.0)\n    y", "y", "pad with −np.inf"),
     (8, "l : l + stride * OW : stride])\n    return y", "l : l + stride * OW : stride] * 1.0 + 1)\n    return y", "y", ""),
     (8, "best // KW, j * stride + best % KW", "best // KW, j + best % KW", "dx", "along the columns (W)"),
     (8, "dx[samples, channels, rows, columns] += grad_output[:, :, i, j]",
