@@ -178,7 +178,6 @@ ORDER = (
     "the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, kernel column "
     "against kernel row, kernel column, channel)"
 )
-STRIDE_IGNORED = "the stride is ignored: output i belongs to the window that starts at i·stride"
 
 
 def conv(x: Array, w: Array, b: Array, stride: int = 1, padding: int = 0, dilation: int = 1) -> Array:

@@ -62,9 +62,16 @@ def _of_results(exercise: Exercise, index: int, answers: Answers) -> Named:
             return "the results come in another order than the docstring's", passages.RULES
     if any(_poisoned(g) and not _poisoned(e) for g, e in zip(got, expected)):
         return "np.empty is not np.zeros: elements that are never set, or only added to, hold anything", passages.ZEROS
-    if all(a.values and same(a.values[index], a.expected[index], 1e-4) for a in answers.double):
+    if all(a.values and same(a.values[index], a.expected[index], 1e-4) for a in answers.double) and all(map(_short, got)):
         return "computed in single precision: keep the dtype of the arguments", passages.RULES
     return UNKNOWN
+
+
+def _short(value: Any) -> bool:
+    """Whether float32 can hold all numbers of the value."""
+    if isinstance(value, dict):
+        return all(map(_short, value.values()))
+    return bool(np.all(np.asarray(value) == np.asarray(value, np.float32)))
 
 
 def _poisoned(value: Any) -> bool:

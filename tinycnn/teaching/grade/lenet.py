@@ -307,12 +307,14 @@ SHUFFLED, OVERFITS, LEARNS = "an order of its own", "100 digits by heart", "digi
 def draw_training(rng: np.random.Generator) -> list[Case]:
     """The whole set as one batch, or copies of one image: the order, which is the student's, changes nothing."""
     cases = []
-    for level, count, epochs, batch_size in ((ONE_STEP, 4, 1, 4), (EPOCHS, 4, 3, 4), (BATCHES, 5, 2, 2)):
+    # With copies of one image the gradient soon vanishes, so the steps are small.
+    settings = ((ONE_STEP, 4, 1, 4, 0.05), (EPOCHS, 4, 3, 4, 0.03), (BATCHES, 5, 2, 2, 0.002))
+    for level, count, epochs, batch_size, lr in settings:
         images, labels = normal(rng, count, 1, 16, 16), rng.permutation(10)[:count]
         if level == BATCHES:
             images[:], labels[:] = images[0], labels[0]
         cases.append(Case(level, {"parameters": random_parameters(rng), "images": images, "labels": labels,
-                                  "epochs": epochs, "batch_size": batch_size, "lr": 0.05}))  # fmt: skip
+                                  "epochs": epochs, "batch_size": batch_size, "lr": lr}))  # fmt: skip
     return cases
 
 
@@ -379,8 +381,8 @@ def training_mistakes() -> list[Mistake]:
                 lambda **a: trained(**a, momentum=1.0)),
         mistake("the parameters go up the gradient: subtract it", lambda **a: trained(**a | {"lr": -a["lr"]})),
         mistake("the learning rate is ignored", lambda **a: trained(**a | {"lr": 1.0})),
-        *(mistake(f"the learning rate is always {lr:g}", lambda **a: trained(**a | {"lr": lr}))
-          for lr in (0.1, 0.01, 0.001)),
+        *(mistake(f"the learning rate is always {rate:g}", lambda rate=rate, **a: trained(**a | {"lr": rate}))
+          for rate in (0.1, 0.01, 0.001)),
         *(mistake(f"momentum ({momentum:g}): plain gradient descent has none",
                   lambda momentum=momentum, **a: trained(**a, momentum=momentum)) for momentum in (0.5, 0.8, 0.9, 0.95, 0.99)),
         *(mistake(f"momentum ({momentum:g}): plain gradient descent has none",
@@ -424,6 +426,7 @@ def training_mistakes() -> list[Mistake]:
             a["parameters"], a["images"], a["labels"])[1]),
         *(paired(turn) for turn in permutations(range(4)) if list(turn) != sorted(turn)),
         *(gradient(f"{name} is not trained", lambda key, g, n, step, name=name: g * (key != name)) for name in SHAPES),
+        *(gradient(f"only {name} is trained", lambda key, g, n, step, name=name: g * (key == name)) for name in SHAPES),
         mistake("images below 0 are changed: they go into the net as they are",
                 lambda **a: trained(**a | {"images": np.abs(a["images"])})),
         mistake("images are scaled: they go into the net as they are",

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import mistakes, passages
-from tinycnn.teaching.grade.conv import STRIDE_IGNORED, around, normal, output_shape
+from tinycnn.teaching.grade.conv import around, normal, output_shape
 from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 from tinycnn.teaching.grade.mistakes import Geometry
@@ -249,13 +249,14 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
         dx = wide(geometry, grad_output, x, kernel_size)
         return mistakes.fitted(dx[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *x.shape[2:])
 
-    def starts_without_stride(g, x, K, S, P):
-        """The maximum of the right window, its place counted from the wrong corner."""
+    def starts_without_stride(axes, g, x, K, S, P):
+        """The maximum of the right window, its place counted from the wrong corner along these axes."""
+        steps = [1 if axis in axes else S for axis in (0, 1)]
         padded = np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf)
         dx = np.zeros_like(padded)
         for n, c, i, j in np.ndindex(g.shape):
             best = int(padded[n, c, i * S : i * S + K[0], j * S : j * S + K[1]].argmax())
-            dx[n, c, i + best // K[1], j + best % K[1]] += g[n, c, i, j]
+            dx[n, c, i * steps[0] + best // K[1], j * steps[1] + best % K[1]] += g[n, c, i, j]
         return stripped(dx, x, P)
 
     overwritten = "= instead of +=: where windows overlap their gradients add up"
@@ -289,7 +290,8 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
             mistake("the gradient goes to the minimum", see, lambda g, x, *a: backward(g, -x, *a)),
             mistake("the gradient goes to the minimum", see, lambda g, x, K, S, P: stripped(backward(g, -np.pad(
                 x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf), K, S), x, P)),
-            mistake(STRIDE_IGNORED, passages.GEOMETRY, starts_without_stride),
+            *(mistake(f"the stride is ignored{where} in the place of the maximum", passages.GEOMETRY,
+                      lambda *a, axes=axes: starts_without_stride(axes, *a)) for where, axes in mistakes.WHERE),
             mistake("the maximum itself instead of the upstream gradient", see,
                     lambda g, x, K, S, P: backward(reference.max_pool_nd(x, K, S, P), x, K, S, P)),
             mistake("multiplied by the maximum: its derivative is 1", see,
