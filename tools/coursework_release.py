@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = ["tinycnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
 # reference.py computes with loops what steps 2 to 8 ask for.
 GRADER = ("tinycnn/teaching/grade/", "tinycnn/teaching/reference.py")
+# The reference's solutions, with which the autograder alone takes the place of earlier steps.
+GIVEN = "tinycnn/teaching/grade/given/"
 
 
 def files_of(names: list[str]) -> list[Path]:
@@ -56,9 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: coursework/{done[0]} is solved; put the exercise back before handing it out", file=sys.stderr)
         return 1
     options.output.mkdir(parents=True, exist_ok=True)
+    left_out = GRADER if options.without_grader else GIVEN
     files = files_of(["coursework", *PACKAGE])
-    if options.without_grader:
-        files = [p for p in files if not p.relative_to(REPOSITORY).as_posix().startswith(GRADER)]
+    files = [p for p in files if not p.relative_to(REPOSITORY).as_posix().startswith(left_out)]
     student, autograder = (options.output / f"tinycnn-{name}.zip" for name in ("coursework", "autograder"))
     write_zip(student, files, {})
     scripts = {p.name: (p.read_text("utf-8"), 0o755) for p in files_of(["tools/gradescope"])}

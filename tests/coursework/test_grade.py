@@ -129,6 +129,14 @@ def test_a_gradient_of_float64_from_float32_costs_that_level_only(folder):
     assert "float64 comes out where float32 went in" in check.diagnosis
 
 
+def test_a_step_that_builds_on_a_wrong_one_says_so(folder, capsys):
+    folder.change(4, "l * dilation", "l")
+    assert main([str(folder.path), "--only", "4", "6"]) == 1
+    out = capsys.readouterr().out
+    assert "with your own step 1 and 4 and 5 instead of the reference's conv_forward, conv_backward goes wrong" in out
+    assert "conv_backward: dw, stride, padding, dilation" in out.partition("step  6")[2].partition("wrong")[0]
+
+
 def test_the_smallest_failing_case_is_shown_with_the_first_wrong_element(folder, capsys):
     folder.change(3, "padding : padding + H, padding : padding + W", ":H, :W")
     assert main([str(folder.path), "--only", "3"]) == 1

@@ -14,8 +14,6 @@ from mutants import MUTANTS
 from rights import RIGHTS
 
 from tinycnn.teaching.grade import STEPS, passages
-from tinycnn.teaching.grade.comparing import same
-from tinycnn.teaching.grade.exercise import draw_cases
 
 pytestmark = pytest.mark.slow
 

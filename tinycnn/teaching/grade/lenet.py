@@ -72,7 +72,8 @@ def relu_mistakes() -> list[Mistake]:
         mistake("0 or 1 instead of x where x > 0", lambda x: np.where(x > 0, 1.0, 0.0)),
         mistake("0 or 1 instead of x where x > 0", lambda x: np.where(x >= 0, 1.0, 0.0)),
         *(mistake(f"a leaky ReLU (slope {slope:g}): below 0 it is 0",
-                  lambda x, slope=slope: np.where(x > 0, x, slope * x)) for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
+                  lambda x, slope=slope: np.where(x > 0, x, slope * x))
+                      for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
         mistake("max(x, 1) instead of max(x, 0)", lambda x: np.maximum(x, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 6)),
@@ -80,7 +81,8 @@ def relu_mistakes() -> list[Mistake]:
         mistake("a sigmoid instead of max(x, 0)", lambda x: 1 / (1 + np.exp(-x))),
         mistake("a hyperbolic tangent instead of max(x, 0)", np.tanh),
         mistake("log(1 + e^x) instead of max(x, 0)", lambda x: np.log1p(np.exp(x))),
-        mistake("the largest of all elements instead of max(x, 0) for each", lambda x: np.full_like(x, max(x.max(), 0))),
+        mistake("the largest of all elements instead of max(x, 0) for each",
+                lambda x: np.full_like(x, max(x.max(), 0))),
         mistake("the largest of all elements instead of max(x, 0) for each", lambda x: max(x.max(), 0.0)),
         *mistakes.of_result("y", relu, "N"),
     ]  # fmt: skip
@@ -97,7 +99,8 @@ def relu_gradient_mistakes() -> list[Mistake]:
         mistake("the mask is that of the gradient's sign, not that of x", lambda g, x: np.maximum(g, 0)),
         mistake("the mask is that of both signs, the gradient's and that of x", lambda g, x: relu_gradient(relu(g), x)),
         mistake(zero, lambda g, x: np.where(x >= 0, g, 0.0)),
-        *(mistake(f"{zero} (here it counts {share:g})", lambda g, x, share=share: np.where(x == 0, share * g, relu_gradient(g, x)))
+        *(mistake(f"{zero} (here it counts {share:g})",
+            lambda g, x, share=share: np.where(x == 0, share * g, relu_gradient(g, x)))
           for share in (0.5, -1)),
         mistake("multiplied by x instead of by 1 where x > 0", lambda g, x: g * relu(x)),
         mistake("multiplied by x: the derivative is 1 where x > 0, else 0", lambda g, x: g * x),
@@ -108,7 +111,8 @@ def relu_gradient_mistakes() -> list[Mistake]:
         mistake("the gradient passes where x ≤ 0 instead of x > 0", lambda g, x: g * (x <= 0)),
         mistake("the gradient passes where x > 1 instead of x > 0", lambda g, x: g * (x > 1)),
         *(mistake(f"a leaky ReLU (slope {slope:g}): below 0 it is 0",
-                  lambda g, x, slope=slope: np.where(x > 0, g, slope * g)) for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
+                  lambda g, x, slope=slope: np.where(x > 0, g, slope * g))
+                      for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
         mistake("relu(x) instead of its derivative", lambda g, x: relu(x)),
         mistake("added instead of multiplied", lambda g, x: g + (x > 0)),
         *mistakes.of_result("dx", relu_gradient, "N"),
@@ -325,7 +329,8 @@ def batches_of(count: int, size: int) -> list[slice]:
 def trained(
     parameters: Arrays, images: Array, labels: Array, epochs: int, batch_size: int, lr: float, *,
     batches: Callable[[int, int], list[slice]] = batches_of, momentum: float = 0.0, decay: float = 0.0,
-    changed: Callable[[str, Array, int, int], Array] = lambda name, gradient, size, step: gradient, renewed: bool = True,
+    changed: Callable[[str, Array, int, int], Array] = lambda name, gradient, size, step: gradient,
+    renewed: bool = True,
 ) -> Arrays:  # fmt: skip
     """Gradient descent in the given order; the options are what the mistakes do.
 
@@ -384,7 +389,8 @@ def training_mistakes() -> list[Mistake]:
         *(mistake(f"the learning rate is always {rate:g}", lambda rate=rate, **a: trained(**a | {"lr": rate}))
           for rate in (0.1, 0.01, 0.001)),
         *(mistake(f"momentum ({momentum:g}): plain gradient descent has none",
-                  lambda momentum=momentum, **a: trained(**a, momentum=momentum)) for momentum in (0.5, 0.8, 0.9, 0.95, 0.99)),
+                  lambda momentum=momentum, **a: trained(**a, momentum=momentum))
+                      for momentum in (0.5, 0.8, 0.9, 0.95, 0.99)),
         *(mistake(f"momentum ({momentum:g}): plain gradient descent has none",
                   lambda momentum=momentum, **a: trained(**a | {"lr": a["lr"] * (1 - momentum)}, momentum=momentum))
           for momentum in (0.5, 0.9)),
@@ -405,10 +411,12 @@ def training_mistakes() -> list[Mistake]:
         order("only the first batch of each epoch is trained", lambda n, size: batches_of(n, size)[:1]),
         order("only the last batch of each epoch is trained", lambda n, size: batches_of(n, size)[-1:]),
         order("the first batch of each epoch is left out", lambda n, size: batches_of(n, size)[1:]),
-        order("each step takes all images instead of a batch", lambda n, size: [slice(None)] * len(batches_of(n, size))),
+        order("each step takes all images instead of a batch",
+            lambda n, size: [slice(None)] * len(batches_of(n, size))),
         order("each epoch is one step with all images: batch_size is ignored", lambda n, size: [slice(None)]),
         order("each step takes one image: batch_size is ignored", lambda n, size: batches_of(n, 1)),
-        gradient("divided by the size of the batch once more: the loss is a mean already", lambda name, g, n, step: g / n),
+        gradient("divided by the size of the batch once more: the loss is a mean already",
+            lambda name, g, n, step: g / n),
         gradient("multiplied by the size of the batch: the loss is a mean", lambda name, g, n, step: g * n),
         gradient("the biases are not trained", lambda name, g, n, step: g * (name[0] == "w")),
         gradient("the weights are not trained", lambda name, g, n, step: g * (name[0] == "b")),
@@ -449,7 +457,7 @@ def draw_digits(rng: np.random.Generator) -> list[Case]:
     return [
         Case(SHUFFLED, {**common, "images": images[:7], "labels": labels[:7], "epochs": 1, "batch_size": 2, "lr": 0.5}),
         Case(OVERFITS, {**common, "images": images[:100], "labels": labels[:100], "epochs": 30, "batch_size": 20,
-                        "lr": 0.1}),
+                        "lr": 0.05}),
         Case(LEARNS, {**common, "images": images, "labels": labels, "epochs": 6, "batch_size": 32, "lr": 0.1}),
     ]  # fmt: skip
 
