@@ -61,7 +61,7 @@ def relu_gradient(grad_output: Array, x: Array) -> Array:
 
 
 def relu_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[[Array], Array]) -> Mistake:
+    def mistake(name: str, compute: Callable[..., Array]) -> Mistake:
         return Mistake("y", name, lambda x: compute(x))
 
     return [
@@ -89,7 +89,7 @@ def relu_mistakes() -> list[Mistake]:
 
 
 def relu_gradient_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[[Array, Array], Array]) -> Mistake:
+    def mistake(name: str, compute: Callable[..., Array]) -> Mistake:
         return Mistake("dx", name, lambda grad_output, x: compute(grad_output, x))
 
     zero = "the gradient passes where x is 0: there it is 0 by convention"
@@ -367,7 +367,7 @@ def training_mistakes() -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Arrays], see: str = "") -> Mistake:
         return Mistake("parameters", name, compute, see)
 
-    def gradient(name: str, change: Callable[[str, Array, int, int], Array]) -> Mistake:
+    def gradient(name: str, change: Callable[..., Array]) -> Mistake:
         return mistake(name, lambda **a: trained(**a, changed=change))
 
     def order(name: str, batches: Callable[[int, int], list[slice]]) -> Mistake:

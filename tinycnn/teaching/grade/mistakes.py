@@ -197,7 +197,7 @@ def of_sizes(
 # --- changes of an array ------------------------------------------------------------------------------------
 
 
-def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable[..., Array]]]:
     """What may be wrong with an array of these axes ("N C H W"): a description, a passage, and the change.
 
     An array that changes into one of another shape may be refused by what reads it; then the mistake is not possible.
@@ -253,7 +253,7 @@ def _kept(a: Array, axis: int, part: slice) -> Array:
 def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
     """A right result that was changed: zeros, the sign, and the `changes` of each axis."""
 
-    def mistake(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+    def mistake(name: str, see: str, change: Callable[..., Array]) -> Mistake:
         return Mistake(result, name, lambda **arguments: change(right(**arguments)), see)
 
     return [
@@ -266,7 +266,7 @@ def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
 def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
     """An argument that is read in a wrong way: each of these arrays, along each of its axes."""
 
-    def mistake(argument: str, name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+    def mistake(argument: str, name: str, see: str, change: Callable[..., Array]) -> Mistake:
         def wrongly(**arguments: Any) -> Any:
             changed = change(arguments[argument])
             if changed.shape != arguments[argument].shape:
@@ -312,7 +312,7 @@ def of_sums(result: str, addends: Compute, axes: str, kept: str) -> list[Mistake
     right = tuple(i for i, name in enumerate(names) if name not in kept.split())
     listed = " and ".join(AXIS[names[i]] for i in right)
 
-    def mistake(name: str, reduce: Callable[[Array], Any]) -> Mistake:
+    def mistake(name: str, reduce: Compute) -> Mistake:
         return Mistake(result, name, lambda **arguments: reduce(addends(**arguments)), passages.SUMS)
 
     subsets = [tuple(i for i in range(len(names)) if bits >> i & 1) for bits in range(2 ** len(names))]
