@@ -3,6 +3,7 @@
 import ast
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cheats import CHEATS, PRELUDE
 from conftest import COURSEWORK
 
 import tinycnn
-from tinycnn.teaching.grade import given, runner
+from tinycnn.teaching.grade import STEPS, given, grade_step, runner
 
 FUNCTIONS = {9: "cross_entropy_forward", 10: "relu_forward"}
 
@@ -25,7 +26,8 @@ def write(folder, step, code, files):
 def graded_function(folder, step, code, files):
     """(points, problems) of the function that is not a student's own."""
     write(folder, step, code, files)
-    checks = [check for check in folder.grade(step, timeout=5).checks if check.function == FUNCTIONS[step]]
+    asked = [exercise for exercise in STEPS[step - 1].exercises if exercise.function == FUNCTIONS[step]]
+    checks = grade_step(replace(STEPS[step - 1], exercises=asked), folder.path, timeout=5).checks
     return sum(check.score for check in checks), " | ".join(check.problem for check in checks)
 
 

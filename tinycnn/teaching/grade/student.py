@@ -47,7 +47,7 @@ NOT_CALLED = tuple(f"tinycnn.{name}" for name in (
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "WINDIR", "TEMP", "TMP", "TMPDIR")
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-START = "import json, sys; o = json.loads(sys.argv[1]); sys.path += o['path']; import runner; runner.main(o)"
+START = "import json, sys; o = json.loads(sys.argv[1]); sys.path += o['path']; import tinycnn_runner as r; r.main(o)"
 
 
 class Student:
@@ -83,7 +83,7 @@ class Student:
     def _copy(self, files: Mapping[str, Path]) -> None:
         """Makes the folder that the process sees: everybody can read it, and only the grader can change it."""
         self.folder.mkdir(exist_ok=True)
-        shutil.copyfile(runner.__file__, self.place / "runner.py")
+        shutil.copyfile(runner.__file__, self.place / "tinycnn_runner.py")
         for name, file in files.items():
             shutil.copyfile(file, self.folder / name)
         for path in (self.place, *self.place.rglob("*")):
