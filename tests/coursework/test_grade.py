@@ -211,7 +211,7 @@ def test_seeds_draw_other_numbers():
 
 def test_the_student_process_knows_no_expected_value(folder):
     """It imports NumPy and the student's file, and nothing of tinycnn."""
-    body = "    raise ValueError([m for m in sys.modules if 'tinycnn' in m])\n"
+    body = "    raise ValueError([m for m in sys.modules if m.partition('.')[0] == 'tinycnn'])\n"
     folder.write(1, "import sys\n\n\n" + SIZE + body)
     assert "ValueError: []" in problems(folder.grade(1))
 
