@@ -65,7 +65,7 @@ def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Pat
         place: a folder in which to write.
     """
     files, beside = {}, plain_files(path.parent)
-    for module, functions in _with_theirs(USES.get(path.stem, {})).items():
+    for module, functions in _with_theirs(USES.get(path.stem, {}) if is_given() else {}).items():
         text = ast.unparse(_only(module, functions)) + _FALLBACK.format(module=module)
         files[f"{module}.pyc"] = _compiled(text, module, place)
         if f"{module}.py" in beside:
