@@ -461,6 +461,10 @@ LOGARITHMS: list[Part] = [
     ("log(1 + x) instead of log(x)", passages.CROSS_ENTROPY, lambda s, total: np.log1p(total) - s),
     ("the probability itself instead of minus its logarithm", passages.CROSS_ENTROPY,
      lambda s, total: np.exp(s) / total),
+    ("the squared error instead of minus the logarithm", passages.CROSS_ENTROPY,
+     lambda s, total: (1 - np.exp(s) / total) ** 2),
+    ("half the squared error instead of minus the logarithm", passages.CROSS_ENTROPY,
+     lambda s, total: (1 - np.exp(s) / total) ** 2 / 2),
     ("1 − the probability instead of minus its logarithm", passages.CROSS_ENTROPY,
      lambda s, total: 1 - np.exp(s) / total),
     ("minus the probability instead of minus its logarithm", passages.CROSS_ENTROPY,
@@ -524,6 +528,9 @@ DIFFERENCES: list[Part] = [
      lambda p, t: -one_hot(p, t) / p),
     ("multiplied by p·(1 − p): softmax and logarithm together have p − one_hot", passages.CROSS_ENTROPY,
      lambda p, t: (p - one_hot(p, t)) * p * (1 - p)),
+    ("the derivative of a sigmoid, p·(1 − p): softmax and logarithm together have p − one_hot", passages.CROSS_ENTROPY,
+     lambda p, t: p * (1 - p)),
+    ("one_hot is multiplied instead of subtracted", passages.CROSS_ENTROPY, lambda p, t: p * one_hot(p, t)),
     ("multiplied by the probability: softmax and logarithm together have p − one_hot", passages.CROSS_ENTROPY,
      lambda p, t: (p - one_hot(p, t)) * p),
     ("1 is subtracted at the likeliest class instead of the right one", passages.CROSS_ENTROPY,
@@ -588,6 +595,11 @@ def loss_mistakes() -> list[Mistake]:
 
 def score_gradient_mistakes() -> list[Mistake]:
     own = combined("d_scores", (EXPONENTIALS, DIFFERENCES, FACTORS), d_scores_of)
+
+    def added(grad_output: float, scores: Array, target: Array) -> Array:
+        return grad_output + score_gradient(1.0, scores, target)
+
+    own.append(Mistake("d_scores", "the upstream gradient is added instead of multiplied", added, passages.ONE_RULE))
     return [*own, *mistakes.of_result("d_scores", score_gradient, "N classes")]
 
 
