@@ -345,7 +345,8 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         *(mistake("row and column of the window are mixed up: i and j each have their axis", at_mixed_places(*axes),
                   passages.GEOMETRY) for axes in ((0, 0), (1, 1), (1, 0))),
         mistake(ORDER, lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g), passages.IM2COL),
-        *mistakes.of_sizes("y", conv, kernel_of, output_shape),
+        *mistakes.of_sizes("y", conv, kernel_of, output_shape, lambda x, w, b, size, **g: conv_by_slices(
+            around(*g.values()), x, w, b, size)),
         *mistakes.of_geometry("y", conv_at, kernel_of, dilated, y_size),
         *mistakes.with_size(mistakes.of_geometry("y", conv_by_slices, kernel_of, dilated), y_size),
         *mistakes.of_result("y", conv, "N O OH OW"),
@@ -620,7 +621,8 @@ def im2col_mistakes() -> list[Mistake]:
     matrix = "the samples lie side by side in one matrix: keep N as the first axis"
     size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
     geometry = mistakes.of_geometry("columns", at, lambda kernel_size, **_: kernel_size, True, size)
-    geometry += mistakes.with_size(mistakes.of_geometry("columns", sliced, lambda kernel_size, **_: kernel_size, True), size)
+    by_slices = mistakes.of_geometry("columns", sliced, lambda kernel_size, **_: kernel_size, True)
+    geometry += mistakes.with_size(by_slices, size)
     return [
         *(reshaped(name, passages.IM2COL, (0, *order)) for name, order in orders("in")),
         reshaped("rows and columns are swapped: (N, OH·OW, C·KH·KW) instead of (N, C·KH·KW, OH·OW)", passages.AXES,

@@ -163,9 +163,10 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
 
 
 def of_sizes(
-    result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any]
-) -> list[Mistake]:
-    """A result of a wrong size: cut off, or impossible where windows would reach beyond the input.
+    result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any],
+    larger: Compute | None = None,
+) -> list[Mistake]:  # fmt: skip
+    """A result of a wrong size: cut off, or `larger`, or impossible where windows would reach beyond the input.
 
     `sizes` takes the size of the input and of the kernel, stride, padding and dilation to that of the output.
     """
@@ -175,7 +176,9 @@ def of_sizes(
             y, dilation = right(**a), a.get("dilation", 1)
             wrong = change(a["x"].shape[2:], kernel(**a), a["stride"], a["padding"], dilation)
             if any(new > old for new, old in zip(wrong, y.shape[2:])):
-                raise IndexError
+                if larger is None:
+                    raise IndexError
+                return larger(**a, size=wrong)
             return y[:, :, : wrong[0], : wrong[1]]
 
         return Mistake(result, name, wrongly, passages.SIZE)
