@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinycnn.teaching.grade import runner, student
+from tinycnn.teaching.grade import given, runner, student
 
 needs_other_user = pytest.mark.skipif(
     student.other_user() is None, reason="needs root, and a Python and a tinycnn that others can read"
@@ -46,12 +46,26 @@ def test_it_sees_the_python_files_of_its_folder_and_no_links(folder, tmp_path):
     (folder.path / "helper.py").write_text("x = 1")
     (folder.path / "data.txt").write_text("x")
     (folder.path / "link.py").symlink_to(tmp_path / "secret.py")
+    folder.file(4).unlink()
+    folder.file(4).symlink_to(tmp_path / "secret.py")
     (folder.path / "large.py").write_text("#" * (student.LARGEST_FILE + 1))
     (folder.path / "folder.py").mkdir()
     if hasattr(os, "mkfifo"):
         os.mkfifo(folder.path / "fifo.py")
     seen = value(folder, "tuple(sorted(os.listdir()))")
     assert {name for name in seen if not name.startswith("step")} == {"helper.py"}
+    assert folder.file(4).name not in seen
+
+
+def test_the_references_step_has_no_link_beside_it(folder, tmp_path):
+    (tmp_path / "secret.py").write_text("secret = 1")
+    folder.file(4).unlink()
+    folder.file(4).symlink_to(tmp_path / "secret.py")
+    (tmp_path / "place").mkdir()
+    files = given.replacements(folder.file(6), [], tmp_path / "place")
+    assert "step04_im2col.pyc" in files
+    assert "own_step05_col2im.py" in files
+    assert "own_step04_im2col.py" not in files
 
 
 def test_its_folder_is_gone_afterwards(folder):

@@ -77,14 +77,23 @@ def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) ->
 
 def _with_own(step: Step, path: Path, own: Sequence[str], seed: int, timeout: float) -> str:
     """A note on the functions that go wrong with the student's own earlier steps."""
+    asked = [exercise for exercise in step.exercises if exercise.judge is None]
     failed = []
     with Student(path, timeout, step.may_use_tinycnn) as student:
-        for exercise in step.exercises:
-            if exercise.judge is None and not is_right(exercise, step.number, student, seed):
+        is_imported = student.start()["status"] == "value"
+        for exercise in asked:
+            if not is_imported or not _is_right(exercise, step.number, student, seed):
                 failed.append(exercise.function)
                 student.stop()  # and the next function starts it again
     with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
     return f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
+
+
+def _is_right(exercise: Exercise, number: int, student: Student, seed: int) -> bool:
+    try:
+        return is_right(exercise, number, student, seed)
+    except Exception:  # a result that upsets the grader itself
+        return False
 
 
 def _own_steps(step: Step, path: Path) -> list[str]:

@@ -10,6 +10,8 @@ import py_compile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tinycnn.teaching.grade.student import plain_files
+
 GIVEN = Path(__file__).parent / "given"
 
 # What the file of each exercise begins with: module to functions. Only these are given; all else is a student's own.
@@ -62,12 +64,12 @@ def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Pat
         wrong: functions in it to be replaced too.
         place: a folder in which to write.
     """
-    files = {}
+    files, beside = {}, plain_files(path.parent)
     for module, functions in _with_theirs(USES.get(path.stem, {})).items():
         text = ast.unparse(_only(module, functions)) + _FALLBACK.format(module=module)
         files[f"{module}.pyc"] = _compiled(text, module, place)
-        if (own := path.with_name(f"{module}.py")).is_file():
-            files[f"own_{module}.py"] = own
+        if f"{module}.py" in beside:
+            files[f"own_{module}.py"] = beside[f"{module}.py"]
     answer = GIVEN / path.name
     if answer.is_file() and (known := [name for name in wrong if has(answer, name)]):
         text = ast.unparse(_only(path.stem, known))
