@@ -120,11 +120,16 @@ def size_mistakes() -> list[Mistake]:
         ("the padding is ignored", "pads", lambda n, K, S, P, D: 0),
         ("the padding is subtracted instead of added", "pads", lambda n, K, S, P, D: -2 * P),
         ("the padding is counted at more than both ends", "pads", lambda n, K, S, P, D: 4 * P),
+        ("the padding is squared", "pads", lambda n, K, S, P, D: P * P),
+        ("the padding is multiplied by the stride", "pads", lambda n, K, S, P, D: 2 * P * S),
+        ("the padding is multiplied by the stride", "pads", lambda n, K, S, P, D: P * S),
+        ("the kernel's size takes the place of the padding", "pads", lambda n, K, S, P, D: 2 * K),
         ("the padding is dilated", "pads", lambda n, K, S, P, D: 2 * P * D),
         ("rounded up (ceil) instead of down: a window that does not fit is not used", "divide",
          lambda room, S, D, K: -(-room // S)),
         ("rounded to the nearest instead of down", "divide", lambda room, S, D, K: round(room / S)),
         ("truncated towards 0", "divide", lambda room, S, D, K: int(room / S)),
+        ("the remainder (%) instead of the quotient (//)", "divide", lambda room, S, D, K: room % S),
         ("the stride is ignored", "divide", lambda room, S, D, K: room),
         ("stride and dilation are exchanged", "divide", lambda room, S, D, K: room // D),
         ("divided by the kernel's size instead of the stride", "divide", lambda room, S, D, K: room // K),
@@ -279,7 +284,7 @@ def sizes_of_conv(x: Array, w: Array, stride: int, padding: int, dilation: int =
     return {
         "N": N, "OH·OW": OH * OW, "N·OH·OW": N * OH * OW, "C": C, "O": O, "KH·KW": KH * KW, "C·KH·KW": C * KH * KW,
         "O·KH·KW": O * KH * KW, "KH": KH, "KW": KW, "2": 2, "stride": stride, "stride²": stride**2, "N·C": N * C,
-        "N·O": N * O,
+        "N·O": N * O, "KH·KW − 1": KH * KW - 1 or 1, "N − 1": N - 1 or 1, "KH + KW": KH + KW,
     }  # fmt: skip
 
 
@@ -352,6 +357,9 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         *mistakes.of_result("y", conv, "N O OH OW"),
         *mistakes.of_arguments("y", conv, x="N C H W", w="O C KH KW", b="O"),
         *mistakes.of_factors("y", conv, sizes_of_conv),
+        *(Mistake("y", f"{mistake.name}, before the bias is added", lambda b, mistake=mistake, **a: (
+            mistake.compute(b=0 * b, **a) + b[:, None, None]), mistake.see)
+          for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
     ]  # fmt: skip
 
 

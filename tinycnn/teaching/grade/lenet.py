@@ -485,8 +485,8 @@ def judge_digits(got: Any, case: Case) -> str | None:
     if case.level == SHUFFLED:
         if case.arguments["lr"] == TINY:
             start, expected = case.arguments["parameters"], trained(**case.arguments)
-            steps = [[(p[name] - start[name]) / TINY for p in (got, expected)] for name in SHAPES]
-            each_once = all(same(*pair, 1e-2) for pair in steps)
+            steps = [((got[name] - start[name]) / TINY, (expected[name] - start[name]) / TINY) for name in SHAPES]
+            each_once = all(same(step, wanted_step, 1e-2) for step, wanted_step in steps)
             return None if each_once else "an epoch goes once through all images: some were left out, or came twice"
         in_order = same(got, trained(**case.arguments), 1e-3)
         return "the images were taken in the order in which they came, not in an order of its own" if in_order else None

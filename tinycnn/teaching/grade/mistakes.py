@@ -321,7 +321,7 @@ def of_factors(result: str, right: Compute, factors: Callable[..., dict[str, flo
 
     keys = [  # of which factors() has some
         "N", "OH·OW", "N·OH·OW", "C", "O", "KH·KW", "C·KH·KW", "O·KH·KW", "KH", "KW", "2", "stride", "stride²", "N·C",
-        "N·O", "KH + KW", "C·H·W",
+        "N·O", "KH + KW", "KH·KW − 1", "N − 1",
     ]  # fmt: skip
     return [
         mistake(f"{result} is {verb} {key}", key, power)
@@ -348,6 +348,10 @@ def of_sums(result: str, addends: Compute, axes: str, kept: str) -> list[Mistake
         *(mistake(wrong, lambda a, over=over: a.sum(over)) for over in subsets if over != right),
         *(mistake(wrong, lambda a, over=over: a.sum(over, keepdims=True)) for over in subsets if over != right),
     ]  # fmt: skip
+    others = {"the largest": np.max, "the smallest": np.min, "the product": np.prod, "the mean": np.mean}
+    for word, reduce in others.items():
+        found.append(mistake(f"{word} of all, where {result} is the sum over {listed}",
+                             lambda a, reduce=reduce: reduce(a, axis=right)))  # fmt: skip
     for over in subsets:
         if over and set(over) <= set(right):
             rest = tuple(i for i in right if i not in over)

@@ -80,6 +80,13 @@ def max_pool_gradient(g, x, kernel, stride, padding, *, weights=None, add=True, 
     return dx, stripped(dx, x, padding)
 
 
+# What may be taken for the row or the column of argmax's `best` in a window.
+PARTS: list[Callable[[int, int, int], int]] = [
+    lambda best, KH, KW: best // KW, lambda best, KH, KW: best % KW, lambda best, KH, KW: best // KH,
+    lambda best, KH, KW: best % KH, lambda best, KH, KW: 0, lambda best, KH, KW: best,
+]  # fmt: skip
+
+
 def wrong_place(place, g, x, kernel, stride, padding):
     """dx with row and column of the maximum in its window from place(best, KH, KW); argmax gives `best`."""
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=-np.inf)
@@ -113,7 +120,7 @@ def sizes_of_pool(x: Array, kernel_size: tuple[int, int], stride: int, padding: 
     (KH, KW), (OH, OW) = kernel_size, y_size(x, kernel_size, stride, padding)
     return {
         "N": len(x), "C": x.shape[1], "OH·OW": OH * OW, "KH·KW": KH * KW, "KH": KH, "KW": KW, "KH + KW": KH + KW,
-        "stride": stride, "stride²": stride**2, "2": 2,
+        "stride": stride, "stride²": stride**2, "2": 2, "KH·KW − 1": KH * KW - 1,
     }  # fmt: skip
 
 
@@ -283,8 +290,10 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
                     passages.RESHAPE, lambda *a: wrong_place(lambda best, KH, KW: (best // KH, best % KH), *a)),
             mistake("row and column of the maximum are swapped: argmax counts in rows of KW elements", passages.RESHAPE,
                     lambda *a: wrong_place(lambda best, KH, KW: (best % KW, best // KW), *a)),
-            mistake("row and column of the maximum are swapped: argmax counts in rows of KW elements", passages.RESHAPE,
-                    lambda *a: wrong_place(lambda best, KH, KW: (best % KH, best // KH), *a)),
+            *(mistake("the place of the maximum is (best // KW, best % KW): argmax counts in rows of KW elements",
+                      passages.RESHAPE, lambda *a, pair=pair: wrong_place(
+                          lambda best, KH, KW: tuple(part(best, KH, KW) for part in pair), *a))
+              for pair in product(PARTS, repeat=2)),
             mistake("the gradient goes to the first element of the window instead of its maximum", see,
                     lambda *a: wrong_place(lambda best, KH, KW: (0, 0), *a)),
             mistake("the gradient goes to the whole window instead of its maximum", see,
@@ -554,6 +563,7 @@ FACTORS: list[Part] = [
     ("not divided by N, and the upstream gradient is ignored", passages.CROSS_ENTROPY, lambda g, N, C: 1.0),
     ("divided by N·C instead of N", passages.CROSS_ENTROPY, lambda g, N, C: g / N / C),
     ("divided by C instead of N", passages.CROSS_ENTROPY, lambda g, N, C: g / C),
+    ("divided by N − 1 instead of N", passages.CROSS_ENTROPY, lambda g, N, C: g / (N - 1 or 1)),
     ("divided by N twice", passages.CROSS_ENTROPY, lambda g, N, C: g / N**2),
     ("multiplied by N instead of divided", passages.CROSS_ENTROPY, lambda g, N, C: g * N),
     ("divided by the upstream gradient", passages.ONE_RULE, lambda g, N, C: 1 / g / N),
