@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -120,11 +120,16 @@ def size_mistakes() -> list[Mistake]:
         ("the padding is ignored", "pads", lambda n, K, S, P, D: 0),
         ("the padding is subtracted instead of added", "pads", lambda n, K, S, P, D: -2 * P),
         ("the padding is counted at more than both ends", "pads", lambda n, K, S, P, D: 4 * P),
+        ("the padding is squared", "pads", lambda n, K, S, P, D: P * P),
+        ("the padding is multiplied by the stride", "pads", lambda n, K, S, P, D: 2 * P * S),
+        ("the padding is multiplied by the stride", "pads", lambda n, K, S, P, D: P * S),
+        ("the kernel's size takes the place of the padding", "pads", lambda n, K, S, P, D: 2 * K),
         ("the padding is dilated", "pads", lambda n, K, S, P, D: 2 * P * D),
         ("rounded up (ceil) instead of down: a window that does not fit is not used", "divide",
          lambda room, S, D, K: -(-room // S)),
         ("rounded to the nearest instead of down", "divide", lambda room, S, D, K: round(room / S)),
         ("truncated towards 0", "divide", lambda room, S, D, K: int(room / S)),
+        ("the remainder (%) instead of the quotient (//)", "divide", lambda room, S, D, K: room % S),
         ("the stride is ignored", "divide", lambda room, S, D, K: room),
         ("stride and dilation are exchanged", "divide", lambda room, S, D, K: room // D),
         ("divided by the kernel's size instead of the stride", "divide", lambda room, S, D, K: room // K),
@@ -197,6 +202,42 @@ def around(stride: int, padding: int, dilation: int = 1) -> Geometry:
     return (Axis(stride, padding, padding, dilation),) * 2
 
 
+def conv_by_slices(geometry: Geometry, x: Array, w: Array, b: Array, size: tuple[int, int]) -> Array:
+    """By slices of the padded x: for wrong places they may be too short, and are broadcast or refused."""
+    wide = mistakes.padded(x, geometry)
+    y = np.zeros((len(x), len(w), *size))
+    for n, o, i, j in np.ndindex(y.shape):
+        rows, columns = (
+            slice(p * a.stride, p * a.stride + a.dilation * (K - 1) + 1, a.dilation)
+            for p, a, K in zip((i, j), geometry, w.shape[2:])
+        )
+        y[n, o, i, j] = np.sum(wide[n, :, rows, columns] * w[o]) + b[o]
+    return y
+
+
+def conv_of(combine: Callable[..., Any], reduce: Callable[..., Any]) -> Callable[..., Array]:
+    """Another operation than the sum of products of window and kernel."""
+
+    def compute(x: Array, w: Array, b: Array, stride: int, padding: int, dilation: int = 1) -> Array:
+        columns = im2col_of(mistakes.padded(x, around(stride, padding)), w.shape[2:], stride, 0, dilation)
+        each = combine(columns[:, None], w[None, :, :, :, :, None, None])
+        with np.errstate(all="ignore"):
+            return reduce(each, axis=(2, 3, 4)) + b[:, None, None]
+
+    return compute
+
+
+def at_mixed_places(rows: int, columns: int) -> Callable[..., Array]:
+    """The output at (i, j) from the window of i or j (0 or 1) along each axis; an error where there is none."""
+
+    def compute(x: Array, w: Array, b: Array, *geometry: int) -> Array:
+        y = conv(x, w, b, *geometry)
+        places = np.indices(y.shape[2:])
+        return y[:, :, places[rows], places[columns]]
+
+    return compute
+
+
 def rotated(w: Array) -> Array:
     return w[:, :, ::-1, ::-1]
 
@@ -243,7 +284,7 @@ def sizes_of_conv(x: Array, w: Array, stride: int, padding: int, dilation: int =
     return {
         "N": N, "OH·OW": OH * OW, "N·OH·OW": N * OH * OW, "C": C, "O": O, "KH·KW": KH * KW, "C·KH·KW": C * KH * KW,
         "O·KH·KW": O * KH * KW, "KH": KH, "KW": KW, "2": 2, "stride": stride, "stride²": stride**2, "N·C": N * C,
-        "N·O": N * O,
+        "N·O": N * O, "KH·KW − 1": KH * KW - 1 or 1, "N − 1": N - 1 or 1, "KH + KW": KH + KW,
     }  # fmt: skip
 
 
@@ -298,12 +339,27 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         mistake("the padding mirrors the border instead of being 0", lambda *a: edge(*a, mode="symmetric"),
                 passages.PADDING),
         mistake("the padding wraps around instead of being 0", lambda *a: edge(*a, mode="wrap"), passages.PADDING),
+        *(mistake(f"{word} of window and kernel instead of the sum of their products", conv_of(combine, reduce),
+                  passages.CHANNELS) for word, combine, reduce in (
+            ("the largest product", np.multiply, np.max), ("the smallest product", np.multiply, np.min),
+            ("the product of all products", np.multiply, np.prod), ("the sum of the sums", np.add, np.sum),
+            ("the sum of the differences", np.subtract, np.sum), ("the sum of the quotients", np.divide, np.sum),
+            ("the sum of absolute products", lambda a, c: abs(a * c), np.sum),
+            ("the sum of squared differences", lambda a, c: (a - c) ** 2, np.sum),
+        )),
+        *(mistake("row and column of the window are mixed up: i and j each have their axis", at_mixed_places(*axes),
+                  passages.GEOMETRY) for axes in ((0, 0), (1, 1), (1, 0))),
         mistake(ORDER, lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g), passages.IM2COL),
-        *mistakes.of_sizes("y", conv, kernel_of, output_shape),
+        *mistakes.of_sizes("y", conv, kernel_of, output_shape, lambda x, w, b, size, **g: conv_by_slices(
+            around(*g.values()), x, w, b, size)),
         *mistakes.of_geometry("y", conv_at, kernel_of, dilated, y_size),
+        *mistakes.with_size(mistakes.of_geometry("y", conv_by_slices, kernel_of, dilated), y_size),
         *mistakes.of_result("y", conv, "N O OH OW"),
         *mistakes.of_arguments("y", conv, x="N C H W", w="O C KH KW", b="O"),
         *mistakes.of_factors("y", conv, sizes_of_conv),
+        *(Mistake("y", f"{mistake.name}, before the bias is added", lambda b, mistake=mistake, **a: (
+            mistake.compute(b=0 * b, **a) + b[:, None, None]), mistake.see)
+          for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
     ]  # fmt: skip
 
 
@@ -520,15 +576,6 @@ def orders(verb: str) -> list[tuple[str, tuple[int, ...]]]:
     return found
 
 
-def with_size(found: list[Mistake], size: Callable[..., tuple[int, int]]) -> list[Mistake]:
-    """The mistakes, each with the right size of the output as one more argument."""
-
-    def one(mistake: Mistake) -> Mistake:
-        return Mistake(mistake.result, mistake.name, lambda **a: mistake.compute(**a, size=size(**a)), mistake.see)
-
-    return [one(mistake) for mistake in found]
-
-
 def im2col_mistakes() -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
         return Mistake("columns", name, lambda x, kernel_size, **g: compute(x, kernel_size, *g.values()), see)
@@ -553,12 +600,14 @@ def im2col_mistakes() -> list[Mistake]:
         a = six(reference.im2col_loops(wide, kernel_size, strides, 0, dilations), x.shape[1], kernel_size, OH)
         return a.reshape(len(x), -1, *a.shape[4:])  # (N, C·KH·KW, OH, OW)
 
-    def sliced(geometry: Geometry, x: Array, kernel_size: tuple[int, int], size: tuple[int, int]) -> Array:
+    def sliced(
+        geometry: Geometry, x: Array, kernel_size: tuple[int, int], size: tuple[int, int], swapped: bool = False
+    ) -> Array:
         """By slices of the padded x: for wrong places they may be too short, and are broadcast or refused."""
         (rows, lefts), wide = geometry, mistakes.padded(x, geometry)
         columns = np.zeros((*x.shape[:2], *kernel_size, *size))
         for k, l in np.ndindex(*kernel_size):
-            top, left = k * rows.dilation, l * lefts.dilation
+            top, left = (l * lefts.dilation, k * rows.dilation) if swapped else (k * rows.dilation, l * lefts.dilation)
             columns[:, :, k, l] = wide[:, :, top : top + rows.stride * size[0] : rows.stride,
                                        left : left + lefts.stride * size[1] : lefts.stride]  # fmt: skip
         return columns.reshape(len(x), -1, *size)
@@ -580,7 +629,8 @@ def im2col_mistakes() -> list[Mistake]:
     matrix = "the samples lie side by side in one matrix: keep N as the first axis"
     size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
     geometry = mistakes.of_geometry("columns", at, lambda kernel_size, **_: kernel_size, True, size)
-    geometry += with_size(mistakes.of_geometry("columns", sliced, lambda kernel_size, **_: kernel_size, True), size)
+    by_slices = mistakes.of_geometry("columns", sliced, lambda kernel_size, **_: kernel_size, True)
+    geometry += mistakes.with_size(by_slices, size)
     return [
         *(reshaped(name, passages.IM2COL, (0, *order)) for name, order in orders("in")),
         reshaped("rows and columns are swapped: (N, OH·OW, C·KH·KW) instead of (N, C·KH·KW, OH·OW)", passages.AXES,
@@ -601,6 +651,9 @@ def im2col_mistakes() -> list[Mistake]:
         *(mistake(border.format(what), lambda x, K, S, P, D, mode=mode: right(
             np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), mode=mode), K, S, 0, D), passages.PADDING)
           for mode, what in modes.items()),
+        mistake("kernel row and kernel column are mixed up in the place of the window", lambda x, K, *g: sliced(
+            around(*g), x, K, size(x, K, stride=g[0], padding=g[1], dilation=g[2]), True).reshape(len(x), -1, int(
+                np.prod(size(x, K, stride=g[0], padding=g[1], dilation=g[2])))), passages.GEOMETRY),
         *map(flat, geometry),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
         *mistakes.of_arguments("columns", right, x="N C H W"),
@@ -703,7 +756,7 @@ def col2im_mistakes() -> list[Mistake]:
             as_six(columns, *a)[:, :, ::-1, ::-1].reshape(columns.shape), *a), passages.INPUT),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
-        *with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
+        *mistakes.with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
             input_size, kernel_size, *g.values())),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
         *mistakes.of_result("x", right, "N C H W"),
@@ -883,6 +936,14 @@ ROTATE_KERNEL = Exercise(
         Mistake("rotated", "the kernel's rows and columns are swapped too",
                 lambda w: rotated(w).transpose(1, 0, 3, 2)),
         Mistake("rotated", "the kernel comes back as it is", lambda w: w),
+        *(Mistake("rotated", f"the channels are {'' if swap else 'not '}exchanged, and reversed are "
+                  f"{', '.join(mistakes.AXIS[name] for name in names) or 'none'}: it is kernel rows and columns",
+                  lambda w, swap=swap, axes=axes: np.flip(w.swapaxes(0, 1) if swap else w, axes))
+          for swap in (True, False)
+          for count in range(5)
+          for axes in combinations(range(4), count)
+          for names in [[("C O KH KW" if swap else "O C KH KW").split()[axis] for axis in axes]]
+          if not (swap and axes == (2, 3))),
         *mistakes.of_result("rotated", rotate_kernel, "C O KH KW"),
     ],
     passages.INPUT,

@@ -66,6 +66,10 @@ _WRONG_AXES: list[tuple[str, str, Callable[[int, int, int, int], Axis]]] = [
     ("stride and dilation are exchanged{}", passages.GEOMETRY, lambda K, S, P, D: Axis(D, P, P, S)),
     ("the windows start one element too early{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P + 1, P - 1, D)),
     ("the windows start one element too late{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P - 1, P + 1, D)),
+    ("the windows start one element too late{}, and the last one ends too early", passages.GEOMETRY,
+     lambda K, S, P, D: Axis(S, P - 1, P, D)),
+    ("the windows start one dilation too early{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P + D, P - D, D)),
+    ("the windows start one dilation too late{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P - D, P + D, D)),
     ("stride and padding are ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(1, 0, 0, D)),
     ("stride and dilation are ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(1, P, P, 1)),
 ]  # fmt: skip
@@ -102,6 +106,15 @@ def of_geometry(
         for fits in ((True, False) if size else (False,))
         if dilated or "dilation" not in name
     ]
+
+
+def with_size(found: list[Mistake], size: Callable[..., tuple[int, int]]) -> list[Mistake]:
+    """The mistakes, each with the right size of the output as one more argument."""
+
+    def one(mistake: Mistake) -> Mistake:
+        return Mistake(mistake.result, mistake.name, lambda **a: mistake.compute(**a, size=size(**a)), mistake.see)
+
+    return [one(mistake) for mistake in found]
 
 
 def padded(x: Array, geometry: Geometry, fill: float = 0.0) -> Array:
@@ -150,9 +163,10 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
 
 
 def of_sizes(
-    result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any]
-) -> list[Mistake]:
-    """A result of a wrong size: cut off, or impossible where windows would reach beyond the input.
+    result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any],
+    larger: Compute | None = None,
+) -> list[Mistake]:  # fmt: skip
+    """A result of a wrong size: cut off, or `larger`, or impossible where windows would reach beyond the input.
 
     `sizes` takes the size of the input and of the kernel, stride, padding and dilation to that of the output.
     """
@@ -162,7 +176,9 @@ def of_sizes(
             y, dilation = right(**a), a.get("dilation", 1)
             wrong = change(a["x"].shape[2:], kernel(**a), a["stride"], a["padding"], dilation)
             if any(new > old for new, old in zip(wrong, y.shape[2:])):
-                raise IndexError
+                if larger is None:
+                    raise IndexError
+                return larger(**a, size=wrong)
             return y[:, :, : wrong[0], : wrong[1]]
 
         return Mistake(result, name, wrongly, passages.SIZE)
@@ -259,6 +275,11 @@ def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
     return [
         mistake(f"{result} is missing (zeros)", "", lambda a: 0 * a),
         mistake("the sign is wrong", "", lambda a: -a),
+        mistake(f"negative numbers of {result} are cut off", "", lambda a: np.maximum(a, 0)),
+        mistake(f"{result} is taken without its sign", "", abs),
+        mistake(f"{result} is squared", "", np.square),
+        mistake(f"1 is added to {result}", "", lambda a: a + 1),
+        mistake(f"1 is subtracted from {result}", "", lambda a: a - 1),
         *(mistake(f"{result} is {name}", see, change) for name, see, change in changes(axes)),
     ]
 
@@ -285,6 +306,9 @@ def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
     return [
         *([Mistake(result, upstream, ones, passages.ONE_RULE)] if "grad_output" in axes else []),
         *ignored,
+        *(mistake(argument, "all of one sign", "", abs) for argument in axes),
+        *(mistake(argument, "of the other sign", "", np.negative) for argument in axes),
+        *(mistake(argument, "squared", "", np.square) for argument in axes),
         *(mistake(argument, *change) for argument, names in axes.items() for change in changes(names)),
     ]
 
@@ -297,12 +321,13 @@ def of_factors(result: str, right: Compute, factors: Callable[..., dict[str, flo
 
     keys = [  # of which factors() has some
         "N", "OH·OW", "N·OH·OW", "C", "O", "KH·KW", "C·KH·KW", "O·KH·KW", "KH", "KW", "2", "stride", "stride²", "N·C",
-        "N·O", "KH + KW", "C·H·W",
+        "N·O", "KH + KW", "KH·KW − 1", "N − 1",
     ]  # fmt: skip
     return [
         mistake(f"{result} is {verb} {key}", key, power)
         for key in keys
-        for verb, power in (("divided by", -1), ("multiplied by", 1))
+        for verb, power in (("divided by", -1), ("multiplied by", 1), ("divided twice by", -2),
+                            ("multiplied twice by", 2))
     ]
 
 
@@ -323,6 +348,10 @@ def of_sums(result: str, addends: Compute, axes: str, kept: str) -> list[Mistake
         *(mistake(wrong, lambda a, over=over: a.sum(over)) for over in subsets if over != right),
         *(mistake(wrong, lambda a, over=over: a.sum(over, keepdims=True)) for over in subsets if over != right),
     ]  # fmt: skip
+    others = {"the largest": np.max, "the smallest": np.min, "the product": np.prod, "the mean": np.mean}
+    for word, reduce in others.items():
+        found.append(mistake(f"{word} of all, where {result} is the sum over {listed}",
+                             lambda a, reduce=reduce: reduce(a, axis=right)))  # fmt: skip
     for over in subsets:
         if over and set(over) <= set(right):
             rest = tuple(i for i in right if i not in over)

@@ -80,6 +80,13 @@ def max_pool_gradient(g, x, kernel, stride, padding, *, weights=None, add=True, 
     return dx, stripped(dx, x, padding)
 
 
+# What may be taken for the row or the column of argmax's `best` in a window.
+PARTS: list[Callable[[int, int, int], int]] = [
+    lambda best, KH, KW: best // KW, lambda best, KH, KW: best % KW, lambda best, KH, KW: best // KH,
+    lambda best, KH, KW: best % KH, lambda best, KH, KW: 0, lambda best, KH, KW: best,
+]  # fmt: skip
+
+
 def wrong_place(place, g, x, kernel, stride, padding):
     """dx with row and column of the maximum in its window from place(best, KH, KW); argmax gives `best`."""
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=-np.inf)
@@ -113,7 +120,7 @@ def sizes_of_pool(x: Array, kernel_size: tuple[int, int], stride: int, padding: 
     (KH, KW), (OH, OW) = kernel_size, y_size(x, kernel_size, stride, padding)
     return {
         "N": len(x), "C": x.shape[1], "OH·OW": OH * OW, "KH·KW": KH * KW, "KH": KH, "KW": KW, "KH + KW": KH + KW,
-        "stride": stride, "stride²": stride**2, "2": 2,
+        "stride": stride, "stride²": stride**2, "2": 2, "KH·KW − 1": KH * KW - 1,
     }  # fmt: skip
 
 
@@ -283,8 +290,10 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
                     passages.RESHAPE, lambda *a: wrong_place(lambda best, KH, KW: (best // KH, best % KH), *a)),
             mistake("row and column of the maximum are swapped: argmax counts in rows of KW elements", passages.RESHAPE,
                     lambda *a: wrong_place(lambda best, KH, KW: (best % KW, best // KW), *a)),
-            mistake("row and column of the maximum are swapped: argmax counts in rows of KW elements", passages.RESHAPE,
-                    lambda *a: wrong_place(lambda best, KH, KW: (best % KH, best // KH), *a)),
+            *(mistake("the place of the maximum is (best // KW, best % KW): argmax counts in rows of KW elements",
+                      passages.RESHAPE, lambda *a, pair=pair: wrong_place(
+                          lambda best, KH, KW: tuple(part(best, KH, KW) for part in pair), *a))
+              for pair in product(PARTS, repeat=2)),
             mistake("the gradient goes to the first element of the window instead of its maximum", see,
                     lambda *a: wrong_place(lambda best, KH, KW: (0, 0), *a)),
             mistake("the gradient goes to the whole window instead of its maximum", see,
@@ -461,6 +470,10 @@ LOGARITHMS: list[Part] = [
     ("log(1 + x) instead of log(x)", passages.CROSS_ENTROPY, lambda s, total: np.log1p(total) - s),
     ("the probability itself instead of minus its logarithm", passages.CROSS_ENTROPY,
      lambda s, total: np.exp(s) / total),
+    ("the squared error instead of minus the logarithm", passages.CROSS_ENTROPY,
+     lambda s, total: (1 - np.exp(s) / total) ** 2),
+    ("half the squared error instead of minus the logarithm", passages.CROSS_ENTROPY,
+     lambda s, total: (1 - np.exp(s) / total) ** 2 / 2),
     ("1 − the probability instead of minus its logarithm", passages.CROSS_ENTROPY,
      lambda s, total: 1 - np.exp(s) / total),
     ("minus the probability instead of minus its logarithm", passages.CROSS_ENTROPY,
@@ -524,6 +537,9 @@ DIFFERENCES: list[Part] = [
      lambda p, t: -one_hot(p, t) / p),
     ("multiplied by p·(1 − p): softmax and logarithm together have p − one_hot", passages.CROSS_ENTROPY,
      lambda p, t: (p - one_hot(p, t)) * p * (1 - p)),
+    ("the derivative of a sigmoid, p·(1 − p): softmax and logarithm together have p − one_hot", passages.CROSS_ENTROPY,
+     lambda p, t: p * (1 - p)),
+    ("one_hot is multiplied instead of subtracted", passages.CROSS_ENTROPY, lambda p, t: p * one_hot(p, t)),
     ("multiplied by the probability: softmax and logarithm together have p − one_hot", passages.CROSS_ENTROPY,
      lambda p, t: (p - one_hot(p, t)) * p),
     ("1 is subtracted at the likeliest class instead of the right one", passages.CROSS_ENTROPY,
@@ -547,6 +563,7 @@ FACTORS: list[Part] = [
     ("not divided by N, and the upstream gradient is ignored", passages.CROSS_ENTROPY, lambda g, N, C: 1.0),
     ("divided by N·C instead of N", passages.CROSS_ENTROPY, lambda g, N, C: g / N / C),
     ("divided by C instead of N", passages.CROSS_ENTROPY, lambda g, N, C: g / C),
+    ("divided by N − 1 instead of N", passages.CROSS_ENTROPY, lambda g, N, C: g / (N - 1 or 1)),
     ("divided by N twice", passages.CROSS_ENTROPY, lambda g, N, C: g / N**2),
     ("multiplied by N instead of divided", passages.CROSS_ENTROPY, lambda g, N, C: g * N),
     ("divided by the upstream gradient", passages.ONE_RULE, lambda g, N, C: 1 / g / N),
@@ -588,6 +605,11 @@ def loss_mistakes() -> list[Mistake]:
 
 def score_gradient_mistakes() -> list[Mistake]:
     own = combined("d_scores", (EXPONENTIALS, DIFFERENCES, FACTORS), d_scores_of)
+
+    def added(grad_output: float, scores: Array, target: Array) -> Array:
+        return grad_output + score_gradient(1.0, scores, target)
+
+    own.append(Mistake("d_scores", "the upstream gradient is added instead of multiplied", added, passages.ONE_RULE))
     return [*own, *mistakes.of_result("d_scores", score_gradient, "N classes")]
 
 
