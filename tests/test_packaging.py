@@ -81,9 +81,10 @@ def test_every_file_of_the_package_is_installed(setup_cfg):
     data = {name: patterns.split(", ") for name, patterns in setup_cfg["options.package_data"].items()}
     for path in _tracked_files():
         if path.is_relative_to(PACKAGE):
-            package = ".".join(path.parent.relative_to(REPOSITORY).parts)
-            assert (path.parent / "__init__.py").is_file(), path
-            assert any(fnmatch(path.name, pattern) for pattern in ["*.py", *data.get(package, [])]), path
+            folder = next(each for each in path.parents if (each / "__init__.py").is_file())
+            inside, package = path.relative_to(folder), ".".join(folder.relative_to(REPOSITORY).parts)
+            is_module = inside.parts == (path.name,) and path.suffix == ".py"
+            assert is_module or any(fnmatch(inside.as_posix(), pattern) for pattern in data.get(package, [])), path
 
 
 def test_the_version_is_in_one_place(setup_cfg):

@@ -82,7 +82,7 @@ def test_run_autograder(release, tmp_path, submitted):
     assert (tmp_path / "source" / "setup.sh").is_file()
     python = tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     file = tmp_path / "submission" / submitted
     file.parent.mkdir(parents=True)
