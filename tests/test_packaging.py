@@ -81,10 +81,11 @@ def test_every_file_of_the_package_is_installed(setup_cfg):
     data = {name: patterns.split(", ") for name, patterns in setup_cfg["options.package_data"].items()}
     for path in _tracked_files():
         if path.is_relative_to(PACKAGE):
-            folder = next(each for each in path.parents if (each / "__init__.py").is_file())
-            inside, package = path.relative_to(folder), ".".join(folder.relative_to(REPOSITORY).parts)
-            is_module = inside.parts == (path.name,) and path.suffix == ".py"
-            assert is_module or any(fnmatch(inside.as_posix(), pattern) for pattern in data.get(package, [])), path
+            folder = path.parent if (path.parent / "__init__.py").is_file() else path.parents[1]  # of data
+            package = ".".join(folder.relative_to(REPOSITORY).parts)
+            assert (folder / "__init__.py").is_file(), path
+            patterns = [*["*.py"] * (folder == path.parent), *data.get(package, [])]
+            assert any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in patterns), path
 
 
 def test_the_version_is_in_one_place(setup_cfg):

@@ -11,7 +11,7 @@ LOSSES = "losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(N), t
 # fmt: off
 HELD_OUT = [
     # --- 1
-    (1, "2 * padding", "2 * padding * stride", "size", "padding"),
+    (1, "2 * padding", "2 * padding * stride", "size", "padding is added after the division"),
     (1, "dilation * (kernel_size - 1) + 1", "dilation * (kernel_size - 1) - 1", "size", "extent"),
     (1, "(size + 2 * padding - extent) // stride + 1", "(size - 2 * padding - extent) // stride + 1", "size",
      "subtracted"),

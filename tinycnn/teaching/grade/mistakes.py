@@ -348,7 +348,7 @@ def of_sums(result: str, addends: Compute, axes: str, kept: str) -> list[Mistake
         *(mistake(wrong, lambda a, over=over: a.sum(over)) for over in subsets if over != right),
         *(mistake(wrong, lambda a, over=over: a.sum(over, keepdims=True)) for over in subsets if over != right),
     ]  # fmt: skip
-    others = {"the largest": np.max, "the smallest": np.min, "the product": np.prod, "the mean": np.mean}
+    others = {"the largest": np.max, "the smallest": np.min, "the product": np.prod}
     for word, reduce in others.items():
         found.append(mistake(f"{word} of all, where {result} is the sum over {listed}",
                              lambda a, reduce=reduce: reduce(a, axis=right)))  # fmt: skip
