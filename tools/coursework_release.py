@@ -1,9 +1,9 @@
 """Builds what a teacher hands out and uploads, without any solution:
 
-    python tools/coursework_release.py [--output dist] [--seed SEED] [--without-grader]
+    python tools/coursework_release.py [--output dist] [--without-grader]
 
     tinycnn-coursework.zip    for students: the exercises and tinycnn with its grader
-    tinycnn-autograder.zip    for Gradescope: the grader, its two scripts and a seed that students do not know
+    tinycnn-autograder.zip    for Gradescope: the grader and its two scripts
 
 Needs the standard library only.
 """
@@ -11,7 +11,6 @@ Needs the standard library only.
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 import zipfile
 from pathlib import Path
@@ -20,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = ["tinycnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
 # reference.py computes with loops what steps 2 to 8 ask for.
 GRADER = ("tinycnn/teaching/grade/", "tinycnn/teaching/reference.py")
+# The reference's solutions, with which the autograder alone takes the place of earlier steps.
+GIVEN = "tinycnn/teaching/grade/given/"
 
 
 def files_of(names: list[str]) -> list[Path]:
@@ -50,7 +51,6 @@ def solved(folder: Path) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Builds the zips for students and for Gradescope.")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "dist", help="folder for the zips; default dist")
-    parser.add_argument("--seed", type=int, help="of the graded cases; default a random one, kept in the autograder")
     parser.add_argument("--without-grader", action="store_true",
                         help="students get neither the grader nor tinycnn/teaching/reference.py")  # fmt: skip
     options = parser.parse_args(arguments)
@@ -58,15 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: coursework/{done[0]} is solved; put the exercise back before handing it out", file=sys.stderr)
         return 1
     options.output.mkdir(parents=True, exist_ok=True)
+    left_out = GRADER if options.without_grader else GIVEN
     files = files_of(["coursework", *PACKAGE])
-    if options.without_grader:
-        files = [p for p in files if not p.relative_to(REPOSITORY).as_posix().startswith(GRADER)]
+    files = [p for p in files if not p.relative_to(REPOSITORY).as_posix().startswith(left_out)]
     student, autograder = (options.output / f"tinycnn-{name}.zip" for name in ("coursework", "autograder"))
     write_zip(student, files, {})
-    seed = secrets.randbelow(2**31) if options.seed is None else options.seed
     scripts = {p.name: (p.read_text("utf-8"), 0o755) for p in files_of(["tools/gradescope"])}
-    write_zip(autograder, files_of(PACKAGE), {**scripts, "seed": (f"{seed}\n", 0o644)})
-    print(f"for students:   {student}\nfor Gradescope: {autograder} (seed {seed})")
+    write_zip(autograder, files_of(PACKAGE), scripts)
+    print(f"for students:   {student}\nfor Gradescope: {autograder}")
     return 0
 
 
