@@ -4,7 +4,8 @@ right, and the reading path is as short as it says."""
 import __future__
 
 import ast
-import importlib
+import importlib.util
+import itertools
 import re
 import textwrap
 from pathlib import Path
@@ -71,9 +72,39 @@ def test_the_derivation_names_both_files():
 def test_the_worked_numbers_of_the_derivation():
     names: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", DERIVATION.read_text(encoding="utf-8"), re.DOTALL)
-    assert sum("assert " in block for block in blocks) >= 6
     for block in blocks:
         exec(compile(block, DERIVATION.name, "exec"), names)
+
+
+def test_every_section_of_the_derivation_with_a_formula_computes_it():
+    sections = re.split(r"^## ", DERIVATION.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert len(sections) >= 14
+    for section in sections:
+        assert "$$" not in section or re.search(r"^assert ", section, re.MULTILINE), section.partition("\n")[0]
+
+
+def test_the_anchors_of_the_derivation_differ():
+    """GitHub counts equal ones up, and a link would lead to the first."""
+    titles = re.findall(r"^#+ (.*)$", prose(DERIVATION), re.MULTILINE)
+    assert len(anchors(DERIVATION)) == len(titles)
+
+
+def test_no_text_in_a_figure_of_the_derivation_covers_another():
+    pytest.importorskip("matplotlib")
+    path = REPOSITORY / "docs" / "figures" / "make_figures.py"
+    spec = importlib.util.spec_from_file_location("make_figures", path)
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    for draw in program.DERIVATION:
+        figure = draw()
+        figure.draw_without_rendering()
+        texts = [text for text in figure.axes[0].texts if text.get_text()]
+        boxes = {text: (text.get_bbox_patch() or text).get_window_extent() for text in texts}
+        assert len(boxes) > 10
+        for (one, box), (other, its_box) in itertools.combinations(boxes.items(), 2):
+            assert not box.overlaps(its_box), (draw.__name__, one.get_text(), other.get_text())
+        whole = figure.bbox
+        assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 for box in boxes.values()), draw.__name__
 
 
 def test_formulas_are_closed_and_use_no_macro_that_github_lacks():

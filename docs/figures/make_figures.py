@@ -5,6 +5,7 @@ explain.png is a photograph of the page of `tinycnn explain`, taken where playwr
 
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -35,10 +36,11 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def save(figure: Figure, name: str) -> None:
+def save(draw: Callable[[], Figure]) -> None:
+    """Writes what `draw` draws, under its name."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="white")
-    write_whole(FOLDER / name, buffer.getbuffer())
+    draw().savefig(buffer, format="svg", metadata={"Date": None}, facecolor="white")
+    write_whole(FOLDER / f"{draw.__name__}.svg", buffer.getbuffer())
 
 
 def cell(
@@ -57,51 +59,57 @@ def name(axes: Axes, x: float, y: float, text: str, **style: object) -> None:
     axes.text(x, y, text, va="center", **{"fontsize": 11, **style})
 
 
-def wires() -> None:
+def wires() -> Figure:
     """Inputs below, outputs above, a line for each product; three ways to choose among the same lines."""
     S, K = 6, 3
-    figure, axes = canvas(27, 6.5)
+    figure, axes = canvas(27, 7.5)
+    # What collects, its sum, its lines, what stands above, below and on the lines, and how far down a line its label
+    # is: where the lines are apart.
     panels = [
-        ("y[2] collects", lambda i, k: i == 2, ("y", 2)),
-        ("dx[3] collects", lambda i, k: i + k == 3, ("x", 3)),
-        ("dw[1] collects", lambda i, k: k == 1, ("w", 1)),
+        ("y[2] collects", "w0·x2 + w1·x3 + w2·x4", lambda i, k: i == 2, "y", "x", "w", 0.66),
+        ("dx[3] collects", "dy1·w2 + dy2·w1 + dy3·w0", lambda i, k: i + k == 3, "dy", "dx", "w", 0.34),
+        ("dw[1] collects", "dy0·x1 + dy1·x2 + dy2·x3 + dy3·x4", lambda i, k: k == 1, "dy", "x", "dw", 0.5),
     ]
-    for panel, (title, chosen, (kind, index)) in enumerate(panels):
-        left = 1.2 + 8.9 * panel
+    for panel, (title, terms, chosen, above, below, on_lines, down) in enumerate(panels):
+        left, result = 1.2 + 8.9 * panel, title[: title.index("[")]
         name(axes, left - 0.2, 0.6, title, fontweight="bold")
+        name(axes, left - 0.2, 1.5, terms, fontsize=10)
         for i in range(S - K + 1):
             for k in range(K):
                 lit = chosen(i, k)
-                axes.plot([left + 1.5 + i, left + i + k + 0.5], [2.5, 5], color=INK if lit else FAINT,
+                axes.plot([left + 1.5 + i, left + i + k + 0.5], [3.5, 6], color=INK if lit else FAINT,
                           linewidth=2 if lit else 0.9, zorder=1 if lit else 0)  # fmt: skip
                 if lit:
-                    box = {"boxstyle": "round,pad=0.15", "facecolor": HUES["w"], "edgecolor": INK}
-                    x, y = left + 1.5 + i + 0.66 * (k - 1), 2.5 + 0.66 * 2.5
-                    axes.text(x, y, f"w{k}", fontsize=8, ha="center", va="center", bbox=box)
+                    edge, width = (SELECTED, 2) if result == "dw" else (INK, 1)
+                    box = {"boxstyle": "round,pad=0.15", "facecolor": HUES["w"], "edgecolor": edge, "linewidth": width}
+                    x, y = left + 1.5 + i + down * (k - 1), 3.5 + down * 2.5
+                    axes.text(x, y, f"{on_lines}{k}", fontsize=8, ha="center", va="center", bbox=box)
         for i in range(S - K + 1):
             lit = any(chosen(i, k) for k in range(K))
-            cell(axes, left + 1 + i, 1.5, f"y{i}", HUES["y"] if lit else "white", lit)
+            cell(axes, left + 1 + i, 2.5, f"{above}{i}", HUES["y"] if lit else "white", lit)
         for p in range(S):
             lit = any(chosen(i, p - i) for i in range(S - K + 1) if 0 <= p - i < K)
-            cell(axes, left + p, 5, f"x{p}", HUES["x"] if lit else "white", lit)
-        if kind != "w":
-            x, y = (left + 1 + index, 1.5) if kind == "y" else (left + index, 5)
+            cell(axes, left + p, 6, f"{below}{p}", HUES["x"] if lit else "white", lit)
+        if result != "dw":
+            x, y = (left + 3, 2.5) if result == "y" else (left + 3, 6)
             axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=SELECTED, linewidth=3.5, zorder=5))
-    save(figure, "wires.svg")
+    return figure
 
 
-def stride() -> None:
-    """dy, the same with zeros between, and the rotated kernel below at one position, and dx."""
+def stride() -> Figure:
+    """dy, the same with zeros between, and the rotated kernel below at one position, and dx: eight inputs, of which the
+    last lies behind the last window."""
     dy, w = [1, 2, -1], [1, -1, 2]
-    stretched = [1, 0, 2, 0, -1]
-    padded = [0, 0, *stretched, 0, 0]
-    dx = [sum(a * b for a, b in zip(w[::-1], padded[p : p + 3])) for p in range(7)]
+    padded = [0, 0, 1, 0, 2, 0, -1, 0, 0, 0]
+    dx = [sum(a * b for a, b in zip(w[::-1], padded[p : p + 3])) for p in range(8)]
     at = 2
-    figure, axes = canvas(20, 8.6)
+    figure, axes = canvas(20.5, 9.2)
     name(axes, 0.3, 1, "dy")
     for i, number in enumerate(dy):
         cell(axes, 9 + 2 * i, 0.5, number, HUES["y"])
         axes.annotate("", (9.5 + 2 * i, 2.7), (9.5 + 2 * i, 1.6), arrowprops={"arrowstyle": "->", "color": INK})
+    name(axes, 15.1, 1, "left over: R = 1", fontsize=10)
+    axes.annotate("", (14.5, 2.7), (15.4, 1.4), arrowprops={"arrowstyle": "->", "color": INK})
     name(axes, 0.3, 3.3, "zeros between and around")
     for i, number in enumerate(padded):
         given, lit = i in (2, 4, 6), at <= i < at + 3
@@ -111,13 +119,15 @@ def stride() -> None:
         cell(axes, 7 + at + k, 4.4, number, HUES["w"], True)
     name(axes, 12.5, 4.9, f"1·2 + 0·(−1) + 2·1 = {dx[at]}")
     axes.annotate("", (8.5 + at, 6.7), (8.5 + at, 5.5), arrowprops={"arrowstyle": "->", "color": INK})
-    name(axes, 0.3, 7.3, "dx, padding cropped")
+    name(axes, 0.3, 7.3, "dx")
     for p, number in enumerate(dx):
-        cell(axes, 8 + p, 6.8, number, HUES["x"] if 0 < p < 6 else "white", p == at, "" if 0 < p < 6 else "///")
-    save(figure, "stride.svg")
+        cell(axes, 8 + p, 6.8, number, HUES["x"], p == at)
+    name(axes, 11.3, 8.6, "in no window", fontsize=10)
+    axes.annotate("", (15.3, 7.9), (14.3, 8.5), arrowprops={"arrowstyle": "->", "color": INK})
+    return figure
 
 
-def windows() -> None:
+def windows() -> Figure:
     """How many windows hold each input."""
     cases = [("stride 1", 1, 0), ("stride 2", 2, 0), ("stride 3", 3, 0), ("stride 1, padding 1", 1, 1)]
     figure, axes = canvas(31, 8.2)
@@ -131,13 +141,13 @@ def windows() -> None:
         for (i, j), count in np.ndenumerate(counts):
             shade = matplotlib.colormaps["Blues"](0.55 * count / 9)
             cell(axes, 1 + 7.5 * panel + j, 1.4 + i, count, matplotlib.colors.to_hex(shade))
-    save(figure, "windows.svg")
+    return figure
 
 
-def routing() -> None:
+def routing() -> Figure:
     """One-dimensional max pooling, kernel 3, stride 2, backward."""
     x, dy, winners, dx = [3, 1, 5, 2, 4, 4, 0], [1, 2, 3], [2, 2, 4], [0, 0, 3, 0, 3, 0, 0]
-    figure, axes = canvas(14, 9.4)
+    figure, axes = canvas(15, 9.4)
     name(axes, 0.3, 2.9, "x and its windows")
     for i, number in enumerate(x):
         cell(axes, 6 + i, 2.4, number, HUES["x"] if i in winners else "white", i in winners)
@@ -154,7 +164,11 @@ def routing() -> None:
     name(axes, 0.3, 8.5, "dx")
     for i, number in enumerate(dx):
         cell(axes, 6 + i, 8, number, HUES["x"] if number else "white", bool(number))
-    save(figure, "routing.svg")
+    return figure
+
+
+# The figures of the derivation.
+DERIVATION = (wires, stride, windows, routing)
 
 
 def photograph() -> None:
@@ -202,8 +216,9 @@ def augmentation() -> None:
 
 def main() -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "tinycnn", "svg.fonttype": "none", "font.family": "sans-serif"})
-    for draw in (wires, stride, windows, routing, augmentation):
-        draw()
+    for draw in DERIVATION:
+        save(draw)
+    augmentation()
     try:
         photograph()
     except ImportError:

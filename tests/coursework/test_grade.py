@@ -11,7 +11,7 @@ from conftest import COURSEWORK, HERE
 import tinycnn.cli
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import STEPS, main
-from tinycnn.teaching.grade.exercise import difference, same
+from tinycnn.teaching.grade.comparing import difference, same
 
 SIZE = "def output_size(size, kernel_size, stride=1, padding=0, dilation=1):\n"
 

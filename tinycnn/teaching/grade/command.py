@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tinycnn._command import Parser, guarded
 from tinycnn._files import write_whole
-from tinycnn.teaching.grade import report
-from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, unchecked
+from tinycnn.teaching.grade import given, report
+from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, is_right, unchecked
 from tinycnn.teaching.grade.steps import STEPS
 from tinycnn.teaching.grade.student import Student, forbidden_import
 
@@ -22,42 +24,59 @@ LONGEST_TIMEOUT = 86400.0  # a day
 
 
 def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT_TIMEOUT) -> Graded:
-    """Runs one exercise file in a process of its own and checks all its functions."""
+    """Runs one exercise file in a process of its own and checks all its functions.
+
+    Each has the reference's earlier functions, so that one mistake is paid once; the note tells how the step does with
+    the student's own.
+    """
     graded, path = Graded(step), folder / f"{step.module}.py"
     if not path.is_file():
         return _all_wrong(graded, f"{path.name} is missing")
     if (forbidden := forbidden_import(path, step.may_use_tinycnn)) is not None:
         return _all_wrong(graded, f"{path.name}, {forbidden}")
-    with Student(path, timeout) as student:
-        outcome = student.start()
-        if outcome["status"] != "value":
-            return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
-        for exercise in step.exercises:
-            if exercise.after and any(check.problem for check in graded.checks):
-                graded.checks += unchecked(step.number, [exercise], "not tried: the functions above come first")
-            else:
-                graded.checks += grade_exercise(exercise, step.number, student, seed)
-        graded.printed = student.printed
+    todo, wrong = list(step.exercises), []
+    while todo:  # anew after each wrong function, which is replaced
+        with _with_reference(step, path, timeout, wrong) as student:
+            outcome = student.start()
+            if outcome["status"] != "value":
+                return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
+            while todo:
+                exercise = todo.pop(0)
+                checks = grade_exercise(exercise, step.number, student, seed)
+                graded.checks += checks
+                if given.is_given() and any(check.problem for check in checks):
+                    wrong.append(exercise.function)
+                    break
+            graded.printed += student.printed
+    if graded.score and given.is_given() and (own := _own_steps(step, path)):
+        with Student(path, timeout, step.may_use_tinycnn) as student:
+            asked = [exercise for exercise in step.exercises if exercise.judge is None]
+            failed = [e.function for e in asked if not is_right(e, step.number, student, seed)]
+        with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
+        graded.note = f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
     return graded
+
+
+@contextlib.contextmanager
+def _with_reference(step: Step, path: Path, timeout: float, wrong: Sequence[str]) -> Iterator[Student]:
+    """A student's process with the reference's earlier steps, and its functions for the wrong ones of this step."""
+    with tempfile.TemporaryDirectory() as place:
+        replaced = given.replacements(path, wrong, Path(place))
+        with Student(path, timeout, step.may_use_tinycnn, replaced) as student:
+            yield student
+
+
+def _own_steps(step: Step, path: Path) -> list[str]:
+    """The numbers of the earlier steps that a file imports."""
+    tree = ast.parse(path.read_bytes())
+    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return [str(each.number) for each in STEPS if each.number < step.number and each.module in used]
 
 
 def _all_wrong(graded: Graded, problem: str) -> Graded:
     graded.checks = unchecked(graded.step.number, graded.step.exercises, problem)
     return graded
-
-
-def _builds_on_wrong(folder: Path, graded: Graded, earlier: Sequence[Graded]) -> str:
-    """A note for a wrong step that imports an earlier wrong step; else empty."""
-    if not any(check.problem for check in graded.checks):
-        return ""
-    wrong = {g.step.module: g.step.number for g in earlier if any(check.problem for check in g.checks)}
-    try:
-        tree = ast.parse((folder / f"{graded.step.module}.py").read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ""
-    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    numbers = [str(number) for module, number in wrong.items() if module in used]
-    return f"this step builds on step {' and '.join(numbers)}, not right yet: begin there" if numbers else ""
 
 
 # --- the command line -------------------------------------------------------------------------------------
@@ -100,7 +119,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for step in STEPS:
         if not options.only or step.number in options.only:
             graded = grade_step(step, folder, options.seed, options.timeout)
-            graded.note = _builds_on_wrong(folder, graded, all_graded)
             all_graded.append(graded)
             print("\n".join(report.step_lines(graded, colour)) + "\n", flush=True)
     print(report.summary(all_graded))

@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.teaching.grade.runner import Unknown
+from tinycnn.teaching.grade.comparing import difference, kind_of
+from tinycnn.teaching.grade.diagnosis import diagnose
 from tinycnn.teaching.grade.student import Student
 
-# Above the rounding error of float64 sums of some hundred products, below the 1e-7 of single precision.
-TOLERANCE = 1e-9
+# The level at which all cases are asked once more, in single precision.
+FLOAT32 = "float32"
 
 TODO = ("not written yet", "not tried")
-
-# Results whose first axis is the batch.
-BATCHED = ("y", "x", "dx", "columns", "spread", "d_scores")
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong way to compute the result `result`; `name` describes it in the report."""
+    """A wrong way to compute the result `result`.
+
+    `name` describes it in the report, and `see` is the passage of the text that explains it ("" for that of the
+    exercise): a file and an anchor, of passages.py.
+    """
 
     result: str
     name: str
     compute: Callable[..., Any]
+    see: str = ""
 
 
 @dataclass
@@ -56,13 +59,14 @@ class Exercise:
     Attributes:
         function: the name of the function.
         results: the names of its results; several are returned as a tuple.
-        points: result to level to points; a level is a group of cases.
-        draw: draws the cases from a random generator, the smallest first.
-        expected: computes the right results from the arguments of a case.
-        mistakes: the known mistakes.
+        points: result to level to points; a level is a group of cases. At the level FLOAT32, which is not drawn, all
+            cases are asked once more in single precision.
+        draw: draws the cases from a random generator, the smallest first, all in float64.
+        expected: computes the right results from the arguments of a case, in float64.
+        mistakes: the known mistakes, the likelier first.
+        see: the passage of the text that explains the function.
         judge: replaces `expected`: describes what is wrong with a returned value, or returns None.
         timeout: minimum of seconds for one call; None for the grader's timeout.
-        after: whether all earlier functions of the step must be right before this one is called.
     """
 
     function: str
@@ -71,9 +75,9 @@ class Exercise:
     draw: Callable[[np.random.Generator], list[Case]]
     expected: Callable[..., Any] = lambda **arguments: None
     mistakes: Sequence[Mistake] = ()
+    see: str = ""
     judge: Callable[[Any, Case], str | None] | None = None
     timeout: float | None = None
-    after: bool = False
 
 
 @dataclass
@@ -105,6 +109,7 @@ class Check:
     problem: str = ""
     case: str = ""
     diagnosis: str = ""
+    see: str = ""
 
     @property
     def score(self) -> float:
@@ -136,7 +141,7 @@ class Graded:
 
 
 @dataclass
-class _Answer:
+class Answer:
     """The outcome of one case: a value for each result, or the problem."""
 
     case: Case
@@ -145,39 +150,99 @@ class _Answer:
     problem: str = ""
 
 
+@dataclass
+class Answers:
+    """The outcomes of all cases.
+
+    Attributes:
+        first: of the cases as drawn.
+        again: of the first case of each level, asked a second time, and of others of the same shapes.
+        single: of cases like the first, in single precision; at the level FLOAT32.
+    """
+
+    first: list[Answer] = field(default_factory=list)
+    again: list[Answer] = field(default_factory=list)
+    single: list[Answer] = field(default_factory=list)
+
+    @property
+    def double(self) -> list[Answer]:
+        """Those in float64."""
+        return self.first + self.again
+
+
 def grade_exercise(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
     """Calls the function once per case and returns a Check for each result and level."""
     try:
-        cases = exercise.draw(np.random.default_rng([seed, number, len(exercise.function)]))
+        cases = draw_cases(exercise, number, seed)
     except ImportError as error:
         return unchecked(number, [exercise], str(error))
-    answers: list[_Answer] = []
-    for case in cases:
-        answer = _ask(exercise, case, student)
-        answers.append(answer)
-        if student.process is None or answer.problem.startswith(TODO):
-            break  # it would hang or die again
+    answers, came_back = Answers(), True
+    for kind, drawn in cases.items():
+        for case in drawn:
+            if came_back:
+                answer = _ask(exercise, case, student)
+                getattr(answers, kind).append(answer)
+                # Else it would hang or die again.
+                came_back = student.process is not None and not answer.problem.startswith(TODO)
+    stopped = f"not tried, as {exercise.function} did not come back from an earlier call"
+    if (last := (answers.single or answers.double)[-1].problem).startswith(TODO):
+        stopped = last
     checks = []
     for index, result in enumerate(exercise.results):
         diagnosed = False
         for level, points in exercise.points[result].items():
-            asked = sum(case.level == level for case in cases)
-            check = Check(number, exercise.function, result, level, points, asked)
+            asked = [case for drawn in cases.values() for case in drawn if case.level == level]
+            found = [answer for answer in answers.double + answers.single if answer.case.level == level]
+            check = Check(number, exercise.function, result, level, points, len(asked))
             checks.append(check)
-            found = [answer for answer in answers if answer.case.level == level]
-            for answer in found:
-                check.problem = answer.problem or _problem(exercise, index, answer)
-                if check.problem:
-                    check.case = str(answer.case)
-                    if not diagnosed and not check.todo:
-                        check.diagnosis = diagnose(exercise.mistakes, result, _pairs(answers, index))
-                        diagnosed = True
-                    break
-            if not check.problem and len(found) < asked:
-                last = answers[-1].problem
-                why = "did not come back from an earlier call"
-                check.problem = last if last.startswith(TODO) else f"not tried, as {exercise.function} {why}"
+            if level == FLOAT32 and found:  # what is wrong in float64 too is paid there
+                in_double = [not problem_of(exercise, index, answer) for answer in answers.first]
+                found = [answer for answer, is_right in zip(found, in_double) if is_right] or found
+            wrong = next((answer for answer in found if problem_of(exercise, index, answer)), None)
+            if wrong is not None:
+                check.problem, check.case = problem_of(exercise, index, wrong), str(wrong.case)
+                if not diagnosed and not check.todo:
+                    check.diagnosis, check.see = diagnose(exercise, index, answers)
+                    diagnosed = True
+            elif not came_back and len(found) < len(asked):
+                check.problem = stopped
     return checks
+
+
+def is_right(exercise: Exercise, number: int, student: Student, seed: int) -> bool:
+    """Whether all results are right for the cases as drawn, up to the first that is not."""
+    for case in draw_cases(exercise, number, seed)["first"]:
+        answer = _ask(exercise, case, student)
+        if any(problem_of(exercise, index, answer) for index in range(len(exercise.results))):
+            return False
+    return True
+
+
+def draw_cases(exercise: Exercise, number: int, seed: int) -> dict[str, list[Case]]:
+    """The cases for each list of `Answers`."""
+    rng = np.random.default_rng([seed, number, len(exercise.function)])
+    first = exercise.draw(rng)
+    if exercise.judge is not None:
+        return {"first": first}
+    others = exercise.draw(rng)  # of the same shapes, but for those that are drawn, too
+    levels = [case.level for case in first]
+    places = [levels.index(level) for level in dict.fromkeys(levels)]
+    again = [case for place in places for case in (first[place], others[place])]
+    wanted = any(FLOAT32 in levels for levels in exercise.points.values())
+    return {
+        "first": first,
+        "again": again,
+        "single": [Case(FLOAT32, in_dtype(case.arguments, "float32")) for case in others] if wanted else [],
+    }
+
+
+def in_dtype(value: Any, dtype: str) -> Any:
+    """All arrays of floating-point numbers in `value` in another precision."""
+    if isinstance(value, dict):
+        return {key: in_dtype(item, dtype) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(in_dtype(item, dtype) for item in value)
+    return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
 def unchecked(number: int, exercises: Sequence[Exercise], problem: str) -> list[Check]:
@@ -190,13 +255,14 @@ def unchecked(number: int, exercises: Sequence[Exercise], problem: str) -> list[
     ]
 
 
-def _ask(exercise: Exercise, case: Case, student: Student) -> _Answer:
-    expected = exercise.expected(**case.arguments)
+def _ask(exercise: Exercise, case: Case, student: Student) -> Answer:
+    single = case.level == FLOAT32
+    expected = exercise.expected(**in_dtype(case.arguments, "float64") if single else case.arguments)
     if len(exercise.results) == 1:
         expected = (expected,)
+    answer = Answer(case, in_dtype(expected, "float32") if single else expected)
     timeout = None if exercise.timeout is None else max(exercise.timeout, student.timeout)
     outcome = student.call(exercise.function, tuple(case.arguments.values()), timeout)
-    answer = _Answer(case, expected)
     answer.problem = failure(exercise.function, outcome)
     if answer.problem:
         return answer
@@ -206,11 +272,13 @@ def _ask(exercise: Exercise, case: Case, student: Student) -> _Answer:
     elif isinstance(value, tuple) and len(value) == len(exercise.results):
         answer.values = value
     else:
-        answer.problem = f"returned {_kind(value)}, expected a tuple ({', '.join(exercise.results)})"
+        answer.problem = f"returned {kind_of(value)}, expected a tuple ({', '.join(exercise.results)})"
         return answer
     if outcome["changed"]:
         names = list(case.arguments)
         answer.problem = f"changes its argument {names[outcome['changed'][0]]}: work on a copy"
+    elif outcome["overwritten"]:
+        answer.problem = "changes the array that an earlier call returned: make a new one in every call"
     return answer
 
 
@@ -226,6 +294,8 @@ def failure(function: str, outcome: dict[str, Any]) -> str:
     if status == "died":
         return f"ended the whole process (exit status {outcome['exit']}): os._exit, or a crash outside Python"
     where = f"{outcome['file']}, line {outcome['line']}" if outcome["file"] else ""
+    if "read-only" in outcome["message"]:
+        return f"changes its argument, or writes into a view of it: work on a copy\n{where}:\n{outcome['code']}"
     if outcome["type"] == "NotImplementedError":
         return f"not written yet ({where})" if where else "not written yet"
     kind, message = outcome["type"], outcome["message"]
@@ -236,134 +306,19 @@ def failure(function: str, outcome: dict[str, Any]) -> str:
     return f"{said}\n{where}{':' if code else ''}{code}" if where else said
 
 
-def _problem(exercise: Exercise, index: int, answer: _Answer) -> str:
+def problem_of(exercise: Exercise, index: int, answer: Answer) -> str:
+    """What is wrong with one result of an answer; "" if it is right."""
+    if answer.problem:
+        return answer.problem
     if exercise.judge is not None:
         return exercise.judge(answer.values[index], answer.case) or ""
-    return difference(exercise.results[index], answer.values[index], answer.expected[index])
+    single = answer.case.level == FLOAT32
+    sizes = [np.abs(a).max() for a in answer.case.arguments.values() if isinstance(a, np.ndarray)] if single else []
+    magnitude = min(float(max(sizes, default=0.0)), 1e4)
+    return difference(exercise.results[index], answer.values[index], answer.expected[index], single, magnitude)
 
 
-def _pairs(answers: list[_Answer], index: int) -> list[tuple[Case, Any, Any, bool]]:
-    """(case, got, expected, returned) for each answer; `returned` is False, and `got` None, after an exception."""
-    return [(a.case, a.values[index] if a.values else None, a.expected[index], bool(a.values)) for a in answers]
-
-
-# --- comparing --------------------------------------------------------------------------------------------
-
-
-def difference(name: str, got: Any, expected: Any) -> str:
-    """A sentence about the first difference; empty if `got` is right."""
-    if isinstance(expected, dict):
-        if not isinstance(got, dict):
-            return f"{name}: expected a dict, got {_kind(got)}"
-        if missing := [key for key in expected if key not in got]:
-            return f"{name}: {', '.join(missing)} is missing"
-        return next(filter(None, (difference(f"{name}[{key!r}]", got[key], expected[key]) for key in expected)), "")
-    if isinstance(expected, int):
-        if isinstance(got, (bool, float)) or not _is_number(got) or np.asarray(got).dtype.kind not in "iu":
-            return f"{name}: expected the int {expected}, got {_kind(got)}"
-        return "" if int(got) == expected else f"{name}: got {int(got)}, expected {expected}"
-    if isinstance(expected, float):
-        if not _is_number(got):
-            return f"{name}: expected a number, got {_kind(got)}"
-        return "" if same(got, expected) else f"{name}: got {float(got):.12g}, expected {expected:.12g}"
-    if not isinstance(got, np.ndarray):
-        return f"{name}: expected an array of shape {expected.shape}, got {_kind(got)}"
-    if got.shape != expected.shape:
-        return f"{name}: expected shape {expected.shape}, got {got.shape}"
-    if got.dtype != expected.dtype:
-        return f"{name}: expected dtype {expected.dtype}, as that of the arguments, got {got.dtype}"
-    wrong = ~np.isclose(got, expected, TOLERANCE, TOLERANCE * _scale(expected))
-    if not wrong.any():
-        return ""
-    place = tuple(int(i) for i in np.argwhere(wrong)[0])
-    digits = 6 if abs(got[place] - expected[place]) > 1e-3 * abs(expected[place]) else 12
-    return (
-        f"{name}[{', '.join(map(str, place))}]: got {got[place]:.{digits}g}, expected {expected[place]:.{digits}g}"
-        f" ({wrong.sum()} of {wrong.size} elements are wrong)"
-    )
-
-
-def same(a: Any, b: Any, tolerance: float = TOLERANCE) -> bool:
-    """Whether two results have the same shape and, within `tolerance`, the same numbers."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key], tolerance) for key in a)
-    if isinstance(a, (Unknown, tuple, str, dict, type(None))) or isinstance(b, (tuple, str, dict, type(None))):
-        return a is None and b is None
-    a, b = np.asarray(a), np.asarray(b)
-    if a.shape != b.shape:
-        return False
-    return bool(np.allclose(a, b, tolerance, tolerance * _scale(b), equal_nan=True))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.ndarray)) and not isinstance(value, bool) and np.ndim(value) == 0
-
-
-def _scale(expected: np.ndarray) -> float:
-    """The largest absolute value, to which rounding errors are relative; at least 1e-3, for arrays of zeros."""
-    finite = np.abs(expected[np.isfinite(expected)])
-    return max(float(finite.max()), 1e-3) if finite.size else 1.0
-
-
-# --- recognising mistakes ---------------------------------------------------------------------------------
-
-
-def diagnose(mistakes: Sequence[Mistake], result: str, answers: Sequence[tuple[Case, Any, Any, bool]]) -> str:
-    """The name of the mistake that gives these results, or "".
-
-    A mistake that explains every case is named as such. Otherwise there may be two mistakes: the one that explains the
-    smallest wrong case and most of the others is named with "perhaps".
-    """
-    wrong = [a for a in answers if not (a[3] and same(a[1], a[2]))]
-    if not any(a[3] for a in wrong):
-        return ""  # only exceptions, which the report shows
-    if all(a[3] and same(a[1], a[2], 1e-4) for a in answers):
-        return "computed in single precision: keep the dtype of the arguments"
-    if result in BATCHED and all(a[3] and _first_sample_only(a[1], a[2]) for a in wrong):
-        return "only the first sample of the batch is computed"
-    candidates = [mistake for mistake in mistakes if mistake.result == result]
-    for mistake in candidates:
-        if all(_gives(mistake, *answer) for answer in answers):
-            return mistake.name
-    came = [a for a in wrong if a[3]]
-    explained: dict[str, int] = {}  # number of wrong cases, for each mistake that explains the smallest
-    for mistake in candidates:
-        if _gives(mistake, *came[0]):
-            count = sum(_gives(mistake, *answer) for answer in came)
-            explained[mistake.name] = max(count, explained.get(mistake.name, 0))
-    best = [name for name, count in explained.items() if count == max(explained.values())]
-    return f"perhaps {best[0]} (other cases go wrong in another way)" if len(best) == 1 else ""
-
-
-def _first_sample_only(got: Any, expected: np.ndarray) -> bool:
-    if not isinstance(got, np.ndarray) or got.shape != expected.shape or len(expected) < 2:
-        return False
-    return same(got[:1], expected[:1]) and not got[1:].any()
-
-
-def _gives(mistake: Mistake, case: Case, got: Any, expected: Any, came: bool) -> bool:
-    """Whether the mistake gives `got`; an exception matches an exception."""
-    try:
-        value = mistake.compute(**case.arguments)
-    except Exception:
-        return not came
-    return came and same(got, value)
-
-
-# --- words ------------------------------------------------------------------------------------------------
-
-
-def _kind(value: Any) -> str:
-    """A description of a value: its type, and its shape or content."""
-    if isinstance(value, Unknown):
-        return f"a {value.type_name}"
-    if value is None:
-        return "None (is a return missing?)"
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and dtype {value.dtype}" if value.ndim else f"{value.dtype} {value}"
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    return f"the {type(value).__name__} {value!r}"[:80]
+# --- describing ------------------------------------------------------------------------------------------
 
 
 def _described(name: str, value: Any) -> str:

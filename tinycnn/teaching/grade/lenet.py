@@ -233,10 +233,10 @@ STEP = Step(
         Exercise("linear_backward", ("dx", "dw", "db"), {"dx": {"": 1}, "dw": {"": 1}, "db": {"": 1}},
                  draw_linear(True), linear_gradients, linear_gradient_mistakes()),
         Exercise("loss_and_gradients", ("loss", "gradients"), {"loss": {"": 1}, "gradients": {"": 2}}, draw_net,
-                 loss_and_gradients, timeout=30, after=True),
+                 loss_and_gradients, timeout=30),
         Exercise("train", ("parameters",), {"parameters": {ONE_STEP: 1, EPOCHS: 1}}, draw_training, trained,
-                 TRAINING_MISTAKES, timeout=60, after=True),
+                 TRAINING_MISTAKES, timeout=60),
         Exercise("train", ("parameters",), {"parameters": {OVERFITS: 2, LEARNS: 2}}, draw_digits,
-                 judge=judge_digits, timeout=120, after=True),
+                 judge=judge_digits, timeout=120),
     ],
 )  # fmt: skip

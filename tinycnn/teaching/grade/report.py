@@ -22,7 +22,8 @@ def details(check: Check) -> list[str]:
         return [check.problem]
     lines = [f"{'      ' if i else 'case: '}{line}" for i, line in enumerate(check.case.splitlines())]
     lines += check.problem.splitlines()
-    return lines + ([f"likely: {check.diagnosis}"] if check.diagnosis else [])
+    lines += [f"likely: {check.diagnosis}"] if check.diagnosis else []
+    return lines + ([f"see:    {check.see}"] if check.see else [])
 
 
 def title(check: Check) -> str:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 KEPT_OUTPUT = 2000  # characters of what the student prints
+POISON = 7.77e33  # what np.empty is filled with, in float32 too
 
 
 # --- messages ---------------------------------------------------------------------------------------------
@@ -125,13 +126,37 @@ def _copies(value: Any) -> Any:
     return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else None
 
 
+def _poison_empty() -> None:
+    """np.empty gives memory that may happen to hold zeros. Here it never does."""
+
+    def poisoned(empty: Callable) -> Callable:
+        def new(*arguments: Any, **options: Any) -> Any:
+            array = empty(*arguments, **options)
+            if array.dtype.kind in "fiu":
+                array.fill(POISON if array.dtype.kind == "f" else 99)
+            return array
+
+        return new
+
+    np.empty, np.empty_like = poisoned(np.empty), poisoned(np.empty_like)
+
+
+def _lock(value: Any) -> None:
+    """Makes all arrays in `value` read-only."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ():
+        _lock(item)
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+
+
 def _serve(folder: str, module_name: str, requests: BinaryIO, replies: BinaryIO) -> None:
     printed = _Printed()
     sys.stdout = sys.stderr = printed
     warnings.simplefilter("ignore")
     sys.path.insert(0, folder)
+    _poison_empty()
     reply = _attempt(folder, importlib.import_module, module_name)
-    reply["value"] = None
+    last = reply["value"] = None
     while True:
         send(replies, reply | {"printed": printed.take()})
         name, arguments = receive(requests)
@@ -139,9 +164,13 @@ def _serve(folder: str, module_name: str, requests: BinaryIO, replies: BinaryIO)
         if not callable(function):
             reply = {"status": "missing"}
             continue
-        before = _copies(arguments)
+        if any(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in arguments):
+            _lock(arguments)  # so half of the calls: that of the others' arguments which changes can be named
+        before, last_before = _copies(arguments), _copies(last)
         reply = _attempt(folder, function, *arguments)
         reply["changed"] = [i for i, (a, b) in enumerate(zip(before, _copies(arguments))) if a != b]
+        reply["overwritten"] = _copies(last) != last_before
+        last = reply.get("value")
 
 
 def main() -> None:
