@@ -80,7 +80,7 @@ def _kept(index: int, answers: Answers) -> Named:
         before = [a for a in first + again[:at] if a.case.arguments is answer.case.arguments]
         if before and not same(before[0].values[index], answer.values[index]):
             return "the same arguments give another result the second time: something is kept between calls", passages.KEPT
-        if any(same(answer.values[index], a.values[index]) for a in first if not same(a.expected[index], answer.expected[index])):
+        if not _wrong(index, first) and any(same(answer.values[index], a.values[index]) for a in first):
             return "the result of an earlier call with these shapes: something is kept between calls", passages.KEPT
     return UNKNOWN
 
@@ -107,7 +107,7 @@ def _by_mistakes(exercise: Exercise, index: int, answers: Answers) -> Named:
     wrong case and most of the others."""
     result, wrong = exercise.results[index], _wrong(index, answers.double)
     came = [answer for answer in wrong if answer.values]
-    others = [answer for answer in answers.double if answer not in came]
+    others = [answer for answer in answers.double if not any(answer is each for each in came)]
     if result in BATCHED and all(_first_sample_only(a.values[index], a.expected[index]) for a in came):
         return "only the first sample of the batch is computed", passages.CHANNELS
     explained: dict[Named, int] = {}  # number of wrong cases, for each mistake that explains the smallest

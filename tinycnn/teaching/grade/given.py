@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinycnn.teaching.grade import callables
+
 GIVEN = Path(__file__).parent / "given"
 
 # For helper functions that a student's later steps import from this file: the student's own file, own_*.py.
@@ -31,15 +33,27 @@ def is_given() -> bool:
     return GIVEN.is_dir()
 
 
-def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Path]:
+# At the end of a file, so that its lines keep their numbers.
+_NAMED = """
+
+from given_callables import by_name
+globals().update({{name: by_name(globals()[name]) for name in {names} if name in globals()}})
+"""
+
+
+def replacements(path: Path, wrong: Sequence[str], place: Path, named: Sequence[str] = ()) -> dict[str, Path]:
     """What to put beside a student's file: file name to file.
 
     Args:
         path: the student's file: stepNN_*.py.
         wrong: functions in it to be replaced too.
         place: a folder in which to write.
+        named: functions in it that are called with names of callables.py, and get what they name.
     """
     files = {}
+    if named:
+        files = {"given_callables.py": Path(callables.__file__), path.name: place / path.name}
+        files[path.name].write_bytes(path.read_bytes() + _NAMED.format(names=list(named)).encode())
     for answer in sorted(GIVEN.glob("step*.py")):
         if answer.name < path.name:
             files[answer.name] = place / answer.name
