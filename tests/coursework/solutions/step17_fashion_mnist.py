@@ -28,8 +28,8 @@ def prepare(images: np.ndarray) -> np.ndarray:
 def classify(images: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """Trains a net on `images` and returns the classes that it sees in `unseen`.
 
-    The net and the training are yours. A LeNet of your pieces, as in step 10, is right for 75 % of 500 pictures after 3
-    epochs with 3,000, which is what the grader asks for; that takes half a minute.
+    The net and the training are yours. The grader gives 4,000 pictures and asks for 70 % of 500 others: a LeNet of your
+    pieces, as in step 10, gets there in 6 epochs, which take less than a minute.
 
     Args:
         images: (N, 28, 28), uint8
@@ -44,7 +44,7 @@ def classify(images: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.n
     rng = np.random.default_rng(0)
     x, unseen = prepare(images), prepare(unseen)
     parameters = initial_parameters(rng)
-    for _ in range(3):
+    for _ in range(6):
         order = rng.permutation(len(x))
         for start in range(0, len(x), 32):
             batch = order[start : start + 32]

@@ -12,7 +12,7 @@ from tinycnn.teaching.grade.optional.unweighted import unweighted
 
 Array = np.ndarray
 
-MEAN, STD, TRAINED, UNSEEN, WANTED = 0.286, 0.353, 3000, 500, 0.75
+MEAN, STD, TRAINED, UNSEEN, WANTED = 0.286, 0.353, 4000, 500, 0.7
 
 
 def draw_pictures(rng: np.random.Generator) -> list[Case]:
