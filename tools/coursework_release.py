@@ -1,9 +1,9 @@
 """Builds what a teacher hands out and uploads, without any solution:
 
-    python tools/coursework_release.py [--output dist] [--seed SEED] [--without-grader]
+    python tools/coursework_release.py [--output dist] [--without-grader]
 
     tinycnn-coursework.zip    for students: the exercises and tinycnn with its grader
-    tinycnn-autograder.zip    for Gradescope: the grader, its two scripts and a seed that students do not know
+    tinycnn-autograder.zip    for Gradescope: the grader and its two scripts
     tinycnn-github.zip        for GitHub: the students' repository, with a workflow that grades it
     tinycnn-otter.zip         for Otter-Grader: the grader, and tests that call it
 
@@ -13,7 +13,6 @@ Needs the standard library only.
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 import zipfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from without_grader import LEFT_OUT, sections, text_without_grader
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = ["tinycnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
+GIVEN = "tinycnn/teaching/grade/given/"  # the reference's steps: solutions
 Files = dict[str, tuple[str, int]]  # by name in the zip: the text and the permissions
 
 
@@ -42,7 +42,7 @@ def texts_of(names: list[str]) -> Files:
 def for_students(grader: bool) -> Files:
     """What students get: the exercises and tinycnn, with its grader or without."""
     files = {name: (sections(text, grader), mode) for name, (text, mode) in texts_of(["coursework"]).items()}
-    files |= texts_of(PACKAGE)
+    files |= {name: file for name, file in texts_of(PACKAGE).items() if not name.startswith(GIVEN)}
     if grader:
         return files
     kept = {name: file for name, file in files.items() if not name.startswith(LEFT_OUT)}
@@ -70,7 +70,6 @@ def solved(folder: Path) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Builds the zips for students, Gradescope, GitHub and Otter-Grader.")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "dist", help="folder for the zips; default dist")
-    parser.add_argument("--seed", type=int, help="of the graded cases; default a random one, kept in the autograder")
     parser.add_argument("--without-grader", action="store_true",
                         help="students get neither the grader nor tinycnn/teaching/reference.py")  # fmt: skip
     options = parser.parse_args(arguments)
@@ -78,12 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: coursework/{done[0]} is solved; put the exercise back before handing it out", file=sys.stderr)
         return 1
     options.output.mkdir(parents=True, exist_ok=True)
-    seed = secrets.randbelow(2**31) if options.seed is None else options.seed
     scripts = {name: (text, 0o755) for name, (text, _) in renamed("tools/gradescope", "").items()}
-    package = texts_of(PACKAGE)
     zips = {
         "coursework": ("students", for_students(grader=not options.without_grader)),
-        "autograder": (f"Gradescope, seed {seed}", package | scripts | {"seed": (f"{seed}\n", 0o644)}),
+        "autograder": ("Gradescope", texts_of(PACKAGE) | scripts),
         "otter": ("Otter-Grader", renamed("tools/otter_grader", "") | renamed("tinycnn", "files/tinycnn/")),
     }
     if not options.without_grader:

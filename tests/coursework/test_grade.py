@@ -23,7 +23,7 @@ def problems(graded):
 @pytest.mark.parametrize("body, expected", [
     ("    while True:\n        pass", "did not return within 0.5 seconds"),
     ("    import os\n    os._exit(0)", "ended the whole process (exit status 0)"),
-    ("    import os\n    os.kill(os.getpid(), 9)", "ended the whole process"),
+    ("    import os\n    os.abort()", "ended the whole process"),
     ("    import sys\n    sys.exit(3)", "called sys.exit(3)"),
     ("    raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("    return input()", "EOFError"),
@@ -49,9 +49,9 @@ def test_whatever_a_function_does_is_reported(folder, body, expected):
 @pytest.mark.parametrize("text, expected", [
     ("def output_size(:\n", "cannot be imported: SyntaxError"),
     ("import nonsense\n", "uses nonsense: only NumPy, the standard library and your own steps"),
-    ("from tinycnn import reference\n", "line 1 uses tinycnn.reference"),
-    ("import torch.nn\n", "line 1 uses torch.nn"),
-    ("__import__('tinycnn')\n", "uses __import__"),
+    ("from tinycnn import reference\n", "ImportError: uses tinycnn: only NumPy, the standard"),
+    ("import torch.nn\n", "ImportError: uses torch.nn: only NumPy"),
+    ("__import__('tinycnn')\n", "uses tinycnn: only NumPy"),
     ("raise ValueError('no')\n", "cannot be imported: ValueError: no\nstep01_output_size.py, line 1"),
     ("import os\nos._exit(5)\n", "ended the whole process (exit status 5)"),
     ("import sys\nsys.exit()\n", "called sys.exit"),
@@ -163,7 +163,7 @@ def test_seeds_draw_other_numbers():
 
 def test_the_student_process_knows_no_expected_value(folder):
     """It imports NumPy and the student's file, and nothing of tinycnn."""
-    body = "    raise ValueError([m for m in sys.modules if m.startswith(('tinycnn', 'runner'))])\n"
+    body = "    raise ValueError([m for m in sys.modules if 'tinycnn' in m])\n"
     folder.write(1, "import sys\n\n\n" + SIZE + body)
     assert "ValueError: []" in problems(folder.grade(1))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
+import re
+import secrets
 import sys
 import tempfile
 import time
@@ -15,9 +16,10 @@ from pathlib import Path
 from tinycnn._command import Parser, guarded
 from tinycnn._files import write_whole
 from tinycnn.teaching.grade import given, report
-from tinycnn.teaching.grade.exercise import Graded, Step, failure, grade_exercise, is_right, unchecked
+from tinycnn.teaching.grade.exercise import Check, Exercise, Graded, Step, failure, grade_exercise, is_right, unchecked
+from tinycnn.teaching.grade.runner import clean
 from tinycnn.teaching.grade.steps import STEPS
-from tinycnn.teaching.grade.student import Student, forbidden_import
+from tinycnn.teaching.grade.student import LARGEST_FILE, Student, not_apart, plain_files
 
 DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 86400.0  # a day
@@ -30,30 +32,26 @@ def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT
     the student's own.
     """
     graded, path = Graded(step), folder / f"{step.module}.py"
-    if not path.is_file():
-        return _all_wrong(graded, f"{path.name} is missing")
-    if (forbidden := forbidden_import(path, step.may_use_tinycnn)) is not None:
-        return _all_wrong(graded, f"{path.name}, {forbidden}")
+    if path.name not in plain_files(folder):
+        return _all_wrong(graded, f"{path.name} is missing, or not a file of at most {LARGEST_FILE // 2**20} MB")
     todo, wrong = list(step.exercises), []
     while todo:  # anew after each wrong function, which is replaced
         with _with_reference(step, path, timeout, wrong) as student:
             outcome = student.start()
             if outcome["status"] != "value":
-                return _all_wrong(graded, f"{path.name} cannot be imported: {failure('the import', outcome)}")
+                problem = f"{path.name} cannot be imported: {failure('the import', outcome)}"
+                graded.checks += unchecked(step.number, todo, problem)
+                break
             while todo:
                 exercise = todo.pop(0)
-                checks = grade_exercise(exercise, step.number, student, seed)
+                checks = _each_alone(exercise, step.number, student, seed)
                 graded.checks += checks
-                if given.is_given() and any(check.problem for check in checks):
+                if any(check.problem for check in checks):
                     wrong.append(exercise.function)
                     break
             graded.printed += student.printed
     if graded.score and given.is_given() and (own := _own_steps(step, path)):
-        with Student(path, timeout, step.may_use_tinycnn) as student:
-            asked = [exercise for exercise in step.exercises if exercise.judge is None]
-            failed = [e.function for e in asked if not is_right(e, step.number, student, seed)]
-        with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
-        graded.note = f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
+        graded.note = _with_own(step, path, own, seed, timeout)
     return graded
 
 
@@ -67,12 +65,30 @@ def _with_reference(step: Step, path: Path, timeout: float, wrong: Sequence[str]
             yield student
 
 
+def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
+    """The checks of one function. Should a result upset the grader itself, that costs this function alone."""
+    try:
+        return grade_exercise(exercise, number, student, seed)
+    except Exception as error:
+        said = clean(f"{type(error).__name__}: {error}")
+        return unchecked(number, [exercise], f"returned something that cannot be graded ({said})")
+
+
+def _with_own(step: Step, path: Path, own: Sequence[str], seed: int, timeout: float) -> str:
+    """A note on the functions that go wrong with the student's own earlier steps."""
+    failed = []
+    for exercise in step.exercises:
+        with Student(path, timeout, step.may_use_tinycnn) as student:
+            if exercise.judge is None and not is_right(exercise, step.number, student, seed):
+                failed.append(exercise.function)
+    with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
+    return f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
+
+
 def _own_steps(step: Step, path: Path) -> list[str]:
     """The numbers of the earlier steps that a file imports."""
-    tree = ast.parse(path.read_bytes())
-    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    return [str(each.number) for each in STEPS if each.number < step.number and each.module in used]
+    used = re.findall(rb"^\s*(?:from|import)\s+(\w+)", path.read_bytes(), re.MULTILINE)
+    return [str(each.number) for each in STEPS if each.number < step.number and each.module.encode() in used]
 
 
 def _all_wrong(graded: Graded, problem: str) -> Graded:
@@ -92,7 +108,7 @@ def parser() -> Parser:
     )
     result.add_argument("folder", type=Path, help="the folder with step01_output_size.py and so on")
     result.add_argument("--only", type=int, nargs="+", default=[], metavar="STEP", help="only these steps")
-    result.add_argument("--seed", type=int, default=0, help="of the random numbers and sizes; default 0")
+    result.add_argument("--seed", type=int, help="of the random numbers and sizes; default a new one, which is printed")
     result.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS",
                         help="for one call; default %(default)g (training has more)")  # fmt: skip
     result.add_argument("--json", type=Path, metavar="FILE", help="also write Gradescope's results.json")
@@ -111,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command_line.error(f"{folder} has no exercise: expected files like {STEPS[0].module}.py")
     if unknown := [n for n in options.only if n not in numbers]:
         command_line.error(f"--only: there are steps {numbers[0]} to {numbers[-1]}, got {unknown[0]}")
-    if options.seed < 0 or not 0 < options.timeout <= LONGEST_TIMEOUT:
+    seed = secrets.randbelow(2**31) if options.seed is None else options.seed
+    if seed < 0 or not 0 < options.timeout <= LONGEST_TIMEOUT:
         command_line.error(f"--seed must be at least 0 and --timeout more than 0, at most {LONGEST_TIMEOUT:g}")
 
     started = time.perf_counter()
@@ -121,15 +138,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.only or step.number in options.only:
             if step.optional and not options.only and not (folder / f"{step.module}.py").is_file():
                 continue
-            graded = grade_step(step, folder, options.seed, options.timeout)
+            graded = grade_step(step, folder, seed, options.timeout)
             all_graded.append(graded)
-            print("\n".join(report.step_lines(graded, colour)) + "\n", flush=True)
-    print(report.summary(all_graded))
+            _show("\n".join(report.step_lines(graded, colour)) + "\n")
+    summary = report.summary(all_graded, seed)
+    if not_apart():
+        summary += "\nnote: exercises ran as the grader's own user, root: others cannot read this Python or tinycnn"
+    _show(summary)
     if options.json is not None:
-        results = report.gradescope(all_graded, time.perf_counter() - started)
+        results = report.gradescope(all_graded, summary, time.perf_counter() - started)
         try:
-            write_whole(options.json, (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
+            write_whole(options.json, (json.dumps(results, indent=2) + "\n").encode())
         except OSError as error:
             command_line.error(f"--json: {error}")
     counted = [graded for graded in all_graded if options.only or not graded.step.optional]
     return int(any(check.problem and not check.left_out for graded in counted for check in graded.checks))
+
+
+def _show(text: str) -> None:
+    """Prints what the encoding of the terminal has, and escapes the rest."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)

@@ -1,18 +1,21 @@
 """Steps 1 to 7: the size of the output, convolution with loops and with im2col, and their gradients.
 
 The expected values are those of tinycnn.reference. Each mistake is that reference with wrong arguments, or with a wrong
-change of its result.
+change of its result: most are generated (mistakes.py), the others stand here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from tinycnn.teaching import reference
-from tinycnn.teaching.grade.exercise import Case, Exercise, Mistake, Step
+from tinycnn.teaching.grade import mistakes, passages
+from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
+from tinycnn.teaching.grade.mistakes import Axis, Geometry
 
 Array = np.ndarray
 
@@ -32,12 +35,14 @@ GEOMETRY_SIZES = [
     ((1, 1, 5, 7), (1, 3, 3), 2, 0, 1),  # windows overlap
     ((1, 1, 6, 8), (1, 3, 2), 2, 0, 1),  # the last row is in no window
     ((1, 1, 2, 3), (1, 2, 3), 1, 1, 1),
+    ((1, 1, 2, 3), (1, 1, 2), 1, 2, 1),  # more padding than the kernel can reach over
     ((1, 2, 5, 4), (3, 3, 2), 2, 1, 1),
     ((3, 2, 7, 6), (2, 3, 4), 3, 2, 1),
 ]
 DILATION_SIZES = [
     ((1, 1, 4, 5), (1, 2, 2), 1, 0, 2),
     ((1, 1, 7, 5), (1, 3, 2), 1, 0, 3),
+    ((1, 2, 3, 4), (2, 2, 1), 1, 3, 2),  # more padding than the kernel can reach over
     ((2, 2, 6, 8), (3, 3, 2), 2, 1, 2),
     ((2, 3, 8, 7), (2, 2, 3), 3, 2, 2),
 ]
@@ -83,43 +88,113 @@ def draw_sizes(rng: np.random.Generator) -> list[Case]:
     return [Case(level, dict(zip(names, row))) for level, *row in rows]
 
 
-def size_mistake(name: str, formula: Callable[[int, int, int, int, int], Any]) -> Mistake:
-    """n, K, S, P, D: size, kernel_size, stride, padding, dilation."""
-    return Mistake("size", name, lambda size, kernel_size, stride, padding, dilation: formula(
-        size, kernel_size, stride, padding, dilation
-    ))  # fmt: skip
+SIZES = ("size", "kernel_size", "stride", "padding", "dilation")
+
+
+def size_mistakes() -> list[Mistake]:
+    """One part of the formula wrong, or two: (n + pads − extent) divided by S, + plus."""
+    right = {
+        "pads": lambda n, K, S, P, D: 2 * P,
+        "extent": lambda n, K, S, P, D: D * (K - 1) + 1,
+        "divide": lambda room, S, D, K: room // S,
+        "plus": lambda S, P: 1,
+    }
+    extent = "the kernel's extent is dilation·(kernel_size − 1) + 1"
+    wrong: list[tuple[str, str, Callable[..., Any]]] = [
+        ("the dilated kernel's extent without its −1: it is dilation·(kernel_size − 1) + 1, not dilation·kernel_size",
+         "extent", lambda n, K, S, P, D: D * K),
+        ("the dilation is ignored", "extent", lambda n, K, S, P, D: K),
+        (f"a position too many: {extent}", "extent", lambda n, K, S, P, D: D * (K - 1)),
+        (f"{extent}: its + 1 became 2", "extent", lambda n, K, S, P, D: D * (K - 1) + 2),
+        (f"{extent}, with kernel_size − 1 gaps", "extent", lambda n, K, S, P, D: (D - 1) * K + 1),
+        (f"{extent}, with a gap between all neighbours", "extent", lambda n, K, S, P, D: K + D - 1),
+        (f"{extent}, with a gap between all neighbours", "extent", lambda n, K, S, P, D: K + D),
+        (f"{extent}, not dilation·(kernel_size + 1) − 1", "extent", lambda n, K, S, P, D: D * (K + 1) - 1),
+        (f"{extent}, not dilation·kernel_size + 1", "extent", lambda n, K, S, P, D: D * K + 1),
+        (f"{extent}: parentheses are missing", "extent", lambda n, K, S, P, D: D * K - 1 + 1),
+        (f"the kernel is ignored: {extent}", "extent", lambda n, K, S, P, D: 0),
+        (f"the kernel is ignored: {extent}", "extent", lambda n, K, S, P, D: 1),
+        ("the padding is counted on one side only", "pads", lambda n, K, S, P, D: P),
+        ("the padding is ignored", "pads", lambda n, K, S, P, D: 0),
+        ("the padding is subtracted instead of added", "pads", lambda n, K, S, P, D: -2 * P),
+        ("the padding is counted at more than both ends", "pads", lambda n, K, S, P, D: 4 * P),
+        ("the padding is dilated", "pads", lambda n, K, S, P, D: 2 * P * D),
+        ("rounded up (ceil) instead of down: a window that does not fit is not used", "divide",
+         lambda room, S, D, K: -(-room // S)),
+        ("rounded to the nearest instead of down", "divide", lambda room, S, D, K: round(room / S)),
+        ("truncated towards 0", "divide", lambda room, S, D, K: int(room / S)),
+        ("the stride is ignored", "divide", lambda room, S, D, K: room),
+        ("stride and dilation are exchanged", "divide", lambda room, S, D, K: room // D),
+        ("divided by the kernel's size instead of the stride", "divide", lambda room, S, D, K: room // K),
+        ("multiplied by the stride instead of divided", "divide", lambda room, S, D, K: room * S),
+        ("the + 1 is missing: the first window counts too", "plus", lambda S, P: 0),
+        ("one too many: the + 1 stands for the first window", "plus", lambda S, P: 2),
+        ("the + 1 stands for the first window: it is not + stride", "plus", lambda S, P: S),
+        ("the − 1 should be + 1: the first window counts too", "plus", lambda S, P: -1),
+    ]  # fmt: skip
+
+    def mistake(name: str, changes: dict[str, Callable[..., Any]]) -> Mistake:
+        parts: dict[str, Callable[..., Any]] = right | changes
+
+        def compute(size: int, kernel_size: int, stride: int, padding: int, dilation: int) -> int:
+            a = size, kernel_size, stride, padding, dilation
+            room = size + parts["pads"](*a) - parts["extent"](*a)
+            return parts["divide"](room, stride, dilation, kernel_size) + parts["plus"](stride, padding)
+
+        return Mistake("size", name, compute)
+
+    def whole(name: str, formula: Callable[[int, int, int, int, int], Any]) -> Mistake:
+        return Mistake("size", name, lambda **a: formula(*a.values()))
+
+    return [
+        *(mistake(name, {part: change}) for name, part, change in wrong),
+        whole("the + 1 is inside the division: floor first, then add 1",
+              lambda n, K, S, P, D: (n + 2 * P - D * (K - 1)) // S),
+        whole("the padding is added after the division: it belongs to the size",
+              lambda n, K, S, P, D: (n - D * (K - 1) - 1) // S + 1 + 2 * P),
+        whole("parentheses are missing: all of size + 2·padding − extent is divided by the stride",
+              lambda n, K, S, P, D: n + 2 * P - (D * (K - 1) + 1) // S + 1),
+        whole("parentheses are missing: all of size + 2·padding − extent is divided by the stride",
+              lambda n, K, S, P, D: n + (2 * P - D * (K - 1) - 1) // S + 1),
+        whole("parentheses are missing: the + 1 is not divided by the stride",
+              lambda n, K, S, P, D: (n + 2 * P - D * (K - 1) - 1) // (S + 1)),
+        *(mistake(f"{name}; and {other}", {part: change, other_part: other_change})
+          for i, (name, part, change) in enumerate(wrong)
+          for other, other_part, other_change in wrong[i + 1 :] if other_part != part),
+    ]  # fmt: skip
 
 
 SIZE = Exercise(
     "output_size", ("size",), {"size": {PLAIN: 1, GEOMETRY: 2, DILATION: 2}}, draw_sizes,
-    reference.conv_output_size,
-    [
-        size_mistake("the dilated kernel's extent without its −1: it is dilation·(kernel_size − 1) + 1, not "
-                     "dilation·kernel_size", lambda n, K, S, P, D: (n + 2 * P - D * K) // S + 1),
-        size_mistake("rounded up (ceil) instead of down: a window that does not fit is not used",
-                     lambda n, K, S, P, D: -(-(n + 2 * P - D * (K - 1) - 1) // S) + 1),
-        size_mistake("rounded to the nearest instead of down",
-                     lambda n, K, S, P, D: round((n + 2 * P - D * (K - 1) - 1) / S) + 1),
-        size_mistake("the + 1 is missing: the first window counts too",
-                     lambda n, K, S, P, D: (n + 2 * P - D * (K - 1) - 1) // S),
-        size_mistake("the padding is counted on one side only",
-                     lambda n, K, S, P, D: (n + P - D * (K - 1) - 1) // S + 1),
-        size_mistake("the padding is ignored", lambda n, K, S, P, D: (n - D * (K - 1) - 1) // S + 1),
-        size_mistake("the stride is ignored", lambda n, K, S, P, D: n + 2 * P - D * (K - 1)),
-        size_mistake("the dilation is ignored", lambda n, K, S, P, D: (n + 2 * P - K) // S + 1),
-        size_mistake("the + 1 is inside the division: floor first, then add 1",
-                     lambda n, K, S, P, D: (n + 2 * P - D * (K - 1)) // S),
-        size_mistake("a position too many: the extent is dilation·(kernel_size − 1) + 1",
-                     lambda n, K, S, P, D: (n + 2 * P - D * (K - 1)) // S + 1),
-    ],
-)  # fmt: skip
+    reference.conv_output_size, size_mistakes(), passages.SIZE,
+)
 
 
 # --- convolution forward (2, 6) ---------------------------------------------------------------------------
 
+FLIPPED = "the kernel is rotated by 180°: what is called convolution here is cross-correlation"
+ORDER = (
+    "the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, kernel column "
+    "against kernel row, kernel column, channel)"
+)
+PADS_ALL = "np.pad(x, padding) pads every axis, samples and channels too: give it a pair for each axis"
+STRIDE_IGNORED = "the stride is ignored: output i belongs to the window that starts at i·stride"
+
 
 def conv(x: Array, w: Array, b: Array, stride: int = 1, padding: int = 0, dilation: int = 1) -> Array:
     return reference.conv_nd(x, w, b, stride, padding, dilation)
+
+
+def conv_at(geometry: Geometry, x: Array, w: Array, b: Array) -> Array:
+    """Convolution with another geometry along each axis."""
+    rows, columns = geometry
+    strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
+    return reference.conv_nd(mistakes.padded(x, geometry), w, b, strides, 0, dilations)
+
+
+def around(stride: int, padding: int, dilation: int = 1) -> Geometry:
+    """The same geometry along both axes."""
+    return (Axis(stride, padding, padding, dilation),) * 2
 
 
 def rotated(w: Array) -> Array:
@@ -133,24 +208,11 @@ def turned(w: Array) -> Array:
     return w.swapaxes(2, 3)
 
 
-def pad_at_end(x: Array, padding: int) -> Array:
-    return np.pad(x, ((0, 0), (0, 0), (0, 2 * padding), (0, 2 * padding)))
-
-
-def at_wrong_places(x, w, b, stride=1, padding=0, dilation=1, *, steps=None, taps=None):
-    """The right number of windows with the wrong stride `steps` and the wrong dilation `taps`."""
-    OH, OW = output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    return conv(x, w, b, steps or stride, padding, taps or dilation)[:, :, :OH, :OW]
-
-
-def first_channel_only(x: Array, w: Array, b: Array, *geometry: int) -> Array:
-    return conv(x[:, :1], w[:, :1], b, *geometry)
-
-
-def overwritten_sum(x: Array, w: Array, b: Array, *geometry: int) -> Array:
+def only_at(w: Array, *index: slice) -> Array:
+    """`w` with zeros elsewhere."""
     last = np.zeros_like(w)
-    last[:, -1, -1, -1] = w[:, -1, -1, -1]
-    return conv(x, last, b, *geometry)
+    last[:, *index] = w[:, *index]
+    return last
 
 
 def rows_by_kernel(w: Array) -> Array:
@@ -159,48 +221,79 @@ def rows_by_kernel(w: Array) -> Array:
     return w.transpose(0, 2, 3, 1).reshape(O, C, KH, KW)
 
 
-def undilated(mistakes: list[Mistake]) -> list[Mistake]:
-    """The mistakes that are possible without dilation."""
-    return [mistake for mistake in mistakes if "dilation" not in mistake.name]
+def padded_everywhere(x: Array, padding: int) -> Array:
+    """x with zeros around samples and channels too, of which as many are read as x has."""
+    return np.pad(x, padding)[: len(x), : x.shape[1]]
 
 
-def forward_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[..., Any]) -> Mistake:
-        return Mistake("y", name, lambda x, w, b, **geometry: compute(x, w, b, *geometry.values()))
+def kernel_of(w: Array, **arguments: Any) -> tuple[int, int]:
+    return w.shape[2], w.shape[3]
+
+
+def sizes_of_conv(x: Array, w: Array, stride: int, padding: int, dilation: int = 1, **_: Any) -> dict[str, float]:
+    (N, C, _, _), (O, _, KH, KW) = x.shape, w.shape
+    OH, OW = y_size(x, w, stride, padding, dilation)
+    return {
+        "N": N, "OH·OW": OH * OW, "N·OH·OW": N * OH * OW, "C": C, "O": O, "KH·KW": KH * KW, "C·KH·KW": C * KH * KW,
+        "O·KH·KW": O * KH * KW, "KH": KH, "KW": KW, "2": 2, "stride": stride, "stride²": stride**2, "N·C": N * C,
+        "N·O": N * O,
+    }  # fmt: skip
+
+
+def y_size(x: Array, w: Array, stride: int, padding: int, dilation: int = 1, **_: Any) -> tuple[int, int]:
+    return output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
+
+
+def forward_mistakes(dilated: bool) -> list[Mistake]:
+    def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
+        return Mistake("y", name, lambda x, w, b, **geometry: compute(x, w, b, *geometry.values()), see)
+
+    def edge(x, w, b, stride, padding, *dilation, mode="edge"):
+        wide = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode=mode)
+        return conv(wide, w, b, stride, 0, *dilation)
 
     return [
-        mistake("the kernel is rotated by 180°: what is called convolution here is cross-correlation",
-                lambda x, w, b, *g: conv(x, rotated(w), b, *g)),
-        mistake("the bias is missing", lambda x, w, b, *g: conv(x, w, 0 * b, *g)),
+        mistake(FLIPPED, lambda x, w, b, *g: conv(x, rotated(w), b, *g), passages.INPUT),
+        mistake("the bias is missing", lambda x, w, b, *g: conv(x, w, 0 * b, *g), passages.CHANNELS),
         mistake("the bias is added at every product instead of once an output",
-                lambda x, w, b, *g: conv(x, w, b * w[0].size, *g)),
+                lambda x, w, b, *g: conv(x, w, b * w[0].size, *g), passages.CHANNELS),
         mistake("the bias is added for every channel instead of once an output",
-                lambda x, w, b, *g: conv(x, w, b * w.shape[1], *g)),
-        mistake("= instead of +=: only the last product of the sum is kept", overwritten_sum),
+                lambda x, w, b, *g: conv(x, w, b * w.shape[1], *g), passages.CHANNELS),
+        mistake("the bias is subtracted", lambda x, w, b, *g: conv(x, w, -b, *g), passages.CHANNELS),
+        mistake("multiplied by the bias instead of plus the bias",
+                lambda x, w, b, *g: conv(x, w, 0 * b, *g) * b[:, None, None], passages.CHANNELS),
+        mistake("the mean instead of the sum of the products",
+                lambda x, w, b, *g: conv(x, w / w[0].size, b, *g), passages.CHANNELS),
+        mistake("the mean over the channels instead of their sum",
+                lambda x, w, b, *g: conv(x, w / w.shape[1], b, *g), passages.CHANNELS),
+        mistake("= instead of +=: only the last product of the sum is kept",
+                lambda x, w, b, *g: conv(x, only_at(w, slice(-1, None), slice(-1, None), slice(-1, None)), b, *g),
+                passages.ZEROS),
         mistake("= instead of +=: only the last channel of the sum is kept",
-                lambda x, w, b, *g: conv(x[:, -1:], w[:, -1:], b, *g)),
-        mistake("only the first channel of x is read", first_channel_only),
-        mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(x, turned(w), b, *g)),
-        mistake("height and width of the output are swapped", lambda x, w, b, *g: conv(x, w, b, *g).swapaxes(2, 3)),
-        mistake("the stride is ignored: the window moves one step at a time",
-                lambda x, w, b, *g: at_wrong_places(x, w, b, *g, steps=1)),
-        mistake("the stride is ignored: the window moves one step at a time",
-                lambda x, w, b, stride, *g: conv(x, w, b, 1, *g)),
-        mistake("the padding is ignored", lambda x, w, b, stride, padding, *g: conv(x, w, b, stride, 0, *g)),
-        mistake("the padding is put at the end only, not on both sides",
-                lambda x, w, b, stride, padding, *g: conv(pad_at_end(x, padding), w, b, stride, 0, *g)),
-        mistake("the padding repeats the border instead of being 0",
-                lambda x, w, b, stride, padding, *g: conv(
-                    np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode="edge"), w, b, stride, 0,
-                    *g)),
-        mistake("the dilation is ignored", lambda x, w, b, *g: at_wrong_places(x, w, b, *g, taps=1)),
-        mistake("the dilation is ignored",
-                lambda x, w, b, stride, padding, dilation=1: conv(x, w, b, stride, padding, 1)),
-        mistake("the dilation is off by one", lambda x, w, b, stride, padding, dilation=1: at_wrong_places(
-            x, w, b, stride, padding, dilation, taps=max(1, dilation - 1))),
-        mistake("the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, "
-                "kernel column against kernel row, kernel column, channel)",
-                lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g)),
+                lambda x, w, b, *g: conv(x, only_at(w, slice(-1, None)), b, *g), passages.ZEROS),
+        mistake("= instead of +=: only the last kernel position of the sum is kept",
+                lambda x, w, b, *g: conv(x, only_at(w, slice(None), slice(-1, None), slice(-1, None)), b, *g),
+                passages.ZEROS),
+        mistake("only the first channel of x is read",
+                lambda x, w, b, *g: conv(x[:, :1], w[:, :1], b, *g), passages.CHANNELS),
+        mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(x, turned(w), b, *g),
+                passages.CHANNELS),
+        mistake("height and width of the output are swapped", lambda x, w, b, *g: conv(x, w, b, *g).swapaxes(2, 3),
+                passages.AXES),
+        mistake(PADS_ALL, lambda x, w, b, S, P, *D: conv(padded_everywhere(x, P), w, b, S, 0, *D), passages.PADDING),
+        mistake(PADS_ALL, lambda x, w, b, S, P, *D: conv(np.pad(x, P)[:, P : P + x.shape[1]], w, b, S, 0, *D),
+                passages.PADDING),
+        mistake("the padding repeats the border instead of being 0", edge, passages.PADDING),
+        mistake("the padding mirrors the border instead of being 0", lambda *a: edge(*a, mode="reflect"),
+                passages.PADDING),
+        mistake("the padding mirrors the border instead of being 0", lambda *a: edge(*a, mode="symmetric"),
+                passages.PADDING),
+        mistake("the padding wraps around instead of being 0", lambda *a: edge(*a, mode="wrap"), passages.PADDING),
+        mistake(ORDER, lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g), passages.IM2COL),
+        *mistakes.of_geometry("y", conv_at, kernel_of, dilated, y_size),
+        *mistakes.of_result("y", conv, "N O OH OW"),
+        *mistakes.of_arguments("y", conv, x="N C H W", w="O C KH KW", b="O"),
+        *mistakes.of_factors("y", conv, sizes_of_conv),
     ]  # fmt: skip
 
 
@@ -227,23 +320,27 @@ def gradients(grad_output, x, w, b, stride=1, padding=0, dilation=1):
     return reference.conv_nd_backward(grad_output, x, w, stride, padding, dilation)
 
 
-def embedded(grad_output: Array, height: int, width: int) -> Array:
-    """`grad_output` in the corner of a larger array of zeros."""
-    OH, OW = grad_output.shape[2:]
-    return np.pad(grad_output, ((0, 0), (0, 0), (0, height - OH), (0, width - OW)))
+def padded_gradients(geometry: Geometry, grad_output: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+    """The gradients with another geometry; dx still has its padding. Outputs that are missing get a gradient of 0."""
+    rows, columns = geometry
+    strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
+    wide = mistakes.padded(x, geometry)
+    size = reference._output_size(wide.shape[2:], w.shape[2:], strides, dilations)
+    return reference.conv_nd_backward(mistakes.fitted(grad_output, *size), wide, w, strides, 0, dilations)
 
 
-def gradients_at_wrong_places(g, x, w, b, stride=1, padding=0, dilation=1, *, steps=None, taps=None):
-    """The gradients for the wrong stride `steps` and the wrong dilation `taps`."""
-    steps, taps = steps or stride, taps or dilation
-    shape = output_shape(x.shape[2:], w.shape[2:], steps, padding, taps)
-    return gradients(embedded(g, *shape), x, w, b, steps, padding, taps)
+def dx_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) -> Array:
+    rows, columns = geometry
+    dx = padded_gradients(geometry, grad_output, x, w)[0]
+    return mistakes.fitted(dx[:, :, max(rows.before, 0) :, max(columns.before, 0) :], *x.shape[2:])
 
 
-def padded_dx(g: Array, x: Array, w: Array, b: Array, stride: int, padding: int, *dilation: int) -> Array:
-    """dx of the padded input."""
-    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    return gradients(g, padded, w, b, stride, 0, *dilation)[0]
+def dw_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) -> Array:
+    return padded_gradients(geometry, grad_output, x, w)[1]
+
+
+def padded_dx(grad_output, x, w, b=None, stride=1, padding=0, dilation=1) -> Array:
+    return padded_gradients(around(stride, padding, dilation), grad_output, x, w)[0]
 
 
 def overwritten_dx(g, x, w, b, stride=1, padding=0, dilation=1, *, sums_channels=False):
@@ -267,88 +364,78 @@ def overwritten_dw(g, x, w, b, *geometry, keeps_batch=False):
     return gradients(last, x, w, b, *geometry)[1]
 
 
-def backward_mistakes() -> list[Mistake]:
-    def mistakes(index: int, rows: list[tuple[str, Callable[..., Any]]]) -> list[Mistake]:
-        def mistake(name: str, compute: Callable[..., Any]) -> Mistake:
-            return Mistake(("dx", "dw", "db")[index], name, lambda grad_output, x, w, b, **geometry: compute(
+def backward_mistakes(dilated: bool) -> list[Mistake]:
+    def gradient(index: int) -> Callable[..., Array]:
+        return lambda grad_output, x, w, b, **g: gradients(grad_output, x, w, b, **g)[index]
+
+    def own(result: str, index: int, rows: list[tuple[str, str, Callable[..., Any]]]) -> list[Mistake]:
+        def mistake(name: str, see: str, compute: Callable[..., Any]) -> Mistake:
+            return Mistake(result, name, lambda grad_output, x, w, b, **geometry: compute(
                 grad_output, x, w, b, *geometry.values()
-            ))  # fmt: skip
+            ), see)  # fmt: skip
 
         shared = [
-            ("the upstream gradient is ignored (as if it were all ones)",
-             lambda g, *a: gradients(np.ones_like(g), *a)[index]),
-            ("the gradient is missing (zeros)", lambda g, *a: np.zeros_like(gradients(g, *a)[index])),
-            ("the sign is wrong", lambda g, *a: -gradients(g, *a)[index]),
-            ("averaged over the batch: the gradient is a sum", lambda g, *a: gradients(g, *a)[index] / len(g)),
-            ("averaged over the positions: the gradient is a sum",
-             lambda g, *a: gradients(g, *a)[index] / g[0, 0].size),
-            ("averaged over batch and positions: the gradient is a sum",
-             lambda g, *a: gradients(g, *a)[index] / g[:, 0].size),
+            (f"averaged over the {word}: the gradient is a sum", passages.SUMS,
+             lambda g, *a, over=over: gradients(g, *a)[index] / np.prod([g.shape[i] for i in over]))
+            for word, over in (("batch", (0,)), ("positions", (2, 3)), ("batch and positions", (0, 2, 3)))
         ]  # fmt: skip
-        return [mistake(*row) for row in shared + rows]
+        return [mistake(*row) for row in rows + shared]
 
-    stride = "the stride is ignored: output i belongs to the window that starts at i·stride"
     flipped_dx = ("the kernel is rotated (or not) where it should not be (or should): y[i] += w[k] · x[i + k] sends "
                   "g[i] · w[k] to x[i + k]")  # fmt: skip
+    overlap = "= instead of +=: where windows overlap their gradients add up"
+    used = "= instead of +=: the kernel is used at every position, and all of them add up"
+    not_in_order = "the rows of dw are not in the order of w (channel, kernel row, kernel column)"
+    dx, dw = gradient(0), gradient(1)
     return [
-        *mistakes(0, [
-            (flipped_dx, lambda g, x, w, *a: gradients(g, x, rotated(w), *a)[0]),
-            ("= instead of +=: where windows overlap their gradients add up", overwritten_dx),
-            ("= instead of +=: where windows overlap their gradients add up",
-             lambda *a: overwritten_dx(*a, sums_channels=True)),
-            ("only the last output channel reaches x: its gradient is the sum over all of them",
+        *own("dx", 0, [
+            (flipped_dx, passages.INPUT, lambda g, x, w, *a: gradients(g, x, rotated(w), *a)[0]),
+            (overlap, passages.ONE_RULE, overwritten_dx),
+            (overlap, passages.ONE_RULE, lambda *a: overwritten_dx(*a, sums_channels=True)),
+            ("only the last output channel reaches x: its gradient is the sum over all of them", passages.SUMS,
              lambda g, x, w, b, *a: gradients(g[:, -1:], x, w[-1:], b, *a)[0]),
-            ("the padding is not stripped from dx", padded_dx),
-            ("the padding is stripped at the end only: x starts at [padding], not at [0]",
-             lambda g, x, *a: padded_dx(g, x, *a)[:, :, : x.shape[2], : x.shape[3]]),
-            ("the kernel's rows and columns are swapped", lambda g, x, w, *a: gradients(g, x, turned(w), *a)[0]),
-            (stride, lambda *a: gradients_at_wrong_places(*a, steps=1)[0]),
-            ("the dilation is ignored", lambda *a: gradients_at_wrong_places(*a, taps=1)[0]),
-            ("the dilation is off by one", lambda g, x, w, b, stride, padding, dilation=1: gradients_at_wrong_places(
-                g, x, w, b, stride, padding, dilation, taps=max(1, dilation - 1))[0]),
-            ("the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, "
-             "kernel column against kernel row, kernel column, channel)",
-             lambda g, x, w, *a: gradients(g, x, rows_by_kernel(w), *a)[0]),
+            ("only the first output channel reaches x: its gradient is the sum over all of them", passages.SUMS,
+             lambda g, x, w, b, *a: gradients(g[:, :1], x, w[:1], b, *a)[0]),
+            ("the kernel's rows and columns are swapped", passages.CHANNELS,
+             lambda g, x, w, *a: gradients(g, x, turned(w), *a)[0]),
+            (ORDER, passages.IM2COL, lambda g, x, w, *a: gradients(g, x, rows_by_kernel(w), *a)[0]),
+            ("x in the place of w: each factor gets the other one times the gradient", passages.ONE_RULE,
+             lambda g, x, w, *a: gradients(g, x, np.ones_like(w), *a)[0] * x),
         ]),
-        *mistakes(1, [
-            ("dw is rotated by 180°: w[k] meets x[i + k], so dw[k] sums g[i] · x[i + k]",
+        *mistakes.of_crops("dx", padded_dx, lambda x, **_: x.shape[2:]),
+        *mistakes.of_geometry("dx", dx_at, kernel_of, dilated),
+        *mistakes.of_result("dx", dx, "N C H W"),
+        *mistakes.of_arguments("dx", dx, grad_output="N O OH OW", w="O C KH KW"),
+        *mistakes.of_factors("dx", dx, sizes_of_conv),
+        *own("dw", 1, [
+            ("dw is rotated by 180°: w[k] meets x[i + k], so dw[k] sums g[i] · x[i + k]", passages.WEIGHT,
              lambda *a: rotated(gradients(*a)[1])),
-            ("= instead of +=: the kernel is used at every position, and all of them add up", overwritten_dw),
-            ("= instead of +=: the kernel is used at every position, and all of them add up",
-             lambda *a: overwritten_dw(*a, keeps_batch=True)),
-            ("the batch is forgotten: only the first sample counts",
+            (used, passages.ONE_RULE, overwritten_dw),
+            (used, passages.ONE_RULE, lambda *a: overwritten_dw(*a, keeps_batch=True)),
+            ("the batch is forgotten: only the first sample counts", passages.SUMS,
              lambda g, x, *a: gradients(g[:1], x[:1], *a)[1]),
-            ("the batch is forgotten: only the last sample counts",
+            ("the batch is forgotten: only the last sample counts", passages.SUMS,
              lambda g, x, *a: gradients(g[-1:], x[-1:], *a)[1]),
-            ("the padding is taken at the wrong side",
-             lambda g, x, w, b, stride, padding, *a: gradients(g, pad_at_end(x, padding), w, b, stride, 0, *a)[1]),
-            ("rows and columns of dw are swapped", lambda *a: turned(gradients(*a)[1])),
-            (stride, lambda *a: gradients_at_wrong_places(*a, steps=1)[1]),
-            ("the dilation is ignored", lambda *a: gradients_at_wrong_places(*a, taps=1)[1]),
-            ("the dilation is off by one", lambda g, x, w, b, stride, padding, dilation=1: gradients_at_wrong_places(
-                g, x, w, b, stride, padding, dilation, taps=max(1, dilation - 1))[1]),
-            ("the batch axis is still there: sum over it",
+            (PADS_ALL, passages.PADDING, lambda g, x, w, b, S, P, *D: gradients(
+                g, padded_everywhere(x, P), w, b, S, 0, *D)[1]),
+            ("rows and columns of dw are swapped", passages.AXES, lambda *a: turned(gradients(*a)[1])),
+            ("the batch axis is still there: sum over it", passages.SUMS,
              lambda g, x, *a: np.stack([gradients(g[n:n+1], x[n:n+1], *a)[1] for n in range(len(x))])),
-            ("the rows of dw are not in the order of w (channel, kernel row, kernel column)",
-             lambda *a: gradients(*a)[1].transpose(0, 2, 3, 1).reshape(a[2].shape)),
-            ("the rows of dw are not in the order of w (channel, kernel row, kernel column)",
+            (not_in_order, passages.IM2COL, lambda *a: gradients(*a)[1].transpose(0, 2, 3, 1).reshape(a[2].shape)),
+            (not_in_order, passages.IM2COL,
              lambda *a: gradients(*a)[1].reshape(len(a[2]), *a[2].shape[2:], -1).transpose(0, 3, 1, 2)),
         ]),
-        *mistakes(2, [
-            ("db is summed over the wrong axes: one number an output channel, the sum over batch and positions",
-             lambda g, *a: g.sum(axis=0)),
-            ("db is summed over the wrong axes: one number an output channel, the sum over batch and positions",
-             lambda g, *a: g.sum(axis=(2, 3))),
-            ("db is summed over the wrong axes: one number an output channel, the sum over batch and positions",
-             lambda g, *a: g.sum(axis=(1, 2, 3))),
-            ("db is summed over the wrong axes: one number an output channel, the sum over batch and positions",
-             lambda g, *a: g.sum()),
-            ("db is summed over the wrong axes: one number an output channel, the sum over batch and positions",
-             lambda g, *a: g.sum(axis=(0, 2, 3), keepdims=True)),
-            ("the batch is forgotten: only the first sample counts", lambda g, *a: g[0].sum(axis=(1, 2))),
-            ("the batch is forgotten: only the last sample counts", lambda g, *a: g[-1].sum(axis=(1, 2))),
-            ("= instead of +=: all positions and samples add up", lambda g, *a: g[-1, :, -1, -1]),
+        *mistakes.of_geometry("dw", dw_at, kernel_of, dilated),
+        *mistakes.of_result("dw", dw, "O C KH KW"),
+        *mistakes.of_arguments("dw", dw, grad_output="N O OH OW", x="N C H W"),
+        *mistakes.of_factors("dw", dw, sizes_of_conv),
+        *own("db", 2, [
+            ("= instead of +=: all positions and samples add up", passages.ONE_RULE, lambda g, *a: g[-1, :, -1, -1]),
         ]),
+        *mistakes.of_sums("db", lambda grad_output, **_: grad_output, "N O OH OW", "O"),
+        *mistakes.of_result("db", gradient(2), "O"),
+        *mistakes.of_arguments("db", gradient(2), grad_output="N O OH OW"),
+        *mistakes.of_factors("db", gradient(2), sizes_of_conv),
     ]  # fmt: skip
 
 
@@ -356,22 +443,24 @@ LOOPS = {PLAIN: PLAIN_SIZES, GEOMETRY: GEOMETRY_SIZES}
 DILATED = {PLAIN: PLAIN_SIZES, ALL: GEOMETRY_SIZES + DILATION_SIZES}
 
 CONV_LOOPS = Exercise(
-    "conv_forward_loops", ("y",), {"y": {PLAIN: 4, GEOMETRY: 6}},
-    draw_conv(LOOPS, backward=False, dilation=False), conv, undilated(forward_mistakes()),
+    "conv_forward_loops", ("y",), {"y": {PLAIN: 3, GEOMETRY: 6, FLOAT32: 1}},
+    draw_conv(LOOPS, backward=False, dilation=False), conv, forward_mistakes(False), passages.CHANNELS,
 )  # fmt: skip
 CONV_BACKWARD_LOOPS = Exercise(
     "conv_backward_loops", ("dx", "dw", "db"),
-    {"dx": {PLAIN: 3, GEOMETRY: 4}, "dw": {PLAIN: 2, GEOMETRY: 3}, "db": {PLAIN: 1, GEOMETRY: 2}},
-    draw_conv(LOOPS, backward=True, dilation=False), gradients, undilated(backward_mistakes()),
+    {"dx": {PLAIN: 2, GEOMETRY: 4, FLOAT32: 1}, "dw": {PLAIN: 1, GEOMETRY: 3, FLOAT32: 1},
+     "db": {PLAIN: 1, GEOMETRY: 1, FLOAT32: 1}},
+    draw_conv(LOOPS, backward=True, dilation=False), gradients, backward_mistakes(False), passages.SUMS,
 )  # fmt: skip
 CONV = Exercise(
-    "conv_forward", ("y",), {"y": {PLAIN: 2, ALL: 2}},
-    draw_conv(DILATED, backward=False, dilation=True), conv, forward_mistakes(),
+    "conv_forward", ("y",), {"y": {PLAIN: 1, ALL: 2, FLOAT32: 1}},
+    draw_conv(DILATED, backward=False, dilation=True), conv, forward_mistakes(True), passages.IM2COL,
 )  # fmt: skip
 CONV_BACKWARD = Exercise(
     "conv_backward", ("dx", "dw", "db"),
-    {"dx": {PLAIN: 2, ALL: 2}, "dw": {PLAIN: 2, ALL: 2}, "db": {PLAIN: 1, ALL: 1}},
-    draw_conv(DILATED, backward=True, dilation=True), gradients, backward_mistakes(),
+    {"dx": {PLAIN: 1, ALL: 2, FLOAT32: 1}, "dw": {PLAIN: 1, ALL: 2, FLOAT32: 1},
+     "db": {PLAIN: 0.5, ALL: 1, FLOAT32: 0.5}},
+    draw_conv(DILATED, backward=True, dilation=True), gradients, backward_mistakes(True), passages.PRODUCT,
 )  # fmt: skip
 
 
@@ -400,53 +489,98 @@ def im2col_of(x: Array, kernel_size: tuple[int, int], *geometry: int) -> Array:
     return six(reference.im2col_loops(x, kernel_size, *geometry), x.shape[1], kernel_size, OH)
 
 
+ROWS, POSITIONS = {1: "channel", 2: "kernel row", 3: "kernel column"}, {4: "output row", 5: "output column"}
+
+
+def orders(verb: str) -> list[tuple[str, tuple[int, ...]]]:
+    """The wrong orders of rows and columns of a matrix of columns: a description, and that of its six axes."""
+    found = []
+    for rows in permutations(ROWS):
+        for positions in permutations(POSITIONS):
+            names = []
+            if list(rows) != sorted(rows):
+                listed = ", ".join(ROWS[axis] for axis in rows)
+                names.append(f"the rows are {verb} another order than channel, kernel row, kernel column: here {listed}")
+            if list(positions) != sorted(positions):
+                names.append(f"the columns are {verb} another order than output row, output column")
+            if names:
+                found.append(("; ".join(names), (*rows, *positions)))
+    return found
+
+
 def im2col_mistakes() -> list[Mistake]:
-    def reordered(name: str, *order: int, rows: int = 3, start: int = 1) -> Mistake:
-        def compute(x: Array, kernel_size: tuple[int, int], **geometry: int) -> Array:
-            a = im2col_of(x, kernel_size, *geometry.values()).transpose(order)
-            s = a.shape
-            return a.reshape(*s[:start], int(np.prod(s[start : start + rows])), -1)
+    def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
+        return Mistake("columns", name, lambda x, kernel_size, **g: compute(x, kernel_size, *g.values()), see)
 
-        return Mistake("columns", name, compute)
+    def reshaped(name: str, see: str, order: tuple[int, ...], kept: int = 1, rows: int = 3) -> Mistake:
+        """The six axes in another order, of which the first `kept` stay and the next `rows` are one."""
 
-    def mistake(name: str, compute: Callable[..., Any]) -> Mistake:
-        return Mistake("columns", name, lambda x, kernel_size, **g: compute(x, kernel_size, *g.values()))
+        def compute(x: Array, kernel_size: tuple[int, int], *geometry: int) -> Array:
+            a = im2col_of(x, kernel_size, *geometry).transpose(order)
+            return a.reshape(*a.shape[:kept], int(np.prod(a.shape[kept : kept + rows])), -1)
 
-    def wrong_places(x, K, stride, padding, dilation, steps, taps):
-        OH, OW = output_shape(x.shape[2:], K, stride, padding, dilation)
-        a = im2col_of(x, K, steps, padding, taps)[..., :OH, :OW]
-        return a.reshape(len(x), -1, OH * OW)
+        return mistake(name, compute, see)
 
-    order = "the rows are in another order than channel, kernel row, kernel column"
-    padding = "the padding is put at the end only, not on both sides"
+    def changed(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+        return mistake(f"the columns are {name}", lambda x, K, *g: change(im2col_of(x, K, *g)).reshape(
+            right(x, K, *g).shape), see)  # fmt: skip
+
+    def at(geometry: Geometry, x: Array, kernel_size: tuple[int, int]) -> Array:
+        (rows, columns), wide = geometry, mistakes.padded(x, geometry)
+        strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
+        OH, _ = reference._output_size(wide.shape[2:], kernel_size, strides, dilations)
+        a = six(reference.im2col_loops(wide, kernel_size, strides, 0, dilations), x.shape[1], kernel_size, OH)
+        return a.reshape(len(x), -1, *a.shape[4:])  # (N, C·KH·KW, OH, OW)
+
+    def flat(mistake: Mistake) -> Mistake:
+        def compute(**arguments: Any) -> Array:
+            a = mistake.compute(**arguments)
+            return a.reshape(*a.shape[:2], -1)
+
+        return Mistake(mistake.result, mistake.name, compute, mistake.see)
+
+    def everything_padded(x: Array, K: tuple[int, int], S: int, P: int, D: int) -> Array:
+        return right(np.pad(x, P), K, S, 0, D)
+
+    right = reference.im2col_loops
+    border = "the padding {} instead of being 0"
+    modes = {"edge": "repeats the border", "reflect": "mirrors the border", "symmetric": "mirrors the border",
+             "wrap": "wraps around"}  # fmt: skip
+    matrix = "the samples lie side by side in one matrix: keep N as the first axis"
+    geometry = mistakes.of_geometry(
+        "columns", at, lambda kernel_size, **_: kernel_size, True,
+        lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values()),
+    )  # fmt: skip
     return [
-        reordered(f"{order}: here kernel row, kernel column, channel", 0, 2, 3, 1, 4, 5),
-        reordered(f"{order}: here channel, kernel column, kernel row", 0, 1, 3, 2, 4, 5),
-        reordered(f"{order}: here kernel column, kernel row, channel", 0, 3, 2, 1, 4, 5),
-        reordered("the columns are in another order than output row, output column", 0, 1, 2, 3, 5, 4),
-        reordered("rows and columns are swapped: (N, OH·OW, C·KH·KW) instead of (N, C·KH·KW, OH·OW)", 0, 4, 5, 1, 2, 3,
-                  rows=2),
-        reordered("the samples lie side by side in one matrix: keep N as the first axis", 1, 2, 3, 0, 4, 5, start=0),
+        *(reshaped(name, passages.IM2COL, (0, *order)) for name, order in orders("in")),
+        reshaped("rows and columns are swapped: (N, OH·OW, C·KH·KW) instead of (N, C·KH·KW, OH·OW)", passages.AXES,
+                 (0, 4, 5, 1, 2, 3), rows=2),
+        reshaped(matrix, passages.AXES, (1, 2, 3, 0, 4, 5), kept=0),
+        reshaped(matrix, passages.AXES, (1, 2, 3, 4, 5, 0), kept=0),
+        reshaped(matrix, passages.AXES, (0, 4, 5, 1, 2, 3), kept=0),
+        mistake("the result has all its axes still: reshape it to (N, C·KH·KW, OH·OW)", im2col_of, passages.AXES),
+        mistake("the kernel's axes are still two: reshape to (N, C·KH·KW, OH·OW)",
+                lambda x, K, *g: right(x, K, *g).reshape(len(x), x.shape[1], K[0] * K[1], -1), passages.AXES),
         mistake("rows and columns are mixed up: a reshape cannot take the place of a transpose",
-                lambda x, K, *g: im2col_of(x, K, *g).transpose(0, 4, 5, 1, 2, 3).reshape(
-                    len(x), x.shape[1] * K[0] * K[1], -1)),
+                lambda x, K, *g: im2col_of(x, K, *g).transpose(0, 4, 5, 1, 2, 3).reshape(right(x, K, *g).shape),
+                passages.RESHAPE),
         mistake("the kernel is rotated by 180°",
-                lambda x, K, *g: im2col_of(x, K, *g)[:, :, ::-1, ::-1].reshape(len(x), x.shape[1] * K[0] * K[1], -1)),
-        mistake("the stride is ignored: the window moves one step at a time",
-                lambda x, K, S, P, D: wrong_places(x, K, S, P, D, 1, D)),
-        mistake("the stride is ignored: the window moves one step at a time",
-                lambda x, K, S, P, D: reference.im2col_loops(x, K, 1, P, D)),
-        mistake("the padding is ignored", lambda x, K, S, P, D: reference.im2col_loops(x, K, S, 0, D)),
-        mistake(padding, lambda x, K, S, P, D: reference.im2col_loops(pad_at_end(x, P), K, S, 0, D)),
-        mistake("the dilation is ignored", lambda x, K, S, P, D: wrong_places(x, K, S, P, D, S, 1)),
-        mistake("the dilation is ignored", lambda x, K, S, P, D: reference.im2col_loops(x, K, S, P, 1)),
-        mistake("the dilation is off by one", lambda x, K, S, P, D: wrong_places(x, K, S, P, D, S, max(1, D - 1))),
+                lambda x, K, *g: im2col_of(x, K, *g)[:, :, ::-1, ::-1].reshape(right(x, K, *g).shape), passages.INPUT),
+        mistake(PADS_ALL, everything_padded, passages.PADDING),
+        mistake(PADS_ALL, lambda x, K, S, P, D: right(padded_everywhere(x, P), K, S, 0, D), passages.PADDING),
+        *(mistake(border.format(what), lambda x, K, S, P, D, mode=mode: right(
+            np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), mode=mode), K, S, 0, D), passages.PADDING)
+          for mode, what in modes.items()),
+        *map(flat, geometry),
+        *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
+        *mistakes.of_arguments("columns", right, x="N C H W"),
+        *mistakes.of_result("columns", right, "N C OH"),
     ]  # fmt: skip
 
 
 IM2COL = Exercise(
-    "im2col", ("columns",), {"columns": {PLAIN: 2, GEOMETRY: 3, DILATION: 3}}, draw_im2col, reference.im2col_loops,
-    im2col_mistakes(),
+    "im2col", ("columns",), {"columns": {PLAIN: 2, GEOMETRY: 3, DILATION: 2, FLOAT32: 1}}, draw_im2col, reference.im2col_loops,
+    im2col_mistakes(), passages.IM2COL,
 )  # fmt: skip
 
 
@@ -482,65 +616,85 @@ def overwriting_col2im(columns, size, K, S, P, D, *, by_position=False):
     return x[:, :, P : P + H, P : P + W]
 
 
+def col2im_at(
+    geometry: Geometry, columns: Array, input_size: tuple[int, int], kernel_size: tuple[int, int], size: tuple[int, int]
+) -> Array:
+    """x with its padding, for another geometry; `size` is that of the output. What is missing counts as 0."""
+    rows, lefts = geometry
+    strides, dilations = (rows.stride, lefts.stride), (rows.dilation, lefts.dilation)
+    wide = [n + a.before + a.after for n, a in zip(input_size, geometry)]
+    new = reference._output_size(wide, kernel_size, strides, dilations)
+    a = mistakes.fitted(columns.reshape(*columns.shape[:2], *size), *new)
+    return reference.col2im_loops(a.reshape(*columns.shape[:2], -1), wide, kernel_size, strides, 0, dilations)
+
+
 def col2im_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[..., Any]) -> Mistake:
+    def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
         return Mistake("x", name, lambda columns, input_size, kernel_size, **g: compute(
             columns, input_size, kernel_size, *g.values()
-        ))  # fmt: skip
+        ), see)  # fmt: skip
 
-    def padded(columns, size, K, S, P, D):
-        return reference.col2im_loops(columns, (size[0] + 2 * P, size[1] + 2 * P), K, S, 0, D)
+    def as_six(columns: Array, size: tuple[int, int], K: tuple[int, int], *g: int) -> Array:
+        return six(columns, columns.shape[1] // (K[0] * K[1]), K, output_shape(size, K, *g)[0])
 
-    def reordered(columns: Array, order: tuple[int, ...], shape: Callable[..., tuple], *a: Any) -> Array:
-        """col2im of the columns with their rows in another order."""
-        size, K, *g = a
-        C, OH = columns.shape[1] // (K[0] * K[1]), output_shape(size, K, *g)[0]
-        OW = columns.shape[2] // OH
-        read = columns.reshape(len(columns), *shape(C, *K, OH, OW)).transpose(0, *order)
-        return reference.col2im_loops(read.reshape(columns.shape), *a)
+    def read(order: tuple[int, ...], columns: Array, *a: Any) -> Array:
+        """col2im of columns that are read as if their six axes came in another order."""
+        shape, back = as_six(columns, *a).shape, np.argsort((0, *order))
+        turned = columns.reshape([shape[axis] for axis in (0, *order)]).transpose(back)
+        return right(turned.reshape(columns.shape), *a)
 
-    def wrong_places(columns, size, K, S, P, D, steps, taps):
-        old, new = output_shape(size, K, S, P, D), output_shape(size, K, steps, P, taps)
-        a = columns.reshape(*columns.shape[:2], *old)
-        a = np.pad(a, ((0, 0), (0, 0), (0, new[0] - old[0]), (0, new[1] - old[1])))
-        return reference.col2im_loops(a.reshape(*columns.shape[:2], -1), size, K, steps, P, taps)
+    def changed(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+        return mistake(f"the columns are read as if they were {name}", lambda columns, *a: right(
+            change(as_six(columns, *a)).reshape(columns.shape), *a), see)  # fmt: skip
 
     def averaged(columns, *a):
-        counts = reference.col2im_loops(np.ones_like(columns), *a)
-        return reference.col2im_loops(columns, *a) / np.maximum(counts, 1)
+        return right(columns, *a) / np.maximum(right(np.ones_like(columns), *a), 1)
 
+    def wide(columns, input_size, kernel_size, stride, padding, dilation):
+        size = output_shape(input_size, kernel_size, stride, padding, dilation)
+        return col2im_at(around(stride, padding, dilation), columns, input_size, kernel_size, size)
+
+    def at(geometry, columns, input_size, kernel_size, size):
+        x = col2im_at(geometry, columns, input_size, kernel_size, size)
+        return mistakes.fitted(x[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *input_size)
+
+    def with_size(mistake: Mistake) -> Mistake:
+        def compute(columns, input_size, kernel_size, stride, padding, dilation):
+            return mistake.compute(
+                columns=columns, input_size=input_size, kernel_size=kernel_size, stride=stride, padding=padding,
+                dilation=dilation, size=output_shape(input_size, kernel_size, stride, padding, dilation),
+            )  # fmt: skip
+
+        return Mistake(mistake.result, mistake.name, compute, mistake.see)
+
+    right = reference.col2im_loops
     overwritten = "= instead of +=: where windows overlap, their values add up"
-    order = "the rows are read in another order than channel, kernel row, kernel column"
+    mixed = "rows and columns are mixed up: a reshape cannot take the place of a transpose"
+    geometry = mistakes.of_geometry("x", at, lambda kernel_size, **_: kernel_size, True)
     return [
-        mistake(overwritten, overwriting_col2im),
-        mistake(overwritten, lambda *a: overwriting_col2im(*a, by_position=True)),
+        mistake(overwritten, overwriting_col2im, passages.COL2IM),
+        mistake(overwritten, lambda *a: overwriting_col2im(*a, by_position=True), passages.COL2IM),
         mistake("averaged where windows overlap: col2im is im2col's adjoint, not its inverse, so values add up",
-                averaged),
-        mistake("the padding is not stripped", padded),
-        mistake("the padding is stripped at the end only: x starts at [padding], not at [0]",
-                lambda columns, size, *a: padded(columns, size, *a)[:, :, : size[0], : size[1]]),
-        mistake(f"{order}: here kernel row, kernel column, channel", lambda columns, *a: reordered(
-            columns, (3, 1, 2, 4, 5), lambda C, KH, KW, OH, OW: (KH, KW, C, OH, OW), *a)),
-        mistake(f"{order}: here channel, kernel column, kernel row", lambda columns, *a: reordered(
-            columns, (1, 3, 2, 4, 5), lambda C, KH, KW, OH, OW: (C, KW, KH, OH, OW), *a)),
-        mistake("the columns are read in another order than output row, output column", lambda columns, *a: reordered(
-            columns, (1, 2, 3, 5, 4), lambda C, KH, KW, OH, OW: (C, KH, KW, OW, OH), *a)),
-        mistake("the kernel is rotated by 180°", lambda columns, size, K, *g: reference.col2im_loops(
-            columns.reshape(len(columns), -1, *K, columns.shape[2])[:, :, ::-1, ::-1].reshape(columns.shape),
-            size, K, *g)),
-        mistake("the stride is ignored: the window moves one step at a time",
-                lambda columns, size, K, S, P, D: wrong_places(columns, size, K, S, P, D, 1, D)),
-        mistake("the dilation is ignored",
-                lambda columns, size, K, S, P, D: wrong_places(columns, size, K, S, P, D, S, 1)),
-        mistake("the dilation is off by one",
-                lambda columns, size, K, S, P, D: wrong_places(columns, size, K, S, P, D, S, max(1, D - 1))),
-        mistake("height and width are swapped", lambda *a: reference.col2im_loops(*a).swapaxes(2, 3)),
+                averaged, passages.NOT_AN_INVERSE),
+        *(mistake(name, lambda *a, order=order: read(order, *a), passages.IM2COL) for name, order in orders("read in")),
+        mistake(mixed, lambda *a: read((4, 5, 1, 2, 3), *a), passages.RESHAPE),
+        mistake("the kernel is rotated by 180°", lambda columns, *a: right(
+            as_six(columns, *a)[:, :, ::-1, ::-1].reshape(columns.shape), *a), passages.INPUT),
+        mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
+        *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
+        *map(with_size, geometry),
+        *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
+        *mistakes.of_result("x", right, "N C H W"),
+        *mistakes.of_factors("x", right, lambda columns, kernel_size, stride, **_: {
+            "N": len(columns), "KH·KW": kernel_size[0] * kernel_size[1], "OH·OW": columns.shape[2], "stride": stride,
+            "C·KH·KW": columns.shape[1], "2": 2,
+        }),
     ]  # fmt: skip
 
 
 COL2IM = Exercise(
-    "col2im", ("x",), {"x": {PLAIN: 2, GEOMETRY: 3, DILATION: 3}}, draw_col2im, reference.col2im_loops,
-    col2im_mistakes(),
+    "col2im", ("x",), {"x": {PLAIN: 2, GEOMETRY: 3, DILATION: 2, FLOAT32: 1}}, draw_col2im, reference.col2im_loops,
+    col2im_mistakes(), passages.COL2IM,
 )  # fmt: skip
 
 
@@ -557,7 +711,7 @@ def insert_zeros(grad_output: Array, stride: int) -> Array:
 
 def zeros_everywhere(grad_output: Array, stride: int) -> Array:
     """`stride − 1` zeros also after the last row and column."""
-    return embedded(insert_zeros(grad_output, stride), *(stride * n for n in grad_output.shape[2:]))
+    return mistakes.fitted(insert_zeros(grad_output, stride), *(stride * n for n in grad_output.shape[2:]))
 
 
 def rotate_kernel(w: Array) -> Array:
@@ -607,60 +761,87 @@ def leftover_in_front(g, w, size, *a):
     return np.pad(dx, ((0, 0), (0, 0), (size[0] - dx.shape[2], 0), (size[1] - dx.shape[3], 0)))
 
 
+def transpose_at(geometry: Geometry, grad_output: Array, w: Array, input_size: tuple[int, int]) -> Array:
+    x = np.zeros((len(grad_output), w.shape[1], *input_size))
+    return dx_at(geometry, grad_output, x, w)
+
+
+def padded_transpose(grad_output, w, input_size, stride, padding, dilation):
+    """dx with its padding."""
+    x = np.zeros((len(grad_output), w.shape[1], *input_size))
+    return padded_dx(grad_output, x, w, None, stride, padding, dilation)
+
+
 def transpose_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[..., Any]) -> Mistake:
+    def mistake(name: str, see: str, compute: Callable[..., Any]) -> Mistake:
         return Mistake("dx", name, lambda grad_output, w, input_size, **g: compute(
             grad_output, w, input_size, *g.values()
-        ))  # fmt: skip
-
-    def wrong_places(g, w, size, S, P, D, steps, taps):
-        return transpose(embedded(g, *output_shape(size, w.shape[2:], steps, P, taps)), w, size, steps, P, taps)
-
-    def padded(g, w, size, S, P, D):
-        return transpose(g, w, (size[0] + 2 * P, size[1] + 2 * P), S, 0, D)
+        ), see)  # fmt: skip
 
     def unswapped(g, w, *a):
         if w.shape[0] != w.shape[1]:
             raise ValueError
         return transpose(g, w.swapaxes(0, 1), *a)
 
+    def zeros_between(change: int, g, w, size, S, P, D):
+        return transpose_at(around(max(S + change, 1), P, D), g, w, size)
+
     return [
-        mistake("the upstream gradient is ignored (as if it were all ones)",
-                lambda g, *a: transpose(np.ones_like(g), *a)),
-        mistake("the kernel is not rotated by 180°", lambda g, w, *a: transpose(g, rotated(w), *a)),
-        mistake("the kernel is mirrored top to bottom only, not rotated by 180°",
+        mistake("the kernel is not rotated by 180°", passages.INPUT, lambda g, w, *a: transpose(g, rotated(w), *a)),
+        mistake("the kernel is mirrored top to bottom only, not rotated by 180°", passages.INPUT,
                 lambda g, w, *a: transpose(g, w[:, :, :, ::-1], *a)),
-        mistake("the kernel is mirrored left to right only, not rotated by 180°",
+        mistake("the kernel is mirrored left to right only, not rotated by 180°", passages.INPUT,
                 lambda g, w, *a: transpose(g, w[:, :, ::-1], *a)),
-        mistake("input and output channels of the kernel are not swapped", unswapped),
-        mistake("no zeros are inserted: the stride is ignored",
-                lambda g, w, size, S, P, D: wrong_places(g, w, size, S, P, D, 1, D)),
-        mistake("the padding is not stripped: pad by dilation·(K − 1) − padding", padded),
-        mistake("the padding is stripped at the end only: x starts at [padding], not at [0]",
-                lambda g, w, size, *a: padded(g, w, size, *a)[:, :, : size[0], : size[1]]),
-        mistake("the dilation is ignored", lambda g, w, size, S, P, D: wrong_places(g, w, size, S, P, D, S, 1)),
-        mistake("the dilation is off by one",
-                lambda g, w, size, S, P, D: wrong_places(g, w, size, S, P, D, S, max(1, D - 1))),
+        mistake("the kernel's rows and columns are swapped", passages.INPUT,
+                lambda g, w, *a: transpose(g, turned(w), *a)),
+        mistake("the kernel's rows and columns are swapped, and it is not rotated", passages.INPUT,
+                lambda g, w, *a: transpose(g, rotated(turned(w)), *a)),
+        mistake("input and output channels of the kernel are not swapped", passages.CHANNELS, unswapped),
+        mistake("no zeros are inserted: the stride is ignored", passages.INPUT_STRIDE,
+                lambda g, w, size, S, P, D: transpose_at(around(1, P, D), g, w, size)),
+        mistake("stride zeros between neighbours: it takes stride − 1", passages.INPUT_STRIDE,
+                lambda *a: zeros_between(1, *a)),
+        mistake("stride − 2 zeros between neighbours: it takes stride − 1", passages.INPUT_STRIDE,
+                lambda *a: zeros_between(-1, *a)),
+        *mistakes.of_crops("dx", padded_transpose, lambda input_size, **_: input_size),
+        *mistakes.of_geometry("dx", transpose_at, kernel_of, True),
         mistake("the rows and columns behind the last window are missing: they get zeros, up to input_size",
-                without_leftover),
-        mistake("the rows and columns behind the last window are put in front of the first", leftover_in_front),
+                passages.INPUT_STRIDE, without_leftover),
+        mistake("the rows and columns behind the last window are put in front of the first", passages.INPUT_STRIDE,
+                leftover_in_front),
+        *mistakes.of_result("dx", transpose, "N C H W"),
+        *mistakes.of_arguments("dx", transpose, grad_output="N O OH OW", w="O C KH KW"),
+        *mistakes.of_factors("dx", transpose, lambda w, input_size, **a: sizes_of_conv(
+            x=np.zeros((len(a["grad_output"]), w.shape[1], *input_size)), w=w, **a)),
     ]  # fmt: skip
 
 
 INSERT_ZEROS = Exercise(
-    "insert_zeros", ("spread",), {"spread": {"": 2}}, draw_insert_zeros, insert_zeros,
+    "insert_zeros", ("spread",), {"spread": {"": 1.5, FLOAT32: 0.5}}, draw_insert_zeros, insert_zeros,
     [
         Mistake("spread", "stride zeros between neighbours: it takes stride − 1",
                 lambda grad_output, stride: insert_zeros(grad_output, stride + 1)),
         Mistake("spread", "zeros behind the last row and column too: they belong between neighbours only",
                 zeros_everywhere),
         Mistake("spread", "no zeros are inserted", lambda grad_output, stride: grad_output),
+        Mistake("spread", "zeros behind the last row too: they belong between neighbours only",
+                lambda grad_output, stride: zeros_everywhere(grad_output, stride)[:, :, :, : 1 - stride or None]),
+        Mistake("spread", "zeros behind the last column too: they belong between neighbours only",
+                lambda grad_output, stride: zeros_everywhere(grad_output, stride)[:, :, : 1 - stride or None]),
+        Mistake("spread", "zeros before the first row and column: they belong between neighbours only",
+                lambda grad_output, stride: rotated(zeros_everywhere(rotated(grad_output), stride))),
         Mistake("spread", "the elements are repeated instead of zeros inserted", lambda grad_output, stride: (
             grad_output.repeat(stride, 2).repeat(stride, 3))),
+        Mistake("spread", "the zeros are inserted between the rows only", lambda grad_output, stride: (
+            insert_zeros(grad_output, stride)[..., ::stride])),
+        Mistake("spread", "the zeros are inserted between the columns only", lambda grad_output, stride: (
+            insert_zeros(grad_output, stride)[:, :, ::stride])),
+        *mistakes.of_result("spread", insert_zeros, "N O OH OW"),
     ],
+    passages.INPUT_STRIDE,
 )  # fmt: skip
 ROTATE_KERNEL = Exercise(
-    "rotate_kernel", ("rotated",), {"rotated": {"": 2}}, draw_rotate_kernel, rotate_kernel,
+    "rotate_kernel", ("rotated",), {"rotated": {"": 1.5, FLOAT32: 0.5}}, draw_rotate_kernel, rotate_kernel,
     [
         Mistake("rotated", "input and output channels are not swapped", rotated),
         Mistake("rotated", "the channels are swapped, but the kernel is not rotated", lambda w: w.swapaxes(0, 1)),
@@ -673,10 +854,16 @@ ROTATE_KERNEL = Exercise(
         Mistake("rotated", "rotated by 90°, not by 180°", lambda w: np.rot90(w.swapaxes(0, 1), 1, (2, 3))),
         Mistake("rotated", "rotated by 90°, not by 180°", lambda w: np.rot90(w.swapaxes(0, 1), -1, (2, 3))),
         Mistake("rotated", "the channels are reversed too", lambda w: rotated(w.swapaxes(0, 1))[::-1, ::-1]),
+        Mistake("rotated", "the kernel's rows and columns are swapped too",
+                lambda w: rotated(w).transpose(1, 0, 3, 2)),
+        Mistake("rotated", "the kernel comes back as it is", lambda w: w),
+        *mistakes.of_result("rotated", rotate_kernel, "C O KH KW"),
     ],
+    passages.INPUT,
 )  # fmt: skip
 CONV_TRANSPOSE = Exercise(
-    "conv_transpose", ("dx",), {"dx": {PLAIN: 2, ALL: 4}}, draw_transpose, transpose, transpose_mistakes(),
+    "conv_transpose", ("dx",), {"dx": {PLAIN: 2, ALL: 3, FLOAT32: 1}}, draw_transpose, transpose, transpose_mistakes(),
+    passages.INPUT_STRIDE,
 )  # fmt: skip
 
 STEPS = [

@@ -308,6 +308,8 @@ def failure(function: str, outcome: dict[str, Any]) -> str:
         return f"the file has no function {function}"
     if status == "timeout":
         return f"did not return within {outcome['seconds']:g} seconds (an endless loop?)"
+    if status == "broken":
+        return str(outcome["problem"])
     if status == "died":
         return f"ended the whole process (exit status {outcome['exit']}): os._exit, or a crash outside Python"
     where = f"{outcome['file']}, line {outcome['line']}" if outcome["file"] else ""

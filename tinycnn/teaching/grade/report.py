@@ -60,14 +60,15 @@ def step_lines(graded: Graded, colour: bool = False) -> list[str]:
     return lines
 
 
-def summary(all_graded: Sequence[Graded]) -> str:
-    """The last line of the report: the total of points."""
+def summary(all_graded: Sequence[Graded], seed: int) -> str:
+    """The last lines of the report: the total of points, and how to repeat it."""
     score, most = sum(g.score for g in all_graded), sum(g.step.max_score for g in all_graded)
     cases = sum(check.cases for g in all_graded for check in g.checks)
-    return f"total: {points(score)} of {points(most)} points ({cases} results of calls with random numbers compared)"
+    total = f"total: {points(score)} of {points(most)} points ({cases} results of calls with random numbers compared)"
+    return f"{total}\n--seed {seed} draws the same numbers"
 
 
-def gradescope(all_graded: Sequence[Graded], seconds: float) -> dict[str, Any]:
+def gradescope(all_graded: Sequence[Graded], summary: str, seconds: float) -> dict[str, Any]:
     """The dict of Gradescope's results.json.
 
     Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/#output-format
@@ -90,7 +91,7 @@ def gradescope(all_graded: Sequence[Graded], seconds: float) -> dict[str, Any]:
         "score": sum(g.score for g in all_graded),
         "max_score": sum(g.step.max_score for g in all_graded),
         "execution_time": round(seconds, 2),
-        "output": summary(all_graded),
+        "output": summary,
         "visibility": "visible",
         "stdout_visibility": "visible",
         "tests": tests,

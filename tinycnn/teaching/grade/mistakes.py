@@ -1,0 +1,299 @@
+"""Candidate mistakes, generated: for each axis, each side and each argument, what may be forgotten or mistaken there.
+
+The exercises add what is their own: = instead of +=, ties, logarithms of 0, ..
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinycnn.teaching.grade import passages
+from tinycnn.teaching.grade.exercise import Mistake
+
+Array = np.ndarray
+Compute = Callable[..., Any]
+
+WHERE = (("", (0, 1)), (" along the rows (H)", (0,)), (" along the columns (W)", (1,)))
+AXIS = {
+    "N": "samples", "C": "channels", "O": "output channels", "H": "rows", "W": "columns", "OH": "rows", "OW": "columns",
+    "KH": "kernel rows", "KW": "kernel columns", "classes": "classes",
+}  # fmt: skip
+
+
+# --- stride, padding, dilation ------------------------------------------------------------------------------
+
+
+class Axis(NamedTuple):
+    """The geometry along one axis: where windows start, how far their elements lie apart, and the zeros at both ends."""
+
+    stride: int
+    before: int
+    after: int
+    dilation: int
+
+
+Geometry = tuple[Axis, Axis]
+
+_WRONG_AXES: list[tuple[str, str, Callable[[int, int, int, int], Axis]]] = [
+    # from K, S, P, D: kernel size, stride, padding, dilation
+    ("the stride is ignored{}: the window moves by stride, not by 1", passages.GEOMETRY,
+     lambda K, S, P, D: Axis(1, P, P, D)),
+    ("the padding is ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, 0, 0, D)),
+    ("the padding is put at the end only{}, not on both sides", passages.PADDING,
+     lambda K, S, P, D: Axis(S, 0, 2 * P, D)),
+    ("the padding is put at the start only{}, not on both sides", passages.PADDING,
+     lambda K, S, P, D: Axis(S, 2 * P, 0, D)),
+    ("padded before the first element only{}, not on both sides", passages.PADDING,
+     lambda K, S, P, D: Axis(S, P, 0, D)),
+    ("padded behind the last element only{}, not on both sides", passages.PADDING,
+     lambda K, S, P, D: Axis(S, 0, P, D)),
+    ("padded twice{}: padding is the number of zeros at each end", passages.PADDING,
+     lambda K, S, P, D: Axis(S, 2 * P, 2 * P, D)),
+    ("the dilation is ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P, P, 1)),
+    ("the dilation is off by one{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P, P, max(1, D - 1))),
+    ("the dilation is off by one{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P, P, D + 1)),
+    ("the window moves by the kernel's size{} instead of the stride", passages.GEOMETRY,
+     lambda K, S, P, D: Axis(K, P, P, D)),
+    ("the stride is off by one{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S + 1, P, P, D)),
+    ("the stride is off by one{}", passages.GEOMETRY, lambda K, S, P, D: Axis(max(1, S - 1), P, P, D)),
+    ("the stride takes the place of the dilation{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P, P, S)),
+    ("the dilation takes the place of the stride{}", passages.GEOMETRY, lambda K, S, P, D: Axis(D, P, P, D)),
+    ("stride and dilation are exchanged{}", passages.GEOMETRY, lambda K, S, P, D: Axis(D, P, P, S)),
+    ("the windows start one element too early{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P + 1, P - 1, D)),
+    ("the windows start one element too late{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P - 1, P + 1, D)),
+    ("stride and padding are ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(1, 0, 0, D)),
+    ("stride and dilation are ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(1, P, P, 1)),
+]  # fmt: skip
+
+
+def of_geometry(
+    result: str, compute: Compute, kernel: Callable[..., tuple[int, int]], dilated: bool,
+    size: Callable[..., tuple[int, int]] | None = None,
+) -> list[Mistake]:  # fmt: skip
+    """A wrong stride, padding or dilation along both axes, the rows or the columns.
+
+    Args:
+        compute: takes a Geometry and the other arguments.
+        kernel: its size, from the arguments.
+        dilated: whether the function has a dilation.
+        size: that of the right result, from the arguments: what is computed is cut off or continued with zeros, too.
+    """
+
+    def mistake(name: str, see: str, axes: tuple[int, ...], wrong: Callable[..., Axis], fits: bool) -> Mistake:
+        def wrongly(**arguments: Any) -> Any:
+            rest = dict(arguments)
+            stride, padding, dilation = rest.pop("stride"), rest.pop("padding"), rest.pop("dilation", 1)
+            sizes, right = kernel(**rest), Axis(stride, padding, padding, dilation)
+            rows, columns = (wrong(sizes[a], stride, padding, dilation) if a in axes else right for a in (0, 1))
+            y = compute((rows, columns), **rest)
+            return fitted(y, *size(**arguments)) if size and fits else y
+
+        return Mistake(result, name, wrongly, see)
+
+    return [
+        mistake(name.format(where), see, axes, wrong, fits)
+        for where, axes in WHERE
+        for name, see, wrong in _WRONG_AXES
+        for fits in ((True, False) if size else (False,))
+        if dilated or "dilation" not in name
+    ]
+
+
+def padded(x: Array, geometry: Geometry, fill: float = 0.0) -> Array:
+    """x (N, C, H, W) with `fill` around it; less than none is cut off."""
+    rows, columns = geometry
+    wide = np.pad(x, [(0, 0), (0, 0), *((max(a.before, 0), max(a.after, 0)) for a in geometry)], constant_values=fill)
+    return wide[:, :, max(-rows.before, 0) : wide.shape[2] - max(-rows.after, 0),
+                max(-columns.before, 0) : wide.shape[3] - max(-columns.after, 0)]  # fmt: skip
+
+
+def fitted(y: Array, *size: int) -> Array:
+    """`y` cut off, or continued with zeros, at the end of its last two axes."""
+    y = y[:, :, : size[0], : size[1]]
+    return np.pad(y, ((0, 0), (0, 0), (0, size[0] - y.shape[2]), (0, size[1] - y.shape[3])))
+
+
+def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]) -> list[Mistake]:
+    """The padding stripped at a wrong place, along both axes, the rows or the columns.
+
+    Args:
+        compute: the result with its padding.
+        size: that of the result, from the arguments.
+    """
+    wrong: list[tuple[str, Callable[[int, int], slice]]] = [
+        (f"the padding is not stripped from {result}{{}}", lambda n, P: slice(None)),
+        (f"the padding is stripped at the end only{{}}: {result} starts at [padding], not at [0]",
+         lambda n, P: slice(0, n)),
+        ("the padding is stripped at the start only{}", lambda n, P: slice(P, None)),
+        ("[padding:-padding]{} is empty where padding is 0: write [padding : padding + size]",
+         lambda n, P: slice(P, -P)),
+        ("the padding is stripped twice{}", lambda n, P: slice(2 * P, 2 * P + n)),
+        ("[padding : size] ends too early{}: write [padding : padding + size]", lambda n, P: slice(P, n)),
+        ("the padding is stripped one element too late{}", lambda n, P: slice(P + 1, P + 1 + n)),
+        ("the padding is stripped one element too early{}", lambda n, P: slice(max(P - 1, 0), max(P - 1, 0) + n)),
+    ]  # fmt: skip
+
+    def mistake(name: str, axes: tuple[int, ...], cut: Callable[[int, int], slice]) -> Mistake:
+        def wrongly(padding: int, **arguments: Any) -> Array:
+            sizes = size(**arguments)
+            cuts = [cut(n, padding) if a in axes else slice(padding, padding + n) for a, n in enumerate(sizes)]
+            return compute(padding=padding, **arguments)[:, :, *cuts]
+
+        return Mistake(result, name, wrongly, passages.CROPPING)
+
+    return [mistake(name.format(where), axes, cut) for where, axes in WHERE for name, cut in wrong]
+
+
+# --- changes of an array ------------------------------------------------------------------------------------
+
+
+def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+    """What may be wrong with an array of these axes ("N C H W"): a description, a passage, and the change.
+
+    An array that changes into one of another shape may be refused by what reads it; then the mistake is not possible.
+    `turned`: also with its axes in other orders.
+    """
+    names = axes.split()
+    rows_and_columns = (len(names) - 2, len(names) - 1)
+    if len(names) >= 4:
+        yield "rotated by 180°", passages.INPUT, lambda a: np.flip(a, rows_and_columns)
+    for axis, name in enumerate(names):
+        what = AXIS[name]
+        where = f" ({name[-1]})" if name[-1] in "HW" else ""
+        yield f"reversed along the {what}{where}", passages.INPUT, lambda a, axis=axis: np.flip(a, axis)
+        yield (f"the same for all {what}: an index stays 0, or an axis is missing", passages.AXES,
+               lambda a, axis=axis: np.repeat(a.take([0], axis), a.shape[axis], axis))  # fmt: skip
+        yield (f"the same for all {what}: an index stays at its last value", passages.AXES,
+               lambda a, axis=axis: np.repeat(a.take([-1], axis), a.shape[axis], axis))  # fmt: skip
+        yield f"0 but for the first of the {what}", passages.AXES, lambda a, axis=axis: _kept(a, axis, slice(0, 1))
+        yield f"0 but for the last of the {what}", passages.AXES, lambda a, axis=axis: _kept(a, axis, slice(-1, None))
+        yield (f"0 at the last of the {what}: a range ends one too early", passages.AXES,
+               lambda a, axis=axis: _kept(a, axis, slice(0, -1)))  # fmt: skip
+        yield (f"0 at the first of the {what}: a range begins one too late", passages.AXES,
+               lambda a, axis=axis: _kept(a, axis, slice(1, None)))  # fmt: skip
+        yield (f"summed over the {what}, which stay in the result", passages.SUMS,
+               lambda a, axis=axis: np.broadcast_to(a.sum(axis, keepdims=True), a.shape))  # fmt: skip
+        if name[-1] in "HW":
+            for step, side in ((1, "late"), (-1, "early")):
+                yield (f"one element too {side} along the {what}{where}", passages.GEOMETRY,
+                       lambda a, axis=axis, step=step: np.roll(a, step, axis))  # fmt: skip
+    if len(names) < 2 or not turned:
+        return
+    listed = ", ".join(names)
+    for order in permutations(range(len(names))):
+        if list(order) == sorted(order):
+            continue
+        found, back = ", ".join(names[axis] for axis in order), np.argsort(order)
+        yield (f"with its axes in the order ({found}) instead of ({listed})", passages.AXES,
+               lambda a, order=order: a.transpose(order))  # fmt: skip
+        reshape = f"reshaped to ({listed}) from ({found}): a reshape moves no axis, that takes a transpose"
+        yield reshape, passages.RESHAPE, lambda a, order=order: a.transpose(order).reshape(a.shape)
+        reshape = f"reshaped to ({found}) from ({listed}): a reshape moves no axis, that takes a transpose"
+        yield (reshape, passages.RESHAPE,
+               lambda a, order=order, back=back: a.reshape([a.shape[i] for i in order]).transpose(back))  # fmt: skip
+
+
+def _kept(a: Array, axis: int, part: slice) -> Array:
+    """`a` with zeros but for a part of an axis."""
+    kept, place = np.zeros_like(a), (slice(None),) * axis + (part,)
+    kept[place] = a[place]
+    return kept
+
+
+def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
+    """A right result that was changed: zeros, the sign, and the `changes` of each axis."""
+
+    def mistake(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+        return Mistake(result, name, lambda **arguments: change(right(**arguments)), see)
+
+    return [
+        mistake(f"{result} is missing (zeros)", "", lambda a: 0 * a),
+        mistake("the sign is wrong", "", lambda a: -a),
+        *(mistake(f"{result} is {name}", see, change) for name, see, change in changes(axes)),
+    ]
+
+
+def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
+    """An argument that is read in a wrong way: each of these arrays, along each of its axes."""
+
+    def mistake(argument: str, name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+        def wrongly(**arguments: Any) -> Any:
+            changed = change(arguments[argument])
+            if changed.shape != arguments[argument].shape:
+                raise ValueError
+            return right(**arguments | {argument: changed})
+
+        return Mistake(result, f"{argument} is read as if it were {name}", wrongly, see)
+
+    ignored = [
+        mistake(argument, "all ones: it is ignored", passages.ONE_RULE, np.ones_like)
+        for argument in axes
+        if argument != "grad_output"
+    ]
+    upstream = "the upstream gradient is ignored (as if it were all ones)"
+    ones = lambda **a: right(**a | {"grad_output": np.ones_like(a["grad_output"])})  # noqa: E731
+    return [
+        *([Mistake(result, upstream, ones, passages.ONE_RULE)] if "grad_output" in axes else []),
+        *ignored,
+        *(mistake(argument, *change) for argument, names in axes.items() for change in changes(names)),
+    ]
+
+
+def of_factors(result: str, right: Compute, factors: Callable[..., dict[str, float]]) -> list[Mistake]:
+    """A right result times or divided by a number of elements: `factors` gives them by name, from the arguments."""
+
+    def mistake(name: str, key: str, power: int) -> Mistake:
+        return Mistake(result, name, lambda **a: right(**a) * factors(**a)[key] ** power, passages.SUMS)
+
+    keys = [  # of which factors() has some
+        "N", "OH·OW", "N·OH·OW", "C", "O", "KH·KW", "C·KH·KW", "O·KH·KW", "KH", "KW", "2", "stride", "stride²", "N·C",
+        "N·O", "KH + KW", "C·H·W",
+    ]  # fmt: skip
+    return [
+        mistake(f"{result} is {verb} {key}", key, power)
+        for key in keys
+        for verb, power in (("divided by", -1), ("multiplied by", 1))
+    ]
+
+
+def of_sums(result: str, addends: Compute, axes: str, kept: str) -> list[Mistake]:
+    """A sum over the wrong axes: `result` keeps the axes `kept` of `addends`, which has the axes `axes`."""
+    names = axes.split()
+    right = tuple(i for i, name in enumerate(names) if name not in kept.split())
+    listed = " and ".join(AXIS[names[i]] for i in right)
+
+    def mistake(name: str, reduce: Callable[[Array], Any]) -> Mistake:
+        return Mistake(result, name, lambda **arguments: reduce(addends(**arguments)), passages.SUMS)
+
+    subsets = [tuple(i for i in range(len(names)) if bits >> i & 1) for bits in range(2 ** len(names))]
+    wrong = f"{result} is summed over the wrong axes: it is the sum over {listed}"
+    found = [
+        mistake(f"{result} keeps axes of size 1: sum without keepdims, or reshape", lambda a: a.sum(right, keepdims=True)),
+        *(mistake(wrong, lambda a, over=over: a.sum(over)) for over in subsets if over != right),
+        *(mistake(wrong, lambda a, over=over: a.sum(over, keepdims=True)) for over in subsets if over != right),
+    ]  # fmt: skip
+    for over in subsets:
+        if over and set(over) <= set(right):
+            rest = tuple(i for i in right if i not in over)
+            averaged = " and ".join(AXIS[names[i]] for i in over)
+            found.append(mistake(
+                f"averaged over {averaged}: {result} is a sum",
+                lambda a, over=over, rest=rest: a.mean(over, keepdims=True).sum(rest, keepdims=True).squeeze(right),
+            ))  # fmt: skip
+            for place, word in ((0, "first"), (-1, "last")):
+                found.append(mistake(
+                    f"{result} counts the {word} of the {averaged} only: it is the sum over {listed}",
+                    lambda a, over=over, rest=rest, place=place: _taken(a, over, place).sum(rest, keepdims=True)
+                    .squeeze(right),
+                ))  # fmt: skip
+    return found
+
+
+def _taken(a: Array, axes: Iterable[int], place: int) -> Array:
+    for axis in axes:
+        a = a.take([place], axis)
+    return a
