@@ -28,7 +28,7 @@ def prepare(images: np.ndarray) -> np.ndarray:
 def classify(images: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """Trains a net on `images` and returns the classes that it sees in `unseen`.
 
-    The net and the training are yours. The grader gives 4,000 pictures and asks for 70 % of 500 others: a LeNet of your
+    The net and the training are yours. It gets 4,000 pictures and should know 70 % of 500 others: a LeNet of your
     pieces, as in step 10, gets there in 6 epochs, which take less than a minute.
 
     Args:
