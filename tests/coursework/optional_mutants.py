@@ -61,7 +61,7 @@ MUTANTS = [
     (11, ADJOINT, "return bool((y * g).sum() == (x * dx).sum())", "verdict", "compare with a tolerance"),
     (11, ADJOINT, "return bool(np.isclose((y * g).sum(), (x * dx).sum()))", "verdict", "relative to the numbers"),
     (11, ADJOINT, "return bool(np.isclose((y * g).sum(), (x * dx).sum(), rtol=1e-9, atol=0))", "verdict",
-     "compare with a tolerance"),
+     "relative to the terms"),
     (11, ADJOINT, "return bool(abs(abs((y * g).sum()) - abs((x * dx).sum())) <= 1e-9 * np.abs(y * g).sum())", "verdict",
      "absolute values"),
     (11, "    y, dx = forward(x), adjoint(g)\n    if dx.shape != x.shape:\n        return False\n",

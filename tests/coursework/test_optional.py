@@ -14,7 +14,8 @@ from optional_mutants import MUTANTS
 
 import tinycnn.data
 from tinycnn.teaching.grade import STEPS, main
-from tinycnn.teaching.grade.callables import ADJOINTS, FUNCTIONS, GRADIENTS, Work, by_name
+from tinycnn.teaching.grade.callables import ADJOINTS, FUNCTIONS, GRADIENTS, SIZE, Work, by_name
+from tinycnn.teaching.grade.runner import Unknown
 
 OPTIONAL = [step for step in STEPS if step.optional]
 
@@ -57,10 +58,13 @@ def test_gradients_to_be_checked_are_as_right_as_they_say(name):
 @pytest.mark.parametrize("name", ADJOINTS)
 def test_adjoints_to_be_checked_are_as_right_as_they_say(name):
     rng = np.random.default_rng(0)
-    x, g = rng.standard_normal((2, 9)), rng.standard_normal((2, 7))
-    y, dx = FUNCTIONS["10⁻¹² times a sliding window" if "10⁻¹²" in name else "a sliding window"](x), ADJOINTS[name](g)
+    forward = name.removeprefix("adjoint of ").split(": ")[0]
+    x = rng.standard_normal((2, 2, *SIZE) if forward == "conv" else (2, 9))
+    y = FUNCTIONS[forward](x)
+    g = rng.standard_normal(y.shape)
+    dx = ADJOINTS[name](g)
     is_right = dx.shape == x.shape and abs((y * g).sum() - (x * dx).sum()) <= 1e-9 * np.abs(y * g).sum()
-    assert is_right == name.endswith(("right", "right one"))
+    assert is_right == (": right" in name)
 
 
 def test_what_an_exercise_gets_for_names():
@@ -69,6 +73,22 @@ def test_what_an_exercise_gets_for_names():
     assert (function(2.0), generator.random(), number) == (8.0, np.random.default_rng(5).random(), 4)
     assert isinstance(work, Work)
     assert (clock(), work(), clock(), work(), work(), clock()) == (0, None, 2, None, None, 8)
+
+
+ODD = [
+    None, True, 0, -1, 2**63, 1.5, float("nan"), float("inf"), "", "text", (), (1, 2), {}, Unknown("list"),
+    {"loops": "a", "im2col": None, "ratio": ()}, {"loops": True, "im2col": 1.0, "ratio": float("nan")},
+    *(np.zeros(shape, dtype) for shape in ((), (0,), (3,), (1, 1, 28, 28), (500,)) for dtype in "?bQefd"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("exercise", [e for step in OPTIONAL for e in step.exercises if e.judge is not None],
+                         ids=lambda exercise: exercise.function)  # fmt: skip
+def test_no_value_upsets_a_judge(exercise, pictures):
+    for case in exercise.draw(np.random.default_rng(0)):
+        for value in ODD:
+            problem = exercise.judge(value, case)
+            assert problem is None or isinstance(problem, str)
 
 
 # --- no points ----------------------------------------------------------------------------------------------

@@ -34,6 +34,29 @@ def sliding_adjoint(g: Array, kernel: Array = KERNEL, add: bool = True) -> Array
     return dx
 
 
+WEIGHT = np.arange(36.0).reshape(3, 2, 2, 3) % 7 - 3
+SIZE = 5, 6  # of its input
+
+
+def conv(x: Array) -> Array:
+    """x (N, 2, *SIZE) to y (N, 3, 3, 3): a convolution by WEIGHT with stride 2 and padding 1."""
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    y = np.zeros((len(x), 3, 3, 3))
+    for i, j in np.ndindex(3, 3):
+        window = padded[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 3]
+        y[:, :, i, j] = np.einsum("nckl,ockl->no", window, WEIGHT)
+    return y
+
+
+def conv_adjoint(g: Array, weight: Array = WEIGHT, first: int = 1) -> Array:
+    """The adjoint of `conv`, if `first` is the padding that is stripped in front."""
+    padded = np.zeros((len(g), 2, SIZE[0] + 2, SIZE[1] + 2))
+    for i, j in np.ndindex(3, 3):
+        window = padded[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 3]
+        window += np.einsum("no,ockl->nckl", g[:, :, i, j], weight)
+    return padded[:, :, first : first + SIZE[0], first : first + SIZE[1]]
+
+
 def last_spoilt(dx: Array) -> Array:
     """Wrong in the last element only."""
     dx = dx.copy()
@@ -59,6 +82,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "10⁶·x²": lambda x: 1e6 * x**2,
     "10⁻⁶·x²": lambda x: 1e-6 * x**2,
     "a sliding window": sliding,
+    "conv": conv,
     "10⁻¹² times a sliding window": lambda x: 1e-12 * sliding(x),
 }
 
@@ -82,16 +106,20 @@ GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
     "a sliding window: the kernel reversed": lambda g, x: sliding_adjoint(g, KERNEL[::-1]),
 }
 
-# g to dx.
+# g to dx, under the name of the linear map and what is wrong.
 ADJOINTS: dict[str, Callable[[Array], Array]] = {
-    "adjoint: right": sliding_adjoint,
-    "adjoint: = instead of +=": lambda g: sliding_adjoint(g, add=False),
-    "adjoint: the kernel reversed": lambda g: sliding_adjoint(g, KERNEL[::-1]),
-    "adjoint: of the other sign": lambda g: -sliding_adjoint(g),
-    "adjoint: wrong in the last element": lambda g: last_spoilt(sliding_adjoint(g)),
-    "adjoint: of another shape": lambda g: sliding_adjoint(g)[np.newaxis],
-    "adjoint: 10⁻¹² times the right one": lambda g: 1e-12 * sliding_adjoint(g),
-    "adjoint: 10⁻¹² times a wrong one": lambda g: 1e-12 * sliding_adjoint(g, add=False),
+    "adjoint of a sliding window: right": sliding_adjoint,
+    "adjoint of a sliding window: right, where the sums are near 0": sliding_adjoint,
+    "adjoint of a sliding window: = instead of +=": lambda g: sliding_adjoint(g, add=False),
+    "adjoint of a sliding window: the kernel reversed": lambda g: sliding_adjoint(g, KERNEL[::-1]),
+    "adjoint of a sliding window: of the other sign": lambda g: -sliding_adjoint(g),
+    "adjoint of a sliding window: wrong in the last element": lambda g: last_spoilt(sliding_adjoint(g)),
+    "adjoint of a sliding window: of another shape": lambda g: sliding_adjoint(g)[np.newaxis],
+    "adjoint of 10⁻¹² times a sliding window: right": lambda g: 1e-12 * sliding_adjoint(g),
+    "adjoint of 10⁻¹² times a sliding window: = instead of +=": lambda g: 1e-12 * sliding_adjoint(g, add=False),
+    "adjoint of conv: right": conv_adjoint,
+    "adjoint of conv: the kernel reversed": lambda g: conv_adjoint(g, WEIGHT[:, :, ::-1, ::-1]),
+    "adjoint of conv: the padding stripped at the end only": lambda g: conv_adjoint(g, first=0),
 }
 
 
