@@ -34,7 +34,7 @@ def problems(graded):
     ("    return {1, 2}", "got a set"),
     ("    return 4.0", "expected the int 1, got the float 4.0"),
     ("    return True", "expected the int 1"),
-    ("    return (1, 2)", "a tuple of 2"),
+    ("    return (1, 2)", "a tuple or list of 2"),
     ("    import os\n    os.write(1, b'garbage' * 100)\n    return 0", "got 0, expected 1"),
     ("    raise NotImplementedError", "not written yet (step01_output_size.py, line 2)"),
     ("    return undefined", "NameError: name 'undefined' is not defined"),

@@ -34,9 +34,11 @@ def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT
     graded, path = Graded(step), folder / f"{step.module}.py"
     if path.name not in plain_files(folder):
         return _all_wrong(graded, f"{path.name} is missing, or not a file of at most {LARGEST_FILE // 2**20} MB")
-    todo, wrong = list(step.exercises), []
-    while todo:  # anew after each wrong function, which is replaced
-        with _with_reference(step, path, timeout, wrong) as student:
+    todo = list(step.exercises)
+    wrong: list[str] = []
+    while todo:  # anew after each wrong function, which is replaced where no more is asked of it
+        asked = [exercise.function for exercise in todo]
+        with _with_reference(step, path, timeout, [name for name in wrong if name not in asked]) as student:
             outcome = student.start()
             if outcome["status"] != "value":
                 problem = f"{path.name} cannot be imported: {failure('the import', outcome)}"
@@ -77,10 +79,11 @@ def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) ->
 def _with_own(step: Step, path: Path, own: Sequence[str], seed: int, timeout: float) -> str:
     """A note on the functions that go wrong with the student's own earlier steps."""
     failed = []
-    for exercise in step.exercises:
-        with Student(path, timeout, step.may_use_tinycnn) as student:
+    with Student(path, timeout, step.may_use_tinycnn) as student:
+        for exercise in step.exercises:
             if exercise.judge is None and not is_right(exercise, step.number, student, seed):
                 failed.append(exercise.function)
+                student.stop()  # and the next function starts it again
     with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
     return f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
 

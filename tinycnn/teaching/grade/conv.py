@@ -14,6 +14,7 @@ import numpy as np
 
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import mistakes, passages
+from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 from tinycnn.teaching.grade.mistakes import Axis, Geometry
 
@@ -177,7 +178,6 @@ ORDER = (
     "the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, kernel column "
     "against kernel row, kernel column, channel)"
 )
-PADS_ALL = "np.pad(x, padding) pads every axis, samples and channels too: give it a pair for each axis"
 STRIDE_IGNORED = "the stride is ignored: output i belongs to the window that starts at i·stride"
 
 
@@ -206,6 +206,13 @@ def turned(w: Array) -> Array:
     if w.shape[2] != w.shape[3]:
         raise IndexError
     return w.swapaxes(2, 3)
+
+
+def turned_and_broadcast(w: Array) -> Array:
+    """What window * w[o].swapaxes(1, 2) reads where one of the kernel's sides is 1: every element meets all others."""
+    if 1 not in w.shape[2:]:
+        return turned(w)
+    return np.broadcast_to(w.sum(axis=(2, 3), keepdims=True), w.shape)
 
 
 def only_at(w: Array, *index: slice) -> Array:
@@ -278,6 +285,8 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
                 lambda x, w, b, *g: conv(x[:, :1], w[:, :1], b, *g), passages.CHANNELS),
         mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(x, turned(w), b, *g),
                 passages.CHANNELS),
+        mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(
+            x, turned_and_broadcast(w), b, *g), passages.CHANNELS),
         mistake("height and width of the output are swapped", lambda x, w, b, *g: conv(x, w, b, *g).swapaxes(2, 3),
                 passages.AXES),
         mistake(PADS_ALL, lambda x, w, b, S, P, *D: conv(padded_everywhere(x, P), w, b, S, 0, *D), passages.PADDING),
@@ -290,6 +299,7 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
                 passages.PADDING),
         mistake("the padding wraps around instead of being 0", lambda *a: edge(*a, mode="wrap"), passages.PADDING),
         mistake(ORDER, lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g), passages.IM2COL),
+        *mistakes.of_sizes("y", conv, kernel_of, output_shape),
         *mistakes.of_geometry("y", conv_at, kernel_of, dilated, y_size),
         *mistakes.of_result("y", conv, "N O OH OW"),
         *mistakes.of_arguments("y", conv, x="N C H W", w="O C KH KW", b="O"),
@@ -433,6 +443,7 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
             ("= instead of +=: all positions and samples add up", passages.ONE_RULE, lambda g, *a: g[-1, :, -1, -1]),
         ]),
         *mistakes.of_sums("db", lambda grad_output, **_: grad_output, "N O OH OW", "O"),
+        *mistakes.of_sums("db", lambda grad_output, **_: grad_output.reshape(*grad_output.shape[:2], -1), "N O M", "O"),
         *mistakes.of_result("db", gradient(2), "O"),
         *mistakes.of_arguments("db", gradient(2), grad_output="N O OH OW"),
         *mistakes.of_factors("db", gradient(2), sizes_of_conv),
@@ -508,6 +519,15 @@ def orders(verb: str) -> list[tuple[str, tuple[int, ...]]]:
     return found
 
 
+def with_size(found: list[Mistake], size: Callable[..., tuple[int, int]]) -> list[Mistake]:
+    """The mistakes, each with the right size of the output as one more argument."""
+
+    def one(mistake: Mistake) -> Mistake:
+        return Mistake(mistake.result, mistake.name, lambda **a: mistake.compute(**a, size=size(**a)), mistake.see)
+
+    return [one(mistake) for mistake in found]
+
+
 def im2col_mistakes() -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
         return Mistake("columns", name, lambda x, kernel_size, **g: compute(x, kernel_size, *g.values()), see)
@@ -532,6 +552,16 @@ def im2col_mistakes() -> list[Mistake]:
         a = six(reference.im2col_loops(wide, kernel_size, strides, 0, dilations), x.shape[1], kernel_size, OH)
         return a.reshape(len(x), -1, *a.shape[4:])  # (N, C·KH·KW, OH, OW)
 
+    def sliced(geometry: Geometry, x: Array, kernel_size: tuple[int, int], size: tuple[int, int]) -> Array:
+        """By slices of the padded x: for wrong places they may be too short, and are broadcast or refused."""
+        (rows, lefts), wide = geometry, mistakes.padded(x, geometry)
+        columns = np.zeros((*x.shape[:2], *kernel_size, *size))
+        for k, l in np.ndindex(*kernel_size):
+            top, left = k * rows.dilation, l * lefts.dilation
+            columns[:, :, k, l] = wide[:, :, top : top + rows.stride * size[0] : rows.stride,
+                                       left : left + lefts.stride * size[1] : lefts.stride]  # fmt: skip
+        return columns.reshape(len(x), -1, *size)
+
     def flat(mistake: Mistake) -> Mistake:
         def compute(**arguments: Any) -> Array:
             a = mistake.compute(**arguments)
@@ -547,10 +577,9 @@ def im2col_mistakes() -> list[Mistake]:
     modes = {"edge": "repeats the border", "reflect": "mirrors the border", "symmetric": "mirrors the border",
              "wrap": "wraps around"}  # fmt: skip
     matrix = "the samples lie side by side in one matrix: keep N as the first axis"
-    geometry = mistakes.of_geometry(
-        "columns", at, lambda kernel_size, **_: kernel_size, True,
-        lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values()),
-    )  # fmt: skip
+    size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
+    geometry = mistakes.of_geometry("columns", at, lambda kernel_size, **_: kernel_size, True, size)
+    geometry += with_size(mistakes.of_geometry("columns", sliced, lambda kernel_size, **_: kernel_size, True), size)
     return [
         *(reshaped(name, passages.IM2COL, (0, *order)) for name, order in orders("in")),
         reshaped("rows and columns are swapped: (N, OH·OW, C·KH·KW) instead of (N, C·KH·KW, OH·OW)", passages.AXES,
@@ -658,15 +687,6 @@ def col2im_mistakes() -> list[Mistake]:
         x = col2im_at(geometry, columns, input_size, kernel_size, size)
         return mistakes.fitted(x[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *input_size)
 
-    def with_size(mistake: Mistake) -> Mistake:
-        def compute(columns, input_size, kernel_size, stride, padding, dilation):
-            return mistake.compute(
-                columns=columns, input_size=input_size, kernel_size=kernel_size, stride=stride, padding=padding,
-                dilation=dilation, size=output_shape(input_size, kernel_size, stride, padding, dilation),
-            )  # fmt: skip
-
-        return Mistake(mistake.result, mistake.name, compute, mistake.see)
-
     right = reference.col2im_loops
     overwritten = "= instead of +=: where windows overlap, their values add up"
     mixed = "rows and columns are mixed up: a reshape cannot take the place of a transpose"
@@ -682,7 +702,8 @@ def col2im_mistakes() -> list[Mistake]:
             as_six(columns, *a)[:, :, ::-1, ::-1].reshape(columns.shape), *a), passages.INPUT),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
-        *map(with_size, geometry),
+        *with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
+            input_size, kernel_size, *g.values())),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
         *mistakes.of_result("x", right, "N C H W"),
         *mistakes.of_factors("x", right, lambda columns, kernel_size, stride, **_: {
@@ -747,12 +768,14 @@ def transpose(grad_output, w, input_size, stride=1, padding=0, dilation=1):
     return gradients(grad_output, x, w, None, stride, padding, dilation)[0]
 
 
-def without_leftover(g, w, size, stride, padding, dilation):
-    """Without the rows and columns after the last window: the smallest size with this output size."""
+def without_leftover(g, w, size, stride, padding, dilation, ends=2):
+    """Without the rows and columns after the last window; the padding is stripped at one or both `ends`."""
     dx = transpose(g, w, size, stride, padding, dilation)
-    (OH, OW), (KH, KW) = g.shape[2:], w.shape[2:]
-    return dx[:, :, : (OH - 1) * stride + dilation * (KH - 1) + 1 - 2 * padding,
-              : (OW - 1) * stride + dilation * (KW - 1) + 1 - 2 * padding]  # fmt: skip
+    rows, columns = (
+        max((count - 1) * stride + dilation * (K - 1) + 1 - ends * padding, 0)
+        for count, K in zip(g.shape[2:], w.shape[2:])
+    )
+    return dx[:, :, :rows, :columns]
 
 
 def leftover_in_front(g, w, size, *a):
@@ -807,6 +830,8 @@ def transpose_mistakes() -> list[Mistake]:
         *mistakes.of_geometry("dx", transpose_at, kernel_of, True),
         mistake("the rows and columns behind the last window are missing: they get zeros, up to input_size",
                 passages.INPUT_STRIDE, without_leftover),
+        mistake("the rows and columns behind the last window are missing: they get zeros, up to input_size",
+                passages.INPUT_STRIDE, lambda *a: without_leftover(*a, ends=1)),
         mistake("the rows and columns behind the last window are put in front of the first", passages.INPUT_STRIDE,
                 leftover_in_front),
         *mistakes.of_result("dx", transpose, "N C H W"),

@@ -6,6 +6,7 @@ own mistakes. A mistake that gives the student's values on all cases is named as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +22,21 @@ if TYPE_CHECKING:
 Named = tuple[str, str]  # the mistake, and the passage that explains it
 UNKNOWN: Named = ("", "")
 
+PADS_ALL = "np.pad(x, padding) pads every axis, samples and channels too: give it a pair for each axis"
+
 # Results whose first axis is the batch.
 BATCHED = ("y", "x", "dx", "columns", "spread", "d_scores")
 
 
 def diagnose(exercise: Exercise, index: int, answers: Answers) -> Named:
     """The mistake that gives these values of the result `index`, and where the text explains it; or two ""."""
-    right = [_is_right(answer, index) for answer in answers.double]
-    if all(right):
+    if not _wrong(index, answers.double):
         return _only_single(index, answers)
-    if not any(answer.values for answer, fine in zip(answers.double, right) if not fine):
-        return _only_exceptions(exercise, answers, right)
-    for known in (_of_results, _kept, lambda *a: _by_mistakes(exercise, *a), _only_where):
-        name, see = known(index, answers)
+    ways = [_of_results, _by_one_mistake, _kept, _by_one_of_several, _only_where]
+    if not any(answer.values for answer in _wrong(index, answers.double)):
+        ways = [_of_exceptions, _only_where]
+    for way in ways:
+        name, see = way(exercise, index, answers)
         if name:
             return name, see or exercise.see
     return UNKNOWN
@@ -50,7 +53,7 @@ def _wrong(index: int, answers: list[Answer]) -> list[Answer]:
 # --- what any function may do wrong -------------------------------------------------------------------------
 
 
-def _of_results(index: int, answers: Answers) -> Named:
+def _of_results(exercise: Exercise, index: int, answers: Answers) -> Named:
     """What can be seen by comparing results with expected ones."""
     came = [answer for answer in _wrong(index, answers.double) if answer.values]
     got, expected = [a.values[index] for a in came], [a.expected[index] for a in came]
@@ -68,19 +71,20 @@ def _poisoned(value: Any) -> bool:
     """Whether np.empty's contents are in the value, or something computed from them."""
     if isinstance(value, dict):
         return any(map(_poisoned, value.values()))
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and bool((np.abs(value) > POISON / 1e3).any())
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and bool(np.any((np.abs(value) > POISON / 1e3) & np.isfinite(value)))
 
 
-def _kept(index: int, answers: Answers) -> Named:
+def _kept(exercise: Exercise, index: int, answers: Answers) -> Named:
     """What is right at the first call and wrong later."""
     first, again = answers.first, answers.again
-    if any(answer.problem for answer in first + again) or not _wrong(index, again):
+    if any(answer.problem for answer in first + again) or not any(_is_right(answer, index) for answer in first):
         return UNKNOWN
     for at, answer in enumerate(again):
-        before = [a for a in first + again[:at] if a.case.arguments is answer.case.arguments]
-        if before and not same(before[0].values[index], answer.values[index]):
-            return "the same arguments give another result the second time: something is kept between calls", passages.KEPT
-        if not _wrong(index, first) and any(same(answer.values[index], a.values[index]) for a in first):
+        value, earlier = answer.values[index], first + again[:at]
+        if any(a.case is answer.case and not same(a.values[index], value) for a in earlier):
+            return "the same call gives another result the second time: something is kept between calls", passages.KEPT
+        others = [a for a in earlier if _is_right(a, index) and not same(a.expected[index], answer.expected[index])]
+        if np.size(value) > 1 and np.ptp(value) and any(same(a.values[index], value) for a in others):
             return "the result of an earlier call with these shapes: something is kept between calls", passages.KEPT
     return UNKNOWN
 
@@ -95,33 +99,35 @@ def _only_single(index: int, answers: Answers) -> Named:
     return "right in float64 only: numbers overflow in float32, or their difference vanishes", passages.RULES
 
 
-def _only_exceptions(exercise: Exercise, answers: Answers, right: list[bool]) -> Named:
-    return UNKNOWN
-
-
 # --- the mistakes of an exercise ----------------------------------------------------------------------------
 
 
-def _by_mistakes(exercise: Exercise, index: int, answers: Answers) -> Named:
-    """A mistake that explains every case; or, if there may be two mistakes, "perhaps" the one that explains the smallest
-    wrong case and most of the others."""
+def _by_one_mistake(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """A mistake that explains every case."""
     result, wrong = exercise.results[index], _wrong(index, answers.double)
     came = [answer for answer in wrong if answer.values]
-    others = [answer for answer in answers.double if not any(answer is each for each in came)]
     if result in BATCHED and all(_first_sample_only(a.values[index], a.expected[index]) for a in came):
         return "only the first sample of the batch is computed", passages.CHANNELS
-    explained: dict[Named, int] = {}  # number of wrong cases, for each mistake that explains the smallest
+    rest = [answer for answer in answers.double if answer not in came]
     for mistake in exercise.mistakes:
-        if mistake.result == result and gives(mistake, came[0], index):
+        if mistake.result == result and all(gives(mistake, answer, index) for answer in came + rest):
+            return mistake.name, mistake.see
+    return UNKNOWN
+
+
+def _by_one_of_several(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """There may be two mistakes: the one that explains the smallest wrong case and most of the others."""
+    came = [answer for answer in _wrong(index, answers.double) if answer.values]
+    explained: dict[Named, int] = {}  # the number of wrong cases
+    for mistake in exercise.mistakes:
+        if mistake.result == exercise.results[index] and gives(mistake, came[0], index):
             count = sum(gives(mistake, answer, index) for answer in came)
-            if count == len(came) and all(gives(mistake, answer, index) for answer in others):
-                return mistake.name, mistake.see
-            key = mistake.name, mistake.see
-            explained[key] = max(count, explained.get(key, 0))
-    best = [key for key, count in explained.items() if count == max(explained.values())]
+            explained[mistake.name, mistake.see] = max(count, explained.get((mistake.name, mistake.see), 0))
+    best = [named for named, count in explained.items() if count == max(explained.values()) > 1]
     if len(best) != 1:
         return UNKNOWN
-    return f"perhaps {best[0][0]} (other cases go wrong in another way)", best[0][1]
+    (name, see), = best
+    return f"perhaps {name} (other cases go wrong in another way)", see
 
 
 def _first_sample_only(got: Any, expected: np.ndarray) -> bool:
@@ -145,5 +151,68 @@ def gives(mistake: Mistake, answer: Answer, index: int) -> bool:
 # --- where it goes wrong ------------------------------------------------------------------------------------
 
 
-def _only_where(index: int, answers: Answers) -> Named:
+def _kernel(a: dict[str, Any]) -> tuple[int, ...]:
+    return a["kernel_size"] if "kernel_size" in a else a["w"].shape[2:]
+
+
+def _batch(a: dict[str, Any]) -> np.ndarray:
+    return next(value for value in a.values() if isinstance(value, np.ndarray))
+
+
+def _pads_channels(answer: Answer) -> bool:
+    """Whether the text of an exception names as many channels as np.pad(x, padding) makes."""
+    arguments = answer.case.arguments
+    if "x" not in arguments or not arguments.get("padding"):
+        return False
+    channels = arguments["x"].shape[1] + 2 * arguments["padding"]
+    columns = channels * int(np.prod(_kernel(arguments)))
+    return bool(re.search(rf"\({channels},\d+,\d+\)|\b{columns}\b", answer.problem))
+
+
+# What may be true of the arguments of a case, the likelier reason first.
+_FACTS: list[tuple[str, str, Callable[[dict[str, Any]], bool]]] = [
+    ("with padding", passages.PADDING, lambda a: a["padding"] > 0),
+    ("without padding", passages.CROPPING, lambda a: a["padding"] == 0),
+    ("with a stride above 1", passages.GEOMETRY, lambda a: a["stride"] > 1),
+    ("with a dilation above 1", passages.GEOMETRY, lambda a: a["dilation"] > 1),
+    ("with more than one sample", passages.CHANNELS, lambda a: len(_batch(a)) > 1),
+    ("with more than one channel", passages.CHANNELS, lambda a: a["x"].shape[1] > 1),
+    ("with more than one output channel", passages.CHANNELS, lambda a: len(a["w"]) > 1),
+    ("with a kernel that is not square", passages.CHANNELS, lambda a: len(set(_kernel(a))) > 1),
+    ("with stride and padding", passages.GEOMETRY, lambda a: a["stride"] > 1 and a["padding"] > 0),
+    ("with a stride or padding", passages.GEOMETRY, lambda a: a["stride"] > 1 or a["padding"] > 0),
+    ("with a stride or dilation", passages.GEOMETRY, lambda a: a["stride"] > 1 or a["dilation"] > 1),
+    ("with more than one sample or channel", passages.CHANNELS,
+     lambda a: len(_batch(a)) > 1 or a["x"].shape[1] > 1),
+    ("with as many rows as columns", passages.CHANNELS, lambda a: len(set(_batch(a).shape[-2:])) == 1),
+    ("with more than one row", passages.CROSS_ENTROPY, lambda a: len(a["scores"]) > 1),
+]  # fmt: skip
+
+
+def _only_where(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """What the wrong cases have in common, and no right one has."""
+    wrong = [not _is_right(answer, index) for answer in answers.double]
+    for name, see, fact in _FACTS:
+        try:
+            found = [fact(answer.case.arguments) for answer in answers.double]
+        except (KeyError, IndexError, AttributeError, TypeError, StopIteration):
+            continue  # not an argument of this function
+        if found == wrong and not all(wrong):
+            return f"all cases {name} go wrong, and all others are right: look there", see
+    return UNKNOWN
+
+
+def _of_exceptions(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """What the texts of exceptions tell, if nothing but exceptions is wrong."""
+    wrong = _wrong(index, answers.double)
+    texts = [answer.problem for answer in wrong]
+    if all(map(_pads_channels, wrong)):
+        return PADS_ALL, passages.PADDING
+    if all(" out of bounds" in text for text in texts):
+        return "an index runs beyond its axis: print the shape, and the index in the last turn of the loop", passages.AXES
+    if all("cannot reshape" in text for text in texts):
+        return "a reshape to another number of elements: an axis is missing, or one too many", passages.RESHAPE
+    if all("could not be broadcast" in text or "could not broadcast" in text or "mismatch" in text for text in texts):
+        name, see = _only_where(exercise, index, answers)
+        return f"two arrays whose shapes do not fit: print both{'; ' * bool(name)}{name}", see or passages.AXES
     return UNKNOWN

@@ -157,7 +157,7 @@ class Graded:
 # --- one exercise -----------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class Answer:
     """The outcome of one case: a value for each result, or the problem."""
 

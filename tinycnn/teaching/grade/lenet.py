@@ -446,7 +446,7 @@ def draw_digits(rng: np.random.Generator) -> list[Case]:
     return [
         Case(SHUFFLED, {**common, "images": images[:7], "labels": labels[:7], "epochs": 1, "batch_size": 2, "lr": 0.5}),
         Case(OVERFITS, {**common, "images": images[:100], "labels": labels[:100], "epochs": 30, "batch_size": 20,
-                        "lr": 0.1}),
+                        "lr": 0.05}),
         Case(LEARNS, {**common, "images": images, "labels": labels, "epochs": 6, "batch_size": 32, "lr": 0.1}),
     ]  # fmt: skip
 

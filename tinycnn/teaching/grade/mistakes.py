@@ -21,6 +21,7 @@ WHERE = (("", (0, 1)), (" along the rows (H)", (0,)), (" along the columns (W)",
 AXIS = {
     "N": "samples", "C": "channels", "O": "output channels", "H": "rows", "W": "columns", "OH": "rows", "OW": "columns",
     "KH": "kernel rows", "KW": "kernel columns", "classes": "classes",
+    "M": "positions",
 }  # fmt: skip
 
 
@@ -146,6 +147,45 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
         return Mistake(result, name, wrongly, passages.CROPPING)
 
     return [mistake(name.format(where), axes, cut) for where, axes in WHERE for name, cut in wrong]
+
+
+def of_sizes(result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any]) -> list[Mistake]:
+    """A result of a wrong size: cut off, or impossible where windows would reach beyond the input.
+
+    `sizes` takes the size of the input and of the kernel, stride, padding and dilation to that of the output.
+    """
+
+    def mistake(name: str, change: Callable[..., tuple[int, int]]) -> Mistake:
+        def wrongly(**a: Any) -> Array:
+            y, dilation = right(**a), a.get("dilation", 1)
+            wrong = change(a["x"].shape[2:], kernel(**a), a["stride"], a["padding"], dilation)
+            if any(new > old for new, old in zip(wrong, y.shape[2:])):
+                raise IndexError
+            return y[:, :, : wrong[0], : wrong[1]]
+
+        return Mistake(result, name, wrongly, passages.SIZE)
+
+    names = "height", "width"
+    found = [
+        mistake("the width of the output is computed with the kernel's height", lambda n, K, *a: sizes(n, (K[0],) * 2, *a)),
+        mistake("the height of the output is computed with the kernel's width", lambda n, K, *a: sizes(n, (K[1],) * 2, *a)),
+        mistake("height and width of the kernel are swapped in the size of the output",
+                lambda n, K, *a: sizes(n, K[::-1], *a)),
+        mistake("the width of the output is computed from the input's height", lambda n, K, *a: sizes((n[0],) * 2, K, *a)),
+        mistake("the height of the output is computed from the input's width", lambda n, K, *a: sizes((n[1],) * 2, K, *a)),
+        mistake("the output is taken to be square", lambda *a: (sizes(*a)[0],) * 2),
+        mistake("the output is taken to be square", lambda *a: (sizes(*a)[1],) * 2),
+        mistake("the size of the output is computed without the padding", lambda n, K, S, P, D: sizes(n, K, S, 0, D)),
+        mistake("the size of the output is computed without the dilation", lambda n, K, S, P, D: sizes(n, K, S, P, 1)),
+        mistake("the size of the output is computed without the stride", lambda n, K, S, P, D: sizes(n, K, 1, P, D)),
+    ]  # fmt: skip
+    for axis, name in enumerate(names):
+        for change, word in ((-1, "small"), (1, "large")):
+            found.append(mistake(
+                f"the {name} of the output is one too {word}",
+                lambda *a, axis=axis, change=change: tuple(n + change * (i == axis) for i, n in enumerate(sizes(*a))),
+            ))  # fmt: skip
+    return found
 
 
 # --- changes of an array ------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import numpy as np
 
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import mistakes, passages
-from tinycnn.teaching.grade.conv import PADS_ALL, STRIDE_IGNORED, around, normal, output_shape
+from tinycnn.teaching.grade.conv import STRIDE_IGNORED, around, normal, output_shape
+from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 from tinycnn.teaching.grade.mistakes import Geometry
 
@@ -30,7 +31,7 @@ OVERLAP_SIZES = [
     ((2, 2, 9, 8), (2, 3), 4, 1),  # gaps between the windows
     ((1, 2, 4, 5), (2, 3), 2, 1),  # very negative numbers
 ]
-VERY_NEGATIVE = 1e30  # below any number that may stand for −∞, and within the range of float32
+VERY_NEGATIVE = 1e25  # below any number that may stand for −∞, and within the range of float32
 
 
 def draw_pool(backward: bool) -> Callable[[np.random.Generator], list[Case]]:
@@ -164,18 +165,21 @@ def pool_mistakes(which: str) -> list[Mistake]:
         zero = "the padding counts as 0 and wins over negative numbers: pad with −∞"
         own += [
             mistake(zero, passages.MAX_POOLING, filled(0.0)),
-            *(mistake(f"the padding counts as {value:g} and wins over smaller numbers: pad with −np.inf".replace(
-                "-", "−"), passages.MAX_POOLING, filled(value))
-              for value in (-1.0, -1e2, -999.0, -1e3, -9999.0, -1e4, -1e5, -1e6, -1e8, -1e9, -1e10, -1e12, -1e18, -1e20)),
+            *(mistake("the padding counts as a number, as −1e9, and wins over smaller ones: pad with −np.inf",
+                      passages.MAX_POOLING, filled(value)) for value in (-1.0, -5.0, -10.0, -1e9)),
             mistake("the maximum starts at 0, so negative numbers never win", passages.MAX_POOLING,
                     lambda x, K, S, P: np.maximum(forward(x, K, S, P), 0)),
-            *(mistake(f"the maximum starts at {value:g}, so smaller numbers never win: start at −np.inf".replace(
-                "-", "−"), passages.MAX_POOLING, lambda x, K, S, P, value=value: np.maximum(forward(x, K, S, P), value))
-              for value in (-1.0, -1e2, -999.0, -1e3, -1e4, -1e6, -1e9, -1e10)),
+            *(mistake("the maximum starts at a number, as −1e9, so smaller ones never win: start at −np.inf",
+                      passages.MAX_POOLING, lambda x, K, S, P, value=value: np.maximum(forward(x, K, S, P), value))
+              for value in (-1.0, -5.0, -10.0, -1e9)),
             mistake("the minimum instead of the maximum", passages.MAX_POOLING,
                     lambda x, K, S, P: -forward(-x, K, S, P)),
             mistake("the minimum instead of the maximum", passages.MAX_POOLING, lambda x, K, S, P: -forward(
                 -np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf), K, S)),
+            mistake("the minimum instead of the maximum, so it stays at −∞", passages.MAX_POOLING,
+                    lambda *a: np.full_like(forward(*a), -np.inf)),
+            mistake("one maximum of all windows: each window has its own", passages.ONE_MAXIMUM,
+                    lambda *a: np.full_like(forward(*a), forward(*a).max())),
             mistake("the mean instead of the maximum", passages.MAX_POOLING, reference.avg_pool_nd),
             mistake("the largest absolute value instead of the largest number", passages.MAX_POOLING,
                     lambda x, K, S, P: forward(abs(x), K, S, P)),
@@ -214,6 +218,7 @@ def pool_mistakes(which: str) -> list[Mistake]:
         ]  # fmt: skip
     return [
         *own,
+        *mistakes.of_sizes("y", forward, window_of, output_shape),
         *mistakes.of_geometry("y", at, window_of, False, y_size),
         *mistakes.of_result("y", forward, "N C OH OW"),
         *mistakes.of_arguments("y", forward, x="N C H W"),

@@ -57,7 +57,7 @@ class Student:
         path: the file of the exercise.
         timeout: seconds for one call.
         may_use_tinycnn: whether it gets the part of tinycnn for step 10.
-        replaced: files to use in the place of those of the same names beside the exercise.
+        replaced: files to use in the place of those of the same names beside the exercise, as bytecode too.
     """
 
     def __init__(
@@ -69,7 +69,9 @@ class Student:
         self.user = other_user()
         self.place = Path(os.path.realpath(tempfile.mkdtemp(prefix="tinycnn-grade-")))
         self.folder = self.place / "exercises"
-        self._copy(plain_files(path.parent) | dict(replaced or {}))
+        replaced = replaced or {}
+        self._copy({name: file for name, file in plain_files(path.parent).items() if f"{name}c" not in replaced})
+        self._copy(replaced)
 
     def __enter__(self) -> Student:
         return self
@@ -80,7 +82,7 @@ class Student:
 
     def _copy(self, files: Mapping[str, Path]) -> None:
         """Makes the folder that the process sees: everybody can read it, and only the grader can change it."""
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         shutil.copyfile(runner.__file__, self.place / "runner.py")
         for name, file in files.items():
             shutil.copyfile(file, self.folder / name)
