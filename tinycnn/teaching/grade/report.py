@@ -43,7 +43,8 @@ def step_lines(graded: Graded, colour: bool = False) -> list[str]:
     lines = [f"{bold}{heading:<72}{total}{end}"]
     shown: set[tuple[str, str]] = set()
     for check in graded.checks:
-        mark = "skip " if check.left_out else "todo " if check.todo else f"{red}wrong{end}" if check.problem else f"{green}ok   {end}"
+        unasked = "skip " if check.left_out else "todo " if check.todo else ""
+        mark = unasked or (f"{red}wrong{end}" if check.problem else f"{green}ok   {end}")
         score = "" if step.optional else f"{points(check.score):>5} / {points(check.points)}"
         lines.append(f"  {mark} {title(check):<64}{score}".rstrip())
         if check.problem and (check.function, check.problem) not in shown:

@@ -70,6 +70,8 @@ def pool_size_mistakes() -> list[Mistake]:
         mistake("always rounded up: only with ceil_mode", lambda n, K, S, P, ceil: up(n, K, S, P)),
         mistake("with ceil_mode there is always a window more: only if something is left behind the last",
                 lambda n, K, S, P, ceil: down(n, K, S, P) + ceil),
+        mistake("with ceil_mode there is always a window more: only if something is left behind the last",
+                lambda n, K, S, P, ceil: (d := down(n, K, S, P)) + (ceil and d * S < n + P)),
         mistake("the + 1 is missing: the first window counts too",
                 lambda n, K, S, P, ceil: reference.pool_output_size(n, K, S, P, 1, ceil) - 1),
         mistake("the padding is ignored", lambda n, K, S, P, ceil: reference.pool_output_size(n, K, S, 0, 1, ceil)),
