@@ -1,14 +1,16 @@
 """Work that something else does is refused by what is loaded and called while it runs."""
 
+import ast
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from cheats import CHEATS, PRELUDE
+from conftest import COURSEWORK
 
 import tinycnn
-from tinycnn.teaching.grade import runner
+from tinycnn.teaching.grade import given, runner
 
 FUNCTIONS = {9: "cross_entropy_forward", 10: "relu_forward"}
 
@@ -32,6 +34,42 @@ def test_a_cheat_gains_nothing(folder, name, step, code, files, said):
     score, problems = graded_function(folder, step, code, files)
     assert score == 0
     assert any(words in problems for words in said.split("|")), problems
+
+
+def test_the_references_functions_cannot_be_had_for_a_wrong_one(folder):
+    """After a wrong function the grader puts its own in that place, for those that build on it: no others."""
+    wrong = "def max_pool_forward(*arguments):\n    return 0\n"
+    names = ["max_pool_backward", "avg_pool_forward", "avg_pool_backward"]
+    taken = "".join(f"try: from given_step08_pooling import {name}\nexcept ImportError: pass\n" for name in names)
+    folder.write(8, wrong + taken)
+    assert folder.grade(8).score == 0
+
+
+def test_the_references_earlier_functions_are_those_that_the_exercise_names(folder):
+    text = "from step03_conv_backward_loops import conv_backward_loops as conv_backward\n"
+    folder.write(6, text + "from step02_conv_forward_loops import conv_forward_loops as conv_forward\n")
+    for number in (2, 3):
+        folder.write(number, "")
+    assert folder.grade(6).score == 0
+    folder.write(6, "")
+    folder.write(7, "import step06_conv\ndef conv_transpose(g, w, *geometry):\n    return step06_conv.conv_backward\n")
+    assert "has no attribute 'conv_backward'" in " | ".join(check.problem for check in folder.grade(7).checks)
+
+
+def test_the_references_functions_have_no_text(folder):
+    folder.write(6, "import os\ndef conv_forward(*arguments):\n    raise ValueError(sorted(os.listdir()))\n")
+    for name in ("step01_output_size", "step04_im2col", "step05_col2im"):
+        (folder.path / f"{name}.py").unlink()
+    said = folder.grade(6).checks[0].problem
+    assert "step04_im2col.pyc" in said
+    assert "step04_im2col.py'" not in said
+
+
+def test_what_the_exercises_use_is_what_their_files_import():
+    for file in COURSEWORK.glob("step*.py"):
+        imports = [each for each in ast.parse(file.read_text("utf-8")).body if isinstance(each, ast.ImportFrom)]
+        of_steps = {each.module: [alias.name for alias in each.names] for each in imports if "step" in each.module}
+        assert given.USES.get(file.stem, {}) == of_steps
 
 
 @pytest.fixture

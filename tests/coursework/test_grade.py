@@ -1,6 +1,8 @@
 """The grader as a command: what it survives, what it says, and how it ends."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ import tinycnn.cli
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import STEPS, main
 from tinycnn.teaching.grade.comparing import difference, same
+from tinycnn.teaching.grade.given import GIVEN
 
 SIZE = "def output_size(size, kernel_size, stride=1, padding=0, dilation=1):\n"
 
@@ -83,10 +86,55 @@ def test_what_is_printed_is_shown_and_harms_nothing(folder, capsys):
     assert "more lines" in out
 
 
+@pytest.mark.parametrize("step, old, new", [
+    (1, "(size + 2 * padding - extent)", "size + 2 * padding - extent"),
+    (4, "l * dilation", "l"),
+    (4, "return columns.reshape", "return columns[:, :, ::-1].reshape"),
+    (10, "x > 0", "x >= 0"),
+])  # fmt: skip
+def test_one_mistake_is_paid_once(folder, capsys, step, old, new):
+    """Other steps, and other functions of the same step, get the reference's in the place of the wrong one."""
+    folder.change(step, old, new)
+    main([str(folder.path), "--seed", "1"])
+    out = capsys.readouterr().out
+    lost = {line.split()[1] for line in out.splitlines() if line.startswith("  wrong ")}
+    assert len(lost) == 1
+    assert "goes wrong (no points)" in out or step == 10
+    assert float(re.search(r"total: ([\d.]+) of", out)[1]) >= 92
+
+
+def test_helper_functions_of_ones_own_earlier_steps_are_there(folder):
+    """A later step may import from an earlier one what the exercise does not ask for, or everything."""
+    folder.write(1, folder.file(1).read_text(encoding="utf-8") + "\n\ndef both(H, W, *a):\n"
+                 "    return output_size(H, *a), output_size(W, *a)\n")  # fmt: skip
+    folder.change(4, "from step01_output_size import output_size", "from step01_output_size import *")
+    folder.change(4, "output_size(H, KH, stride, 0, dilation), output_size(W, KW, stride, 0, dilation)",
+                  "both(H, W, KH, stride, 0, dilation)[0], output_size(W, KW, stride, 0, dilation)")  # fmt: skip
+    graded = folder.grade(4)
+    assert problems(graded).replace(" | ", "") == ""
+
+
+def test_the_given_steps_are_right(folder):
+    """The reference's steps, with which later ones are graded, graded as a submission."""
+    for number in range(1, 10):
+        shutil.copyfile(GIVEN / folder.file(number).name, folder.file(number))
+        graded = folder.grade(number)
+        assert problems(graded).replace(" | ", "") == ""
+
+
+def test_a_gradient_of_float64_from_float32_costs_that_level_only(folder):
+    folder.change(2, "np.zeros((N, O, OH, OW), x.dtype)", "np.zeros((N, O, OH, OW))")
+    (check,) = [check for check in folder.grade(2).checks if check.problem]
+    assert check.level == "float32"
+    assert "float64 comes out where float32 went in" in check.diagnosis
+
+
 def test_a_step_that_builds_on_a_wrong_one_says_so(folder, capsys):
     folder.change(4, "l * dilation", "l")
     assert main([str(folder.path), "--only", "4", "6"]) == 1
-    assert "builds on step 4, not right yet" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "with your own step 1 and 4 and 5 instead of the reference's conv_forward, conv_backward goes wrong" in out
+    assert "conv_backward: dw, stride, padding, dilation" in out.partition("step  6")[2].partition("wrong")[0]
 
 
 def test_the_smallest_failing_case_is_shown_with_the_first_wrong_element(folder, capsys):

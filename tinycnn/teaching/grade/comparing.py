@@ -70,7 +70,7 @@ def is_number(value: Any) -> bool:
     """Whether it is an int or a float, of Python or NumPy, that 64 bits can hold."""
     if isinstance(value, int):
         return not isinstance(value, bool) and -(2**63) <= value < 2**64
-    return isinstance(value, float) or _is_numeric(value) and value.ndim == 0
+    return isinstance(value, float) or (_is_numeric(value) and value.ndim == 0)
 
 
 def _is_numeric(value: Any) -> bool:

@@ -7,6 +7,7 @@ change of its result: most are generated (mistakes.py), the others stand here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -94,7 +95,7 @@ SIZES = ("size", "kernel_size", "stride", "padding", "dilation")
 
 def size_mistakes() -> list[Mistake]:
     """One part of the formula wrong, or two: (n + pads − extent) divided by S, + plus."""
-    right = {
+    right: dict[str, Callable[..., Any]] = {
         "pads": lambda n, K, S, P, D: 2 * P,
         "extent": lambda n, K, S, P, D: D * (K - 1) + 1,
         "divide": lambda room, S, D, K: room // S,
@@ -135,7 +136,7 @@ def size_mistakes() -> list[Mistake]:
     ]  # fmt: skip
 
     def mistake(name: str, changes: dict[str, Callable[..., Any]]) -> Mistake:
-        parts: dict[str, Callable[..., Any]] = right | changes
+        parts = right | changes
 
         def compute(size: int, kernel_size: int, stride: int, padding: int, dilation: int) -> int:
             a = size, kernel_size, stride, padding, dilation
@@ -175,10 +176,9 @@ SIZE = Exercise(
 
 FLIPPED = "the kernel is rotated by 180°: what is called convolution here is cross-correlation"
 ORDER = (
-    "the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, kernel column "
-    "against kernel row, kernel column, channel)"
+    "the rows of the columns and those of the weight matrix are ordered differently (channel, kernel row, "
+    "kernel column against kernel row, kernel column, channel)"
 )
-STRIDE_IGNORED = "the stride is ignored: output i belongs to the window that starts at i·stride"
 
 
 def conv(x: Array, w: Array, b: Array, stride: int = 1, padding: int = 0, dilation: int = 1) -> Array:
@@ -349,7 +349,7 @@ def dw_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) 
     return padded_gradients(geometry, grad_output, x, w)[1]
 
 
-def padded_dx(grad_output, x, w, b=None, stride=1, padding=0, dilation=1) -> Array:
+def padded_dx(grad_output, x, w, b=None, stride=1, padding=0, dilation=1):
     return padded_gradients(around(stride, padding, dilation), grad_output, x, w)[0]
 
 
@@ -511,7 +511,8 @@ def orders(verb: str) -> list[tuple[str, tuple[int, ...]]]:
             names = []
             if list(rows) != sorted(rows):
                 listed = ", ".join(ROWS[axis] for axis in rows)
-                names.append(f"the rows are {verb} another order than channel, kernel row, kernel column: here {listed}")
+                right = "channel, kernel row, kernel column"
+                names.append(f"the rows are {verb} another order than {right}: here {listed}")
             if list(positions) != sorted(positions):
                 names.append(f"the columns are {verb} another order than output row, output column")
             if names:
@@ -608,8 +609,8 @@ def im2col_mistakes() -> list[Mistake]:
 
 
 IM2COL = Exercise(
-    "im2col", ("columns",), {"columns": {PLAIN: 2, GEOMETRY: 3, DILATION: 2, FLOAT32: 1}}, draw_im2col, reference.im2col_loops,
-    im2col_mistakes(), passages.IM2COL,
+    "im2col", ("columns",), {"columns": {PLAIN: 2, GEOMETRY: 3, DILATION: 2, FLOAT32: 1}}, draw_im2col,
+    reference.im2col_loops, im2col_mistakes(), passages.IM2COL,
 )  # fmt: skip
 
 
@@ -651,7 +652,7 @@ def col2im_at(
     """x with its padding, for another geometry; `size` is that of the output. What is missing counts as 0."""
     rows, lefts = geometry
     strides, dilations = (rows.stride, lefts.stride), (rows.dilation, lefts.dilation)
-    wide = [n + a.before + a.after for n, a in zip(input_size, geometry)]
+    wide = tuple(n + a.before + a.after for n, a in zip(input_size, geometry))
     new = reference._output_size(wide, kernel_size, strides, dilations)
     a = mistakes.fitted(columns.reshape(*columns.shape[:2], *size), *new)
     return reference.col2im_loops(a.reshape(*columns.shape[:2], -1), wide, kernel_size, strides, 0, dilations)
@@ -806,7 +807,7 @@ def transpose_mistakes() -> list[Mistake]:
             raise ValueError
         return transpose(g, w.swapaxes(0, 1), *a)
 
-    def zeros_between(change: int, g, w, size, S, P, D):
+    def zeros_between(change, g, w, size, S, P, D):
         return transpose_at(around(max(S + change, 1), P, D), g, w, size)
 
     return [
@@ -831,7 +832,7 @@ def transpose_mistakes() -> list[Mistake]:
         mistake("the rows and columns behind the last window are missing: they get zeros, up to input_size",
                 passages.INPUT_STRIDE, without_leftover),
         mistake("the rows and columns behind the last window are missing: they get zeros, up to input_size",
-                passages.INPUT_STRIDE, lambda *a: without_leftover(*a, ends=1)),
+                passages.INPUT_STRIDE, partial(without_leftover, ends=1)),
         mistake("the rows and columns behind the last window are put in front of the first", passages.INPUT_STRIDE,
                 leftover_in_front),
         *mistakes.of_result("dx", transpose, "N C H W"),

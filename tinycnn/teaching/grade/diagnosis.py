@@ -17,7 +17,7 @@ from tinycnn.teaching.grade.comparing import same
 from tinycnn.teaching.grade.runner import POISON
 
 if TYPE_CHECKING:
-    from tinycnn.teaching.grade.exercise import Answer, Answers, Case, Exercise, Mistake
+    from tinycnn.teaching.grade.exercise import Answer, Answers, Exercise, Mistake
 
 Named = tuple[str, str]  # the mistake, and the passage that explains it
 UNKNOWN: Named = ("", "")
@@ -62,16 +62,26 @@ def _of_results(exercise: Exercise, index: int, answers: Answers) -> Named:
             return "the results come in another order than the docstring's", passages.RULES
     if any(_poisoned(g) and not _poisoned(e) for g, e in zip(got, expected)):
         return "np.empty is not np.zeros: elements that are never set, or only added to, hold anything", passages.ZEROS
-    if all(a.values and same(a.values[index], a.expected[index], 1e-4) for a in answers.double):
+    if all(a.values and same(a.values[index], a.expected[index], 1e-4)
+        for a in answers.double) and all(map(_short, got)):
         return "computed in single precision: keep the dtype of the arguments", passages.RULES
     return UNKNOWN
+
+
+def _short(value: Any) -> bool:
+    """Whether float32 can hold all numbers of the value."""
+    if isinstance(value, dict):
+        return all(map(_short, value.values()))
+    return bool(np.all(np.asarray(value) == np.asarray(value, np.float32)))
 
 
 def _poisoned(value: Any) -> bool:
     """Whether np.empty's contents are in the value, or something computed from them."""
     if isinstance(value, dict):
         return any(map(_poisoned, value.values()))
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and bool(np.any((np.abs(value) > POISON / 1e3) & np.isfinite(value)))
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return False
+    return bool(np.any((np.abs(value) > POISON / 1e3) & np.isfinite(value)))
 
 
 def _kept(exercise: Exercise, index: int, answers: Answers) -> Named:
@@ -209,7 +219,7 @@ def _of_exceptions(exercise: Exercise, index: int, answers: Answers) -> Named:
     if all(map(_pads_channels, wrong)):
         return PADS_ALL, passages.PADDING
     if all(" out of bounds" in text for text in texts):
-        return "an index runs beyond its axis: print the shape, and the index in the last turn of the loop", passages.AXES
+        return "an index runs beyond its axis: print the shape, and the index in the last turn", passages.AXES
     if all("cannot reshape" in text for text in texts):
         return "a reshape to another number of elements: an axis is missing, or one too many", passages.RESHAPE
     if all("could not be broadcast" in text or "could not broadcast" in text or "mismatch" in text for text in texts):

@@ -212,9 +212,9 @@ def grade_exercise(exercise: Exercise, number: int, student: Student, seed: int)
             found = [answer for answer in answers.double + answers.single if answer.case.level == level]
             check = Check(number, exercise.function, result, level, points, len(asked))
             checks.append(check)
-            if level == FLOAT32 and found:  # what is wrong in float64 too is paid there
-                in_double = [not problem_of(exercise, index, answer) for answer in answers.first]
-                found = [answer for answer, is_right in zip(found, in_double) if is_right] or found
+            if level == FLOAT32:  # a level that is wrong in float64 too is paid there
+                fine = {each.level for each in checks if each.result == result and not each.problem}
+                found = [single for single, answer in zip(found, answers.first) if answer.case.level in fine] or found
             wrong = next((answer for answer in found if problem_of(exercise, index, answer)), None)
             if wrong is not None:
                 check.problem, check.case = problem_of(exercise, index, wrong), str(wrong.case)

@@ -7,12 +7,36 @@ from __future__ import annotations
 
 import ast
 import py_compile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tinycnn.teaching.grade import callables
 
 GIVEN = Path(__file__).parent / "given"
+
+# What the file of each exercise begins with: module to functions. Only these are given; all else is a student's own.
+_SIZE = {"step01_output_size": ["output_size"]}
+USES: dict[str, dict[str, list[str]]] = {
+    "step02_conv_forward_loops": _SIZE,
+    "step04_im2col": _SIZE,
+    "step05_col2im": _SIZE,
+    "step06_conv": {**_SIZE, "step04_im2col": ["im2col"], "step05_col2im": ["col2im"]},
+    "step07_conv_transpose": {"step06_conv": ["conv_forward"]},
+    "step08_pooling": _SIZE,
+    "step10_lenet": {
+        "step06_conv": ["conv_backward", "conv_forward"],
+        "step08_pooling": ["max_pool_backward", "max_pool_forward"],
+        "step09_cross_entropy": ["cross_entropy_backward", "cross_entropy_forward"],
+    },
+    "step15_grouped_conv": {"step06_conv": ["conv_backward", "conv_forward"]},
+    "step16_timing": {"step02_conv_forward_loops": ["conv_forward_loops"], "step06_conv": ["conv_forward"]},
+    "step17_fashion_mnist": {
+        "step06_conv": ["conv_backward", "conv_forward"],
+        "step08_pooling": ["max_pool_backward", "max_pool_forward"],
+        "step09_cross_entropy": ["cross_entropy_backward", "cross_entropy_forward"],
+        "step10_lenet": ["linear_backward", "linear_forward", "relu_backward", "relu_forward"],
+    },
+}
 
 # For helper functions that a student's later steps import from this file: the student's own file, own_*.py.
 _FALLBACK = '''
@@ -56,32 +80,56 @@ def replacements(path: Path, wrong: Sequence[str], place: Path, named: Sequence[
         named: functions in it that are called with names of callables.py, and get what they name.
     """
     files, added = {}, ""
+    uses = USES.get(path.stem, {}) if is_given() else {}
+    for module, functions in _with_theirs(uses).items():
+        text = ast.unparse(_only(module, functions)) + _FALLBACK.format(module=module)
+        files[f"{module}.pyc"] = _compiled(text, module, place)
+        if (own := path.with_name(f"{module}.py")).is_file():
+            files[f"own_{module}.py"] = own
     if named:
         files["given_callables.py"] = Path(callables.__file__)
         added += _BY_NAME.format(names=list(named))
-    for answer in sorted(GIVEN.glob("step*.py")):
-        text = answer.read_text(encoding="utf-8")
-        if answer.name < path.name:
-            text += _FALLBACK.format(module=answer.stem)
-            files[f"{answer.name}c"] = _compiled(text, answer.stem, place)
-            if (own := path.parent / answer.name).is_file():
-                files[f"own_{answer.name}"] = own
-        elif answer.name == path.name and (known := [name for name in wrong if has(answer, name)]):
-            files[f"given_{path.name}c"] = _compiled(_without_others(text, known), f"given_{path.stem}", place)
-            added += f"\n\nfrom given_{path.stem} import {', '.join(known)}\n"
+    answer = GIVEN / path.name
+    if answer.is_file() and (known := [name for name in wrong if has(answer, name)]):
+        text = ast.unparse(_only(path.stem, known))
+        files[f"given_{path.stem}.pyc"] = _compiled(text, f"given_{path.stem}", place)
+        added += f"\n\nfrom given_{path.stem} import {', '.join(known)}\n"
     if added:  # at the end of the file, so that lines keep their numbers
         files[path.name] = place / path.name
         files[path.name].write_bytes(path.read_bytes() + added.encode())
     return files
 
 
-def _without_others(text: str, wrong: Sequence[str]) -> str:
-    """A module without its public functions but `wrong`: those that are not graded yet would be answers."""
-    tree = ast.parse(text)
-    functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
-    others = [each for each in functions if each.name not in wrong and not each.name.startswith("_")]
-    tree.body = [each for each in tree.body if each not in others]
-    return ast.unparse(tree)
+def _with_theirs(uses: Mapping[str, Sequence[str]]) -> dict[str, set[str]]:
+    """Module to functions: those of `uses`, and what they use of other steps."""
+    found: dict[str, set[str]] = {}
+    todo = [(module, name) for module, names in uses.items() for name in names]
+    while todo:
+        module, name = todo.pop()
+        found.setdefault(module, set()).add(name)
+        for each in _only(module, [name]).body:
+            if isinstance(each, ast.ImportFrom) and each.module:
+                todo += [(each.module, alias.name) for alias in each.names]
+    return found
+
+
+def _only(module: str, wanted: Iterable[str]) -> ast.Module:
+    """A module of the reference with these functions, what they use and no other: the rest would be answers."""
+    tree = ast.parse((GIVEN / f"{module}.py").read_text(encoding="utf-8"))
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    used, todo = set(), list(wanted)
+    while todo:
+        if (name := todo.pop()) not in used:
+            used.add(name)
+            todo += [n.id for n in ast.walk(functions[name]) if isinstance(n, ast.Name)] if name in functions else []
+    kept: list[ast.stmt] = []
+    for each in tree.body:
+        if isinstance(each, ast.ImportFrom):
+            each.names = [alias for alias in each.names if alias.name in used]
+        if each.name in used if isinstance(each, ast.FunctionDef) else getattr(each, "names", True):
+            kept.append(each)
+    tree.body = kept
+    return tree
 
 
 def _compiled(text: str, name: str, place: Path) -> Path:

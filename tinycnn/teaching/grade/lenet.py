@@ -61,7 +61,7 @@ def relu_gradient(grad_output: Array, x: Array) -> Array:
 
 
 def relu_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[[Array], Array]) -> Mistake:
+    def mistake(name: str, compute: Callable[..., Array]) -> Mistake:
         return Mistake("y", name, lambda x: compute(x))
 
     return [
@@ -72,7 +72,8 @@ def relu_mistakes() -> list[Mistake]:
         mistake("0 or 1 instead of x where x > 0", lambda x: np.where(x > 0, 1.0, 0.0)),
         mistake("0 or 1 instead of x where x > 0", lambda x: np.where(x >= 0, 1.0, 0.0)),
         *(mistake(f"a leaky ReLU (slope {slope:g}): below 0 it is 0",
-                  lambda x, slope=slope: np.where(x > 0, x, slope * x)) for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
+                  lambda x, slope=slope: np.where(x > 0, x, slope * x))
+                      for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
         mistake("max(x, 1) instead of max(x, 0)", lambda x: np.maximum(x, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 6)),
@@ -80,14 +81,15 @@ def relu_mistakes() -> list[Mistake]:
         mistake("a sigmoid instead of max(x, 0)", lambda x: 1 / (1 + np.exp(-x))),
         mistake("a hyperbolic tangent instead of max(x, 0)", np.tanh),
         mistake("log(1 + e^x) instead of max(x, 0)", lambda x: np.log1p(np.exp(x))),
-        mistake("the largest of all elements instead of max(x, 0) for each", lambda x: np.full_like(x, max(x.max(), 0))),
+        mistake("the largest of all elements instead of max(x, 0) for each",
+                lambda x: np.full_like(x, max(x.max(), 0))),
         mistake("the largest of all elements instead of max(x, 0) for each", lambda x: max(x.max(), 0.0)),
         *mistakes.of_result("y", relu, "N"),
     ]  # fmt: skip
 
 
 def relu_gradient_mistakes() -> list[Mistake]:
-    def mistake(name: str, compute: Callable[[Array, Array], Array]) -> Mistake:
+    def mistake(name: str, compute: Callable[..., Array]) -> Mistake:
         return Mistake("dx", name, lambda grad_output, x: compute(grad_output, x))
 
     zero = "the gradient passes where x is 0: there it is 0 by convention"
@@ -97,7 +99,8 @@ def relu_gradient_mistakes() -> list[Mistake]:
         mistake("the mask is that of the gradient's sign, not that of x", lambda g, x: np.maximum(g, 0)),
         mistake("the mask is that of both signs, the gradient's and that of x", lambda g, x: relu_gradient(relu(g), x)),
         mistake(zero, lambda g, x: np.where(x >= 0, g, 0.0)),
-        *(mistake(f"{zero} (here it counts {share:g})", lambda g, x, share=share: np.where(x == 0, share * g, relu_gradient(g, x)))
+        *(mistake(f"{zero} (here it counts {share:g})",
+            lambda g, x, share=share: np.where(x == 0, share * g, relu_gradient(g, x)))
           for share in (0.5, -1)),
         mistake("multiplied by x instead of by 1 where x > 0", lambda g, x: g * relu(x)),
         mistake("multiplied by x: the derivative is 1 where x > 0, else 0", lambda g, x: g * x),
@@ -108,7 +111,8 @@ def relu_gradient_mistakes() -> list[Mistake]:
         mistake("the gradient passes where x ≤ 0 instead of x > 0", lambda g, x: g * (x <= 0)),
         mistake("the gradient passes where x > 1 instead of x > 0", lambda g, x: g * (x > 1)),
         *(mistake(f"a leaky ReLU (slope {slope:g}): below 0 it is 0",
-                  lambda g, x, slope=slope: np.where(x > 0, g, slope * g)) for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
+                  lambda g, x, slope=slope: np.where(x > 0, g, slope * g))
+                      for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
         mistake("relu(x) instead of its derivative", lambda g, x: relu(x)),
         mistake("added instead of multiplied", lambda g, x: g + (x > 0)),
         *mistakes.of_result("dx", relu_gradient, "N"),
@@ -307,12 +311,14 @@ SHUFFLED, OVERFITS, LEARNS = "an order of its own", "100 digits by heart", "digi
 def draw_training(rng: np.random.Generator) -> list[Case]:
     """The whole set as one batch, or copies of one image: the order, which is the student's, changes nothing."""
     cases = []
-    for level, count, epochs, batch_size in ((ONE_STEP, 4, 1, 4), (EPOCHS, 4, 3, 4), (BATCHES, 5, 2, 2)):
+    # With copies of one image the gradient soon vanishes, so the steps are small.
+    settings = ((ONE_STEP, 4, 1, 4, 0.05), (EPOCHS, 4, 3, 4, 0.03), (BATCHES, 5, 2, 2, 0.002))
+    for level, count, epochs, batch_size, lr in settings:
         images, labels = normal(rng, count, 1, 16, 16), rng.permutation(10)[:count]
         if level == BATCHES:
             images[:], labels[:] = images[0], labels[0]
         cases.append(Case(level, {"parameters": random_parameters(rng), "images": images, "labels": labels,
-                                  "epochs": epochs, "batch_size": batch_size, "lr": 0.05}))  # fmt: skip
+                                  "epochs": epochs, "batch_size": batch_size, "lr": lr}))  # fmt: skip
     return cases
 
 
@@ -323,7 +329,8 @@ def batches_of(count: int, size: int) -> list[slice]:
 def trained(
     parameters: Arrays, images: Array, labels: Array, epochs: int, batch_size: int, lr: float, *,
     batches: Callable[[int, int], list[slice]] = batches_of, momentum: float = 0.0, decay: float = 0.0,
-    changed: Callable[[str, Array, int, int], Array] = lambda name, gradient, size, step: gradient, renewed: bool = True,
+    changed: Callable[[str, Array, int, int], Array] = lambda name, gradient, size, step: gradient,
+    renewed: bool = True,
 ) -> Arrays:  # fmt: skip
     """Gradient descent in the given order; the options are what the mistakes do.
 
@@ -360,7 +367,7 @@ def training_mistakes() -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Arrays], see: str = "") -> Mistake:
         return Mistake("parameters", name, compute, see)
 
-    def gradient(name: str, change: Callable[[str, Array, int, int], Array]) -> Mistake:
+    def gradient(name: str, change: Callable[..., Array]) -> Mistake:
         return mistake(name, lambda **a: trained(**a, changed=change))
 
     def order(name: str, batches: Callable[[int, int], list[slice]]) -> Mistake:
@@ -379,10 +386,11 @@ def training_mistakes() -> list[Mistake]:
                 lambda **a: trained(**a, momentum=1.0)),
         mistake("the parameters go up the gradient: subtract it", lambda **a: trained(**a | {"lr": -a["lr"]})),
         mistake("the learning rate is ignored", lambda **a: trained(**a | {"lr": 1.0})),
-        *(mistake(f"the learning rate is always {lr:g}", lambda **a: trained(**a | {"lr": lr}))
-          for lr in (0.1, 0.01, 0.001)),
+        *(mistake(f"the learning rate is always {rate:g}", lambda rate=rate, **a: trained(**a | {"lr": rate}))
+          for rate in (0.1, 0.01, 0.001)),
         *(mistake(f"momentum ({momentum:g}): plain gradient descent has none",
-                  lambda momentum=momentum, **a: trained(**a, momentum=momentum)) for momentum in (0.5, 0.8, 0.9, 0.95, 0.99)),
+                  lambda momentum=momentum, **a: trained(**a, momentum=momentum))
+                      for momentum in (0.5, 0.8, 0.9, 0.95, 0.99)),
         *(mistake(f"momentum ({momentum:g}): plain gradient descent has none",
                   lambda momentum=momentum, **a: trained(**a | {"lr": a["lr"] * (1 - momentum)}, momentum=momentum))
           for momentum in (0.5, 0.9)),
@@ -403,10 +411,12 @@ def training_mistakes() -> list[Mistake]:
         order("only the first batch of each epoch is trained", lambda n, size: batches_of(n, size)[:1]),
         order("only the last batch of each epoch is trained", lambda n, size: batches_of(n, size)[-1:]),
         order("the first batch of each epoch is left out", lambda n, size: batches_of(n, size)[1:]),
-        order("each step takes all images instead of a batch", lambda n, size: [slice(None)] * len(batches_of(n, size))),
+        order("each step takes all images instead of a batch",
+            lambda n, size: [slice(None)] * len(batches_of(n, size))),
         order("each epoch is one step with all images: batch_size is ignored", lambda n, size: [slice(None)]),
         order("each step takes one image: batch_size is ignored", lambda n, size: batches_of(n, 1)),
-        gradient("divided by the size of the batch once more: the loss is a mean already", lambda name, g, n, step: g / n),
+        gradient("divided by the size of the batch once more: the loss is a mean already",
+            lambda name, g, n, step: g / n),
         gradient("multiplied by the size of the batch: the loss is a mean", lambda name, g, n, step: g * n),
         gradient("the biases are not trained", lambda name, g, n, step: g * (name[0] == "w")),
         gradient("the weights are not trained", lambda name, g, n, step: g * (name[0] == "b")),
@@ -424,6 +434,7 @@ def training_mistakes() -> list[Mistake]:
             a["parameters"], a["images"], a["labels"])[1]),
         *(paired(turn) for turn in permutations(range(4)) if list(turn) != sorted(turn)),
         *(gradient(f"{name} is not trained", lambda key, g, n, step, name=name: g * (key != name)) for name in SHAPES),
+        *(gradient(f"only {name} is trained", lambda key, g, n, step, name=name: g * (key == name)) for name in SHAPES),
         mistake("images below 0 are changed: they go into the net as they are",
                 lambda **a: trained(**a | {"images": np.abs(a["images"])})),
         mistake("images are scaled: they go into the net as they are",

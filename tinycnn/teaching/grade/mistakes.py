@@ -29,7 +29,7 @@ AXIS = {
 
 
 class Axis(NamedTuple):
-    """The geometry along one axis: where windows start, how far their elements lie apart, and the zeros at both ends."""
+    """The geometry along one axis: where windows start, how far their elements lie apart, the zeros at both ends."""
 
     stride: int
     before: int
@@ -149,7 +149,9 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
     return [mistake(name.format(where), axes, cut) for where, axes in WHERE for name, cut in wrong]
 
 
-def of_sizes(result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any]) -> list[Mistake]:
+def of_sizes(
+    result: str, right: Compute, kernel: Callable[..., tuple[int, int]], sizes: Callable[..., Any]
+) -> list[Mistake]:
     """A result of a wrong size: cut off, or impossible where windows would reach beyond the input.
 
     `sizes` takes the size of the input and of the kernel, stride, padding and dilation to that of the output.
@@ -167,12 +169,16 @@ def of_sizes(result: str, right: Compute, kernel: Callable[..., tuple[int, int]]
 
     names = "height", "width"
     found = [
-        mistake("the width of the output is computed with the kernel's height", lambda n, K, *a: sizes(n, (K[0],) * 2, *a)),
-        mistake("the height of the output is computed with the kernel's width", lambda n, K, *a: sizes(n, (K[1],) * 2, *a)),
+        mistake("the width of the output is computed with the kernel's height",
+                lambda n, K, *a: sizes(n, (K[0],) * 2, *a)),
+        mistake("the height of the output is computed with the kernel's width",
+                lambda n, K, *a: sizes(n, (K[1],) * 2, *a)),
         mistake("height and width of the kernel are swapped in the size of the output",
                 lambda n, K, *a: sizes(n, K[::-1], *a)),
-        mistake("the width of the output is computed from the input's height", lambda n, K, *a: sizes((n[0],) * 2, K, *a)),
-        mistake("the height of the output is computed from the input's width", lambda n, K, *a: sizes((n[1],) * 2, K, *a)),
+        mistake("the width of the output is computed from the input's height",
+                lambda n, K, *a: sizes((n[0],) * 2, K, *a)),
+        mistake("the height of the output is computed from the input's width",
+                lambda n, K, *a: sizes((n[1],) * 2, K, *a)),
         mistake("the output is taken to be square", lambda *a: (sizes(*a)[0],) * 2),
         mistake("the output is taken to be square", lambda *a: (sizes(*a)[1],) * 2),
         mistake("the size of the output is computed without the padding", lambda n, K, S, P, D: sizes(n, K, S, 0, D)),
@@ -191,7 +197,7 @@ def of_sizes(result: str, right: Compute, kernel: Callable[..., tuple[int, int]]
 # --- changes of an array ------------------------------------------------------------------------------------
 
 
-def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable[..., Array]]]:
     """What may be wrong with an array of these axes ("N C H W"): a description, a passage, and the change.
 
     An array that changes into one of another shape may be refused by what reads it; then the mistake is not possible.
@@ -247,7 +253,7 @@ def _kept(a: Array, axis: int, part: slice) -> Array:
 def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
     """A right result that was changed: zeros, the sign, and the `changes` of each axis."""
 
-    def mistake(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+    def mistake(name: str, see: str, change: Callable[..., Array]) -> Mistake:
         return Mistake(result, name, lambda **arguments: change(right(**arguments)), see)
 
     return [
@@ -260,7 +266,7 @@ def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
 def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
     """An argument that is read in a wrong way: each of these arrays, along each of its axes."""
 
-    def mistake(argument: str, name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
+    def mistake(argument: str, name: str, see: str, change: Callable[..., Array]) -> Mistake:
         def wrongly(**arguments: Any) -> Any:
             changed = change(arguments[argument])
             if changed.shape != arguments[argument].shape:
@@ -306,13 +312,14 @@ def of_sums(result: str, addends: Compute, axes: str, kept: str) -> list[Mistake
     right = tuple(i for i, name in enumerate(names) if name not in kept.split())
     listed = " and ".join(AXIS[names[i]] for i in right)
 
-    def mistake(name: str, reduce: Callable[[Array], Any]) -> Mistake:
+    def mistake(name: str, reduce: Compute) -> Mistake:
         return Mistake(result, name, lambda **arguments: reduce(addends(**arguments)), passages.SUMS)
 
     subsets = [tuple(i for i in range(len(names)) if bits >> i & 1) for bits in range(2 ** len(names))]
     wrong = f"{result} is summed over the wrong axes: it is the sum over {listed}"
     found = [
-        mistake(f"{result} keeps axes of size 1: sum without keepdims, or reshape", lambda a: a.sum(right, keepdims=True)),
+        mistake(f"{result} keeps axes of size 1: sum without keepdims, or reshape",
+                lambda a: a.sum(right, keepdims=True)),
         *(mistake(wrong, lambda a, over=over: a.sum(over)) for over in subsets if over != right),
         *(mistake(wrong, lambda a, over=over: a.sum(over, keepdims=True)) for over in subsets if over != right),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import mistakes, passages
-from tinycnn.teaching.grade.conv import STRIDE_IGNORED, around, normal, output_shape
+from tinycnn.teaching.grade.conv import around, normal, output_shape
 from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 from tinycnn.teaching.grade.mistakes import Geometry
@@ -80,7 +80,7 @@ def max_pool_gradient(g, x, kernel, stride, padding, *, weights=None, add=True, 
     return dx, stripped(dx, x, padding)
 
 
-def wrong_place(place: Callable[..., tuple[int, int]], g, x, kernel, stride, padding):
+def wrong_place(place, g, x, kernel, stride, padding):
     """dx with row and column of the maximum in its window from place(best, KH, KW); argmax gives `best`."""
     padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=-np.inf)
     dx = np.zeros_like(padded)
@@ -204,11 +204,13 @@ def pool_mistakes(which: str) -> list[Mistake]:
             mistake(square, passages.AVERAGE_POOLING, divided(lambda x, K, S, P: K[1] ** 2)),
             mistake("divided by KH instead of KH·KW", passages.AVERAGE_POOLING, divided(lambda x, K, S, P: K[0])),
             mistake("divided by KW instead of KH·KW", passages.AVERAGE_POOLING, divided(lambda x, K, S, P: K[1])),
-            mistake("divided by KH + KW instead of KH·KW", passages.AVERAGE_POOLING, divided(lambda x, K, S, P: sum(K))),
+            mistake("divided by KH + KW instead of KH·KW",
+                    passages.AVERAGE_POOLING, divided(lambda x, K, S, P: sum(K))),
             mistake("divided by stride² instead of KH·KW", passages.AVERAGE_POOLING, divided(lambda x, K, S, P: S * S)),
             mistake("divided by the number of outputs instead of the elements of a window", passages.AVERAGE_POOLING,
                     divided(lambda *a: forward(*a)[0, 0].size)),
-            mistake("the maximum instead of the mean", passages.AVERAGE_POOLING, lambda x, K, S, P: reference.max_pool_nd(
+            mistake("the maximum instead of the mean", passages.AVERAGE_POOLING,
+                    lambda x, K, S, P: reference.max_pool_nd(
                 zero_padded(x, P), K, S)),
             mistake("the maximum instead of the mean", passages.AVERAGE_POOLING, reference.max_pool_nd),
             mistake("one mean for the whole batch: each sample and channel has its own", passages.ONE_MAXIMUM,
@@ -249,13 +251,14 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
         dx = wide(geometry, grad_output, x, kernel_size)
         return mistakes.fitted(dx[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *x.shape[2:])
 
-    def starts_without_stride(g, x, K, S, P):
-        """The maximum of the right window, its place counted from the wrong corner."""
+    def starts_without_stride(axes, g, x, K, S, P):
+        """The maximum of the right window, its place counted from the wrong corner along these axes."""
+        steps = [1 if axis in axes else S for axis in (0, 1)]
         padded = np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf)
         dx = np.zeros_like(padded)
         for n, c, i, j in np.ndindex(g.shape):
             best = int(padded[n, c, i * S : i * S + K[0], j * S : j * S + K[1]].argmax())
-            dx[n, c, i + best // K[1], j + best % K[1]] += g[n, c, i, j]
+            dx[n, c, i * steps[0] + best // K[1], j * steps[1] + best % K[1]] += g[n, c, i, j]
         return stripped(dx, x, P)
 
     overwritten = "= instead of +=: where windows overlap their gradients add up"
@@ -289,7 +292,8 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
             mistake("the gradient goes to the minimum", see, lambda g, x, *a: backward(g, -x, *a)),
             mistake("the gradient goes to the minimum", see, lambda g, x, K, S, P: stripped(backward(g, -np.pad(
                 x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf), K, S), x, P)),
-            mistake(STRIDE_IGNORED, passages.GEOMETRY, starts_without_stride),
+            *(mistake(f"the stride is ignored{where} in the place of the maximum", passages.GEOMETRY,
+                      lambda *a, axes=axes: starts_without_stride(axes, *a)) for where, axes in mistakes.WHERE),
             mistake("the maximum itself instead of the upstream gradient", see,
                     lambda g, x, K, S, P: backward(reference.max_pool_nd(x, K, S, P), x, K, S, P)),
             mistake("multiplied by the maximum: its derivative is 1", see,
@@ -322,7 +326,8 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
             mistake("divided by KH·KW twice", see, divided(lambda g, x, K, S, P: (K[0] * K[1]) ** 2)),
             mistake("only the first element of the window gets a gradient", see,
                     lambda g, x, K, *a: wrong_place(lambda *_: (0, 0), g / (K[0] * K[1]), x, K, *a)),
-            mistake("multiplied by x: its derivative does not depend on x", see, lambda g, x, *a: x * backward(g, x, *a)),
+            mistake("multiplied by x: its derivative does not depend on x", see,
+                    lambda g, x, *a: x * backward(g, x, *a)),
             mistake("the kernel is taken to be square", passages.CHANNELS,
                     lambda g, x, K, S, P: at(around(S, P), g, x, (K[0], K[0]))),
         ]  # fmt: skip
@@ -467,17 +472,20 @@ REDUCTIONS: list[Part] = [
     ("", "", lambda each, t: chosen(each, t).mean()),
     ("the loss is not divided by N: it is the mean over the batch", passages.CROSS_ENTROPY,
      lambda each, t: chosen(each, t).sum()),
-    ("the loss is divided by N·C instead of N", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t).sum() / each.size),
+    ("the loss is divided by N·C instead of N", passages.CROSS_ENTROPY,
+     lambda each, t: chosen(each, t).sum() / each.size),
     ("the loss is divided by C instead of N", passages.CROSS_ENTROPY,
      lambda each, t: chosen(each, t).sum() / each.shape[1]),
     ("the loss is divided by N twice", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t).mean() / len(t)),
     ("the loss is divided by 2", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t).mean() / 2),
-    ("the sign is wrong: the loss is minus the logarithm", passages.CROSS_ENTROPY, lambda each, t: -chosen(each, t).mean()),
+    ("the sign is wrong: the loss is minus the logarithm", passages.CROSS_ENTROPY,
+     lambda each, t: -chosen(each, t).mean()),
     ("only the first sample counts", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t)[0]),
     ("only the last sample counts", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t)[-1]),
     ("only the last sample counts", passages.ZEROS, lambda each, t: chosen(each, t)[-1] / len(t)),
     ("the losses of the samples, not their mean", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t)),
-    ("the largest loss of the batch instead of the mean", passages.CROSS_ENTROPY, lambda each, t: chosen(each, t).max()),
+    ("the largest loss of the batch instead of the mean", passages.CROSS_ENTROPY,
+     lambda each, t: chosen(each, t).max()),
     ("all classes count instead of the right one", passages.CROSS_ENTROPY, lambda each, t: each.sum(axis=1).mean()),
     ("all classes count instead of the right one", passages.CROSS_ENTROPY, lambda each, t: each.mean()),
     ("all classes count instead of the right one", passages.CROSS_ENTROPY, lambda each, t: each.sum()),
@@ -488,7 +496,8 @@ REDUCTIONS: list[Part] = [
     ("[:, target] takes the target's columns in every row: it is [np.arange(N), target]", passages.CROSS_ENTROPY,
      lambda each, t: each[:, t].sum()),
     ("[target] takes whole rows: it is [np.arange(N), target]", passages.CROSS_ENTROPY, lambda each, t: each[t].mean()),
-    ("the target is taken for every sample from the first", passages.CROSS_ENTROPY, lambda each, t: each[:, t[0]].mean()),
+    ("the target is taken for every sample from the first", passages.CROSS_ENTROPY,
+     lambda each, t: each[:, t[0]].mean()),
     ("the likeliest class counts instead of the right one", passages.CROSS_ENTROPY, lambda each, t: each.min(1).mean()),
 ]  # fmt: skip
 
@@ -522,7 +531,8 @@ DIFFERENCES: list[Part] = [
     ("only the one_hot is there: it is softmax − one_hot", passages.CROSS_ENTROPY, lambda p, t: -one_hot(p, t)),
     ("the gradients are summed over the classes", passages.SUMS,
      lambda p, t: np.broadcast_to((p - one_hot(p, t)).sum(1, keepdims=True), p.shape)),
-    ("the gradients are summed over the classes", passages.SUMS, lambda p, t: (p - one_hot(p, t)).sum(1, keepdims=True)),
+    ("the gradients are summed over the classes", passages.SUMS,
+     lambda p, t: (p - one_hot(p, t)).sum(1, keepdims=True)),
     ("the gradients are summed over the batch", passages.SUMS, lambda p, t: (p - one_hot(p, t)).sum(0)),
     ("only the first sample of the batch is computed", passages.CROSS_ENTROPY,
      lambda p, t: (p - one_hot(p, t)) * (np.arange(len(p)) == 0)[:, None]),

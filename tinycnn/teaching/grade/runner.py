@@ -292,7 +292,7 @@ def _poison_empty() -> None:
 
         return new
 
-    np.empty, np.empty_like = poisoned(np.empty), poisoned(np.empty_like)
+    np.empty, np.empty_like = poisoned(np.empty), poisoned(np.empty_like)  # type: ignore[misc]
 
 
 def _lock(value: Any) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 def conv_backward_loops(grad_output, x, w, b, stride=1, padding=0):
     """From the side of the inputs: each pixel asks which outputs it went into."""
     (_, _, H, W), (O, _, KH, KW), (_, _, OH, OW) = x.shape, w.shape, grad_output.shape
-    dx, dw, db = np.zeros(x.shape), np.zeros(w.shape), np.zeros(b.shape)
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros_like(b)
     for row, column, k, l in np.ndindex(H, W, KH, KW):
         i, missed_rows = divmod(row + padding - k, stride)
         j, missed_columns = divmod(column + padding - l, stride)

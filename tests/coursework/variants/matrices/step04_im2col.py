@@ -9,7 +9,7 @@ def selection(input_size, kernel_size, stride, padding, dilation):
     along = []
     for size, K, count in ((H, KH, OH), (W, KW, OW)):
         places = np.arange(K)[:, None] * dilation + np.arange(count) * stride - padding
-        along.append((places[:, :, None] == np.arange(size)).astype(float))
+        along.append((places[:, :, None] == np.arange(size)).astype(np.float64))
     rows, columns = along
     return np.einsum("kih,ljw->klijhw", rows, columns).reshape(KH * KW * OH * OW, H * W)
 

@@ -17,7 +17,7 @@ def conv_transpose(grad_output, w, input_size, stride=1, padding=0, dilation=1):
     N, _, OH, OW = grad_output.shape
     _, C, KH, KW = w.shape
     H, W = input_size
-    canvas = np.zeros((N, C, H + 2 * padding + dilation * KH, W + 2 * padding + dilation * KW))
+    canvas = np.zeros((N, C, H + 2 * padding + dilation * KH, W + 2 * padding + dilation * KW), w.dtype)
     for i, j, k, l in np.ndindex(OH, OW, KH, KW):
         canvas[:, :, i * stride + k * dilation, j * stride + l * dilation] += grad_output[:, :, i, j] @ w[:, :, k, l]
     return canvas[:, :, padding:, padding:][:, :, :H, :W]

@@ -11,14 +11,15 @@ def _windows(size, kernel_size, stride, padding):
 
 
 def _output(x, kernel_size, stride, padding):
-    return np.zeros((*x.shape[:2], *(output_size(n, K, stride, padding) for n, K in zip(x.shape[2:], kernel_size))))
+    sizes = (output_size(n, K, stride, padding) for n, K in zip(x.shape[2:], kernel_size))
+    return np.zeros((*x.shape[:2], *sizes), x.dtype)
 
 
 def max_pool_forward(x, kernel_size, stride, padding=0):
     y = _output(x, kernel_size, stride, padding)
     for i, j, rows, columns in _windows(x.shape[2:], kernel_size, stride, padding):
         y[:, :, i, j] = x[:, :, rows, columns].max(axis=(2, 3))
-    return y.astype(x.dtype)
+    return y
 
 
 def max_pool_backward(grad_output, x, kernel_size, stride, padding=0):

@@ -8,6 +8,6 @@ def col2im(columns, input_size, kernel_size, stride=1, padding=0, dilation=1):
     H, W = input_size
     numbers = 1.0 + np.arange(C * H * W).reshape(1, C, H, W)
     places = im2col(numbers, kernel_size, stride, padding, dilation)[0].astype(int)  # 0 is the padding
-    x = np.zeros((N, 1 + C * H * W))
+    x = np.zeros((N, 1 + C * H * W), columns.dtype)
     np.add.at(x, (slice(None), places), columns)
     return x[:, 1:].reshape(N, C, H, W)
