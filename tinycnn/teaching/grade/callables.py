@@ -22,7 +22,7 @@ KERNEL = np.array([2.0, -1.0, 0.5])
 
 def sliding(x: Array) -> Array:
     """y[i] = Σ_k KERNEL[k] · x[i + k], along the last axis."""
-    return sum(KERNEL[k] * x[..., k : x.shape[-1] - 2 + k] for k in range(3))  # type: ignore[return-value]
+    return sum(KERNEL[k] * x[..., k : x.shape[-1] - 2 + k] for k in range(3))
 
 
 def sliding_adjoint(g: Array, kernel: Array = KERNEL, add: bool = True) -> Array:
