@@ -87,7 +87,7 @@ bench: $(VENV_TORCH)/.installed-test,torch,interop  ## run the benchmarks, with 
 docs: $(VENV)/.installed-test  ## write docs/coming-from-pytorch.md from the table of idioms
 	$(VENV)/bin/python tools/coming_from_pytorch.py $(ARGS)
 
-coursework-release:  ## the zips of the exercises, for students and for Gradescope (docs/teaching.md)
+coursework-release:  ## the zips of the exercises, for students, Gradescope, GitHub and Otter-Grader
 	$(PYTHON) tools/coursework_release.py $(ARGS)
 
 clean:  ## remove the environments, caches and build output (downloaded data stays)

@@ -4,6 +4,8 @@
 
     tinycnn-coursework.zip    for students: the exercises and tinycnn with its grader
     tinycnn-autograder.zip    for Gradescope: the grader and its two scripts
+    tinycnn-github.zip        for GitHub: the students' repository, with a workflow that grades it
+    tinycnn-otter.zip         for Otter-Grader: the grader, and tests that call it
 
 Needs the standard library only.
 """
@@ -15,12 +17,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+from without_grader import LEFT_OUT, sections, text_without_grader
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = ["tinycnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
-# reference.py computes with loops what steps 2 to 8 ask for.
-GRADER = ("tinycnn/teaching/grade/", "tinycnn/teaching/reference.py")
-# The reference's solutions, with which the autograder alone takes the place of earlier steps.
-GIVEN = "tinycnn/teaching/grade/given/"
+GIVEN = "tinycnn/teaching/grade/given/"  # the reference's steps: solutions
+Files = dict[str, tuple[str, int]]  # by name in the zip: the text and the permissions
 
 
 def files_of(names: list[str]) -> list[Path]:
@@ -32,12 +34,29 @@ def files_of(names: list[str]) -> list[Path]:
     return [p for p in found if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".pyc"]
 
 
-def write_zip(target: Path, files: list[Path], extra: dict[str, tuple[str, int]]) -> None:
-    """`extra`: further files by name, each with its text and its permissions."""
+def texts_of(names: list[str]) -> Files:
+    """The files of these files and folders by their names in the repository, each with its text."""
+    return {p.relative_to(REPOSITORY).as_posix(): (p.read_text("utf-8"), 0o644) for p in files_of(names)}
+
+
+def for_students(grader: bool) -> Files:
+    """What students get: the exercises and tinycnn, with its grader or without."""
+    files = {name: (sections(text, grader), mode) for name, (text, mode) in texts_of(["coursework"]).items()}
+    files |= {name: file for name, file in texts_of(PACKAGE).items() if not name.startswith(GIVEN)}
+    if grader:
+        return files
+    kept = {name: file for name, file in files.items() if not name.startswith(LEFT_OUT)}
+    return {name: (text_without_grader(name, text), mode) for name, (text, mode) in kept.items()}
+
+
+def renamed(folder: str, to: str) -> Files:
+    """The files of a folder of the repository, in the folder `to` of the zip."""
+    return {to + name.removeprefix(f"{folder}/"): file for name, file in texts_of([folder]).items()}
+
+
+def write_zip(target: Path, files: Files) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in files:
-            archive.write(path, path.relative_to(REPOSITORY).as_posix())
-        for name, (text, mode) in extra.items():
+        for name, (text, mode) in files.items():
             entry = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
             entry.external_attr, entry.compress_type = (0o100000 | mode) << 16, zipfile.ZIP_DEFLATED
             archive.writestr(entry, text)
@@ -49,7 +68,7 @@ def solved(folder: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Builds the zips for students and for Gradescope.")
+    parser = argparse.ArgumentParser(description="Builds the zips for students, Gradescope, GitHub and Otter-Grader.")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "dist", help="folder for the zips; default dist")
     parser.add_argument("--without-grader", action="store_true",
                         help="students get neither the grader nor tinycnn/teaching/reference.py")  # fmt: skip
@@ -58,14 +77,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: coursework/{done[0]} is solved; put the exercise back before handing it out", file=sys.stderr)
         return 1
     options.output.mkdir(parents=True, exist_ok=True)
-    left_out = GRADER if options.without_grader else GIVEN
-    files = files_of(["coursework", *PACKAGE])
-    files = [p for p in files if not p.relative_to(REPOSITORY).as_posix().startswith(left_out)]
-    student, autograder = (options.output / f"tinycnn-{name}.zip" for name in ("coursework", "autograder"))
-    write_zip(student, files, {})
-    scripts = {p.name: (p.read_text("utf-8"), 0o755) for p in files_of(["tools/gradescope"])}
-    write_zip(autograder, files_of(PACKAGE), scripts)
-    print(f"for students:   {student}\nfor Gradescope: {autograder}")
+    scripts = {name: (text, 0o755) for name, (text, _) in renamed("tools/gradescope", "").items()}
+    zips = {
+        "coursework": ("students", for_students(grader=not options.without_grader)),
+        "autograder": ("Gradescope", texts_of(PACKAGE) | scripts),
+        "otter": ("Otter-Grader", renamed("tools/otter_grader", "") | renamed("tinycnn", "files/tinycnn/")),
+    }
+    if not options.without_grader:
+        workflow = renamed("tools/github", ".github/workflows/")
+        zips["github"] = ("GitHub", for_students(grader=True) | workflow)
+    for name, (reader, files) in zips.items():
+        write_zip(options.output / f"tinycnn-{name}.zip", files)
+        print(f"{options.output / f'tinycnn-{name}.zip'}    for {reader}")
     return 0
 
 

@@ -184,7 +184,7 @@ def test_gradescope_results(folder, tmp_path):
 @pytest.mark.parametrize("arguments, expected", [
     (["no/such/folder"], "no/such/folder is not a folder"),
     ([str(HERE.parent / "ops")], "has no exercise: expected files like step01_output_size.py"),
-    ([str(COURSEWORK), "--only", "11"], "there are steps 1 to 10, got 11"),
+    ([str(COURSEWORK), "--only", "18"], "there are steps 1 to 17, got 18"),
     ([str(COURSEWORK), "--only", "one"], "invalid int value: 'one'"),
     ([str(COURSEWORK), "--timeout", "0"], "--timeout more than 0"),
     ([str(COURSEWORK), "--timeout", "inf"], "--timeout more than 0, at most 86400"),

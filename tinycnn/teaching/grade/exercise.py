@@ -19,7 +19,8 @@ from tinycnn.teaching.grade.student import Student
 # The level at which all cases are asked once more, in single precision.
 FLOAT32 = "float32"
 
-TODO = ("not written yet", "not tried")
+LEFT_OUT = "left out"  # what cannot be asked here, and costs nothing
+TODO = ("not written yet", "not tried", LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,19 @@ class Exercise:
 
 @dataclass
 class Step:
-    """One exercise file: its number and title, the name of the module, and its functions."""
+    """One exercise file: its number and title, the name of the module, and its functions.
+
+    An optional step has no points. `takes_functions`: arguments may be names of callables.py, which its functions get
+    as what they name.
+    """
 
     number: int
     title: str
     module: str
     exercises: Sequence[Exercise]
     may_use_tinycnn: bool = False
+    optional: bool = False
+    takes_functions: bool = False
 
     @property
     def max_score(self) -> float:
@@ -121,6 +128,11 @@ class Check:
         """Whether the function still raises NotImplementedError or was not tried."""
         return self.problem.startswith(TODO)
 
+    @property
+    def left_out(self) -> bool:
+        """Whether this check of an optional step needs something that is not there."""
+        return self.problem.startswith(LEFT_OUT)
+
 
 @dataclass
 class Graded:
@@ -135,6 +147,11 @@ class Graded:
     def score(self) -> float:
         """The sum of the points of all checks."""
         return sum(check.score for check in self.checks)
+
+    @property
+    def begun(self) -> bool:
+        """Whether some function does something."""
+        return not all(check.todo for check in self.checks)
 
 
 # --- one exercise -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import py_compile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tinycnn.teaching.grade import callables
 from tinycnn.teaching.grade.student import plain_files
 
 GIVEN = Path(__file__).parent / "given"
@@ -28,6 +29,14 @@ USES: dict[str, dict[str, list[str]]] = {
         "step08_pooling": ["max_pool_backward", "max_pool_forward"],
         "step09_cross_entropy": ["cross_entropy_backward", "cross_entropy_forward"],
     },
+    "step15_grouped_conv": {"step06_conv": ["conv_backward", "conv_forward"]},
+    "step16_timing": {"step02_conv_forward_loops": ["conv_forward_loops"], "step06_conv": ["conv_forward"]},
+    "step17_fashion_mnist": {
+        "step06_conv": ["conv_backward", "conv_forward"],
+        "step08_pooling": ["max_pool_backward", "max_pool_forward"],
+        "step09_cross_entropy": ["cross_entropy_backward", "cross_entropy_forward"],
+        "step10_lenet": ["linear_backward", "linear_forward", "relu_backward", "relu_forward"],
+    },
 }
 
 # For helper functions that a student's later steps import from this file: the student's own file, own_*.py.
@@ -45,6 +54,12 @@ def __getattr__(name):
     return getattr(own, name)
 '''
 
+_BY_NAME = """
+
+from given_callables import by_name
+globals().update({{name: by_name(globals()[name]) for name in {names} if name in globals()}})
+"""
+
 
 def is_given() -> bool:
     """Whether the reference's steps are here."""
@@ -56,28 +71,32 @@ def has(file: Path, function: str) -> bool:
     return f"\ndef {function}(" in "\n" + file.read_text(encoding="utf-8")
 
 
-def replacements(path: Path, wrong: Sequence[str], place: Path) -> dict[str, Path]:
+def replacements(path: Path, wrong: Sequence[str], place: Path, named: Sequence[str] = ()) -> dict[str, Path]:
     """What to put beside a student's file: file name to file. The reference's functions come without their text.
 
     Args:
         path: the student's file: stepNN_*.py.
         wrong: functions in it to be replaced too.
         place: a folder in which to write.
+        named: functions in it that are called with names of callables.py, and get what they name.
     """
-    files, beside = {}, plain_files(path.parent)
+    files, added, beside = {}, "", plain_files(path.parent)
     for module, functions in _with_theirs(USES.get(path.stem, {}) if is_given() else {}).items():
         text = ast.unparse(_only(module, functions)) + _FALLBACK.format(module=module)
         files[f"{module}.pyc"] = _compiled(text, module, place)
         if f"{module}.py" in beside:
             files[f"own_{module}.py"] = beside[f"{module}.py"]
+    if named:
+        files["given_callables.py"] = Path(callables.__file__)
+        added += _BY_NAME.format(names=list(named))
     answer = GIVEN / path.name
     if answer.is_file() and (known := [name for name in wrong if has(answer, name)]):
         text = ast.unparse(_only(path.stem, known))
         files[f"given_{path.stem}.pyc"] = _compiled(text, f"given_{path.stem}", place)
+        added += f"\n\nfrom given_{path.stem} import {', '.join(known)}\n"
+    if added:  # at the end of the file, so that lines keep their numbers
         files[path.name] = place / path.name
-        # At the end of the file, so that lines keep their numbers.
-        imported = f"\n\nfrom given_{path.stem} import {', '.join(known)}\n"
-        files[path.name].write_bytes(path.read_bytes() + imported.encode())
+        files[path.name].write_bytes(path.read_bytes() + added.encode())
     return files
 
 

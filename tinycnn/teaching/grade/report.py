@@ -35,11 +35,18 @@ def step_lines(graded: Graded, colour: bool = False) -> list[str]:
     """The lines of the report on one step; `colour` adds ANSI colours."""
     step, green, red, bold, end = graded.step, *((GREEN, RED, BOLD, END) if colour else ("",) * 4)
     heading = f"step {step.number:>2}  {step.title}"
-    lines = [f"{bold}{heading:<72}{points(graded.score):>5} / {points(step.max_score)}{end}"]
+    if step.optional and not graded.begun:
+        return [f"{heading:<72} optional"]
+    asked = [check for check in graded.checks if not check.left_out]
+    passed = f"{sum(not check.problem for check in asked):>5} of {len(asked)} passed, optional"
+    total = passed if step.optional else f"{points(graded.score):>5} / {points(step.max_score)}"
+    lines = [f"{bold}{heading:<72}{total}{end}"]
     shown: set[tuple[str, str]] = set()
     for check in graded.checks:
-        mark = "todo " if check.todo else f"{red}wrong{end}" if check.problem else f"{green}ok   {end}"
-        lines.append(f"  {mark} {title(check):<64}{points(check.score):>5} / {points(check.points)}")
+        unasked = "skip " if check.left_out else "todo " if check.todo else ""
+        mark = unasked or (f"{red}wrong{end}" if check.problem else f"{green}ok   {end}")
+        score = "" if step.optional else f"{points(check.score):>5} / {points(check.points)}"
+        lines.append(f"  {mark} {title(check):<64}{score}".rstrip())
         if check.problem and (check.function, check.problem) not in shown:
             lines += [f"        {line}" for line in details(check)]
             shown.add((check.function, check.problem))
@@ -71,14 +78,15 @@ def gradescope(all_graded: Sequence[Graded], summary: str, seconds: float) -> di
         {
             "name": f"step {check.step}: {title(check)}",
             "number": f"{check.step}.{i}",
-            "score": check.score,
-            "max_score": check.points,
+            **({} if graded.step.optional else {"score": check.score, "max_score": check.points}),
             "status": "failed" if check.problem else "passed",
             "output": "\n".join(details(check)) if check.problem else f"{check.cases} cases",
             "visibility": "visible",
         }
         for graded in all_graded
+        if graded.begun or not graded.step.optional
         for i, check in enumerate(graded.checks, start=1)
+        if not check.left_out
     ]
     return {
         "score": sum(g.score for g in all_graded),
