@@ -35,7 +35,7 @@ USES: dict[str, dict[str, list[str]]] = {
         "step06_conv": ["conv_backward", "conv_forward"],
         "step08_pooling": ["max_pool_backward", "max_pool_forward"],
         "step09_cross_entropy": ["cross_entropy_backward", "cross_entropy_forward"],
-        "step10_lenet": ["linear_backward", "linear_forward", "relu_backward", "relu_forward"],
+        "step10_lenet": ["Operator", "linear_backward", "linear_forward", "relu_backward", "relu_forward"],
     },
 }
 
