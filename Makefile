@@ -14,11 +14,13 @@ VENV := .venv
 VENV_TORCH := .venv-torch
 # A third one, with MPI.
 VENV_MPI := .venv-mpi
+# A fourth one, of a Python that any user of the machine can run.
+VENV_SYSTEM := .venv-system
 
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test coverage test-slow test-emulated test-gpu test-torch test-mpi fuzz bad-input mutants lint package bench docs coursework-release clean
+.PHONY: help train test coverage test-slow test-emulated test-gpu test-torch test-mpi test-grader fuzz bad-input mutants lint package bench docs coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +67,11 @@ test-torch: $(VENV_TORCH)/.installed-test,torch,interop  ## the same tests with 
 test-mpi: $(VENV_MPI)/.installed-test,mpi  ## run the tests of several processes, on a real MPI
 	$(VENV_MPI)/bin/python -m pytest tests/distributed $(ARGS)
 
+# As root, the grader runs exercises as another user, if that one can read Python: in /root it cannot.
+test-grader: PYTHON := /usr/bin/python3
+test-grader: $(VENV_SYSTEM)/.installed-test  ## run hostile submissions through the released archive, for root: as another user
+	$(VENV_SYSTEM)/bin/python -m pytest tests/coursework/test_student.py tests/coursework/test_archive.py $(ARGS)
+
 fuzz: $(VENV_TORCH)/.installed-test,torch,interop  ## run 1,000 random programs and compare with PyTorch (ARGS="--help")
 	$(VENV_TORCH)/bin/python -m tests.fuzz $(ARGS)
 
@@ -91,7 +98,7 @@ coursework-release:  ## the zips of the exercises, for students, Gradescope, Git
 	$(PYTHON) tools/coursework_release.py $(ARGS)
 
 clean:  ## remove the environments, caches and build output (downloaded data stays)
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_MPI) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_MPI) $(VENV_SYSTEM) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment's stamp .installed-EXTRAS is newer than setup.cfg when `pip install -e .[EXTRAS]` has been done.
@@ -107,7 +114,11 @@ $(VENV_MPI)/.installed-%: setup.cfg pyproject.toml | $(VENV_MPI)/bin/python
 	$(VENV_MPI)/bin/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
-$(VENV)/bin/python $(VENV_TORCH)/bin/python $(VENV_MPI)/bin/python:
+$(VENV_SYSTEM)/.installed-%: setup.cfg pyproject.toml | $(VENV_SYSTEM)/bin/python
+	$(VENV_SYSTEM)/bin/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python $(VENV_TORCH)/bin/python $(VENV_MPI)/bin/python $(VENV_SYSTEM)/bin/python:
 	@command -v $(PYTHON) >/dev/null \
 	  || { echo 'error: $(PYTHON) not found; name a Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -15,6 +15,12 @@ SOLUTIONS = HERE / "solutions"
 sys.path.insert(0, str(HERE))  # for mutants.py
 
 
+def a_few_quick(rows):
+    """Parameters of a test, named by their first: one in four is in the quick suite, all are in the slow one."""
+    slow = [() if i % 4 == 0 else pytest.mark.slow for i in range(len(rows))]
+    return [pytest.param(*row, id=row[0], marks=marks) for row, marks in zip(rows, slow, strict=True)]
+
+
 class Folder:
     """A copy of the solutions, to be spoilt."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cheats import CHEATS, PRELUDE
-from conftest import COURSEWORK
+from conftest import COURSEWORK, a_few_quick
 
 import tinycnn
 from tinycnn.teaching.grade import STEPS, given, grade_step, runner
@@ -31,7 +31,7 @@ def graded_function(folder, step, code, files):
     return sum(check.score for check in checks), " | ".join(check.problem for check in checks)
 
 
-@pytest.mark.parametrize("name, step, code, files, said", CHEATS, ids=[row[0] for row in CHEATS])
+@pytest.mark.parametrize("name, step, code, files, said", a_few_quick(CHEATS))
 def test_a_cheat_gains_nothing(folder, name, step, code, files, said):
     score, problems = graded_function(folder, step, code, files)
     assert score == 0

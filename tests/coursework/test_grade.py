@@ -88,9 +88,9 @@ def test_what_is_printed_is_shown_and_harms_nothing(folder, capsys):
 
 @pytest.mark.parametrize("step, old, new", [
     (1, "(size + 2 * padding - extent)", "size + 2 * padding - extent"),
-    (4, "l * dilation", "l"),
-    (4, "return columns.reshape", "return columns[:, :, ::-1].reshape"),
-    (10, "x > 0", "x >= 0"),
+    pytest.param(4, "l * dilation", "l", marks=pytest.mark.slow),
+    pytest.param(4, "return columns.reshape", "return columns[:, :, ::-1].reshape", marks=pytest.mark.slow),
+    pytest.param(10, "x > 0", "x >= 0", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_one_mistake_is_paid_once(folder, capsys, step, old, new):
     """Other steps, and other functions of the same step, get the reference's in the place of the wrong one."""

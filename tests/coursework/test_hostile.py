@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from conftest import SOLUTIONS
+from conftest import SOLUTIONS, a_few_quick
 from hostile import CLASSES, HELP, HOSTILE
 
 from tinycnn.teaching.grade import STEPS, student
@@ -26,7 +26,7 @@ def lost_points(lost, step=STEPS[8]):
     return sum(p for exercise in exercises for levels in exercise.points.values() for p in levels.values())
 
 
-@pytest.mark.parametrize("name, where, code, lost, said", HOSTILE, ids=[row[0] for row in HOSTILE])
+@pytest.mark.parametrize("name, where, code, lost, said", a_few_quick(HOSTILE))
 def test_a_hostile_step_costs_itself_only(folder, tmp_path, monkeypatch, name, where, code, lost, said):
     monkeypatch.setattr(student, "LONGEST_IMPORT", 2)
     results = tmp_path / "results.json"

@@ -130,6 +130,7 @@ def test_a_text_that_has_changed_is_not_handed_out_by_mistake():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the workflow runs on Linux")
+@pytest.mark.slow
 @pytest.mark.parametrize("solved, points", [(False, "0 of 100 points"), (True, "5 of 100 points")])
 def test_the_workflow_of_a_repository_on_github(release, tmp_path, solved, points):
     """Its own steps, run in its order: those that call actions, and pip, have nothing to do here."""
