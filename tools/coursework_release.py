@@ -16,13 +16,17 @@ import argparse
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from without_grader import LEFT_OUT, sections, text_without_grader
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = ["tinycnn", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
+# To which the grader's sentences lead.
+FIGURES = ["explain.png", "routing.svg", "stride.svg", "windows.svg", "wires.svg"]
+TEXTS = ["docs/backprop-through-conv.md", "docs/pitfalls.md", *[f"docs/figures/{name}" for name in FIGURES]]
 GIVEN = "tinycnn/teaching/grade/given/"  # the reference's steps: solutions
-Files = dict[str, tuple[str, int]]  # by name in the zip: the text and the permissions
+Files = dict[str, tuple[Any, int]]  # by name in the zip: the text, or a picture's bytes, and the permissions
 
 
 def files_of(names: list[str]) -> list[Path]:
@@ -36,15 +40,19 @@ def files_of(names: list[str]) -> list[Path]:
 
 def texts_of(names: list[str]) -> Files:
     """The files of these files and folders by their names in the repository, each with its text."""
-    return {p.relative_to(REPOSITORY).as_posix(): (p.read_text("utf-8"), 0o644) for p in files_of(names)}
+
+    def content(path: Path) -> Any:
+        return path.read_bytes() if path.suffix == ".png" else path.read_text("utf-8")
+
+    return {p.relative_to(REPOSITORY).as_posix(): (content(p), 0o644) for p in files_of(names)}
 
 
 def for_students(grader: bool) -> Files:
-    """What students get: the exercises and tinycnn, with its grader or without."""
+    """What students get: the exercises and tinycnn, with its grader and the texts to which it leads, or without."""
     files = {name: (sections(text, grader), mode) for name, (text, mode) in texts_of(["coursework"]).items()}
     files |= {name: file for name, file in texts_of(PACKAGE).items() if not name.startswith(GIVEN)}
     if grader:
-        return files
+        return files | texts_of(TEXTS)
     kept = {name: file for name, file in files.items() if not name.startswith(LEFT_OUT)}
     return {name: (text_without_grader(name, text), mode) for name, (text, mode) in kept.items()}
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import COURSEWORK, HERE, SOLUTIONS
 
+from tinycnn.teaching.grade import passages
+
 REPOSITORY = COURSEWORK.parent
 sys.path[:0] = [str(REPOSITORY / "tools"), str(REPOSITORY / "tools" / "github")]
 
@@ -61,6 +63,17 @@ def test_no_solution_is_handed_out(release, name):
         secret = lines_of(solution.read_text(encoding="utf-8")) - public
         known = {line for line in secret & lines if not line.startswith(("def ", "from ", "import ", '"""'))}
         assert {line for line in known if not line.endswith(".shape")} == set()  # names for sizes give nothing away
+
+
+def test_texts_to_which_the_grader_leads_are_in_the_zip(release):
+    places = [value for name, value in vars(passages).items() if name.isupper() and not name.startswith("_")]
+    with zipfile.ZipFile(release / "tinycnn-coursework.zip") as archive:
+        names = set(archive.namelist())
+        assert {place.partition("#")[0] for place in places} <= names
+        for name in names:
+            if name.startswith("docs/") and name.endswith(".md"):
+                pictures = re.findall(r"!\[.*?\]\((.*?)\)", archive.read(name).decode())
+                assert {f"docs/{picture}" for picture in pictures} <= names
 
 
 def test_students_can_start_from_the_zip(release, tmp_path):
