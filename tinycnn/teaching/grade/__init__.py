@@ -3,7 +3,7 @@
     tinycnn grade coursework/            is short for    python -m tinycnn.grade coursework/
 
 Every step runs in a process of its own (runner.py, student.py). Its results are compared with tinycnn.reference
-(exercise.py), and wrong results with those of known mistakes (conv.py, pool_and_loss.py, lenet.py).
+(exercise.py), and wrong results with those of known mistakes (mistakes.py, and a module for each kind of step).
 """
 
 from tinycnn.teaching.grade.command import grade_step, main

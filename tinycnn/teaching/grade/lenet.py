@@ -12,7 +12,7 @@ import tinycnn
 from tinycnn.nn import functional as F
 from tinycnn.teaching.grade import mistakes, passages
 from tinycnn.teaching.grade.comparing import same
-from tinycnn.teaching.grade.conv import normal
+from tinycnn.teaching.grade.drawing import normal
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 
 Array = np.ndarray

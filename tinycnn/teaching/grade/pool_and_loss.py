@@ -11,8 +11,8 @@ import numpy as np
 
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import mistakes, passages
-from tinycnn.teaching.grade.conv import around, normal, output_shape
 from tinycnn.teaching.grade.diagnosis import PADS_ALL
+from tinycnn.teaching.grade.drawing import around, normal, output_shape
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 from tinycnn.teaching.grade.mistakes import Geometry
 

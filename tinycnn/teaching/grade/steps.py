@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from tinycnn.teaching.grade import conv, lenet, optional, pool_and_loss
+from tinycnn.teaching.grade import conv, im2col, lenet, optional, output_size, pool_and_loss, transposed
+from tinycnn.teaching.grade.exercise import Step
 
-STEPS = [*conv.STEPS, *pool_and_loss.STEPS, lenet.STEP, *optional.STEPS]
+STEPS = [
+    Step(1, "output size", "step01_output_size", [output_size.SIZE]),
+    Step(2, "convolution forward, with loops", "step02_conv_forward_loops", [conv.CONV_LOOPS]),
+    Step(3, "convolution backward, with loops", "step03_conv_backward_loops", [conv.CONV_BACKWARD_LOOPS]),
+    Step(4, "im2col", "step04_im2col", [im2col.IM2COL]),
+    Step(5, "col2im", "step05_col2im", [im2col.COL2IM]),
+    Step(6, "convolution through im2col and col2im", "step06_conv", [conv.CONV, conv.CONV_BACKWARD]),
+    Step(7, "the input gradient as a transposed convolution", "step07_conv_transpose",
+         [transposed.INSERT_ZEROS, transposed.ROTATE_KERNEL, transposed.CONV_TRANSPOSE]),
+    *pool_and_loss.STEPS,
+    lenet.STEP,
+    *optional.STEPS,
+]  # fmt: skip

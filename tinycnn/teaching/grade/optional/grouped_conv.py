@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycnn.teaching import reference
 from tinycnn.teaching.grade import passages
-from tinycnn.teaching.grade.conv import normal
+from tinycnn.teaching.grade.drawing import normal
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
 from tinycnn.teaching.grade.optional.unweighted import unweighted
 
