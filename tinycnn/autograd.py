@@ -785,10 +785,14 @@ def backward(
         raise RuntimeError("backward: inputs is empty; leave it out for the gradients of all leaves")
     keys = None if inputs is None else _keys(inputs, "backward")
     keep = create_graph if retain_graph is None else retain_graph
-    table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
-    leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs or ()))
-    with _Walking(create_graph):
-        _give(leaves, table)
+    try:
+        table = _walk(roots, None if keys is None else set(keys), keep, create_graph)
+        leaves = dict(zip(table, table)) if keys is None else dict(zip(keys, inputs or ()))
+        with _Walking(create_graph):
+            _give(leaves, table)
+    except BaseException:
+        thread_mode.at_end.clear()
+        raise
     while thread_mode.at_end:
         thread_mode.at_end.pop(0)()
 

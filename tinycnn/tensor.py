@@ -515,7 +515,7 @@ class Tensor(Methods):
         """For pickle: an array on a GPU is stored as a NumPy array with the name of its device, to which it is
         loaded."""
         state = self.__dict__.copy()
-        for name in ("_changes", "_view_of"):  # they tell of this memory
+        for name in ("_changes", "_view_of", "_accumulated_hooks"):  # they tell of this memory, or of a process group
             state.pop(name, None)
         if self.device != backend.CPU:
             state |= {"_array": backend.to_device(self._array, backend.CPU), "device": str(self.device)}

@@ -163,6 +163,7 @@ def test_shares_are_torchs(N, ranks, drop_last):
         ours = data.DistributedSampler(range(N), ranks, rank, **options)
         theirs = DistributedSampler(range(N), ranks, rank, **options)
         assert ([*ours], len(ours)) == ([*theirs], len(theirs))
+        assert (ours.num_samples, ours.total_size) == (theirs.num_samples, theirs.total_size)
 
 
 def test_samplers_that_cannot_be():

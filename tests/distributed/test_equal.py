@@ -76,6 +76,10 @@ def test_parts_of_batches(ranks, program):
     run(ranks, program)
 
 
+def test_backward_passes_of_every_kind():
+    run(2, "backwards.py")
+
+
 def test_averages_with_momentum_and_what_is_sent():
     run(2, "averages.py")
 

@@ -197,19 +197,23 @@ class DataLoader:
         ahead = self.num_workers * int(self.prefetch_factor or 1)
         return EpochAhead(workers, ahead, seed, indices, progress)
 
-    def divide(self, rank: int, ranks: int) -> None:
+    def divide(self, rank: int, ranks: int) -> tuple[int, int]:
         """Lets the next iterators give one part of each batch, of as many parts as there are ranks of a process group.
 
         The parts of a batch have the same number of items, or one more. All ranks call it, and begin each epoch
         together: its seed is drawn by rank 0. A rank whose part has no items gets Tensors of length 0. `divide(0, 1)`
         gives whole batches again. What `len` and `state_dict` tell is that of whole batches.
 
+        Returns what was set before.
+
         Raises ValueError for a loader that gives items, or the batches of an `IterableDataset`.
         """
         if isinstance(self.dataset, IterableDataset) or self.batch_sampler is None:
             raise ValueError("DataLoader.divide: expected batches of a data set with indices")
+        former = self._rank, self._ranks
         self._ranks = checked_int("DataLoader.divide(ranks)", ranks, minimum=1)
         self._rank = checked_int("DataLoader.divide(rank)", rank, minimum=0)
+        return former
 
     def _epoch_seed(self) -> int | None:
         """What the random states of an epoch are made of: that of the order, and one for each batch.

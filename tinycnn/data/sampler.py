@@ -195,9 +195,19 @@ class DistributedSampler(Sampler):
         places = ((self.rank + i * self.num_replicas) % N for i in range(len(self)))
         return iter([order[place].item() for place in places])
 
-    def __len__(self) -> int:
+    @property
+    def num_samples(self) -> int:
+        """How many items each rank gets."""
         N, ranks = _length("DistributedSampler", self.dataset), self.num_replicas
         return N // ranks if self.drop_last else -(-N // ranks)
+
+    @property
+    def total_size(self) -> int:
+        """How many items all ranks get together, with those that are repeated."""
+        return self.num_samples * self.num_replicas
+
+    def __len__(self) -> int:
+        return self.num_samples
 
 
 class BatchSampler(Sampler):

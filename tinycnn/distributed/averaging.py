@@ -28,21 +28,28 @@ class Averager:
         if not 0 <= momentum < 1:
             raise ValueError(f"DistributedDataParallel: expected outer_momentum from 0 to below 1, got {momentum}")
         self.group, self.parameters, self.every, self.momentum = group, parameters, every, momentum
+        for parameter in parameters:
+            parameter.register_post_accumulate_grad_hook(self._take)
+        self.has_gradients = False  # of a step that is not yet counted
         self.steps = 0  # since the last average
         self.last = [p._array.copy() for p in parameters] if momentum else []
         self.velocity: list[Any] = [0.0] * len(parameters)
 
-    def begin_step(self) -> None:
-        """Before a step: averages if it is due."""
+    def _take(self, parameter: Tensor) -> None:
+        self.has_gradients = True
+
+    def begin_forward(self) -> None:
+        """The first forward pass after gradients comes after a step: averages if it is due."""
+        self.steps += self.has_gradients
+        self.has_gradients = False
         if self.steps == self.every:
             self.average()
-        self.steps += 1
 
     def average(self) -> None:
         """Averages now, unless no step has been made since."""
-        if self.steps == 0:
+        if self.steps == 0 and not self.has_gradients:
             return
-        self.steps = 0
+        self.steps, self.has_gradients = 0, False
         for i, parameter in enumerate(self.parameters):
             mean = sendable(parameter._array.copy())
             with self.group.failures.watching("the average of parameters"):

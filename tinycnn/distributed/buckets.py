@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinycnn import autograd, backend
@@ -20,8 +20,8 @@ class Bucket:
     the number of samples. All are summed over the ranks by one message.
     """
 
-    def __init__(self, group: Group, parameters: Sequence[Tensor]):
-        self.group, self.parameters = group, parameters
+    def __init__(self, engine: Any, parameters: Sequence[Tensor]):
+        self.engine, self.parameters = engine, parameters
         sizes = [parameter.numel() for parameter in parameters]
         self.length = sum(sizes)
         first = parameters[0]._array
@@ -63,7 +63,7 @@ class Bucket:
         if backend.host_reads(self.sent):  # a GPU's flags would stay there: see `finish`
             self.sent[self.length : -1] = self.used
         self.sent[-1] = samples
-        self.request = self.group.engine.start_all_reduce(self.sent, "SUM")
+        self.request = self.engine.start_all_reduce(self.sent, "SUM")
 
     def finish(self) -> None:
         """Waits for the sums, and makes them the means of which each parameter's gradient is one."""
@@ -77,12 +77,16 @@ class Bucket:
             if is_used:
                 parameter._grad = view
             view._changed_in_place()
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the next reduction."""
         self.used, self.ready = [False] * len(self.parameters), 0
         self.sent = self.request = None
 
 
 class Reducer:
-    """Averages the gradients of parameters over the ranks at the end of each `backward`.
+    """Averages the gradients of parameters over the ranks at the end of each `backward` of an output of their model.
 
     The all-reduce of a bucket begins when its gradients are complete. Buckets begin in their order, which is the same
     on all ranks; what a rank has no gradient of is sent at the end.
@@ -90,51 +94,92 @@ class Reducer:
     Args:
         parameters: those that require gradients.
         bucket_bytes: the least size of a bucket, if there are several.
+        at_end: called after each reduction.
     """
 
-    def __init__(self, group: Group, parameters: Sequence[Tensor], bucket_bytes: float):
-        self.group = group
+    def __init__(
+        self, group: Group, parameters: Sequence[Tensor], bucket_bytes: float, at_end: Callable[[], None]
+    ):  # fmt: skip
+        self.group, self.at_end = group, at_end
+        engine = group.engine.channel()  # messages of several models may begin in another order on each rank
         # The gradients of the last layers are complete first.
-        self.buckets = [Bucket(group, part) for part in _parts([*reversed(parameters)], bucket_bytes)]
+        self.buckets = [Bucket(engine, part) for part in _parts([*reversed(parameters)], bucket_bytes)]
         self.places = {
             id(parameter): (bucket, i) for bucket in self.buckets for i, parameter in enumerate(bucket.parameters)
         }
         for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(self._take)
-        self.samples = 0  # of this rank since the last reduction
+        self.samples = 0  # of the gradients that this rank has added up before this `backward`
+        self.counted: dict[object, int] = {}  # samples by the forward pass whose output has a gradient
         self.reduces = True  # after the `backward` of the last forward pass
-        self.started: int | None = None  # buckets; None: no `backward` is under way
+        self.walking = False  # during a `backward` that gives these parameters gradients
+        self.started = 0  # buckets
 
-    def expect(self, samples: int, reduces: bool) -> None:
-        """A forward pass of so many samples has been made, of which the gradients are to come."""
-        self.samples += samples
+    def expect(self, output: Any, samples: int, reduces: bool) -> None:
+        """A forward pass of so many samples has been made, which count if a `backward` comes to its output."""
+        if self.walking:
+            self._recover()
         self.reduces = reduces
+        self.counted.clear()  # by `grad`
+        forward = object()
+        tensors = [*tensors_in(output)]
+        if not tensors:  # in an object that nobody looks into
+            self.counted[forward] = samples
+        for y in tensors:
+            if y.requires_grad:
+                y.register_hook(lambda _: self.counted.update({forward: samples}))
+
+    def _recover(self) -> None:
+        """After a `backward` that ended with an exception."""
+        if any(bucket.request is not None for bucket in self.buckets):
+            raise RuntimeError(
+                "DistributedDataParallel: a backward ended with an exception after gradients were sent: the ranks "
+                "cannot go on"
+            )
+        for bucket in self.buckets:
+            bucket.reset()
+        self.samples, self.started, self.walking = 0, 0, False
 
     def _take(self, parameter: Tensor) -> None:
+        if not self.counted:  # no output of this model's: of another one that shares the parameter
+            return
         bucket, index = self.places[id(parameter)]
         bucket.take(index)
+        if not self.walking:
+            self.walking = True
+            autograd.queue_callback(self._finish)
         if not self.reduces:
             return
         bucket.ready += 1
-        if self.started is None:
-            self.started = 0
-            autograd.queue_callback(self._finish)
         while self.started < len(self.buckets) and self.buckets[self.started].is_complete:
             self._start()
 
     def _start(self) -> None:
-        assert self.started is not None
-        self.buckets[self.started].start(self.samples)
+        self.buckets[self.started].start(self.samples + sum(self.counted.values()))
         self.started += 1
 
     def _finish(self) -> None:
-        assert self.started is not None
-        while self.started < len(self.buckets):
-            self._start()
-        with self.group.failures.watching("the all-reduce of gradients"):
-            for bucket in self.buckets:
-                bucket.finish()
-        self.samples, self.started = 0, None
+        if self.reduces:
+            while self.started < len(self.buckets):
+                self._start()
+            with self.group.failures.watching("the all-reduce of gradients"):
+                for bucket in self.buckets:
+                    bucket.finish()
+            self.at_end()
+            self.samples = 0
+        else:
+            self.samples += sum(self.counted.values())
+        self.counted.clear()
+        self.started, self.walking = 0, False
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The Tensors in nested lists, tuples and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from tensors_in(each)
 
 
 def _parts(parameters: Sequence[Tensor], bucket_bytes: float) -> list[list[Tensor]]:

@@ -27,26 +27,30 @@ class Work:
     """A reduction that was begun: `wait()` returns when the tensor holds its result."""
 
     def __init__(self, group: Group, called: str, tensor: Tensor, op: ReduceOp):
+        group.check_same(called, tuple(tensor.shape), tensor.dtype, op.name)
         self._group, self._called, self._tensor, self._op = group, called, tensor, op
         self._sent = sendable(tensor._array)
         with group.failures.watching(called):
             self._request = group.engine.start_all_reduce(self._sent, "SUM" if op is ReduceOp.AVG else op.value)
+        group.pending[self] = None
 
-    def wait(self) -> None:
-        """Waits for the other ranks, as often as it is called."""
+    def wait(self) -> bool:
+        """Waits for the other ranks, as often as it is called. True, as in torch."""
         if self._request is None:
-            return
+            return True
         with self._group.failures.watching(self._called):
             self._request.Wait()
         self._request = None
+        self._group.pending.pop(self, None)
         result = self._sent
         if self._op is ReduceOp.AVG:
             result = result // self._group.size if result.dtype.kind in "iu" else result / self._group.size
         _assign(self._tensor, result)
+        return True
 
     def is_completed(self) -> bool:
-        """Whether `wait` has returned."""
-        return self._request is None
+        """Whether `wait` will not wait."""
+        return self._request is None or self._request.Test()
 
 
 def sendable(array: Array) -> Array:
@@ -72,11 +76,14 @@ def _checked(called: str, argument: str, tensor: Any) -> Tensor:
 
 
 @no_grad()
-def all_reduce(tensor: Tensor, op: ReduceOp = ReduceOp.SUM, *, async_op: bool = False) -> Work | None:
+def all_reduce(
+    tensor: Tensor, op: ReduceOp = ReduceOp.SUM, group: None = None, async_op: bool = False
+) -> Work | None:  # fmt: skip
     """Gives `tensor`, in place, the sum over the ranks' tensors, which have the same shape and dtype.
 
     Args:
         op: `ReduceOp.SUM` (default), AVG, PRODUCT, MIN or MAX. AVG of integers is rounded down.
+        group: None, all ranks; there is no other.
         async_op: begin only, and return a `Work`, whose `wait()` completes it. Default False.
 
     Raises TypeError for what is no Tensor or ReduceOp, ValueError without a process group.
@@ -84,7 +91,7 @@ def all_reduce(tensor: Tensor, op: ReduceOp = ReduceOp.SUM, *, async_op: bool = 
     name = "all_reduce"
     if not isinstance(op, ReduceOp):
         raise TypeError(f"{name}: expected op as a ReduceOp, got {shortened(op)}")
-    work = Work(current(name), name, _checked(name, "tensor", tensor), op)
+    work = Work(current(name, group), name, _checked(name, "tensor", tensor), op)
     if check_flag(name, "async_op", async_op):
         return work
     work.wait()
@@ -92,34 +99,36 @@ def all_reduce(tensor: Tensor, op: ReduceOp = ReduceOp.SUM, *, async_op: bool = 
 
 
 @no_grad()
-def broadcast(tensor: Tensor, src: int = 0) -> None:
+def broadcast(tensor: Tensor, src: int = 0, group: None = None) -> None:
     """Gives `tensor`, in place, the value that it has on rank `src`.
 
     Raises TypeError for what is no Tensor, ValueError for a rank that is not there or without a process group.
     """
-    group = current("broadcast")
+    ranks = current("broadcast", group)
     sent = sendable(_checked("broadcast", "tensor", tensor)._array)
-    if isinstance(src, bool) or not isinstance(src, int) or not 0 <= src < group.size:
-        raise ValueError(f"broadcast: expected src from 0 to {group.size - 1}, got {shortened(src)}")
-    with group.failures.watching("broadcast"):
-        group.engine.broadcast(sent, src)
+    if isinstance(src, bool) or not isinstance(src, int) or not 0 <= src < ranks.size:
+        raise ValueError(f"broadcast: expected src from 0 to {ranks.size - 1}, got {shortened(src)}")
+    ranks.check_same("broadcast", tuple(tensor.shape), tensor.dtype, f"from rank {src}")
+    with ranks.failures.watching("broadcast"):
+        ranks.engine.broadcast(sent, src)
     _assign(tensor, sent)
 
 
 def _gathered(called: str, tensor: Tensor) -> Array:
     group = current(called)
     sent = sendable(_checked(called, "tensor", tensor)._array)
+    group.check_same(called, tuple(tensor.shape), tensor.dtype)
     with group.failures.watching(called):
         return group.engine.all_gather(sent)
 
 
 @no_grad()
-def all_gather(tensor_list: list[Tensor], tensor: Tensor) -> None:
+def all_gather(tensor_list: list[Tensor], tensor: Tensor, group: None = None) -> None:
     """Gives each of `tensor_list`, in place, the `tensor` of a rank: all have the same shape and dtype.
 
     Raises TypeError for what are no Tensors, ValueError for a list of another length or without a process group.
     """
-    size = current("all_gather").size
+    size = current("all_gather", group).size
     if not isinstance(tensor_list, (list, tuple)) or len(tensor_list) != size:
         got = shortened(tensor_list)
         raise ValueError(f"all_gather: expected tensor_list of {size} Tensors, one a rank, got {got}")
@@ -133,13 +142,13 @@ def all_gather(tensor_list: list[Tensor], tensor: Tensor) -> None:
 
 
 @no_grad()
-def all_gather_into_tensor(output_tensor: Tensor, input_tensor: Tensor) -> None:
+def all_gather_into_tensor(output_tensor: Tensor, input_tensor: Tensor, group: None = None) -> None:
     """Gives `output_tensor`, (ranks · N, *) or (ranks, N, *), in place, the `input_tensor` (N, *) of each rank.
 
     Raises TypeError for what are no Tensors, ValueError for other shapes or dtypes or without a process group.
     """
     name = "all_gather_into_tensor"
-    size = current(name).size
+    size = current(name, group).size
     _checked(name, "output_tensor", output_tensor), _checked(name, "input_tensor", input_tensor)
     shape = tuple(input_tensor.shape)
     fitting = [(size, *shape), (size * shape[0], *shape[1:]) if shape else (size,)]
@@ -149,8 +158,6 @@ def all_gather_into_tensor(output_tensor: Tensor, input_tensor: Tensor) -> None:
     _assign(output_tensor, _gathered(name, input_tensor))
 
 
-def barrier() -> None:
+def barrier(group: None = None) -> None:
     """Waits until all ranks have called it. ValueError without a process group."""
-    group = current("barrier")
-    with group.failures.watching("barrier"):
-        group.engine.barrier()
+    current("barrier", group).check_same("barrier")

@@ -32,7 +32,7 @@ GRACE = 3.0  # seconds for the answers of the others
 READ = 0.5  # seconds in which mpiexec reads a rank's last line: what it has not read by the abort, it drops
 
 ENDED, WHO_WAITS, I_WAIT = range(3)  # tags of the notices
-LENGTH = 32  # bytes of a notice, which holds the name of a call
+LENGTH = 32  # bytes of a notice, which holds the name of a call, or how many there were
 
 
 def let_rank_0_speak(rank: int) -> None:
@@ -58,17 +58,20 @@ class Failures:
 
     def __init__(self, mpi: MPIEngine, timeout: float):
         self.mpi, self.timeout = mpi, timeout
+        self.calls = 0  # that wait for others; all ranks make the same ones
         self.waits: tuple[str, float] | None = None  # the call that waits, and since when
+        self.ended: dict[int, int] = {}  # the ranks that have ended, and how many calls they had made
         self.asked: float | None = None  # when the others were asked
         self.waiting: dict[int, str] = {}  # the ranks that have answered, and their calls
         self.closed = threading.Event()
         self._former_hook, sys.excepthook = sys.excepthook, self._uncaught
-        atexit.register(self._send, ENDED)
+        atexit.register(self._tell_end)
         threading.Thread(target=self._watch, name="tinycnn.distributed", daemon=True).start()
 
     @contextmanager
     def watching(self, call: str) -> Iterator[None]:
         """Within the block this rank waits for others, in the call of this name."""
+        self.calls += 1
         self.waits = call, time.monotonic()
         try:
             yield
@@ -76,17 +79,21 @@ class Failures:
             self.waits = None
 
     def close(self) -> None:
-        """Looks no longer."""
+        """Looks no longer, and tells those that wait."""
         self.closed.set()
-        atexit.unregister(self._send)
+        atexit.unregister(self._tell_end)
+        self._tell_end()
         if sys.excepthook == self._uncaught:
             sys.excepthook = self._former_hook
 
     def _uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         end_all(self.mpi.MPI.COMM_WORLD, error)
 
-    def _send(self, notice: int, call: str = "", to: int | None = None) -> None:
-        words = np.frombuffer(call.ljust(LENGTH)[:LENGTH].encode(), np.uint8)
+    def _tell_end(self) -> None:
+        self._send(ENDED, str(self.calls))
+
+    def _send(self, notice: int, text: str = "", to: int | None = None) -> None:
+        words = np.frombuffer(text.ljust(LENGTH)[:LENGTH].encode(), np.uint8)
         for rank in range(self.mpi.size) if to is None else (to,):
             if rank != self.mpi.rank:
                 self.mpi.notices.Isend(words, rank, notice)
@@ -108,11 +115,14 @@ class Failures:
             source, notice = status.source, status.tag
             self.mpi.notices.Recv(words, source, notice)
             if notice == ENDED:
-                end_all(self.mpi.MPI.COMM_WORLD, f"{call} waits for rank {source}, which has ended")
+                self.ended[source] = int(words.tobytes())
             elif notice == WHO_WAITS:
                 self._send(I_WAIT, call, source)
             else:
                 self.waiting[source] = words.tobytes().decode().strip()
+        for rank, calls in self.ended.items():
+            if calls < self.calls:  # else it has made this one, too
+                end_all(self.mpi.MPI.COMM_WORLD, f"{call} waits for rank {rank}, which has ended")
 
     def _ask(self, call: str, since: float) -> None:
         now = time.monotonic()

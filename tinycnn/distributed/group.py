@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import zlib
 from datetime import timedelta
 from typing import Any
+
+import numpy as np
 
 from tinycnn import backend as _backend
 from tinycnn._extras import how_to_install
@@ -36,6 +39,7 @@ class Group:
         self.rank, self.size, self.backend = mpi.rank, mpi.size, "mpi"
         self.mpi = mpi
         self.failures = Failures(mpi, timeout)
+        self.pending: dict[Any, None] = {}  # reductions that nobody has waited for: MPI writes into their arrays
         self.engine: Any = mpi
         self._threads_before = _backend.get_num_threads()
         if "OMP_NUM_THREADS" not in os.environ:
@@ -59,10 +63,25 @@ class Group:
         with self.failures.watching("capture"):
             return min(self.mpi.gather(number))
 
+    def check_same(self, called: str, *what: Any) -> None:
+        """ValueError, on all ranks, unless all make this call with the same `what`. Waits for all of them."""
+        text = " ".join([called, *map(str, what)])
+        own = np.array([zlib.crc32(text.encode())])
+        with self.failures.watching(called):
+            if (self.mpi.all_gather(own) == own).all():
+                return
+            texts = self.mpi.gather(text)
+        other = next(rank for rank, each in enumerate(texts) if each != texts[0])
+        raise ValueError(
+            f"{called}: expected the same call on all ranks, got {texts[0]} on rank 0, {texts[other]} on rank {other}"
+        )
+
     def end(self) -> None:
         """Leaves the process as it was."""
-        self.engine.close()
+        for work in [*self.pending]:
+            work.wait()
         self.failures.close()
+        self.engine.close()
         _backend.set_num_threads(self._threads_before)
         if _backend.current_gpu() != self._gpu_before:
             nccl.use_gpu(self._gpu_before)
@@ -81,8 +100,10 @@ def threads_of_a_rank(mpi: MPIEngine) -> int:
     return max(1, len(cores) // sharing)
 
 
-def current(caller: str) -> Group:
-    """The group. ValueError, naming `caller`, where there is none."""
+def current(caller: str, group: None = None) -> Group:
+    """The group. ValueError, naming `caller`, where there is none, or for another `group` than None: there is one."""
+    if group is not None:
+        raise ValueError(f"{caller}: expected group None, which means all ranks, got {shortened(group)}")
     if _group is None:
         raise ValueError(f"{caller}: no process group: call tinycnn.distributed.init_process_group() first")
     return _group

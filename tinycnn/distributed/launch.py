@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 PMIX = "PMIX_RANK"
 
 PROGRAM = "tinycnn.distributed"
+ENDED = "TINYCNN_ENDED"  # the environment's name of a folder where each rank leaves a file when its program ends
 EXIT_CODES = re.compile(r"\[mpiexec@.*\] Exit codes: (.*)")  # what -print-all-exitcodes writes last
 
 
@@ -62,14 +64,19 @@ def _options(launcher: str, ranks: int) -> list[str]:
     return []
 
 
-def run(words: Sequence[str]) -> int:
-    """Runs a command line of mpiexec, and names the ranks that a signal has ended. Returns the exit status.
+def run(words: Sequence[str], ranks: int) -> int:
+    """Runs a command line of mpiexec, and names the ranks that a signal or `os._exit` has ended. Returns the status.
 
     mpiexec has a session of its own and no terminal: Ctrl-C comes to this process, which hands it on, once.
     """
     signals = [signal.SIGINT, signal.SIGTERM]
     stdin = subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None
-    with subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with (
+        tempfile.TemporaryDirectory() as ended,
+        subprocess.Popen(
+            words, stdin=stdin, stdout=subprocess.PIPE, env=os.environ | {ENDED: ended}, start_new_session=True
+        ) as process,
+    ):
         former = [signal.signal(signum, lambda signum, _: process.send_signal(signum)) for signum in signals]
         try:
             assert process.stdout is not None
@@ -80,7 +87,12 @@ def run(words: Sequence[str]) -> int:
                 else:
                     sys.stdout.buffer.write(line)
                     sys.stdout.flush()
-            return process.wait()
+            if status := process.wait():
+                return status
+            missing = [rank for rank in range(ranks) if not Path(ended, str(rank)).exists()]
+            for rank in missing:
+                print(f"rank {rank}: ended before its program did, with status 0", file=sys.stderr)
+            return 1 if missing else 0
         finally:
             for signum, handler in zip(signals, former):
                 signal.signal(signum, handler)
@@ -105,4 +117,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected a program after -n N")
     with users_errors(ValueError):
         started = command(options.n, words[own:])
-    return run(started)
+    return run(started, options.n)

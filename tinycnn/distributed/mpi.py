@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,6 @@ class MPIEngine:
         self.world.Allgather(host, gathered)
         return backend.to_device(gathered, backend.device_of(array))
 
-    def barrier(self) -> None:
-        """Waits until all ranks have called it."""
-        self.world.Barrier()
-
     def gather(self, value: Any) -> list[Any]:
         """A Python object of each rank."""
         return self.world.allgather(value)
@@ -73,6 +70,12 @@ class MPIEngine:
         name, _ = self.MPI.get_vendor()
         return name
 
+    def channel(self) -> MPIEngine:
+        """This engine, for calls whose order among those of other channels may differ from rank to rank."""
+        channel = copy.copy(self)
+        channel.world = self.world.Dup()
+        return channel
+
     def close(self) -> None:
         """Nothing: MPI itself lives as long as the process."""
 
@@ -83,6 +86,9 @@ class _Copied:
     def __init__(self, engine: MPIEngine, array: Array, op: str):
         self.array, self.host = array, backend.to_device(array, backend.CPU)
         self.request = engine.start_all_reduce(self.host, op)
+
+    def Test(self) -> bool:
+        return self.request.Test()
 
     def Wait(self) -> None:
         self.request.Wait()

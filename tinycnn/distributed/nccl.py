@@ -105,9 +105,9 @@ class NCCLEngine:
         self._begin("allGather", *addresses, array.size, self._kind(array)).Wait()
         return gathered
 
-    def barrier(self) -> None:
-        """As `MPIEngine.barrier`."""
-        self.mpi.barrier()
+    def channel(self) -> NCCLEngine:
+        """As `MPIEngine.channel`, but all calls have one order: NCCL's communicators may wait for one another."""
+        return self
 
     def close(self) -> None:
         """Gives the communicator back."""
@@ -137,3 +137,7 @@ class _Sent:
     def Wait(self) -> None:
         """Lets what is computed from now on wait for it."""
         self.cuda.get_current_stream().wait_event(self.event)
+
+    def Test(self) -> bool:
+        """Whether it has been done."""
+        return self.event.done

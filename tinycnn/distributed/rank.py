@@ -5,12 +5,15 @@ It is `python -m mpi4py PROGRAM`, and one line says which rank failed and why, a
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from mpi4py import MPI
 from mpi4py.run import run_command_line
 
 from tinycnn.distributed.failures import end_all
+from tinycnn.distributed.launch import ENDED
 
 
 def main() -> None:
@@ -20,10 +23,12 @@ def main() -> None:
         run_command_line(sys.argv[1:])
     except SystemExit as end:
         if end.code not in (None, 0):
-            status = end.code if isinstance(end.code, int) else 1
+            status = end.code & 255 or 1 if isinstance(end.code, int) else 1
             end_all(world, f"exit status {end.code}" if isinstance(end.code, int) else str(end.code), status)
     except BaseException as error:
         end_all(world, error)
+    if ended := os.environ.get(ENDED):
+        Path(ended, str(world.rank)).touch()
 
 
 if __name__ == "__main__":

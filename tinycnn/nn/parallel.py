@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinycnn.autograd import is_grad_enabled
-from tinycnn.checks import check_flag, check_number, check_positive
+from tinycnn.checks import check_count, check_flag, check_not_negative, check_positive
 from tinycnn.nn.module import Module
-from tinycnn.tensor import Tensor
 
 __all__ = ["DataParallel", "DistributedDataParallel"]
 
@@ -44,13 +43,14 @@ class DistributedDataParallel(Module):
     Args:
         module: the model, with a parameter that requires a gradient. The same on all ranks.
         device_ids, output_device: taken as in torch; the module stays on its device.
-        dim: which dimension of the first input counts the samples. Default 0.
-        broadcast_buffers: give all ranks the buffers of rank 0 after each forward pass, such as BatchNorm's. Default
-            True.
+        dim: which dimension of the first Tensor in the inputs counts the samples. Default 0.
+        broadcast_buffers: give all ranks the buffers of rank 0 after each `backward` in training mode, such as
+            BatchNorm's. Default True.
         bucket_cap_mb: of gradients that are sent as one message, in MiB. Default None: 10.
         find_unused_parameters: has no effect: a parameter without a gradient on some ranks counts as 0 there, and
             without one on all keeps None.
-        gradient_as_bucket_view: has no effect: gradients are views of the array that is sent.
+        gradient_as_bucket_view: has no effect: gradients are views of the array that is sent, which the next
+            `backward` overwrites; `clone()` keeps one.
         average_every: for slow links: steps that each rank makes by itself before parameters are averaged, instead of
             gradients in each step. Default None. See `average_parameters`.
         outer_momentum: of the averages, with average_every: see `tinycnn.distributed.averaging`. Default 0.
@@ -79,31 +79,42 @@ class DistributedDataParallel(Module):
         self.average_every = average_every
         self._reduces = True  # outside of `no_sync`
         self._reducer = self._averager = None
-        bucket_mb = 10 if bucket_cap_mb is None else check_number(name, "bucket_cap_mb", bucket_cap_mb)
+        check_count(name, "dim", dim)
+        bucket_mb = 10 if bucket_cap_mb is None else check_not_negative(name, "bucket_cap_mb", bucket_cap_mb)
+        if outer_momentum and average_every is None:
+            raise ValueError(f"{name}: expected outer_momentum with average_every, got {outer_momentum} alone")
         parameters.check_structure(name, module)
         parameters.broadcast_all(self._group, [*module.parameters(), *module.buffers()])
         if average_every is not None:
             every = check_positive(name, "average_every", average_every)
             self._averager = averaging.Averager(self._group, trained, every, outer_momentum)
         elif self._group.size > 1:  # one rank is as none, bit for bit
-            self._reducer = buckets.Reducer(self._group, trained, bucket_mb * 2**20)
+            self._reducer = buckets.Reducer(self._group, trained, bucket_mb * 2**20, self._share_buffers)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        from tinycnn.distributed import parameters
-
         trains = is_grad_enabled()
         if trains and self._averager is not None and self._reduces:
-            self._averager.begin_step()
+            self._averager.begin_forward()
         output = self.module(*inputs, **options)
         if trains and self._reducer is not None:
-            self._reducer.expect(self._samples([*inputs, *options.values()]), self._reduces)
-        if trains and self.training and self.broadcast_buffers and self._reduces and self._averager is None:
-            parameters.broadcast_all(self._group, [*self.module.buffers()])
+            self._reducer.expect(output, self._samples([inputs, options]), self._reduces)
         return output
 
-    def _samples(self, inputs: list[Any]) -> int:
+    def _samples(self, inputs: Any) -> int:
         """How many samples a rank has; 1 if no input tells."""
-        return next((x.shape[self.dim] for x in inputs if isinstance(x, Tensor) and x.ndim > self.dim), 1)
+        from tinycnn.distributed.buckets import tensors_in
+
+        return next((x.shape[self.dim] for x in tensors_in(inputs) if x.ndim > self.dim), 1)
+
+    def _share_buffers(self) -> None:
+        from tinycnn.distributed import parameters
+
+        if self.training and self.broadcast_buffers:
+            parameters.broadcast_all(self._group, [*self.module.buffers()])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, or for pickle: it belongs to no process group, and calls its module alone."""
+        return {**self.__dict__, "_group": None, "_reducer": None, "_averager": None}
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:

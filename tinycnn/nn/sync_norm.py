@@ -110,6 +110,7 @@ class SyncBatchNorm(_BatchNorm):
                 setattr(converted, name, getattr(module, name))
             converted.training = module.training
             return converted
-        for name, child in module.named_children():
-            module.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        for name, child in module._modules.items():
+            if child is not None:
+                module.add_module(name, cls.convert_sync_batchnorm(child, process_group))
         return module

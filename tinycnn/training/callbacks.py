@@ -13,6 +13,7 @@ from tinycnn.checks import check_choice, check_count, check_not_negative, check_
 from tinycnn.nn import Module
 from tinycnn.nn.utils import clip_grad_norm_
 from tinycnn.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tinycnn.training import ranks
 from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
 
 
@@ -136,7 +137,10 @@ class StopOnNan(Callback):
         self.every = check_positive("StopOnNan", "every", every)
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
-        if trainer.step % self.every == 0 and not math.isfinite(loss := batch.loss.item()):
+        if trainer.step % self.every:
+            return
+        loss = ranks.finite_everywhere(trainer.parallel, batch.loss).item()
+        if not math.isfinite(loss):
             with trainer.autocast():
                 where = first_nonfinite(trainer.model, batch.images) or "the scores are finite, the loss of them is not"
             raise FloatingPointError(f"the loss is {loss} in step {trainer.step}: {where}; try a smaller learning rate")

@@ -67,8 +67,7 @@ def shared(owner: str, loader: Iterable[Any]) -> Iterator[None]:
 
     Raises ValueError for batches smaller than the number of ranks, or for what cannot be divided.
     """
-    own_items = isinstance(getattr(loader, "sampler", None), DistributedSampler)
-    if ranks() == 1 or own_items:
+    if ranks() == 1 or distributed_sampler(loader) is not None:
         yield
         return
     if not isinstance(loader, DataLoader):
@@ -76,11 +75,23 @@ def shared(owner: str, loader: Iterable[Any]) -> Iterator[None]:
         raise ValueError(f"{owner}: expected a DataLoader, to divide its batches among ranks, got {got}")
     if loader.batch_size is not None:
         check_batch(loader.batch_size, owner)
-    loader.divide(rank(), ranks())
+    former = loader.divide(rank(), ranks())
     try:
         yield
     finally:
-        loader.divide(0, 1)
+        loader.divide(*former)  # perhaps an evaluation on the training part
+
+
+def distributed_sampler(loader: Any) -> DistributedSampler | None:
+    """That of a loader, which gives each rank its own items."""
+    samplers = getattr(loader, "sampler", None), getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    return next((sampler for sampler in samplers if isinstance(sampler, DistributedSampler)), None)
+
+
+def begin_epoch(loader: Any, epoch: int) -> None:
+    """Lets a DistributedSampler draw the order of this epoch."""
+    if (sampler := distributed_sampler(loader)) is not None:
+        sampler.set_epoch(epoch)
 
 
 def shared_seed(seed: int | None) -> int | None:
@@ -104,6 +115,8 @@ def errors_of_rank_0_first() -> Iterator[None]:
     """Within the block, an exception of all ranks is told by rank 0 alone, which ends the others."""
     try:
         yield
+    except GeneratorExit:  # nobody asks for another epoch
+        raise
     except BaseException:
         let_rank_0_speak(rank())
         raise

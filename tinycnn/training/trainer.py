@@ -12,6 +12,7 @@ from typing import Any
 
 import tinycnn
 from tinycnn.amp import GradScaler
+from tinycnn.backend.threads import evenly
 from tinycnn.checks import check_choice, check_count, check_flag, check_positive, shortened
 from tinycnn.nn import Module
 from tinycnn.nn.functional import cross_entropy
@@ -253,6 +254,7 @@ class Trainer:
     def _epoch(self, loader: Iterable[Any], test_loader: Iterable[Any] | None, read: int) -> Figures:
         """`read`: how many batches the loader gives that have been trained on."""
         self.call("on_epoch_begin")
+        ranks.begin_epoch(loader, self.epoch)
         self.model.train()
         self.totals.begin()
         for images, targets in () if self.totals.complete else islice(loader, read, None):
@@ -314,9 +316,9 @@ class Trainer:
         with self.autocast():
             scores = self.parallel(images[part])
             # A rank without images takes part, with gradients of 0.
-            loss = self.loss_fn(scores, targets[part]) if len(images) else scores.sum()
+            loss = self.loss_fn(scores, targets[part]) if len(scores) else scores.sum()
         if part != slice(None):
-            loss = loss * (len(scores) / len(images))
+            loss = loss * (len(scores) / max(len(images), 1))
         scaled = self.scaler.scale(loss)
         if self.scaler.enabled:  # it looks at the gradients, which may be finite where the loss is not
             scaled = scaled * tinycnn.where(loss.detach().isfinite(), 1.0, math.nan)
@@ -329,10 +331,10 @@ class Trainer:
         return tinycnn.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     def _parts(self, N: int) -> list[slice]:
-        if self.accumulate == 1 or N == 0:
+        """Of N images. All ranks have as many parts, of which some may be empty."""
+        if self.accumulate == 1 or (N == 0 and ranks.ranks() == 1):
             return [slice(None)]
-        size = -(-N // self.accumulate)
-        return [slice(start, start + size) for start in range(0, N, size)]
+        return [part for part in evenly(N, self.accumulate) if ranks.ranks() > 1 or part.stop > part.start]
 
     @tinycnn.no_grad()
     def evaluate(self, loader: Iterable[Any]) -> Figures:

@@ -43,6 +43,17 @@ if distributed.get_rank() == failing:
             time.sleep(100)
         case "other call":
             distributed.broadcast(tinycnn.zeros(3))
+        case "other internal call":
+            group = distributed.group.current("")
+            with group.failures.watching("the average of parameters"):
+                group.mpi.world.recv(tag=7)
+        case "destroy":
+            distributed.destroy_process_group()
+            time.sleep(100)
+        case "os._exit":
+            os._exit(0)
+        case "exit 256":
+            sys.exit(256)
     sys.exit("nothing has failed")
 distributed.all_reduce(tinycnn.zeros(3))
 time.sleep(100)

@@ -35,11 +35,11 @@ class Seen(Callback):
         self.batches.append(batch.images.flatten().tolist())
 
 
-def seen(loader):
+def seen(loader, epochs=1, test_loader=None, net=None):
     """By rank, the batches."""
-    net, callback = nn.Linear(1, 1), Seen()
+    net, callback = net or nn.Linear(1, 1), Seen()
     trainer = Trainer(net, optim.SGD(net.parameters(), lr=1e-4), nn.MSELoss(), metrics={}, callbacks=[callback])
-    trainer.fit(loader, 1)
+    trainer.fit(loader, epochs, test_loader)
     return distributed.group.current("").mpi.gather(callback.batches)
 
 
@@ -62,6 +62,21 @@ assert [*map(len, drawn)] == [4, 4, 4]
 shares = seen(data.DataLoader(Items(), 4, sampler=data.DistributedSampler(Items(), seed=1)))
 assert {*chain(*chain(*shares))} == {*chain(*in_order)}
 assert len({len(share) for share in shares}) == 1
+
+# The same with lists of indices. Each epoch has an order of its own.
+own = data.DistributedSampler(Items(), seed=1)
+by_lists = seen(data.DataLoader(Items(), batch_sampler=data.BatchSampler(own, 4, False)), epochs=2)
+assert [batches[: len(batches) // 2] for batches in by_lists] == shares
+assert all(batches[: len(batches) // 2] != batches[len(batches) // 2 :] for batches in by_lists)
+
+# The training part may be evaluated on, too.
+assert whole(seen(loader := data.DataLoader(Items(), 5), 2, loader)) == in_order * 2
+
+# Parts of a batch, of which a rank may have none, with messages in each of them.
+items = data.TensorDataset(tinycnn.randn(2 * size + 1, 1, 2), tinycnn.randn(2 * size + 1, 1, 2))
+net = nn.SyncBatchNorm(1)
+trainer = Trainer(net, optim.SGD(net.parameters(), lr=0.1), nn.MSELoss(), metrics={}, accumulate=4)
+trainer.fit(data.DataLoader(items, 2 * size + 1), 2)
 
 # A stream cannot be divided by its items: a program with a loop of its own gives each rank another one.
 with pytest.raises(ValueError, match="DataLoader.divide: expected batches of a data set with indices"):
