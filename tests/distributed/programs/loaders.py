@@ -72,11 +72,12 @@ assert all(batches[: len(batches) // 2] != batches[len(batches) // 2 :] for batc
 # The training part may be evaluated on, too.
 assert whole(seen(loader := data.DataLoader(Items(), 5), 2, loader)) == in_order * 2
 
-# Parts of a batch, of which a rank may have none, with messages in each of them.
-items = data.TensorDataset(tinycnn.randn(2 * size + 1, 1, 2), tinycnn.randn(2 * size + 1, 1, 2))
+# As many parts of a batch on each rank, with messages in each of them: four of 15 items, and four of 16.
+many = 16 * size - 1
+items = data.TensorDataset(tinycnn.randn(many, 1, 2), tinycnn.randn(many, 1, 2))
 net = nn.SyncBatchNorm(1)
 trainer = Trainer(net, optim.SGD(net.parameters(), lr=0.1), nn.MSELoss(), metrics={}, accumulate=4)
-trainer.fit(data.DataLoader(items, 2 * size + 1), 2)
+trainer.fit(data.DataLoader(items, many), 2)
 
 # A stream cannot be divided by its items: a program with a loop of its own gives each rank another one.
 with pytest.raises(ValueError, match="DataLoader.divide: expected batches of a data set with indices"):
