@@ -77,6 +77,7 @@ class DistributedDataParallel(Module):
         self.module, self.dim, self.device_ids = module, dim, device_ids
         self.broadcast_buffers = check_flag(name, "broadcast_buffers", broadcast_buffers)
         self.average_every = average_every
+        self._trained = {id(p): p.dtype for p in trained} if self._group.size > 1 else {}
         self._reduces = True  # outside of `no_sync`
         self._reducer = self._averager = None
         check_count(name, "dim", dim)
@@ -93,12 +94,22 @@ class DistributedDataParallel(Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         trains = is_grad_enabled()
+        if trains:
+            self._check_trained()
         if trains and self._averager is not None and self._reduces:
             self._averager.begin_forward()
         output = self.module(*inputs, **options)
         if trains and self._reducer is not None:
             self._reducer.expect(output, self._samples([inputs, options]), self._reduces)
         return output
+
+    def _check_trained(self) -> None:
+        """ValueError if other parameters are trained than at the start, or numbers of another dtype."""
+        for name, p in self.module.named_parameters():
+            if p.requires_grad and self._trained.get(id(p), p.dtype) != p.dtype:
+                raise ValueError(f"DistributedDataParallel: {name} is {p.dtype} now: wrap the model after `to`")
+            if p.requires_grad and self._trained and id(p) not in self._trained:
+                raise ValueError(f"DistributedDataParallel: {name} is trained now: wrap the model after that")
 
     def _samples(self, inputs: Any) -> int:
         """How many samples a rank has; 1 if no input tells."""
@@ -114,7 +125,7 @@ class DistributedDataParallel(Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy, or for pickle: it belongs to no process group, and calls its module alone."""
-        return {**self.__dict__, "_group": None, "_reducer": None, "_averager": None}
+        return {**self.__dict__, "_group": None, "_reducer": None, "_averager": None, "_trained": {}}
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from tinycnn import distributed
 from tinycnn.data import DataLoader, DistributedSampler
 from tinycnn.distributed.failures import let_rank_0_speak
 from tinycnn.distributed.launch import started
+from tinycnn.distributed.parameters import broadcast_all
 from tinycnn.nn import Module
 from tinycnn.nn.parallel import DistributedDataParallel
 from tinycnn.tensor import Tensor
@@ -154,10 +155,11 @@ def summed(sums: dict[str, Tensor], items: int, names: Iterable[str], device: An
     return {name: tinycnn.tensor(value, dtype="float64") for name, value in zip(names, values)}, int(items)
 
 
-def average_parameters(model: Module) -> None:
-    """At the end of an epoch: of ranks that make steps of their own."""
-    if isinstance(model, DistributedDataParallel):
+def average_parameters(model: Module, evaluated: Module) -> None:
+    """At the end of an epoch: of ranks that make steps of their own. Another model that is evaluated is rank 0's."""
+    if isinstance(model, DistributedDataParallel) and model.average_every is not None:
         model.average_parameters()
+        broadcast_all(distributed.group.current("Trainer"), [*evaluated.parameters(), *evaluated.buffers()])
 
 
 def check_equal(model: Module) -> None:

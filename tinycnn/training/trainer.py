@@ -268,7 +268,7 @@ class Trainer:
                 self.scheduler.step()
             self.call("on_batch_end", batch)
         self.totals.complete = True
-        ranks.average_parameters(self.parallel)
+        ranks.average_parameters(self.parallel, self.evaluated)
         ranks.check_equal(self.model)
         self.totals.add_ranks(self.metrics, self.device)
         figures = {"epoch": self.epoch + 1, **self.totals.means("train_"), **self.totals.speed(), "lr": self.lr}

@@ -139,6 +139,21 @@ outputs = [model(x()), model(x())]
 sum(y.mean() for y in outputs).backward()
 check(scaled.layer.weight, 12)
 
+# Other parameters than at the start.
+partly = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+partly[0].requires_grad_(False)
+wrapped = DDP(partly)
+partly[0].requires_grad_(True)
+with pytest.raises(ValueError, match="DistributedDataParallel: 0.weight is trained now: wrap the model after that"):
+    wrapped(x())
+partly[0].requires_grad_(False)
+partly.double()
+with pytest.raises(ValueError, match="DistributedDataParallel: 1.weight is float64 now: wrap the model after `to`"):
+    wrapped(x())
+partly.float()
+partly[0].requires_grad_(False)
+copy.deepcopy(wrapped)(x()).mean().backward()
+
 # Copies, and what pickle makes, are models without ranks.
 assert pickle.loads(pickle.dumps(net)).state_dict().keys() == net.state_dict().keys()
 copied = copy.deepcopy(net)
