@@ -94,7 +94,7 @@ class DistributedDataParallel(Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         trains = is_grad_enabled()
-        if trains:
+        if trains and self._trained:
             self._check_trained()
         if trains and self._averager is not None and self._reduces:
             self._averager.begin_forward()
@@ -106,10 +106,10 @@ class DistributedDataParallel(Module):
     def _check_trained(self) -> None:
         """ValueError if other parameters are trained than at the start, or numbers of another dtype."""
         for name, p in self.module.named_parameters():
-            if p.requires_grad and self._trained.get(id(p), p.dtype) != p.dtype:
-                raise ValueError(f"DistributedDataParallel: {name} is {p.dtype} now: wrap the model after `to`")
-            if p.requires_grad and self._trained and id(p) not in self._trained:
+            if p.requires_grad and id(p) not in self._trained:
                 raise ValueError(f"DistributedDataParallel: {name} is trained now: wrap the model after that")
+            if p.requires_grad and self._trained[id(p)] != p.dtype:
+                raise ValueError(f"DistributedDataParallel: {name} is {p.dtype} now: wrap the model after `to`")
 
     def _samples(self, inputs: Any) -> int:
         """How many samples a rank has; 1 if no input tells."""
