@@ -69,6 +69,8 @@ def test_a_right_answer_in_another_style_gets_all_points(folder, step, changes):
 def test_right_answers_get_all_points(folder, variant, step):
     shutil.copytree(HERE / variant, folder.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     graded = folder.grade(step.number, seed=step.number)
+    if missing := [check.problem for check in graded.checks if check.left_out]:
+        pytest.skip(missing[0])
     assert [check.problem for check in graded.checks] == [""] * len(graded.checks)
     assert graded.score == step.max_score
     assert "goes wrong" not in graded.note
