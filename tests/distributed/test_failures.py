@@ -55,12 +55,13 @@ def test_a_rank_that_is_killed_ends_all():
 
 
 def test_a_rank_that_leaves_without_a_word_ends_all():
-    """`os._exit(0)`: Open MPI's launcher and Intel's tell it in their own words."""
+    """`os._exit(0)`: Open MPI's launcher and Intel's tell it in their own words; MPICH's ends all ranks at once, by
+    signals that it sometimes tells."""
     done = run(3, "fails.py", "os._exit", 1, check=False)
     assert done.returncode != 0
     version = subprocess.run([mpiexec(), "--version"], capture_output=True, text=True, check=True).stdout
     if "HYDRA" in version:
-        assert lines_of(done, "rank 1: ended before its program did, with status 0"), done.stderr
+        assert lines_of(done, "ended before the program did, with status 0") or lines_of(done, "ended by SIGKILL")
     assert done.seconds < 14
 
 

@@ -89,9 +89,10 @@ def run(words: Sequence[str], ranks: int) -> int:
                     sys.stdout.flush()
             if status := process.wait():
                 return status
-            missing = [rank for rank in range(ranks) if not Path(ended, str(rank)).exists()]
-            for rank in missing:
-                print(f"rank {rank}: ended before its program did, with status 0", file=sys.stderr)
+            # By `os._exit`; the launcher has then ended the others, too.
+            missing = [str(rank) for rank in range(ranks) if not Path(ended, str(rank)).exists()]
+            if missing:
+                print(f"rank {', '.join(missing)}: ended before the program did, with status 0", file=sys.stderr)
             return 1 if missing else 0
         finally:
             for signum, handler in zip(signals, former):
