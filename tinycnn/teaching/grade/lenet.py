@@ -74,6 +74,7 @@ def relu_mistakes() -> list[Mistake]:
         *(mistake(f"a leaky ReLU (slope {slope:g}): below 0 it is 0",
                   lambda x, slope=slope: np.where(x > 0, x, slope * x))
                       for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
+        mistake("x where x > 1 instead of x > 0", lambda x: np.where(x > 1, x, 0.0)),
         mistake("max(x, 1) instead of max(x, 0)", lambda x: np.maximum(x, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 6)),

@@ -6,7 +6,7 @@ The exercises add what is their own: = instead of +=, ties, logarithms of 0, ..
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -282,6 +282,10 @@ def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable
     for axis, name in enumerate(names):
         yield (f"averaged over the {AXIS[name]}, which stay in the result", passages.SUMS,
                lambda a, axis=axis: np.broadcast_to(a.mean(axis, keepdims=True), a.shape))  # fmt: skip
+    for count in range(2, len(names) + 1):
+        for several in combinations(range(len(names)), count):
+            listed = " and ".join(AXIS[names[axis]] for axis in several)
+            yield f"reversed along the {listed}", passages.INPUT, lambda a, several=several: np.flip(a, several)
     for word, reduce in (("summed", np.sum), ("averaged", np.mean)):
         if len(names) >= 4:
             yield (f"{word} over {AXIS[names[-2]]} and {AXIS[names[-1]]}, which stay in the result", passages.SUMS,
@@ -329,7 +333,8 @@ def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
         mistake(f"1 is subtracted from {result}", "", lambda a: a - 1),
         mistake(f"{result} is rounded down: / divides, // rounds", passages.RULES, np.floor),
         mistake(f"{result} is cut off to integers", passages.RULES, np.trunc),
-        mistake(f"{result} is rounded", passages.RULES, np.round),
+        *(mistake(f"{result} is rounded", passages.RULES, lambda a, digits=digits: np.round(a, digits))
+          for digits in range(7)),
         *(mistake(f"{result} is {name}", see, change) for name, see, change in changes(axes)),
         *(mistake(f"{result} is 0 but for the first of the {AXIS[name]}, where the sum of all is", passages.AXES,
                   lambda a, axis=axis: _kept(np.broadcast_to(a.sum(axis, keepdims=True), a.shape), axis, slice(0, 1)))
@@ -362,6 +367,7 @@ def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
         *(mistake(argument, "all of one sign", "", abs) for argument in axes),
         *(mistake(argument, "of the other sign", "", np.negative) for argument in axes),
         *(mistake(argument, "squared", "", np.square) for argument in axes),
+        *(mistake(argument, "1, 0 or −1: its sign alone counts", "", np.sign) for argument in axes),
         *(mistake(argument, "cut off to integers", passages.RULES, np.trunc) for argument in axes),
         *of_terms(result, right, tuple(axes)),
         *(mistake(argument, *change) for argument, names in axes.items() for change in changes(names)),
