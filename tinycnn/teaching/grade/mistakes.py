@@ -333,7 +333,7 @@ def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
         mistake(f"1 is subtracted from {result}", "", lambda a: a - 1),
         mistake(f"{result} is rounded down: / divides, // rounds", passages.RULES, np.floor),
         mistake(f"{result} is cut off to integers", passages.RULES, np.trunc),
-        *(mistake(f"{result} is rounded", passages.RULES, lambda a, digits=digits: np.round(a, digits))
+        *(mistake(f"{result} is rounded", passages.RULES, lambda a, digits=digits: a.round(digits))
           for digits in range(7)),
         *(mistake(f"{result} is {name}", see, change) for name, see, change in changes(axes)),
         *(mistake(f"{result} is 0 but for the first of the {AXIS[name]}, where the sum of all is", passages.AXES,

@@ -262,7 +262,7 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
         dx = wide(geometry, grad_output, x, kernel_size)
         return mistakes.fitted(dx[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *x.shape[2:])
 
-    def starts_without_stride(axes, g, x, K, S, P, step=1):
+    def starts_without_stride(axes, step, g, x, K, S, P):
         """The maximum of the right window, its place counted from the wrong corner along these axes."""
         steps = [step if axis in axes else S for axis in (0, 1)]
         padded = np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf)
@@ -309,9 +309,9 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
                     lambda g, x, K, S, P: stripped(backward(g, np.pad(
                         abs(x), ((0, 0), (0, 0), (P, P), (P, P)), constant_values=np.inf), K, S), x, P)),
             *(mistake(f"the stride is ignored{where} in the place of the maximum", passages.GEOMETRY,
-                      lambda *a, axes=axes: starts_without_stride(axes, *a)) for where, axes in mistakes.WHERE),
+                      lambda *a, axes=axes: starts_without_stride(axes, 1, *a)) for where, axes in mistakes.WHERE),
             *(mistake(f"the place of the maximum in its window is taken for that in x{where}",
-                      passages.GEOMETRY, lambda *a, axes=axes: starts_without_stride(axes, *a, step=0))
+                      passages.GEOMETRY, lambda *a, axes=axes: starts_without_stride(axes, 0, *a))
               for where, axes in mistakes.WHERE),
             mistake("the maximum itself instead of the upstream gradient", see,
                     lambda g, x, K, S, P: backward(reference.max_pool_nd(x, K, S, P), x, K, S, P)),
