@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import HERE, Folder
 from held_out import HELD_OUT, HELD_OUT_AGAIN
+from held_out_later import HELD_OUT_LAST, HELD_OUT_LATER
 from mutants import MUTANTS
 from rights import RIGHTS
 
@@ -41,14 +42,14 @@ def test_a_wrong_answer_is_rejected_and_named(mutant):
     assert is_named(*mutant), verdicts(*mutant[:4])
 
 
-@pytest.mark.parametrize("mutant", HELD_OUT + HELD_OUT_AGAIN)
+@pytest.mark.parametrize("mutant", HELD_OUT + HELD_OUT_AGAIN + HELD_OUT_LATER + HELD_OUT_LAST)
 def test_a_wrong_answer_that_was_held_out_is_rejected(mutant):
     assert verdicts(*mutant[:4])[1]
 
 
 def test_the_figures():
     """Of at least 150 wrong answers 90 % are named, and of those that were written after the mistakes too."""
-    later = HELD_OUT + HELD_OUT_AGAIN
+    later = HELD_OUT + HELD_OUT_AGAIN + HELD_OUT_LATER + HELD_OUT_LAST
     assert len(MUTANTS + later) >= 150
     assert len(RIGHTS) + len(STEPS) * len(VARIANTS) >= 50
     for mutants in (MUTANTS + later, later):

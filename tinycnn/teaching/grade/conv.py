@@ -49,14 +49,19 @@ def conv_at(geometry: Geometry, x: Array, w: Array, b: Array) -> Array:
     return reference.conv_nd(mistakes.padded(x, geometry), w, b, strides, 0, dilations)
 
 
-def conv_by_slices(geometry: Geometry, x: Array, w: Array, b: Array, size: tuple[int, int]) -> Array:
-    """By slices of the padded x: for wrong places they may be too short, and are broadcast or refused."""
+def conv_by_slices(
+    geometry: Geometry, x: Array, w: Array, b: Array, size: tuple[int, int], places: tuple[int, int] = (0, 1)
+) -> Array:
+    """By slices of the padded x: for wrong places they may be too short, and are broadcast or refused.
+
+    The window of y[.., i, j] begins at the places `places` of (i, j).
+    """
     wide = mistakes.padded(x, geometry)
     y = np.zeros((len(x), len(w), *size))
     for n, o, i, j in np.ndindex(y.shape):
         rows, columns = (
             slice(p * a.stride, p * a.stride + a.dilation * (K - 1) + 1, a.dilation)
-            for p, a, K in zip((i, j), geometry, w.shape[2:])
+            for p, a, K in zip(((i, j)[places[0]], (i, j)[places[1]]), geometry, w.shape[2:])
         )
         y[n, o, i, j] = np.sum(wide[n, :, rows, columns] * w[o]) + b[o]
     return y
@@ -72,6 +77,11 @@ def conv_of(combine: Callable[..., Any], reduce: Callable[..., Any]) -> Callable
             return reduce(each, axis=(2, 3, 4)) + b[:, None, None]
 
     return compute
+
+
+def matrix_product(x: Array, w: Array, b: Array, *geometry: int) -> Array:
+    """The sum over all of window @ w[o].swapaxes(1, 2): each row of the window meets all rows of the kernel."""
+    return conv(x, np.broadcast_to(w.sum(axis=2, keepdims=True), w.shape), b, *geometry)
 
 
 def at_mixed_places(rows: int, columns: int) -> Callable[..., Array]:
@@ -125,6 +135,7 @@ def sizes_of_conv(x: Array, w: Array, stride: int, padding: int, dilation: int =
     OH, OW = y_size(x, w, stride, padding, dilation)
     return {
         "N": N, "OH·OW": OH * OW, "N·OH·OW": N * OH * OW, "C": C, "O": O, "KH·KW": KH * KW, "C·KH·KW": C * KH * KW,
+        "H": x.shape[2], "W": x.shape[3], "H·W": x.shape[2] * x.shape[3],
         "O·KH·KW": O * KH * KW, "KH": KH, "KW": KW, "2": 2, "stride": stride, "stride²": stride**2, "N·C": N * C,
         "N·O": N * O, "KH·KW − 1": KH * KW - 1 or 1, "N − 1": N - 1 or 1, "KH + KW": KH + KW,
     }  # fmt: skip
@@ -170,6 +181,8 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
                 passages.CHANNELS),
         mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(
             x, turned_and_broadcast(w), b, *g), passages.CHANNELS),
+        mistake("the kernel's height and width are exchanged: kernel_size is (KH, KW)", lambda x, w, b, *g: conv(
+            x, w.reshape(*w.shape[:2], w.shape[3], w.shape[2]), b, *g).reshape(conv(x, w, b, *g).shape), passages.AXES),
         mistake("height and width of the output are swapped", lambda x, w, b, *g: conv(x, w, b, *g).swapaxes(2, 3),
                 passages.AXES),
         mistake(PADS_ALL, lambda x, w, b, S, P, *D: conv(padded_everywhere(x, P), w, b, S, 0, *D), passages.PADDING),
@@ -191,6 +204,11 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         )),
         *(mistake("row and column of the window are mixed up: i and j each have their axis", at_mixed_places(*axes),
                   passages.GEOMETRY) for axes in ((0, 0), (1, 1), (1, 0))),
+        *(mistake("row and column of the window are mixed up: i and j each have their axis",
+                  lambda x, w, b, *g, axes=axes: conv_by_slices(around(*g), x, w, b, y_size(x, w, *g), axes),
+                  passages.GEOMETRY) for axes in ((0, 0), (1, 1), (1, 0))),
+        mistake("a matrix product of window and kernel instead of the sum of their products",
+                matrix_product, passages.CHANNELS),
         mistake(ORDER, lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g), passages.IM2COL),
         *mistakes.of_sizes("y", conv, kernel_of, output_shape, lambda x, w, b, size, **g: conv_by_slices(
             around(*g.values()), x, w, b, size)),
@@ -199,6 +217,9 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         *mistakes.of_result("y", conv, "N O OH OW"),
         *mistakes.of_arguments("y", conv, x="N C H W", w="O C KH KW", b="O"),
         *mistakes.of_factors("y", conv, sizes_of_conv),
+        *(Mistake("y", mistake.name.replace("y", "the bias", 1), lambda x, w, b, mistake=mistake, **g: (
+            conv(x, w, 0 * b, **g) + mistake.compute(x=x, w=0 * w, b=b, **g)), mistake.see)
+          for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
         *(Mistake("y", f"{mistake.name}, before the bias is added", lambda b, mistake=mistake, **a: (
             mistake.compute(b=0 * b, **a) + b[:, None, None]), mistake.see)
           for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
@@ -293,6 +314,7 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
                   "g[i] · w[k] to x[i + k]")  # fmt: skip
     overlap = "= instead of +=: where windows overlap their gradients add up"
     used = "= instead of +=: the kernel is used at every position, and all of them add up"
+    by_bias = "multiplied by the bias: it is added to y, so x and w do not meet it"
     not_in_order = "the rows of dw are not in the order of w (channel, kernel row, kernel column)"
     dx, dw = gradient(0), gradient(1)
     return [
@@ -307,9 +329,16 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
             ("the kernel's rows and columns are swapped", passages.CHANNELS,
              lambda g, x, w, *a: gradients(g, x, turned(w), *a)[0]),
             (ORDER, passages.IM2COL, lambda g, x, w, *a: gradients(g, x, rows_by_kernel(w), *a)[0]),
-            ("x in the place of w: each factor gets the other one times the gradient", passages.ONE_RULE,
-             lambda g, x, w, *a: gradients(g, x, np.ones_like(w), *a)[0] * x),
         ]),
+        *own("dx", 0, [(by_bias, passages.ONE_RULE, lambda g, x, w, b, *a: gradients(
+            g * b[:, None, None], x, w, b, *a)[0])]),
+        *own("dw", 1, [(by_bias, passages.ONE_RULE, lambda g, x, w, b, *a: gradients(
+            g * b[:, None, None], x, w, b, *a)[1])]),
+        mistakes.in_place_of("dx", dx, "w", "x"),
+        mistakes.in_place_of("dw", dw, "x", "w"),
+        *mistakes.of_terms("dx", dx, ("x",)),
+        *mistakes.of_terms("dw", dw, ("w",)),
+        *mistakes.of_terms("db", gradient(2), ("b",)),
         *mistakes.of_crops("dx", padded_dx, lambda x, **_: x.shape[2:]),
         *mistakes.of_geometry("dx", dx_at, kernel_of, dilated),
         *mistakes.of_result("dx", dx, "N C H W"),

@@ -24,6 +24,8 @@ UNKNOWN: Named = ("", "")
 
 PADS_ALL = "np.pad(x, padding) pads every axis, samples and channels too: give it a pair for each axis"
 
+CHANGES = "changes its argument"
+
 # Results whose first axis is the batch.
 BATCHED = ("y", "x", "dx", "columns", "spread", "d_scores")
 
@@ -32,7 +34,10 @@ def diagnose(exercise: Exercise, index: int, answers: Answers) -> Named:
     """The mistake that gives these values of the result `index`, and where the text explains it; or two ""."""
     if not _wrong(index, answers.double):
         return _only_single(index, answers)
-    ways = [_of_results, _by_one_mistake, _kept, _by_one_of_several, _only_where]
+    texts = [answer.problem for answer in _wrong(index, answers.double)]
+    if all(text.startswith(CHANGES) for text in texts):  # whatever the numbers are
+        return f"{texts[0].splitlines()[0]} (+=, *= and [..] = write into the array itself)", passages.RULES
+    ways = [_of_results, _by_one_mistake, _of_integers, _kept, _by_one_of_several, _only_where]
     if not any(answer.values for answer in _wrong(index, answers.double)):
         ways = [_of_exceptions, _only_where]
     for way in ways:
@@ -65,6 +70,17 @@ def _of_results(exercise: Exercise, index: int, answers: Answers) -> Named:
     if all(a.values and same(a.values[index], a.expected[index], 1e-4)
         for a in answers.double) and all(map(_short, got)):
         return "computed in single precision: keep the dtype of the arguments", passages.RULES
+    return UNKNOWN
+
+
+def _of_integers(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """Integers where real numbers are expected."""
+    arrays = [answer.values[index] for answer in answers.double if answer.values]
+    expected = [answer.expected[index] for answer in answers.double if answer.values]
+    if all(isinstance(a, np.ndarray) and a.dtype.kind in "iu" for a in arrays) and any(
+        isinstance(e, np.ndarray) and e.dtype.kind == "f" for e in expected
+    ):
+        return "an array of integers cuts off what is behind the point: keep the dtype of the arguments", passages.RULES
     return UNKNOWN
 
 
@@ -179,6 +195,13 @@ def _pads_channels(answer: Answer) -> bool:
     return bool(re.search(rf"\({channels},\d+,\d+\)|\b{columns}\b", answer.problem))
 
 
+def _has_no_stride(answer: Answer) -> bool:
+    """Whether it ends with an exception about a stride of 0, where only the padding is 0."""
+    a = answer.case.arguments
+    without = a.get("padding") == 0 and a.get("stride") != 0
+    return without and ("step cannot be zero" in answer.problem or "by zero" in answer.problem)
+
+
 # What may be true of the arguments of a case, the likelier reason first.
 _FACTS: list[tuple[str, str, Callable[[dict[str, Any]], bool]]] = [
     ("with padding", passages.PADDING, lambda a: a["padding"] > 0),
@@ -218,6 +241,12 @@ def _of_exceptions(exercise: Exercise, index: int, answers: Answers) -> Named:
     texts = [answer.problem for answer in wrong]
     if all(map(_pads_channels, wrong)):
         return PADS_ALL, passages.PADDING
+    if any(map(_has_no_stride, wrong)) and all(_has_no_stride(a) for a in wrong if not a.case.arguments["padding"]):
+        return "the padding comes where a stride belongs: give stride, padding and dilation in their order", (
+            passages.GEOMETRY)
+    if all("window shape cannot be larger" in text for text in texts):
+        return "a window is larger than its padded input: look at the sizes, and the order of stride and padding", (
+            passages.SIZE)
     if all(" out of bounds" in text for text in texts):
         return "an index runs beyond its axis: print the shape, and the index in the last turn", passages.AXES
     if all("cannot reshape" in text for text in texts):

@@ -56,6 +56,7 @@ def im2col_of(x: Array, kernel_size: tuple[int, int], *geometry: int) -> Array:
 
 
 ROWS, POSITIONS = {1: "channel", 2: "kernel row", 3: "kernel column"}, {4: "output row", 5: "output column"}
+AXES = ROWS | POSITIONS
 
 
 def orders(verb: str) -> list[tuple[str, tuple[int, ...]]]:
@@ -100,13 +101,14 @@ def im2col_mistakes() -> list[Mistake]:
         return a.reshape(len(x), -1, *a.shape[4:])  # (N, C·KH·KW, OH, OW)
 
     def sliced(
-        geometry: Geometry, x: Array, kernel_size: tuple[int, int], size: tuple[int, int], swapped: bool = False
-    ) -> Array:
+        geometry: Geometry, x: Array, kernel_size: tuple[int, int], size: tuple[int, int],
+        places: tuple[int, int] = (0, 1),
+    ) -> Array:  # fmt: skip
         """By slices of the padded x: for wrong places they may be too short, and are broadcast or refused."""
         (rows, lefts), wide = geometry, mistakes.padded(x, geometry)
         columns = np.zeros((*x.shape[:2], *kernel_size, *size))
         for k, l in np.ndindex(*kernel_size):
-            top, left = (l * lefts.dilation, k * rows.dilation) if swapped else (k * rows.dilation, l * lefts.dilation)
+            top, left = ((k, l)[place] * (rows, lefts)[place].dilation for place in places)
             columns[:, :, k, l] = wide[:, :, top : top + rows.stride * size[0] : rows.stride,
                                        left : left + lefts.stride * size[1] : lefts.stride]  # fmt: skip
         return columns.reshape(len(x), -1, *size)
@@ -150,9 +152,15 @@ def im2col_mistakes() -> list[Mistake]:
         *(mistake(border.format(what), lambda x, K, S, P, D, mode=mode: right(
             np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), mode=mode), K, S, 0, D), passages.PADDING)
           for mode, what in modes.items()),
-        mistake("kernel row and kernel column are mixed up in the place of the window", lambda x, K, *g: sliced(
-            around(*g), x, K, size(x, K, stride=g[0], padding=g[1], dilation=g[2]), True).reshape(len(x), -1, int(
-                np.prod(size(x, K, stride=g[0], padding=g[1], dilation=g[2])))), passages.GEOMETRY),
+        *(mistake("kernel row and kernel column are mixed up in the place of the window",
+                  lambda x, K, *g, places=places: sliced(
+                      around(*g), x, K, output_shape(x.shape[2:], K, *g), places).reshape(right(x, K, *g).shape),
+                  passages.GEOMETRY) for places in ((1, 0), (0, 0), (1, 1))),
+        mistake("rows and columns are swapped, and by a reshape: that moves no axis, it takes a transpose",
+                lambda x, K, *g: right(x, K, *g).reshape(len(x), -1, x.shape[1] * K[0] * K[1]), passages.RESHAPE),
+        *(mistake(f"the axes are reshaped from another order ({', '.join(AXES[axis] for axis in order)})",
+                  lambda x, K, *g, order=order: im2col_of(x, K, *g).transpose(0, *order).reshape(right(x, K, *g).shape),
+                  passages.RESHAPE) for order in permutations(AXES)),
         *map(flat, geometry),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
         *mistakes.of_arguments("columns", right, x="N C H W"),
@@ -229,6 +237,12 @@ def col2im_mistakes() -> list[Mistake]:
         return mistake(f"the columns are read as if they were {name}", lambda columns, *a: right(
             change(as_six(columns, *a)).reshape(columns.shape), *a), see)  # fmt: skip
 
+    def exchanged(columns, size, K, *a):
+        """columns[.., l, k], an IndexError where the kernel is not square."""
+        if K[0] != K[1]:
+            raise IndexError
+        return right(as_six(columns, size, K, *a).swapaxes(2, 3).reshape(columns.shape), size, K, *a)
+
     def averaged(columns, *a):
         return right(columns, *a) / np.maximum(right(np.ones_like(columns), *a), 1)
 
@@ -251,8 +265,11 @@ def col2im_mistakes() -> list[Mistake]:
                 averaged, passages.NOT_AN_INVERSE),
         *(mistake(name, lambda *a, order=order: read(order, *a), passages.IM2COL) for name, order in orders("read in")),
         mistake(mixed, lambda *a: read((4, 5, 1, 2, 3), *a), passages.RESHAPE),
+        *(mistake(f"the axes are reshaped to another order ({', '.join(AXES[axis] for axis in order)})",
+                  lambda *a, order=order: read(order, *a), passages.RESHAPE) for order in permutations(AXES)),
         mistake("the kernel is rotated by 180°", lambda columns, *a: right(
             as_six(columns, *a)[:, :, ::-1, ::-1].reshape(columns.shape), *a), passages.INPUT),
+        mistake("kernel row and column are mixed up: columns[.., l, k] for [.., k, l]", exchanged, passages.IM2COL),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
         *mistakes.with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(

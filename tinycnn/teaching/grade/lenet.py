@@ -74,6 +74,7 @@ def relu_mistakes() -> list[Mistake]:
         *(mistake(f"a leaky ReLU (slope {slope:g}): below 0 it is 0",
                   lambda x, slope=slope: np.where(x > 0, x, slope * x))
                       for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
+        mistake("x where x > 1 instead of x > 0", lambda x: np.where(x > 1, x, 0.0)),
         mistake("max(x, 1) instead of max(x, 0)", lambda x: np.maximum(x, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 1)),
         mistake("cut off at 1 (or 6): ReLU has no upper end", lambda x: np.clip(x, 0, 6)),
@@ -115,6 +116,7 @@ def relu_gradient_mistakes() -> list[Mistake]:
                       for slope in (0.001, 0.01, 0.02, 0.1, 0.2, 0.3)),
         mistake("relu(x) instead of its derivative", lambda g, x: relu(x)),
         mistake("added instead of multiplied", lambda g, x: g + (x > 0)),
+        mistake("the gradient and x are exchanged", lambda g, x: x * (g > 0)),
         *mistakes.of_result("dx", relu_gradient, "N"),
     ]  # fmt: skip
 
@@ -155,6 +157,8 @@ def linear_mistakes() -> list[Mistake]:
         mistake("the bias is added for each input instead of once", lambda x, w, b: x @ w.T + b * x.shape[1]),
         mistake("the bias is added before the product", lambda x, w, b: (x + b) @ w.T),
         mistake("the bias is added before the product", lambda x, w, b: (x + b[0]) @ w.T),
+        mistake("the bias is added to the weights, before the product", lambda x, w, b: x @ (w.T + b)),
+        mistake("the product takes the bias as a factor, too", lambda x, w, b: x @ (w.T * b)),
         mistake("the bias goes down the samples instead of along the outputs", lambda x, w, b: x @ w.T + b[:, None]),
         mistake("the mean over the inputs instead of the sum", lambda x, w, b: x @ w.T / x.shape[1] + b),
         mistake("elementwise product instead of a matrix product", lambda x, w, b: x * w + b),
@@ -205,6 +209,11 @@ def linear_gradient_mistakes() -> list[Mistake]:
             ("db is not summed over the batch", lambda g, x, w, b: g),
             ("multiplied by b: it is added, so its derivative is 1", lambda g, x, w, b: g.sum(0) * b),
         ]),
+        mistakes.in_place_of("dx", gradient(0), "w", "x"),
+        mistakes.in_place_of("dw", gradient(1), "x", "w"),
+        *mistakes.of_terms("dx", gradient(0), ("x",)),
+        *mistakes.of_terms("dw", gradient(1), ("w",)),
+        *mistakes.of_terms("db", gradient(2), ("b",)),
         *generated("dx", 0, "N C", w="O C"),
         *generated("dw", 1, "O C", x="N C"),
         *mistakes.of_sums("db", lambda grad_output, **_: grad_output, "N O", "O"),
@@ -330,7 +339,7 @@ def trained(
     parameters: Arrays, images: Array, labels: Array, epochs: int, batch_size: int, lr: float, *,
     batches: Callable[[int, int], list[slice]] = batches_of, momentum: float = 0.0, decay: float = 0.0,
     changed: Callable[[str, Array, int, int], Array] = lambda name, gradient, size, step: gradient,
-    renewed: bool = True,
+    renewed: bool = True, kept: float = 1.0,
 ) -> Arrays:  # fmt: skip
     """Gradient descent in the given order; the options are what the mistakes do.
 
@@ -340,6 +349,7 @@ def trained(
         decay: weight decay.
         changed: from a gradient, its parameter's name, the size of the batch and the number of the step: what is used.
         renewed: whether gradients are computed with the newest parameters.
+        kept: what is left of the parameters in each step.
     """
     p, step = dict(parameters), 0
     total = {name: np.zeros_like(value) for name, value in parameters.items()}
@@ -349,7 +359,7 @@ def trained(
             for name in p:
                 gradient = changed(name, gradients[name], len(labels[batch]), step)
                 total[name] = momentum * total[name] + gradient + decay * p[name]
-                p[name] = p[name] - lr * total[name]
+                p[name] = kept * p[name] - lr * total[name]
             step += 1
     return p
 
@@ -395,7 +405,10 @@ def training_mistakes() -> list[Mistake]:
                   lambda momentum=momentum, **a: trained(**a | {"lr": a["lr"] * (1 - momentum)}, momentum=momentum))
           for momentum in (0.5, 0.9)),
         *(mistake(f"weight decay ({decay:g}): plain gradient descent has none",
-                  lambda decay=decay, **a: trained(**a, decay=decay)) for decay in (0.1, 0.01, 1e-3, 1e-4, 5e-4)),
+                  lambda decay=decay, **a: trained(**a, decay=decay)) for decay in (1.0, 0.1, 0.01, 1e-3, 1e-4, 5e-4)),
+        mistake("the parameters are replaced by the step: subtract it from them", lambda **a: trained(**a, kept=0.0)),
+        mistake("the parameters are replaced by the gradient: subtract lr times it from them",
+                lambda **a: trained(**a | {"lr": -1.0}, kept=0.0)),
         mistake("the parameters that came in are returned: nothing was trained", lambda **a: a["parameters"]),
         mistake("initial_parameters() is returned: train the parameters that came in",
                 lambda **a: handed_out_parameters()),
@@ -414,6 +427,10 @@ def training_mistakes() -> list[Mistake]:
         order("each step takes all images instead of a batch",
             lambda n, size: [slice(None)] * len(batches_of(n, size))),
         order("each epoch is one step with all images: batch_size is ignored", lambda n, size: [slice(None)]),
+        order("each batch has one image too few",
+              lambda n, size: [slice(start, start + size - 1) for start in range(0, n, size)]),
+        order("each batch has one image too many",
+              lambda n, size: [slice(start, start + size + 1) for start in range(0, n, size)]),
         order("each step takes one image: batch_size is ignored", lambda n, size: batches_of(n, 1)),
         gradient("divided by the size of the batch once more: the loss is a mean already",
             lambda name, g, n, step: g / n),
@@ -427,7 +444,7 @@ def training_mistakes() -> list[Mistake]:
         gradient("the sign of the gradient instead of the gradient", lambda name, g, n, step: np.sign(g)),
         gradient("the gradient is normalised", lambda name, g, n, step: g / np.linalg.norm(g)),
         *(gradient(f"the gradient is clipped at {most:g}", lambda name, g, n, step, most=most: g.clip(-most, most))
-          for most in (0.1, 0.5, 1.0)),
+          for most in (1e-3, 0.01, 0.1, 0.5, 1.0, 5.0)),
         mistake("the learning rate falls from step to step", lambda **a: trained(
             **a, changed=lambda name, g, n, step: g / (step + 1))),
         mistake("the gradients are returned instead of the parameters", lambda **a: loss_and_gradients(

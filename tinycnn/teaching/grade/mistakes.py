@@ -6,7 +6,7 @@ The exercises add what is their own: = instead of +=, ties, logarithms of 0, ..
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import permutations
+from itertools import combinations, permutations, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,9 +61,6 @@ _WRONG_AXES: list[tuple[str, str, Callable[[int, int, int, int], Axis]]] = [
      lambda K, S, P, D: Axis(K, P, P, D)),
     ("the stride is off by one{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S + 1, P, P, D)),
     ("the stride is off by one{}", passages.GEOMETRY, lambda K, S, P, D: Axis(max(1, S - 1), P, P, D)),
-    ("the stride takes the place of the dilation{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P, P, S)),
-    ("the dilation takes the place of the stride{}", passages.GEOMETRY, lambda K, S, P, D: Axis(D, P, P, D)),
-    ("stride and dilation are exchanged{}", passages.GEOMETRY, lambda K, S, P, D: Axis(D, P, P, S)),
     ("the windows start one element too early{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P + 1, P - 1, D)),
     ("the windows start one element too late{}", passages.GEOMETRY, lambda K, S, P, D: Axis(S, P - 1, P + 1, D)),
     ("the windows start one element too late{}, and the last one ends too early", passages.GEOMETRY,
@@ -73,6 +70,31 @@ _WRONG_AXES: list[tuple[str, str, Callable[[int, int, int, int], Axis]]] = [
     ("stride and padding are ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(1, 0, 0, D)),
     ("stride and dilation are ignored{}", passages.GEOMETRY, lambda K, S, P, D: Axis(1, P, P, 1)),
 ]  # fmt: skip
+
+
+def _mixed_up(places: tuple[int, ...]) -> tuple[str, str, Callable[[int, int, int, int], Axis]]:
+    """Stride, padding and dilation, each with the value of that with this number."""
+    names = ("stride", "padding", "dilation")
+    wrong = [i for i in range(3) if places[i] != i]
+    if len(wrong) == 1:
+        name = f"the {names[places[wrong[0]]]} takes the place of the {names[wrong[0]]}"
+    elif len(wrong) == 2:
+        name = f"{names[wrong[0]]} and {names[wrong[1]]} are exchanged"
+    else:
+        name = "stride, padding and dilation come in another order"
+
+    def axis(K: int, *geometry: int) -> Axis:
+        stride, padding, dilation = (geometry[place] for place in places)
+        return Axis(stride, padding, padding, dilation)
+
+    return f"{name}{{}}", passages.GEOMETRY, axis
+
+
+_WRONG_AXES += [
+    _mixed_up(places)
+    for places in product(range(3), repeat=3)
+    if sum(place != i for i, place in enumerate(places)) == 1 or (len(set(places)) == 3 and places != (0, 1, 2))
+]
 
 
 def of_geometry(
@@ -159,7 +181,20 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
 
         return Mistake(result, name, wrongly, passages.CROPPING)
 
-    return [mistake(name.format(where), axes, cut) for where, axes in WHERE for name, cut in wrong]
+    def with_sizes(name: str, places: tuple[int, int]) -> Mistake:
+        """[padding : padding + size] with the size of another axis."""
+        def wrongly(padding: int, **arguments: Any) -> Array:
+            cuts = [slice(padding, padding + size(**arguments)[place]) for place in places]
+            return compute(padding=padding, **arguments)[:, :, *cuts]
+
+        return Mistake(result, name, wrongly, passages.CROPPING)
+
+    return [
+        *(mistake(name.format(where), axes, cut) for where, axes in WHERE for name, cut in wrong),
+        with_sizes(f"height and width are exchanged where the padding is stripped from {result}", (1, 0)),
+        with_sizes(f"the width of {result} is cut off at its height", (0, 0)),
+        with_sizes(f"the height of {result} is cut off at its width", (1, 1)),
+    ]
 
 
 def of_sizes(
@@ -195,6 +230,7 @@ def of_sizes(
                 lambda n, K, *a: sizes((n[0],) * 2, K, *a)),
         mistake("the height of the output is computed from the input's width",
                 lambda n, K, *a: sizes((n[1],) * 2, K, *a)),
+        mistake("height and width of the output are exchanged in its size", lambda *a: sizes(*a)[::-1]),
         mistake("the output is taken to be square", lambda *a: (sizes(*a)[0],) * 2),
         mistake("the output is taken to be square", lambda *a: (sizes(*a)[1],) * 2),
         mistake("the size of the output is computed without the padding", lambda n, K, S, P, D: sizes(n, K, S, 0, D)),
@@ -243,6 +279,21 @@ def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable
             for step, side in ((1, "late"), (-1, "early")):
                 yield (f"one element too {side} along the {what}{where}", passages.GEOMETRY,
                        lambda a, axis=axis, step=step: np.roll(a, step, axis))  # fmt: skip
+    for axis, name in enumerate(names):
+        yield (f"averaged over the {AXIS[name]}, which stay in the result", passages.SUMS,
+               lambda a, axis=axis: np.broadcast_to(a.mean(axis, keepdims=True), a.shape))  # fmt: skip
+    for count in range(2, len(names) + 1):
+        for several in combinations(range(len(names)), count):
+            listed = " and ".join(AXIS[names[axis]] for axis in several)
+            yield f"reversed along the {listed}", passages.INPUT, lambda a, several=several: np.flip(a, several)
+    for word, reduce in (("summed", np.sum), ("averaged", np.mean)):
+        if len(names) >= 4:
+            yield (f"{word} over {AXIS[names[-2]]} and {AXIS[names[-1]]}, which stay in the result", passages.SUMS,
+                   lambda a, reduce=reduce: np.broadcast_to(
+                       reduce(a, axis=rows_and_columns, keepdims=True), a.shape))  # fmt: skip
+        if len(names) >= 2:
+            yield (f"{word} over all its axes, which stay in the result", passages.SUMS,
+                   lambda a, reduce=reduce: np.full_like(a, reduce(a)))  # fmt: skip
     if len(names) < 2 or not turned:
         return
     listed = ", ".join(names)
@@ -280,8 +331,15 @@ def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
         mistake(f"{result} is squared", "", np.square),
         mistake(f"1 is added to {result}", "", lambda a: a + 1),
         mistake(f"1 is subtracted from {result}", "", lambda a: a - 1),
+        mistake(f"{result} is rounded down: / divides, // rounds", passages.RULES, np.floor),
+        mistake(f"{result} is cut off to integers", passages.RULES, np.trunc),
+        *(mistake(f"{result} is rounded", passages.RULES, lambda a, digits=digits: a.round(digits))
+          for digits in range(7)),
         *(mistake(f"{result} is {name}", see, change) for name, see, change in changes(axes)),
-    ]
+        *(mistake(f"{result} is 0 but for the first of the {AXIS[name]}, where the sum of all is", passages.AXES,
+                  lambda a, axis=axis: _kept(np.broadcast_to(a.sum(axis, keepdims=True), a.shape), axis, slice(0, 1)))
+          for axis, name in enumerate(axes.split())),
+    ]  # fmt: skip
 
 
 def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
@@ -309,8 +367,54 @@ def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
         *(mistake(argument, "all of one sign", "", abs) for argument in axes),
         *(mistake(argument, "of the other sign", "", np.negative) for argument in axes),
         *(mistake(argument, "squared", "", np.square) for argument in axes),
+        *(mistake(argument, "1, 0 or −1: its sign alone counts", "", np.sign) for argument in axes),
+        *(mistake(argument, "cut off to integers", passages.RULES, np.trunc) for argument in axes),
+        *of_terms(result, right, tuple(axes)),
         *(mistake(argument, *change) for argument, names in axes.items() for change in changes(names)),
     ]
+
+
+def of_terms(result: str, right: Compute, names: tuple[str, ...]) -> list[Mistake]:
+    """These arguments where they do not belong: exchanged, returned, or multiplied with the result, or added to it.
+
+    It takes arrays of the same shape; where they differ, NumPy refuses what is meant here.
+    """
+
+    def checked(a: Array, b: Array) -> Array:
+        if a.shape != b.shape:
+            raise ValueError
+        return b
+
+    def mistake(name: str, see: str, compute: Callable[..., Any]) -> Mistake:
+        return Mistake(result, name, lambda **arguments: compute(arguments, right(**arguments)), see)
+
+    found = []
+    for name in names:
+        found += [
+            mistake(f"{name} comes back as {result}", passages.ONE_RULE, lambda a, y, name=name: checked(y, a[name])),
+            mistake(f"{result} is multiplied by {name} in the end", passages.ONE_RULE,
+                    lambda a, y, name=name: y * checked(y, a[name])),
+            mistake(f"{name} is added to {result}", passages.ONE_RULE,
+                    lambda a, y, name=name: y + checked(y, a[name])),
+            mistake(f"{name} is subtracted from {result}", passages.ONE_RULE,
+                    lambda a, y, name=name: y - checked(y, a[name])),
+        ]  # fmt: skip
+    for name, other in permutations(names, 2):
+        if name < other:
+            found.append(mistake(
+                f"{name} and {other} are exchanged", passages.ONE_RULE,
+                lambda a, y, name=name, other=other: right(**a | {
+                    name: checked(a[name], a[other]), other: a[name]}),
+            ))  # fmt: skip
+    return found
+
+
+def in_place_of(result: str, right: Compute, argument: str, other: str) -> Mistake:
+    """The product of the wrong pair: `other`, of the shape of the result, where `argument` belongs."""
+    return Mistake(
+        result, f"{other} in the place of {argument}: each factor gets the other one times the gradient",
+        lambda **a: right(**a | {argument: np.ones_like(a[argument])}) * a[other], passages.ONE_RULE,
+    )  # fmt: skip
 
 
 def of_factors(result: str, right: Compute, factors: Callable[..., dict[str, float]]) -> list[Mistake]:
@@ -321,7 +425,7 @@ def of_factors(result: str, right: Compute, factors: Callable[..., dict[str, flo
 
     keys = [  # of which factors() has some
         "N", "OH·OW", "N·OH·OW", "C", "O", "KH·KW", "C·KH·KW", "O·KH·KW", "KH", "KW", "2", "stride", "stride²", "N·C",
-        "N·O", "KH + KW", "KH·KW − 1", "N − 1",
+        "N·O", "KH + KW", "KH·KW − 1", "N − 1", "H", "W", "H·W",
     ]  # fmt: skip
     return [
         mistake(f"{result} is {verb} {key}", key, power)

@@ -47,6 +47,7 @@ def size_mistakes() -> list[Mistake]:
         (f"a position too many: {extent}", "extent", lambda n, K, S, P, D: D * (K - 1)),
         (f"{extent}: its + 1 became 2", "extent", lambda n, K, S, P, D: D * (K - 1) + 2),
         (f"{extent}, with kernel_size − 1 gaps", "extent", lambda n, K, S, P, D: (D - 1) * K + 1),
+        (f"{extent}, not (dilation − 1)·(kernel_size − 1) + 1", "extent", lambda n, K, S, P, D: (D - 1) * (K - 1) + 1),
         (f"{extent}, with a gap between all neighbours", "extent", lambda n, K, S, P, D: K + D - 1),
         (f"{extent}, with a gap between all neighbours", "extent", lambda n, K, S, P, D: K + D),
         (f"{extent}, not dilation·(kernel_size + 1) − 1", "extent", lambda n, K, S, P, D: D * (K + 1) - 1),

@@ -120,7 +120,8 @@ def sizes_of_pool(x: Array, kernel_size: tuple[int, int], stride: int, padding: 
     (KH, KW), (OH, OW) = kernel_size, y_size(x, kernel_size, stride, padding)
     return {
         "N": len(x), "C": x.shape[1], "OH·OW": OH * OW, "KH·KW": KH * KW, "KH": KH, "KW": KW, "KH + KW": KH + KW,
-        "stride": stride, "stride²": stride**2, "2": 2, "KH·KW − 1": KH * KW - 1,
+        "stride": stride, "stride²": stride**2, "2": 2, "KH·KW − 1": KH * KW - 1, "H": x.shape[2], "W": x.shape[3],
+        "H·W": x.shape[2] * x.shape[3],
     }  # fmt: skip
 
 
@@ -172,6 +173,7 @@ def pool_mistakes(which: str) -> list[Mistake]:
         zero = "the padding counts as 0 and wins over negative numbers: pad with −∞"
         own += [
             mistake(zero, passages.MAX_POOLING, filled(0.0)),
+            mistake("the padding counts as +∞ and always wins: pad with −np.inf", passages.MAX_POOLING, filled(np.inf)),
             *(mistake("the padding counts as a number, as −1e9, and wins over smaller ones: pad with −np.inf",
                       passages.MAX_POOLING, filled(value)) for value in (-1.0, -5.0, -10.0, -1e9)),
             mistake("the maximum starts at 0, so negative numbers never win", passages.MAX_POOLING,
@@ -214,6 +216,8 @@ def pool_mistakes(which: str) -> list[Mistake]:
             mistake("divided by KH + KW instead of KH·KW",
                     passages.AVERAGE_POOLING, divided(lambda x, K, S, P: sum(K))),
             mistake("divided by stride² instead of KH·KW", passages.AVERAGE_POOLING, divided(lambda x, K, S, P: S * S)),
+            mistake("divided by KH·KW − 1 instead of KH·KW", passages.AVERAGE_POOLING,
+                    divided(lambda x, K, S, P: K[0] * K[1] - 1)),
             mistake("divided by the number of outputs instead of the elements of a window", passages.AVERAGE_POOLING,
                     divided(lambda *a: forward(*a)[0, 0].size)),
             mistake("the maximum instead of the mean", passages.AVERAGE_POOLING,
@@ -258,9 +262,9 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
         dx = wide(geometry, grad_output, x, kernel_size)
         return mistakes.fitted(dx[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *x.shape[2:])
 
-    def starts_without_stride(axes, g, x, K, S, P):
+    def starts_without_stride(axes, step, g, x, K, S, P):
         """The maximum of the right window, its place counted from the wrong corner along these axes."""
-        steps = [1 if axis in axes else S for axis in (0, 1)]
+        steps = [step if axis in axes else S for axis in (0, 1)]
         padded = np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf)
         dx = np.zeros_like(padded)
         for n, c, i, j in np.ndindex(g.shape):
@@ -286,6 +290,8 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
             mistake("the padding counts as a number and wins over smaller ones: pad with −np.inf", see,
                     lambda g, x, K, S, P: stripped(backward(g, np.pad(
                         x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-VERY_NEGATIVE / 10), K, S), x, P)),
+            mistake("the gradient goes to the first element of the window instead of its maximum", see,
+                    lambda *a: wrong_place(lambda best, KH, KW: (0, 0), *a)),
             mistake("the place of the maximum is found by dividing by KH: argmax counts in rows of KW elements",
                     passages.RESHAPE, lambda *a: wrong_place(lambda best, KH, KW: (best // KH, best % KH), *a)),
             mistake("row and column of the maximum are swapped: argmax counts in rows of KW elements", passages.RESHAPE,
@@ -294,15 +300,19 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
                       passages.RESHAPE, lambda *a, pair=pair: wrong_place(
                           lambda best, KH, KW: tuple(part(best, KH, KW) for part in pair), *a))
               for pair in product(PARTS, repeat=2)),
-            mistake("the gradient goes to the first element of the window instead of its maximum", see,
-                    lambda *a: wrong_place(lambda best, KH, KW: (0, 0), *a)),
             mistake("the gradient goes to the whole window instead of its maximum", see,
                     lambda g, x, K, *a: reference.avg_pool_nd_backward(g * (K[0] * K[1]), x, K, *a)),
             mistake("the gradient goes to the minimum", see, lambda g, x, *a: backward(g, -x, *a)),
             mistake("the gradient goes to the minimum", see, lambda g, x, K, S, P: stripped(backward(g, -np.pad(
                 x, ((0, 0), (0, 0), (P, P), (P, P)), constant_values=-np.inf), K, S), x, P)),
+            mistake("the place is that of the largest absolute value, not of the largest number", see,
+                    lambda g, x, K, S, P: stripped(backward(g, np.pad(
+                        abs(x), ((0, 0), (0, 0), (P, P), (P, P)), constant_values=np.inf), K, S), x, P)),
             *(mistake(f"the stride is ignored{where} in the place of the maximum", passages.GEOMETRY,
-                      lambda *a, axes=axes: starts_without_stride(axes, *a)) for where, axes in mistakes.WHERE),
+                      lambda *a, axes=axes: starts_without_stride(axes, 1, *a)) for where, axes in mistakes.WHERE),
+            *(mistake(f"the place of the maximum in its window is taken for that in x{where}",
+                      passages.GEOMETRY, lambda *a, axes=axes: starts_without_stride(axes, 0, *a))
+              for where, axes in mistakes.WHERE),
             mistake("the maximum itself instead of the upstream gradient", see,
                     lambda g, x, K, S, P: backward(reference.max_pool_nd(x, K, S, P), x, K, S, P)),
             mistake("multiplied by the maximum: its derivative is 1", see,
@@ -430,6 +440,8 @@ EXPONENTIALS: list[Part] = [
      lambda s: (s - s.max(1), np.exp(s - s.max(1)).sum(1))),
     ("softmax twice: the scores are real numbers, not probabilities", passages.CROSS_ENTROPY,
      lambda s: (softmax(s), np.exp(softmax(s)).sum(1, keepdims=True))),
+    ("the mean of the exponentials instead of their sum", passages.CROSS_ENTROPY,
+     lambda s: (s - s.max(1, keepdims=True), np.exp(s - s.max(1, keepdims=True)).mean(1, keepdims=True))),
     ("e^s is not divided by the sum over the classes", passages.CROSS_ENTROPY,
      lambda s: (s - s.max(1, keepdims=True), np.ones((len(s), 1)))),
     ("the minimum is subtracted instead of the maximum", passages.LARGE_SCORES,
@@ -466,6 +478,8 @@ LOGARITHMS: list[Part] = [
     *((f"another logarithm (base {base}): it is the natural one, np.log", passages.CROSS_ENTROPY,
        lambda s, total, base=base: np.log(total) / np.log(base) - s) for base in (2, 10)),
     ("the logarithm of the sum is missing", passages.CROSS_ENTROPY, lambda s, total: -s),
+    ("the score is added instead of subtracted: −log p = log Σ e^s − s", passages.CROSS_ENTROPY,
+     lambda s, total: np.log(total) + s),
     ("the logarithm is missing", passages.CROSS_ENTROPY, lambda s, total: total - s),
     ("log(1 + x) instead of log(x)", passages.CROSS_ENTROPY, lambda s, total: np.log1p(total) - s),
     ("the probability itself instead of minus its logarithm", passages.CROSS_ENTROPY,
@@ -512,6 +526,9 @@ REDUCTIONS: list[Part] = [
     ("the target is taken for every sample from the first", passages.CROSS_ENTROPY,
      lambda each, t: each[:, t[0]].mean()),
     ("the likeliest class counts instead of the right one", passages.CROSS_ENTROPY, lambda each, t: each.min(1).mean()),
+    *(("the class beside the right one counts: the targets begin at 0", passages.CROSS_ENTROPY,
+       lambda each, t, step=step: chosen(each, (t + step) % each.shape[1]).mean()) for step in (1, -1)),
+    ("the loss is cut off to an integer", passages.RULES, lambda each, t: int(chosen(each, t).mean())),
 ]  # fmt: skip
 
 # From the probabilities and the target: d_scores, but for the factor.
@@ -609,6 +626,18 @@ def score_gradient_mistakes() -> list[Mistake]:
     def added(grad_output: float, scores: Array, target: Array) -> Array:
         return grad_output + score_gradient(1.0, scores, target)
 
+    probabilities = [
+        ("the scores themselves in the place of their softmax", lambda s: s),
+        ("the logarithm of the softmax in its place", lambda s: np.log(softmax(s))),
+        ("the logarithm of the softmax in its place", lambda s: s - s.max(1, keepdims=True) - np.log(
+            np.exp(s - s.max(1, keepdims=True)).sum(1, keepdims=True))),
+        ("a sigmoid of each score in the place of the softmax", lambda s: 1 / (1 + np.exp(-s))),
+    ]
+    own += [
+        Mistake("d_scores", name, lambda grad_output, scores, target, p=p: (
+            grad_output * (p(scores) - one_hot(scores, target)) / len(target)), passages.CROSS_ENTROPY)
+        for name, p in probabilities
+    ]  # fmt: skip
     own.append(Mistake("d_scores", "the upstream gradient is added instead of multiplied", added, passages.ONE_RULE))
     return [*own, *mistakes.of_result("d_scores", score_gradient, "N classes")]
 

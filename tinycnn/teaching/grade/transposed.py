@@ -165,7 +165,10 @@ INSERT_ZEROS = Exercise(
             insert_zeros(grad_output, stride)[..., ::stride])),
         Mistake("spread", "the zeros are inserted between the columns only", lambda grad_output, stride: (
             insert_zeros(grad_output, stride)[:, :, ::stride])),
+        Mistake("spread", "1 between neighbours instead of 0", lambda grad_output, stride: (
+            insert_zeros(grad_output, stride) + 1 - insert_zeros(np.ones_like(grad_output), stride))),
         *mistakes.of_result("spread", insert_zeros, "N O OH OW"),
+        *mistakes.of_arguments("spread", insert_zeros, grad_output="N O OH OW"),
     ],
     passages.INPUT_STRIDE,
 )  # fmt: skip
