@@ -98,27 +98,20 @@ coursework-release:  ## the zips of the exercises, for students, Gradescope, Git
 	$(PYTHON) tools/coursework_release.py $(ARGS)
 
 clean:  ## remove the environments, caches and build output (downloaded data stays)
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_MPI) $(VENV_SYSTEM) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(ENVIRONMENTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+ENVIRONMENTS := $(VENV) $(VENV_TORCH) $(VENV_MPI) $(VENV_SYSTEM)
+
 # An environment's stamp .installed-EXTRAS is newer than setup.cfg when `pip install -e .[EXTRAS]` has been done.
-$(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable '.[$*]'
-	@touch $@
+define stamp
+$(1)/.installed-%: setup.cfg pyproject.toml | $(1)/bin/python
+	$(1)/bin/python -m pip install --quiet --editable '.[$$*]'
+	@touch $$@
+endef
+$(foreach environment,$(ENVIRONMENTS),$(eval $(call stamp,$(environment))))
 
-$(VENV_TORCH)/.installed-%: setup.cfg pyproject.toml | $(VENV_TORCH)/bin/python
-	$(VENV_TORCH)/bin/python -m pip install --quiet --editable '.[$*]'
-	@touch $@
-
-$(VENV_MPI)/.installed-%: setup.cfg pyproject.toml | $(VENV_MPI)/bin/python
-	$(VENV_MPI)/bin/python -m pip install --quiet --editable '.[$*]'
-	@touch $@
-
-$(VENV_SYSTEM)/.installed-%: setup.cfg pyproject.toml | $(VENV_SYSTEM)/bin/python
-	$(VENV_SYSTEM)/bin/python -m pip install --quiet --editable '.[$*]'
-	@touch $@
-
-$(VENV)/bin/python $(VENV_TORCH)/bin/python $(VENV_MPI)/bin/python $(VENV_SYSTEM)/bin/python:
+$(ENVIRONMENTS:=/bin/python):
 	@command -v $(PYTHON) >/dev/null \
 	  || { echo 'error: $(PYTHON) not found; name a Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -27,7 +27,6 @@ class Work:
     """A reduction that was begun: `wait()` returns when the tensor holds its result."""
 
     def __init__(self, group: Group, called: str, tensor: Tensor, op: ReduceOp):
-        group.check_same(called, tuple(tensor.shape), tensor.dtype, op.name)
         self._group, self._called, self._tensor, self._op = group, called, tensor, op
         self._sent = sendable(tensor._array)
         with group.failures.watching(called):
@@ -91,11 +90,19 @@ def all_reduce(
     name = "all_reduce"
     if not isinstance(op, ReduceOp):
         raise TypeError(f"{name}: expected op as a ReduceOp, got {shortened(op)}")
-    work = Work(current(name, group), name, _checked(name, "tensor", tensor), op)
+    ranks = current(name, group)
+    ranks.check_same(name, tuple(_checked(name, "tensor", tensor).shape), tensor.dtype, op.name)
+    work = Work(ranks, name, tensor, op)
     if check_flag(name, "async_op", async_op):
         return work
     work.wait()
     return None
+
+
+@no_grad()
+def sum_over_ranks(called: str, tensor: Tensor) -> None:
+    """`all_reduce` of the library's own calls, which are the same on all ranks: they are not compared."""
+    Work(current(called), called, tensor, ReduceOp.SUM).wait()
 
 
 @no_grad()

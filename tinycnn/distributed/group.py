@@ -60,8 +60,10 @@ class Group:
 
     def least(self, number: int) -> int:
         """The least of the ranks' numbers."""
+        found = np.array([number])
         with self.failures.watching("capture"):
-            return min(self.mpi.gather(number))
+            self.mpi.all_reduce(found, "MIN")
+        return int(found[0])
 
     def check_same(self, called: str, *what: Any) -> None:
         """ValueError, on all ranks, unless all make this call with the same `what`. Waits for all of them."""

@@ -32,10 +32,10 @@ class SumOverRanks(Function):
         self.samples = samples
 
     def forward(self, x: Array) -> Array:
-        from tinycnn import distributed
+        from tinycnn.distributed.collectives import sum_over_ranks
 
         summed = wrap(x.copy())
-        distributed.all_reduce(summed)
+        sum_over_ranks("SyncBatchNorm", summed)
         return summed._array
 
     def backward(self, grad_output: Tensor) -> Gradients:

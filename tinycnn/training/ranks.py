@@ -15,6 +15,7 @@ import numpy as np
 import tinycnn
 from tinycnn import distributed
 from tinycnn.data import DataLoader, DistributedSampler
+from tinycnn.distributed.collectives import sum_over_ranks
 from tinycnn.distributed.failures import let_rank_0_speak
 from tinycnn.distributed.launch import started
 from tinycnn.distributed.parameters import broadcast_all
@@ -140,7 +141,7 @@ def finite_everywhere(model: Module, loss: Tensor) -> Tensor:
     """A number that is finite where the loss of each rank is that makes the same step."""
     if isinstance(model, DistributedDataParallel) and model.average_every is None:
         loss = loss.clone()
-        distributed.all_reduce(loss)
+        sum_over_ranks("the sum of losses", loss)
     return loss
 
 
@@ -150,7 +151,7 @@ def summed(sums: dict[str, Tensor], items: int, names: Iterable[str], device: An
         return sums, items
     values = [float(sums[name].item()) if name in sums else 0.0 for name in names]
     total = tinycnn.tensor([*values, float(items)], dtype="float64", device=device)
-    distributed.all_reduce(total)
+    sum_over_ranks("the sum of figures", total)
     *values, items = total.tolist()
     return {name: tinycnn.tensor(value, dtype="float64") for name, value in zip(names, values)}, int(items)
 

@@ -332,9 +332,10 @@ class Trainer:
 
     def _parts(self, N: int) -> list[slice]:
         """Of N images. All ranks have as many parts, of which some may be empty."""
-        if self.accumulate == 1 or (N == 0 and ranks.ranks() == 1):
+        if self.accumulate == 1:
             return [slice(None)]
-        return [part for part in evenly(N, self.accumulate) if ranks.ranks() > 1 or part.stop > part.start]
+        parts = evenly(N, self.accumulate)
+        return parts if ranks.ranks() > 1 else [part for part in parts if part.stop > part.start] or [slice(None)]
 
     @tinycnn.no_grad()
     def evaluate(self, loader: Iterable[Any]) -> Figures:
