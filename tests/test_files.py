@@ -17,7 +17,7 @@ import pytest
 import tinycnn
 from tests.crash import killed_at, watch
 from tinycnn import _files, tensor
-from tinycnn._files import checked_path, kind_of, remove, write_whole
+from tinycnn._files import checked_path, kind_of, remove, remove_unfinished, write_whole
 from tinycnn.teaching.explain import command as explain
 from tinycnn.teaching.grade import command as grade
 from tinycnn.teaching.grade.exercise import Graded
@@ -353,6 +353,16 @@ def test_removing(tmp_path, monkeypatch):
     assert watched.calls == ["unlink", "open", "fsync", "close"]
     remove(tmp_path / "file")
     assert names_in(tmp_path) == []
+
+
+def test_removing_what_is_unfinished(tmp_path):
+    (tmp_path / "step_3.0123456789ab.part").mkdir()
+    (tmp_path / "step_3.0123456789ab.part" / "model").touch()
+    for name in ("latest.0123456789ab.part", "later.0123456789ab.part", "latest.part", "latest"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path, "step_*", "latest")
+    assert names_in(tmp_path) == ["later.0123456789ab.part", "latest", "latest.part"]
+    remove_unfinished(tmp_path / "none", "latest")
 
 
 @pytest.mark.parametrize("path, error, message", [

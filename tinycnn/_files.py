@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 StrPath = str | os.PathLike
 
@@ -114,6 +115,14 @@ def remove(path: StrPath) -> None:
     except FileNotFoundError:
         return
     _sync(os.path.dirname(os.path.abspath(path)))
+
+
+def remove_unfinished(folder: StrPath, *names: str) -> None:
+    """Removes what a process that was killed left beside files and folders of these names (patterns, too), while it
+    wrote or removed them. OSError if it cannot."""
+    for name in names:
+        for left in Path(folder).glob(f"{name}.{'?' * 12}.part"):
+            shutil.rmtree(left) if left.is_dir() else remove(left)
 
 
 def _permissions(path: StrPath) -> int | None:

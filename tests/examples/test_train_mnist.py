@@ -292,6 +292,10 @@ def test_killed_at_any_system_call_the_folder_holds_one_run(instant):
         seen.append(run_of("run"))
         if status == 0:
             break
+        begun = seen[-1] == 2 and any(all_checkpoints(Path("run/checkpoints")))
+        assert train_mnist.main(["--resume", "run"] if begun else [*arguments, "--seed", "2", "--overwrite"]) == 0
+        assert run_of("run") == 2
+        assert {file.name for file in Path("run").iterdir()} == {file.name for file in Path("former").iterdir()}
     changes = [seed for i, seed in enumerate(seen) if i == 0 or seed != seen[i - 1]]
     assert changes == [1, None, 2]
     assert len(seen) > 60
@@ -338,6 +342,13 @@ def test_a_run_is_resumed_with_its_own_settings(unfinished, capsys, given, step)
     assert end.endswith("after epoch 2; weights, metrics and report are in run")
     assert run_of("run") == 1
     assert Path("run/weights.safetensors").read_bytes() == Path("whole/weights.safetensors").read_bytes()
+
+
+def test_what_a_killed_run_was_just_writing_is_removed(unfinished):
+    for name in ("metrics.jsonl", "weights.safetensors", "report.png", "notes"):
+        Path(f"run/{name}.0123456789ab.part").touch()
+    assert train_mnist.main(["--resume", "run"]) == 0
+    assert [file.name for file in Path("run").glob("*.part")] == ["notes.0123456789ab.part"]
 
 
 def test_the_last_run_is_resumed(unfinished, capsys):

@@ -89,6 +89,14 @@ def test_a_resumed_training_writes_the_lines_before_it_too(tmp_path):
     assert len(resumed.history) == 3
 
 
+def test_json_lines_remove_what_a_killed_process_was_just_writing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("[1].jsonl", "1.jsonl"):
+        (tmp_path / f"{name}.0123456789ab.part").touch()
+    finished(trainer(callbacks=[JsonLines("[1].jsonl")]), 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jsonl.0123456789ab.part", "[1].jsonl"]
+
+
 def test_json_lines_that_cannot_be_written_are_a_warning(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
 

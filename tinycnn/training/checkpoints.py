@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tinycnn._files import StrPath, checked_path, remove, remove_folder, write_whole
+from tinycnn._files import StrPath, checked_path, remove, remove_folder, remove_unfinished, write_whole
 from tinycnn.checks import check_choice, check_positive
 from tinycnn.training.callbacks import figure
 from tinycnn.training.checkpoint import all_checkpoints, last_checkpoint, load_checkpoint, save_checkpoint
@@ -71,9 +71,7 @@ class Checkpoints(Callback):
                 f"{self.folder}: there are checkpoints of another training, {found[-1][1].name}: "
                 "resume(trainer, folder) goes on with it, or remove them"
             )
-        for name, removed in (("step_*", remove_folder), ("latest", remove), ("best", remove)):
-            for left in self.folder.glob(f"{name}.{'?' * 12}.part"):  # of a process that was killed
-                removed(left)
+        remove_unfinished(self.folder, "step_*", "latest", "best")
         for step, path in found:
             if step > trainer.step:  # of a future that is not continued
                 remove_folder(path)

@@ -9,15 +9,17 @@ Anything with an interface as wandb's takes three lines:
 
 from __future__ import annotations
 
+import glob
 import json
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tinycnn._extras import how_to_install
-from tinycnn._files import StrPath, checked_path, write_whole
+from tinycnn._files import StrPath, checked_path, remove_unfinished, write_whole
 from tinycnn.checks import check_positive
 from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
 
@@ -55,6 +57,8 @@ class JsonLines(Callback):
         self.path, self.header = checked_path("JsonLines", "path", path), header
 
     def on_train_begin(self, trainer: Trainer) -> None:
+        folder, name = os.path.split(self.path)
+        remove_unfinished(folder or ".", glob.escape(name))
         self._write(trainer)
 
     def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 import tinycnn
 from tinycnn import backend
 from tinycnn._command import UserError, users_errors
-from tinycnn._files import kind_of, remove, remove_folder
+from tinycnn._files import kind_of, remove, remove_folder, remove_unfinished
 from tinycnn.data import DataLoader
 from tinycnn.data.workers import WorkerError
 from tinycnn.training import ranks
@@ -43,6 +43,7 @@ from tinycnn.training.results import FORMAT, METRICS, REPORT, WEIGHTS, DataInfo,
 from tinycnn.training.trainer import Callback, Figures, Trainer
 
 CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
+RESULTS = CHECKPOINTS, TENSORBOARD, REPORT, WEIGHTS, METRICS
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Run:
         the folder, and an earlier run in it, as they are."""
         if checkpoint is not None:
             resume(trainer, checkpoint, loader)
+            if ranks.rank() == 0:
+                remove_unfinished(self.folder, *RESULTS)
             return
         image, _ = self.train_set[0]
         if trainer.augment is not None:
@@ -116,11 +119,11 @@ class Run:
                         f"--out {folder}: there is an unfinished run, {reached}: --resume {folder} goes on with it, "
                         "--overwrite begins anew"
                     )
-            for paths, removed in ((folders, remove_folder), (results, remove)):
-                for path in paths:
-                    for unfinished in folder.glob(f"{path.name}.{'?' * 12}.part"):  # of a run that was killed
-                        removed(unfinished)
-                    removed(path)
+            remove_unfinished(folder, *RESULTS)
+            for path in folders:
+                remove_folder(path)
+            for path in results:
+                remove(path)
         except OSError as error:
             raise UserError(f"--out {folder}: cannot write there: {error.strerror or error}") from None
 
