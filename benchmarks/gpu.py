@@ -51,7 +51,7 @@ import timing  # noqa: E402
 import tinycnn  # noqa: E402
 from tinycnn import backend  # noqa: E402
 from tinycnn._files import write_whole  # noqa: E402
-from tinycnn.data import MNIST  # noqa: E402
+from tinycnn.data import MNIST, prefetch_to_device  # noqa: E402
 
 DEVICE = "cuda"
 NETS = {"LeNet-5": (nets.lenet, "SGD"), "wide net": (nets.wide, "Adam")}
@@ -413,6 +413,44 @@ def bytes_of_a_step(library: str, net: str, batch: int, precision: str) -> tuple
     return found
 
 
+HOSTED = 8  # batches in an epoch of `loading`
+
+
+def loading(report: Report, options: argparse.Namespace) -> None:
+    """Eager steps on batches that lie on the device, that are copied ahead, and that are copied before their step."""
+    batch = 2 if options.quick else 512
+    for net in NETS:
+        row = f"{net}, batch {batch:,}"
+        with report.part(row):
+            calls: dict[tuple[str, str], Callable] = {}
+            for way in (places := ("on the device", "copied ahead", "copied before the step")):
+                made = report.each(f"{row}, {way}", partial(epoch_of_batches, net=net, batch=batch, way=way))
+                calls |= {(library, way): call for library, call in made.items()}
+            seconds = medians(calls, options)
+            for way in places:
+                figures = {key[0]: value / HOSTED for key, value in seconds.items() if key[1] == way}
+                report.add(row, way, "ms", figures)
+
+
+def epoch_of_batches(library: str, net: str, batch: int, way: str) -> Callable[[], None]:
+    """Steps on batches of the host. torch copies ahead where the host's memory is pinned and it need not wait."""
+    lib, step = libraries()[library], training_step(library, net, batch, "float32", "eager")
+    arrays = [nets.random_images((batch, 1, 28, 28), 10) for _ in range(HOSTED)]
+    batches = [tuple(map(lib.tensor, pair)) for pair in arrays]
+    if way == "on the device":
+        batches = [(x.to(DEVICE), target.to(DEVICE)) for x, target in batches]
+    ahead = way == "copied ahead"
+    if ahead and library == "torch":
+        batches = [(x.pin_memory(), target.pin_memory()) for x, target in batches]
+
+    def epoch() -> None:
+        for x, target in prefetch_to_device(batches, DEVICE) if ahead and library == "tinycnn" else batches:
+            step(x.to(DEVICE, non_blocking=ahead), target.to(DEVICE, non_blocking=ahead))
+
+    epoch()
+    return epoch
+
+
 EPOCHS, BATCH, LR, EVALUATIONS = 4, 128, 0.1, 8  # evaluations an epoch
 
 
@@ -484,7 +522,7 @@ def first_step_seconds(library: str) -> list[float]:
 
 
 SECTIONS = {measure.__name__: measure for measure in (
-    steps, counts, convolutions, bandwidth, launching, memory, accuracy, start
+    steps, counts, convolutions, bandwidth, launching, memory, loading, accuracy, start
 )}  # fmt: skip
 
 

@@ -21,6 +21,7 @@ COLUMNS = {
     "bandwidth": {"GB/s", "a copy's", "share"},
     "launching": {"CuPy's RawKernel", "with the way to it"},
     "memory": {"peak", "reserved"},
+    "loading": {"on the device", "copied ahead", "copied before the step"},
     "accuracy": {"eager (torch: eager)", "captured (torch: eager)"},
     "start": {"nothing compiled before", "kernels compiled before"},
 }

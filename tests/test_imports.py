@@ -26,7 +26,7 @@ LAYERS = [
     {"ops"},
     {"methods"},
     {"tensor"},
-    {"creation"},
+    {"creation", "_nested"},
     {"autograd_names", "custom_function", "jacobians", "variable"},
     {"_capture", "distributed"},
     {"nn", "optim", "data", "serialization", "cuda", "amp", "linalg", "random", "settings"},

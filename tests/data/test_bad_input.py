@@ -41,6 +41,7 @@ CALLS = {
                    "persistent_workers": False, "pin_memory_device": "", "in_order": True, "seed": 0},
     "default_collate": {"samples": [1, 2]},
     "default_convert": {"data": [1, 2]},
+    "prefetch_to_device": {"batches": [tinycnn.ones(2)], "device": "cpu"},
     "get_worker_info": {},
     "Sampler": {"data_source": None},
     "SequentialSampler": {"data_source": SET},
@@ -123,10 +124,12 @@ def test_odd_objects_in_every_argument(name, tmp_path, monkeypatch):
             calls_it = callable(odd) and argument in ("transform", "transforms", "collate_fn")
             if calls_it or (isinstance(odd, str) and odd == "a\nb" and argument in ("root", "path", "fp")):
                 continue  # an error of its own; a name of a file, which is told as it is
+            if argument == "device" and type(odd) is int:
+                continue  # a GPU
             if argument in ("num_samples", "padding") and is_int(odd) and odd >= 2**31:
                 continue  # as many would fill the memory
-            # Data sets of other classes, the transforms they call and files are named instead.
-            names = {name, "ArrayDataset", "DataLoader", "Normalize", "RandomShift", "make_grid", str(odd)}
+            # Data sets of other classes, the transforms they call, devices and files are named instead.
+            names = {name, "ArrayDataset", "DataLoader", "Normalize", "RandomShift", "make_grid", "device", str(odd)}
             if found := problem(name, {**CALLS[name], argument: odd}, names):
                 problems.append(f"{name}({argument}={' '.join(repr(odd).split()):.50}): {found}")
     assert not problems, "\n".join(problems)

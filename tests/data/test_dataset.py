@@ -460,11 +460,15 @@ def test_the_code_blocks_of_the_document_run(capsys):
     pytest.importorskip("PIL", reason="needs Pillow")
     text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     blocks, names = re.findall(r"```python\n(.*?)```", text, re.DOTALL), {}
-    assert ["import datasets" in block for block in blocks] == [False, True, False, False]
+    assert ["import datasets" in block for block in blocks] == [False, True, False, False, False]
+    nn = tinycnn.nn
+    names |= {"model": nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), "criterion": nn.CrossEntropyLoss()}
+    names["device"] = "cpu"
     for block in blocks:
         if "import datasets" not in block:
             exec(block, names)
     assert capsys.readouterr().out.count("32, 3, 32, 32") == 3
     assert names["y"].tolist() == [0, 1, 4, 9]
+    assert 1 < names["loss"].item() < 4
     x, y = next(iter(names["DataLoader"](names["FastSquares"](), 3)))
     assert (x.tolist(), y.tolist()) == ([0, 1, 2], [0, 1, 4])

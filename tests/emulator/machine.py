@@ -35,7 +35,8 @@ class _ThreadState(threading.local):
 
 
 class Stream:
-    """A CUDA stream. The emulator runs everything at once, so that order among streams is never lost."""
+    """A CUDA stream. What the current stream is given runs at once, and a copy that is given to another one as late as
+    CUDA allows: when an event that follows it, or the stream, is waited for."""
 
     _numbers = itertools.count(0x1000, 16)
 
@@ -44,6 +45,7 @@ class Stream:
         self.device_id = -1 if null else state.device
         self.is_non_blocking = non_blocking
         self._previous, self._capture = [], None
+        self._late, self.given = [], 0  # operations that have not run; how many there were
 
     def use(self):
         if self.device_id not in (-1, state.device):
@@ -77,6 +79,16 @@ class Stream:
 
     def synchronize(self):
         host_waits("Stream.synchronize")
+        self.catch_up(self.given)
+
+    def give(self, operation):
+        self._late.append(operation)
+        self.given += 1
+
+    def catch_up(self, count):
+        """Runs what has not run of the first `count` operations."""
+        while self._late and self.given - len(self._late) < count:
+            self._late.pop(0)()
 
     def record(self, event=None):
         event = event or Event()
@@ -84,7 +96,7 @@ class Stream:
         return event
 
     def wait_event(self, event):
-        pass
+        event.happen()
 
     def is_capturing(self):
         return self._capture is not None
@@ -131,9 +143,16 @@ class Graph:
 class Event:
     def __init__(self, block=False, disable_timing=False, interprocess=False):
         self._timing, self._time = not disable_timing, None
+        self._stream, self._count = None, 0  # follows so many operations of a stream
 
     def record(self, stream=None):
         self._time = time.perf_counter()
+        self._stream = stream or current_stream()
+        self._count = self._stream.given
+
+    def happen(self):
+        if self._stream is not None:
+            self._stream.catch_up(self._count)
 
     @property
     def done(self):
@@ -141,6 +160,7 @@ class Event:
 
     def synchronize(self):
         host_waits("Event.synchronize")
+        self.happen()
 
 
 def elapsed_time(start, end):
@@ -166,10 +186,16 @@ def capture() -> Capture | None:
     return current
 
 
-def execute(operation):
-    """Runs a device operation, a function without arguments, or records it into the graph that is being captured."""
+def execute(operation, stream=None):
+    """Runs a device operation, a function without arguments, or records it into the graph that is being captured.
+
+    `stream`: where, instead of the current one; nothing is captured there.
+    """
     global launches
     launches += 1
+    if stream is not None and stream != current_stream():
+        stream.give(operation)
+        return
     recording = capture()
     if recording is None:
         operation()

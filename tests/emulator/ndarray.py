@@ -284,7 +284,7 @@ class ndarray:
         if (self.dtype, self.shape) != (arr.dtype, arr.shape):
             raise ValueError(f"set: expected {self.dtype} {self.shape}, got {arr.dtype} {arr.shape}")
         machine.refuse_in_capture("a copy from the host")
-        machine.execute(lambda: np.copyto(self._host, arr))
+        machine.execute(lambda: np.copyto(self._host, arr), stream)
 
     def item(self, *index):
         machine.host_waits("item")

@@ -19,6 +19,7 @@ from tinycnn._bfloat16 import is_bfloat16
 from tinycnn._extras import how_to_install
 from tinycnn.backend import cpu
 from tinycnn.backend.recording import kept_constants, recorded
+from tinycnn.checks import shortened
 
 __all__ = [
     "CPU", "DRIVERS", "Array", "Device", "DeviceLike", "address", "array_module", "compute", "constant", "cupy",
@@ -59,6 +60,8 @@ class Device:
             return _default
         if isinstance(type, Device):
             return type
+        if isinstance(type, bool) or not isinstance(type, (str, int)):
+            _refuse_device(type)
         if type == "cpu" or (type == "cpu:0" and index is None):
             return CPU
         if type == "auto":
@@ -66,13 +69,13 @@ class Device:
                 return cls("cuda")
             except (ImportError, RuntimeError, ValueError):
                 return CPU
-        if isinstance(type, int) and not isinstance(type, bool):
+        if isinstance(type, int):
             type = f"cuda:{type}"
         elif index is not None:
             type = f"{type}:{index}"
-        kind, _, number = type.partition(":") if isinstance(type, str) else ("", "", "")
+        kind, _, number = type.partition(":")
         if (kind not in ("cuda", "gpu")) or not (number.isdigit() or type in ("cuda", "gpu")):
-            raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {type!r}")
+            _refuse_device(type)
         found = cls.named("cuda", int(number or _gpu_index))
         count = gpu_count()
         if found.index >= count:
@@ -409,6 +412,10 @@ def elementwise(name: str, *operands: Any) -> Array:
     """The element-wise function `name` of NumPy or CuPy, applied to an array and to further arrays or numbers."""
     xp, _ = modules_of(operands)
     return compute(name, getattr(xp, name), operands, elementwise=True)
+
+
+def _refuse_device(given: Any) -> NoReturn:
+    raise ValueError(f"device: expected 'cpu', 'gpu', 'cuda', 'cuda:N' or 'auto', got {shortened(given)}")
 
 
 def _refuse_memory(name: str, device: Device, error: MemoryError) -> NoReturn:

@@ -21,6 +21,7 @@ from tinycnn.data.folder import DatasetFolder, FakeData, ImageFolder
 from tinycnn.data.idx import read_idx
 from tinycnn.data.images import make_grid, read_image, save_image
 from tinycnn.data.mnist import KMNIST, MNIST, FashionMNIST
+from tinycnn.data.prefetch import prefetch_to_device
 from tinycnn.data.sampler import (
     BatchSampler,
     DistributedSampler,
@@ -40,5 +41,5 @@ __all__ = [
     "make_grid", "read_image", "save_image", "DataLoader", "default_collate", "default_convert", "get_worker_info",
     "KMNIST", "MNIST", "DownloadError", "FashionMNIST", "read_idx", "BatchSampler", "RandomSampler", "Sampler",
     "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler", "Compose", "Normalize", "RandomShift",
-    "EMNIST", "QMNIST", "SVHN", "DistributedSampler",
+    "EMNIST", "QMNIST", "SVHN", "DistributedSampler", "prefetch_to_device",
 ]  # fmt: skip

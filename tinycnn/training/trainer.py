@@ -14,6 +14,7 @@ import tinycnn
 from tinycnn.amp import GradScaler
 from tinycnn.backend.threads import evenly
 from tinycnn.checks import check_choice, check_count, check_flag, check_positive, shortened
+from tinycnn.data import prefetch_to_device
 from tinycnn.nn import Module
 from tinycnn.nn.functional import cross_entropy
 from tinycnn.optim import LBFGS
@@ -257,8 +258,8 @@ class Trainer:
         ranks.begin_epoch(loader, self.epoch)
         self.model.train()
         self.totals.begin()
-        for images, targets in () if self.totals.complete else islice(loader, read, None):
-            images, targets = images.to(self.device), targets.to(self.device)
+        batches = () if self.totals.complete else islice(loader, read, None)
+        for images, targets in prefetch_to_device(batches, self.device):
             ranks.draw_for_step(self.rank_seed, self.step)
             batch = Batch(targets=targets, **self.run_step(images, targets))
             self.step += 1
@@ -343,8 +344,7 @@ class Trainer:
         self.evaluated.eval()
         totals = Totals()
         with ranks.shared("Trainer.evaluate", loader):
-            for images, targets in loader:
-                images, targets = images.to(self.device), targets.to(self.device)
+            for images, targets in prefetch_to_device(loader, self.device):
                 if len(images):  # all but some ranks of a last batch
                     scores = self.evaluated(images)
                     totals.add(Batch(images, targets, scores, self.loss_fn(scores, targets)), self.metrics)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinycnn import autograd, backend
+from tinycnn._nested import mapped, tensors
 from tinycnn.autocast_mode import Casting, anew
 from tinycnn.autograd import Function, enable_grad
 from tinycnn.checks import check_choice, check_flag, check_positive
@@ -47,14 +48,14 @@ def checkpoint(
         raise ValueError("checkpoint: expected context_fn=None: enter contexts inside of the function")
     if not thread_mode.recording:
         return function(*args, **kwargs)
-    given = _tensors((args, kwargs))
+    given = tensors((args, kwargs))
     states = backend.random_states(*{x.device for x in given}) if preserve_rng_state else None
     conditions = states, thread_mode.autocast
     kept = [(x, keep(x)) for x in given]
     since = next(autograd._order)
     with anew(thread_mode.autocast):  # casts that are made outside are not among those that are made again
         result = function(*args, **kwargs)
-    roots = [y._node or y for y in _tensors(result) if y._requires_grad]
+    roots = [y._node or y for y in tensors(result) if y._requires_grad]
     if not roots:
         return result
     # It was recorded, which tells what the gradients are to reach, also what is no argument. That graph is dropped.
@@ -70,7 +71,7 @@ def checkpoint(
         outputs[len(outputs)] = y = alias(y)
         return y
 
-    result = _mapped(led_out, result)
+    result = mapped(led_out, result)
     node.lead_out(outputs)
     node.like = [(y.shape, y.dtype) for y in outputs.values()] if determinism_check == "default" else None
     if thread_mode.anomaly is not None:
@@ -120,7 +121,7 @@ class _Checkpoint(JointNode):
                 raise self._changed_in_place(f"an argument or a parameter of shape {tuple(x.shape)}")
         since = next(autograd._order)
         with enable_grad(), _again(*conditions):
-            outputs = [y for y in _tensors(function(*args, **kwargs)) if y._requires_grad]
+            outputs = [y for y in tensors(function(*args, **kwargs)) if y._requires_grad]
         found = [(y.shape, y.dtype) for y in outputs]
         if self.like is not None and found != self.like:
             raise RuntimeError(
@@ -183,24 +184,6 @@ def _again(states: dict | None, casting: Casting | None) -> Iterator[None]:
             yield
         finally:
             backend.set_random_states(present)
-
-
-def _mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
-    """`value` with `function` of each Tensor in it in place of that."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, dict):
-        return type(value)({key: _mapped(function, item) for key, item in value.items()})
-    if isinstance(value, (tuple, list)):
-        items = [_mapped(function, item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-    _mapped(found.append, value)
-    return found
 
 
 def _listed(outputs: Sequence[Any]) -> str:
