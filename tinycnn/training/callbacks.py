@@ -14,7 +14,8 @@ from tinycnn.nn import Module
 from tinycnn.nn.utils import clip_grad_norm_
 from tinycnn.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinycnn.training import ranks
-from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
+from tinycnn.training.callback import Batch, Callback, Figures
+from tinycnn.training.trainer import Trainer
 
 
 def figure(owner: str, name: str, figures: Figures) -> float:

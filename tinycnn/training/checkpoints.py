@@ -12,10 +12,11 @@ from typing import Any
 
 from tinycnn._files import StrPath, checked_path, remove, remove_folder, remove_unfinished, write_whole
 from tinycnn.checks import check_choice, check_positive
+from tinycnn.training.callback import Batch, Callback, Figures
 from tinycnn.training.callbacks import figure
 from tinycnn.training.checkpoint import all_checkpoints, last_checkpoint, load_checkpoint, save_checkpoint
 from tinycnn.training.state import CheckpointError
-from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
+from tinycnn.training.trainer import Trainer
 
 
 class Interrupted(KeyboardInterrupt):

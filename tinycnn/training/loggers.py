@@ -21,7 +21,8 @@ from typing import Any
 from tinycnn._extras import how_to_install
 from tinycnn._files import StrPath, checked_path, remove_unfinished, write_whole
 from tinycnn.checks import check_positive
-from tinycnn.training.trainer import Batch, Callback, Figures, Trainer
+from tinycnn.training.callback import Batch, Callback, Figures
+from tinycnn.training.trainer import Trainer
 
 
 class PrintFigures(Callback):

@@ -16,8 +16,8 @@ from tinycnn.data.transforms import v2
 from tinycnn.models import model_for
 from tinycnn.nn import Module
 from tinycnn.optim import lr_scheduler
+from tinycnn.training.callback import Callback
 from tinycnn.training.callbacks import EMA, ClipGradients, EarlyStopping
-from tinycnn.training.trainer import Callback
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Scale = Annotated[float, Field(gt=0)]

@@ -32,6 +32,7 @@ from tinycnn._files import kind_of, remove, remove_folder, remove_unfinished
 from tinycnn.data import DataLoader
 from tinycnn.data.workers import WorkerError
 from tinycnn.training import ranks
+from tinycnn.training.callback import Callback, Figures
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
 from tinycnn.training.datasets import load_data, on_device
@@ -40,7 +41,7 @@ from tinycnn.training.options import flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
 from tinycnn.training.report import draw_report, require_matplotlib
 from tinycnn.training.results import FORMAT, METRICS, REPORT, WEIGHTS, DataInfo, flattened
-from tinycnn.training.trainer import Callback, Figures, Trainer
+from tinycnn.training.trainer import Trainer
 
 CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
 RESULTS = CHECKPOINTS, TENSORBOARD, REPORT, WEIGHTS, METRICS

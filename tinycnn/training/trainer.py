@@ -1,12 +1,10 @@
-"""The training loop: steps, epochs, evaluation, and the events at which callbacks are called."""
+"""The training loop: steps, epochs and evaluation."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -22,69 +20,11 @@ from tinycnn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinycnn.optim.optimizer import Optimizer
 from tinycnn.tensor import Tensor
 from tinycnn.training import ranks
+from tinycnn.training.callback import Batch, Callback, Figures
 from tinycnn.training.state import CheckpointError, copied, random_states, set_random_states
-
-Figures = dict[str, Any]  # of an epoch, by name
-Metric = Callable[[Tensor, Tensor], Tensor]  # of scores and targets: a sum over the items of a batch
+from tinycnn.training.totals import Metric, Totals, correct
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a step was made of and what it gave. The next captured step overwrites these tensors."""
-
-    images: Tensor  # (N, ...) as the model got them
-    targets: Tensor  # (N, ...) as the loader gave them
-    scores: Tensor  # (N, ...)
-    loss: Tensor  # ()
-
-
-class Callback:
-    """Base class: a subclass defines the events that it is interested in.
-
-    `order` sorts the callbacks of a trainer: 0 for those that change the training or its figures, 1 for those that
-    write the figures down, 2 for those that save the state that the others are in. Of several ranks (see
-    `tinycnn.distributed`), only rank 0 calls those of orders 1 and 2.
-    """
-
-    order = 0
-
-    def on_train_begin(self, trainer: Trainer) -> None:
-        """Before the first epoch, also of a training that is resumed."""
-
-    def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Before the first batch of an epoch, or of what is left of one."""
-
-    def on_backward_end(self, trainer: Trainer) -> None:
-        """The gradients are there. It belongs to the step: if that is captured, it is called at the capture alone."""
-
-    def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
-        """After a step, `trainer.step` of them all in all."""
-
-    def on_test_batch_end(self, trainer: Trainer) -> None:
-        """After a batch of the evaluation."""
-
-    def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:
-        """After the evaluation. What is added to `figures` is written down with them."""
-
-    def on_train_end(self, trainer: Trainer) -> None:
-        """After the last epoch."""
-
-    def on_exit(self, trainer: Trainer) -> None:
-        """Last of all, and after an exception, too; in the reverse order of the callbacks."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What has to be saved for a training to go on: numbers, strings, Tensors, and dicts and lists of them."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned."""
-
-
-def correct(scores: Tensor, targets: Tensor) -> Tensor:
-    """How many scores (N, classes) are highest for their target (N,)."""
-    return (scores.argmax(1) == targets).sum()
 
 
 class Trainer:
@@ -426,53 +366,3 @@ class Trainer:
         self.lr, self.history, self.stopping = state["lr"], list(state["history"]), state["stopping"]
         self.rank_seed, self._position = state["rank_seed"], state["loader"]
         set_random_states(state["random"])
-
-
-class Totals:
-    """Sums over the batches of an epoch so far; `complete`: over all. The host reads them, and waits for a GPU, only
-    in `means`."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.items = self.batches = 0
-        self.complete = False
-        self.seconds = 0.0
-        self._begun = time.perf_counter()
-
-    def begin(self) -> None:
-        """Goes on measuring the time."""
-        self._begun = time.perf_counter() - self.seconds
-
-    def add(self, batch: Batch, metrics: Mapping[str, Metric]) -> None:
-        """Adds a batch."""
-        N = len(batch.targets)
-        values = {"loss": batch.loss.detach() * N}
-        values |= {name: metric(batch.scores, batch.targets) for name, metric in metrics.items()}
-        self.sums = {name: self.sums[name] + x if name in self.sums else x for name, x in values.items()}
-        self.items, self.batches = self.items + N, self.batches + 1
-
-    def add_ranks(self, metrics: Iterable[str], device: Any) -> None:
-        """Adds the sums of the other ranks: of one that had no batch, there are none."""
-        self.sums, self.items = ranks.summed(self.sums, self.items, ["loss", *metrics], device)
-
-    def means(self, prefix: str) -> Figures:
-        """The mean of each so far, under its name with `prefix` before it. ValueError if there was no batch."""
-        if not self.items:
-            raise ValueError("Trainer: expected a loader that gives batches, got an empty one")
-        return {f"{prefix}{name}": total.item() / self.items for name, total in self.sums.items()}
-
-    def speed(self) -> Figures:
-        """The seconds so far, and the images a second."""
-        seconds = time.perf_counter() - self._begun
-        return {"seconds": seconds, "images_per_second": self.items / seconds}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sums and counts."""
-        seconds = time.perf_counter() - self._begun if self.batches else 0.0
-        counts = {"items": self.items, "batches": self.batches, "complete": self.complete}
-        return {"sums": self.sums, **counts, "seconds": seconds}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned."""
-        self.sums, self.items = dict(state["sums"]), state["items"]
-        self.batches, self.complete, self.seconds = state["batches"], state["complete"], state["seconds"]
