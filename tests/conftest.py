@@ -1,5 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
+import gc
 import importlib.util
 import os
 from pathlib import Path
@@ -29,6 +30,16 @@ def _has_gpu() -> bool:
         return cupy.cuda.runtime.getDeviceCount() > 0
     except cupy.cuda.runtime.CUDARuntimeError:  # a cupy without a driver
         return False
+
+
+def pytest_collection():
+    """The tens of thousands of tests that are collected stay until the end: nothing to look for among them."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
