@@ -43,8 +43,8 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
     image, _ = run.train_set[0]
     if recipe.model != "lenet5" or recipe.model_options or image.shape[0] != 1:
         raise UserError(
-            f"expected lenet5 for grey pictures, got {recipe.model}; `tinycnn train` trains any net that labels pictures, "
-            "segmentation.py those that label pixels"
+            f"expected lenet5 for grey pictures, got {recipe.model}; `tinycnn train` trains any net that labels "
+            "pictures, segmentation.py those that label pixels"
         )
     model = LeNet5(len(run.train_set.classes), image_size=image.shape[-1]).to(device)
     train_set, test_set = run.train_set.to(device), test_set.to(device)

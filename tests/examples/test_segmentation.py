@@ -73,7 +73,7 @@ def metrics(folder):
 
 
 def squares():
-    """Digits of 6×6 pixels: class k is a square of 4×4 as dark as (k + 8) / 16, one pixel is 1, and the border is 0.2."""
+    """Digits of 6×6 pixels: class k is a square of 4×4, (k + 8) / 20 dark, one pixel 1, with a faint border, 0.2."""
     images = np.full((10, 1, 6, 6), 0.2, np.float32)
     images[:, :, 0] = 0
     images[:, :, 1:5, 1:5] = (np.arange(10).reshape(10, 1, 1, 1) + 8) / 20
@@ -308,10 +308,10 @@ def refused(*arguments, status=1):
 @pytest.mark.parametrize("old, new, error", [
     ('"unet"', '"resnet20"', "expected unet for mnist or digits, got resnet20 for digits; `tinycnn train` trains nets "
      "that label pictures"),
-    ('"digits"', '"cifar10"', "expected unet for mnist or digits, got unet for cifar10; `tinycnn train` trains nets that "
-     "label pictures"),
-    ("[optimizer]", "[augmentation]\nflip = true\n[optimizer]", "expected no augmentation: the labels of the pixels would "
-     "not move with them"),
+    ('"digits"', '"cifar10"', "expected unet for mnist or digits, got unet for cifar10; `tinycnn train` trains nets "
+     "that label pictures"),
+    ("[optimizer]", "[augmentation]\nflip = true\n[optimizer]", "expected no augmentation: the labels of the pixels "
+     "would not move with them"),
     ("depth = 2", "height = 2", "model_for: unet has no option 'height'; it has width, depth, batch_norm"),
     ("width = 8", "width = 0", "UNet: expected width of at least 1, got 0"),
     ("epochs = 3", "epochs = 0", "settings.toml: epochs: expected greater than or equal to 1, got 0"),
@@ -357,7 +357,8 @@ def test_a_run_of_a_net_that_labels_pictures_is_not_resumed(monkeypatch):
 
 def test_without_matplotlib_it_names_the_extra(monkeypatch):
     monkeypatch.setattr(report, "find_spec", lambda name: None)
-    assert refused("--dataset", "digits").endswith(f"needs matplotlib, which is not installed: {how_to_install('training')}")
+    error = f"needs matplotlib, which is not installed: {how_to_install('training')}"
+    assert refused("--dataset", "digits").endswith(error)
 
 
 @pytest.mark.parametrize("package", ["pydantic", "tqdm"])
@@ -385,6 +386,6 @@ def test_the_program_for_nets_that_label_pictures_says_which_one_it_is(name, mon
     done = run_program("train_mnist", "--config", EXAMPLES.parent / "configs" / f"unet_{name}.toml")
     assert (done.status, done.out) == (1, "")
     assert done.err == (
-        "train_mnist.py: error: expected lenet5 for grey pictures, got unet; `tinycnn train` trains any net that labels "
-        "pictures, segmentation.py those that label pixels\n"
+        "train_mnist.py: error: expected lenet5 for grey pictures, got unet; `tinycnn train` trains any net that "
+        "labels pictures, segmentation.py those that label pixels\n"
     )

@@ -215,12 +215,9 @@ def test_a_net_that_there_is_not_or_that_cannot_take_the_images(write):
     with pytest.raises(ValueError, match="^LeNet5: expected image_size 28 or 32, got 7$"):
         read_recipe(write()).build_model((1, 7, 7), 10)
     recipe = read_recipe(write(('"lenet5"', '"unet"')), {"model_options": {"width": 2, "depth": 1}})
-    with pytest.raises(ValueError) as caught:
+    hint = "examples/segmentation.py trains nets that label pixels"
+    with pytest.raises(ValueError, match=rf"^unet: expected scores \(1, 10\) .* shape \(1, 10, 28, 24\); {hint}$"):
         recipe.build_model((1, 28, 24), 10)
-    assert str(caught.value) == (
-        "unet: expected scores (1, 10) of an image, got shape (1, 10, 28, 24); examples/segmentation.py trains nets that "
-        "label pixels"
-    )
     recipe = read_recipe(write(), {"model_options": {"width": 3}})
     with pytest.raises(ValueError, match="^model_for: lenet5 has no option 'width'"):
         recipe.build_model((1, 28, 28), 10)

@@ -88,7 +88,7 @@ def draw_pixel_report(
     figure.suptitle(title, fontsize=15, fontweight="bold")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
 
-    colours = [*colormaps["tab10"].resampled(len(classes) - 1).colors, PAPER]
+    colours = [*colormaps["tab10"](np.arange(len(classes) - 1) % 10), PAPER]
     of_class: Any = {"cmap": ListedColormap(colours), "vmin": 0, "vmax": len(colours) - 1, "interpolation": "nearest"}
     ink, labels, found = images.numpy()[:LABELLED, 0], targets.numpy(), predicted.numpy()
     mistakes = np.where(found == labels, np.nan, 0)
