@@ -15,6 +15,7 @@ import tinycnn
 from tests.examples.programs import EXAMPLES, run_program, start_program
 from tinycnn import nn
 from tinycnn._extras import how_to_install
+from tinycnn.commands import predict
 from tinycnn.data import MNIST, DataLoader, Digits, TensorDataset
 from tinycnn.data.arrays import ArrayDataset
 from tinycnn.models import UNet, model_for
@@ -261,6 +262,15 @@ def test_a_resumed_training_is_that_which_was_not_interrupted(few_pictures, monk
     assert metrics("cut")[-1]["test_iou"] == metrics("whole")[-1]["test_iou"]
 
 
+def test_its_weights_predict_no_class_of_a_picture(few_pictures, capsys):
+    assert segmentation.main(["--config", "settings.toml", "--epochs", "1", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert predict.main(["run", "seven.png"]) == 1
+    said = "run/weights.safetensors: expected a net that labels pictures, unet labels pixels"
+    assert capsys.readouterr() == ("", f"tinycnn predict: error: {said}\n")
+
+
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_a_run_on_the_gpu(few_pictures):
     arguments = ["--config", "settings.toml", "--epochs", "1"]
