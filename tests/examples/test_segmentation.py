@@ -84,7 +84,7 @@ def squares():
 
 def test_labels_agree_with_the_digits_that_were_drawn(monkeypatch):
     monkeypatch.setattr(segmentation, "NOISE", 0)
-    areas, seen = [], set()
+    areas, seen, anywhere = [], set(), np.zeros((20, 20), bool)
     for picture, labels in Canvases(squares(), 200, seed=3):
         assert (picture.shape, labels.shape) == ((1, 20, 20), (20, 20))
         assert (picture.dtype, labels.dtype) == (tinycnn.float32, tinycnn.int64)
@@ -95,7 +95,10 @@ def test_labels_agree_with_the_digits_that_were_drawn(monkeypatch):
         assert (labels[~plain] < 10).all()
         areas.append((labels < 10).sum())
         seen |= {*labels.ravel()}
+        anywhere |= labels < 10
     assert seen == set(range(11))
+    assert anywhere[[1, -2]].any(1).all()  # up to the edges
+    assert anywhere[:, [1, -2]].any(0).all()
     assert 16 < min(areas) < 3 * 16  # they overlap
     assert 4 * 16 < max(areas) <= 5 * 16
 
