@@ -42,7 +42,10 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
     tinycnn.manual_seed(recipe.seed)
     image, _ = run.train_set[0]
     if recipe.model != "lenet5" or recipe.model_options or image.shape[0] != 1:
-        raise UserError(f"expected lenet5 for grey pictures, got {recipe.model}; `tinycnn train` trains any net")
+        raise UserError(
+            f"expected lenet5 for grey pictures, got {recipe.model}; `tinycnn train` trains any net that labels "
+            "pictures, segmentation.py those that label pixels"
+        )
     model = LeNet5(len(run.train_set.classes), image_size=image.shape[-1]).to(device)
     train_set, test_set = run.train_set.to(device), test_set.to(device)
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True, num_workers=run.computing.num_workers)

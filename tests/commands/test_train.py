@@ -107,7 +107,8 @@ def test_workers_change_nothing(capsys):
     "old, new, error",
     [
         ('"resnet20"', '"resent20"', "settings.toml: models: there is no net 'resent20'; the nearest are resnet20"),
-        ('"resnet20"', '"unet"', "settings.toml: unet: expected scores (1, 2) of an image, got shape (1, 2, 16, 16)"),
+        ('"resnet20"', '"unet"', "settings.toml: unet: expected scores (1, 2) of an image, got shape (1, 2, 16, 16)"
+         "; examples/segmentation.py trains nets that label pixels"),
         ('"resnet20"', '"lenet5"', "settings.toml: "),
         ('"resnet20"', '"resnet20"\nmodel_options = {depth = 3}', "settings.toml: "),
         ("image_size = 16\n", "", 'settings.toml: expected image_size with dataset = "folder", and with no other'),

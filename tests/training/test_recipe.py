@@ -7,7 +7,7 @@ import pytest
 
 import tinycnn
 from tinycnn import nn, optim, tensor
-from tinycnn.models import LeNet5
+from tinycnn.models import LeNet5, model_for
 from tinycnn.optim import lr_scheduler
 from tinycnn.training import EMA, ClipGradients, EarlyStopping
 from tinycnn.training.recipe import Adam, Augmentation, Lion, Recipe, RecipeError, Step, read_recipe
@@ -59,12 +59,15 @@ def test_the_configs_are_right(path):
     recipe = read_recipe(path)
     assert path.stem.endswith(recipe.dataset)
     image_shape = {"cifar10": (3, 32, 32), "digits": (1, 32, 32)}.get(recipe.dataset, (1, 28, 28))
-    model = recipe.build_model(image_shape, 10)
+    if recipe.model == "unet":  # which labels pixels
+        model, shape = model_for(recipe.model, image_shape, 10, **recipe.model_options), (2, 10, *image_shape[1:])
+    else:
+        model, shape = recipe.build_model(image_shape, 10), (2, 10)
     optimizer = recipe.optimizer.build(model.parameters())
     recipe.scheduler.build(optimizer, recipe.epochs, batches=3)
     augment = recipe.augmentation.build(image_shape[1:], 0.0)
     images = tinycnn.rand(2, *image_shape)
-    assert model.eval()(images if augment is None else augment(images)).shape == (2, 10)
+    assert model.eval()(images if augment is None else augment(images)).shape == shape
     # The settings of a run are read from its checkpoint.
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
@@ -211,6 +214,10 @@ def test_a_net_that_there_is_not_or_that_cannot_take_the_images(write):
         recipe.build_model((1, 28, 28), 10)
     with pytest.raises(ValueError, match="^LeNet5: expected image_size 28 or 32, got 7$"):
         read_recipe(write()).build_model((1, 7, 7), 10)
+    recipe = read_recipe(write(('"lenet5"', '"unet"')), {"model_options": {"width": 2, "depth": 1}})
+    hint = "examples/segmentation.py trains nets that label pixels"
+    with pytest.raises(ValueError, match=rf"^unet: expected scores \(1, 10\) .* shape \(1, 10, 28, 24\); {hint}$"):
+        recipe.build_model((1, 28, 24), 10)
     recipe = read_recipe(write(), {"model_options": {"width": 3}})
     with pytest.raises(ValueError, match="^model_for: lenet5 has no option 'width'"):
         recipe.build_model((1, 28, 28), 10)

@@ -68,8 +68,7 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
     """What trains, by the run's recipe, and the loaders of both parts."""
     import tinycnn
     from tinycnn.data import DataLoader
-    from tinycnn.nn import CrossEntropyLoss
-    from tinycnn.training import GradientNorms, PrintFigures, Progress, StopOnNan, Trainer
+    from tinycnn.training import GradientNorms
     from tinycnn.training.datasets import on_device
 
     recipe, device, train_set = run.recipe, run.computing.device, run.train_set
@@ -81,25 +80,12 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
     workers = run.computing.num_workers
     loader = DataLoader(train_set, recipe.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
     test_loader = DataLoader(test_set, batch_size=500, num_workers=workers)
-    optimizer = recipe.optimizer.build(model.parameters())
-    trainer = Trainer(
+    trainer = run.trainer(
         model,
-        optimizer,
-        CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
-        scheduler=recipe.scheduler.build(optimizer, recipe.epochs, len(loader)),
+        loader,
+        options,
+        GradientNorms(),
         augment=recipe.augmentation.build(tuple(image.shape[1:]), getattr(train_set, "background", 0.0)),
         mix=recipe.augmentation.build_mix(classes),
-        accumulate=recipe.accumulate,
-        average_every=recipe.average_every,
-        outer_momentum=recipe.outer_momentum,
-        callbacks=[
-            Progress(run.name),
-            PrintFigures(run.name, recipe.epochs),
-            StopOnNan(every=1 if device.type == "cpu" else 50),
-            GradientNorms(),
-            *recipe.build_callbacks(),
-            *run.callbacks(options.checkpoint_every, options.tensorboard),
-        ],
-        **run.computing.trainer_options(),
     )
     return trainer, loader, test_loader

@@ -196,7 +196,8 @@ class Recipe(Settings):
         with no_grad():
             shape = tuple(model.eval()(zeros(1, *image_shape)).shape)
         if shape != (1, num_classes):
-            raise ValueError(f"{self.model}: expected scores (1, {num_classes}) of an image, got shape {shape}")
+            hint = "; examples/segmentation.py trains nets that label pixels" if shape[2:] == image_shape[1:] else ""
+            raise ValueError(f"{self.model}: expected scores (1, {num_classes}) of an image, got shape {shape}{hint}")
         return model.train()
 
     def build_callbacks(self) -> list[Callback]:

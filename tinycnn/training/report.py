@@ -1,4 +1,5 @@
-"""The picture of a training run: curves, confusion matrix, worst mistakes and the first layer's filters."""
+"""The picture of a training run: curves, and of a net that labels pictures the confusion matrix, its worst mistakes and
+the first layer's filters; of one that labels pixels, some pictures and what is recognised of each class."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ from tinycnn._extras import how_to_install
 from tinycnn._files import write_whole
 from tinycnn.tensor import Tensor
 
-TRAIN, TEST, WRONG, GREY = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a"
+TRAIN, TEST, WRONG, GREY, PAPER = "#9aa5b1", "#1f6feb", "#c62828", "#5f6b7a", "#f2f2f2"
 MISTAKES = 12
+LABELLED = 7  # pictures
 MANY_CLASSES = 25
 
 
@@ -56,9 +58,73 @@ def draw_report(
     left, right = bottom.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
     draw_mistakes(left, probabilities, test_set)
     draw_filters(right, filters)
+    write_png(path, figure)
+
+
+def draw_pixel_report(
+    path: Path,
+    title: str,
+    history: list[dict[str, Any]],
+    images: Tensor,
+    targets: Tensor,
+    predicted: Tensor,
+    iou: np.ndarray,
+    classes: Sequence[str],
+) -> None:
+    """Writes the picture of a net that labels pixels to the PNG file `path`.
+
+    Args:
+        history: as for `draw_report`.
+        images: (N, 1, H, W), of which the first are shown.
+        targets, predicted: (N, H, W), the classes of their pixels, and what they were taken for.
+        iou: (C,), intersection over union of each class.
+        classes: their C names, of which the last is background.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(figsize=(14, 7.2), dpi=110, layout="constrained")
+    figure.suptitle(title, fontsize=15, fontweight="bold")
+    left, right = figure.subfigures(1, 2, width_ratios=[3, 1], wspace=0.03)
+
+    colours = [*colormaps["tab10"](np.arange(len(classes) - 1) % 10), PAPER]
+    of_class: Any = {"cmap": ListedColormap(colours), "vmin": 0, "vmax": len(colours) - 1, "interpolation": "nearest"}
+    ink, labels, found = images.numpy()[:LABELLED, 0], targets.numpy(), predicted.numpy()
+    mistakes = np.where(found == labels, np.nan, 0)
+    rows: list[Any] = [
+        ("picture", [(ink, {"cmap": "gray_r"})]),
+        ("label of each pixel", [(labels, of_class)]),
+        ("predicted", [(found, of_class)]),
+        ("mistakes", [(ink, {"cmap": "gray_r", "vmax": 4}), (mistakes, {"cmap": ListedColormap([WRONG])})]),
+    ]
+    axes = np.reshape(tiles(left, len(rows), LABELLED), (len(rows), LABELLED))
+    for row, (name, layers) in zip(axes, rows):
+        row[0].set_title(name, loc="left")
+        for i, pixels in enumerate(row[: len(ink)]):
+            for values, style in layers:
+                pixels.imshow(values[i], **style)
+
+    loss, bars = right.subplots(2, 1)
+    draw_curves(loss, history, "loss", "Loss")
+    draw_iou(bars, iou, classes, colours)
+    write_png(path, figure)
+
+
+def write_png(path: Path, figure: Any) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_whole(path, buffer.getbuffer())
+
+
+def draw_iou(axes: Any, iou: np.ndarray, classes: Sequence[str], colours: Sequence[Any]) -> None:
+    axes.barh(classes, iou, color=colours, edgecolor=GREY, linewidth=0.5)
+    for row, value in enumerate(iou):
+        axes.text(0.02, row, f"{value:.3f}", va="center", fontsize=9)
+    axes.set_title("Intersection over union", loc="left")
+    axes.set_xlim(0, 1)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw_curves(axes: Any, history: list[dict[str, Any]], quantity: str, title: str) -> None:

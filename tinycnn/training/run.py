@@ -31,12 +31,14 @@ from tinycnn._command import UserError, users_errors
 from tinycnn._files import kind_of, remove, remove_folder, remove_unfinished
 from tinycnn.data import DataLoader
 from tinycnn.data.workers import WorkerError
+from tinycnn.nn import CrossEntropyLoss, Module
 from tinycnn.training import ranks
 from tinycnn.training.callback import Callback, Figures
+from tinycnn.training.callbacks import Progress, StopOnNan
 from tinycnn.training.checkpoint import last_checkpoint, load_checkpoint
 from tinycnn.training.checkpoints import Checkpoints, Interrupted, resume
 from tinycnn.training.datasets import load_data, on_device
-from tinycnn.training.loggers import JsonLines, TensorBoard, summary_writer
+from tinycnn.training.loggers import JsonLines, PrintFigures, TensorBoard, summary_writer
 from tinycnn.training.options import flags_of
 from tinycnn.training.recipe import Recipe, read_recipe
 from tinycnn.training.report import draw_report, require_matplotlib
@@ -68,6 +70,8 @@ class Computing:
 class Run:
     """A run in its folder. All that lies there is of one run, whenever that is killed.
 
+    A subclass defines `load` and `report` for data that it makes, and for a net that does not label pictures.
+
     Args:
         folder: made by `open`.
         recipe, computing: what is trained, and on what.
@@ -76,6 +80,11 @@ class Run:
 
     def __init__(self, folder: Path, recipe: Recipe, computing: Computing, train_set: Any):
         self.folder, self.recipe, self.computing, self.train_set = folder, recipe, computing, train_set
+
+    @staticmethod
+    def load(recipe: Recipe, root: Path | None) -> tuple[Any, Any]:
+        """Both parts of the data: see `load_data`."""
+        return load_data(recipe, root)
 
     @property
     def name(self) -> str:
@@ -145,15 +154,48 @@ class Run:
         board = [TensorBoard(self.folder / TENSORBOARD)] if tensorboard else []
         return [JsonLines(self.folder / METRICS, header), *board, SaveWeights(self), checkpoints]
 
+    def trainer(
+        self, model: Module, loader: DataLoader, options: argparse.Namespace, *callbacks: Callback, **others: Any
+    ) -> Trainer:
+        """What trains `model` by the recipe, but for its augmentation, with all callbacks of a run and these.
+
+        `others`: further options of `Trainer`.
+        """
+        recipe, computing = self.recipe, self.computing
+        optimizer = recipe.optimizer.build(model.parameters())
+        return Trainer(
+            model,
+            optimizer,
+            CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+            scheduler=recipe.scheduler.build(optimizer, recipe.epochs, len(loader)),
+            accumulate=recipe.accumulate,
+            average_every=recipe.average_every,
+            outer_momentum=recipe.outer_momentum,
+            callbacks=[
+                Progress(self.name),
+                PrintFigures(self.name, recipe.epochs),
+                StopOnNan(every=1 if computing.device.type == "cpu" else 50),
+                *callbacks,
+                *recipe.build_callbacks(),
+                *self.callbacks(options.checkpoint_every, options.tensorboard),
+            ],
+            **computing.trainer_options(),
+            **others,
+        )
+
     def train(self, trainer: Trainer, loader: DataLoader, test_loader: DataLoader) -> None:
         """Trains, and draws the report; says what is trained and what came of it."""
         print(self._introduced(trainer, test_loader.dataset))
         trainer.fit(loader, self.recipe.epochs, test_loader)  # the callbacks print and save
+        if ranks.rank():
+            return
         try:
-            print(self._concluded(trainer, test_loader))
+            reached = self.report(trainer, test_loader)
         except KeyboardInterrupt:
             hint = f"interrupted; --resume {self.folder} draws the report"
             raise Interrupted(hint, signal.SIGINT) from None
+        early = f" ({trainer.stopping})" if trainer.stopping else ""
+        print(f"{reached} after epoch {trainer.epoch}{early}; weights, metrics and report are in {self.folder}")
 
     def _introduced(self, trainer: Trainer, test_set: Any) -> str:
         parameters = sum(p.numel() for p in trainer.model.parameters())
@@ -162,24 +204,24 @@ class Run:
             f"{parameters:,} parameters, {self.computing}"
         ) + (f", resumed after step {trainer.step:,}" if trainer.step else "")
 
-    def _concluded(self, trainer: Trainer, test_loader: DataLoader) -> str:
-        """Draws report.png; the sentence that says what came of it."""
-        if ranks.rank():
-            return ""
+    def report(self, trainer: Trainer, test_loader: DataLoader) -> str:
+        """Draws report.png; the figures that were reached, in words."""
         test_set, figures = on_device(test_loader.dataset, backend.CPU), trainer.history[-1]
         accuracy = f"{self.name}: test accuracy {figures['test_accuracy']:.2%}"
-        trained = f"{self.recipe.model}, epoch {trainer.epoch}, seed {self.recipe.seed}"
         weights = [p.detach().cpu().numpy() for p in trainer.evaluated.parameters() if p.ndim == 4]
         draw_report(
             self.folder / REPORT,
-            f"{accuracy} of {len(test_set):,} images ({trained})",
+            f"{accuracy} of {len(test_set):,} images ({self.trained(trainer)})",
             trainer.history,
             trainer.predict(test_loader).softmax(1).cpu().numpy(),
             test_set,
             filters=weights[0] if weights else np.zeros((0, 1, 1, 1)),
         )
-        early = f" ({trainer.stopping})" if trainer.stopping else ""
-        return f"{accuracy} after epoch {trainer.epoch}{early}; weights, metrics and report are in {self.folder}"
+        return accuracy
+
+    def trained(self, trainer: Trainer) -> str:
+        """What was trained, for the title of a report."""
+        return f"{self.recipe.model}, epoch {trainer.epoch}, seed {self.recipe.seed}"
 
     def metadata(self, figures: Figures) -> dict[str, str]:
         """Of the weights after an epoch with these figures."""
@@ -258,7 +300,7 @@ Chosen = tuple[Path, Recipe, tuple[Any, Any]]  # the file of the settings, the s
 
 def train(
     program: str, options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen],
-    build: Callable[[Run, Any, argparse.Namespace], tuple[Trainer, DataLoader, DataLoader]],
+    build: Callable[[Any, Any, argparse.Namespace], tuple[Trainer, DataLoader, DataLoader]], kind: type[Run] = Run,
 ) -> None:  # fmt: skip
     """Trains as the options of a command line say.
 
@@ -266,19 +308,22 @@ def train(
         program: its name, for warnings.
         choose: of a new run's options, what is to be trained.
         build: of a run, the test part and the options, what trains and the loaders of both parts.
+        kind: of the run. Default `Run`.
 
     Raises UserError for what the user can put right; before the training it leaves the run's folder as it was.
     """
     with warnings_in_one_line(program):
         with preparation():
-            run, test_set, checkpoint = begin(options, choose)
+            run, test_set, checkpoint = begin(options, choose, kind)
             trainer, loader, test_loader = build(run, test_set, options)
             run.start(trainer, loader, checkpoint, options.overwrite)
         with users_errors(OSError, FloatingPointError, WorkerError):  # anything else is a bug
             run.train(trainer, loader, test_loader)
 
 
-def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen]) -> tuple[Run, Any, Path | None]:
+def begin(
+    options: argparse.Namespace, choose: Callable[[argparse.Namespace], Chosen], kind: type[Run]
+) -> tuple[Run, Any, Path | None]:
     """(the run, the test part, the checkpoint to resume from or None), with what `choose` makes of the options of a new
     run. Nothing is written."""
     require_matplotlib()
@@ -289,15 +334,15 @@ def begin(options: argparse.Namespace, choose: Callable[[argparse.Namespace], Ch
     if options.resume is None:
         config, recipe, (train_set, test_set) = choose(options)
         ranks.check_batch(recipe.batch_size)
-        return Run(options.out or Path("runs") / config.stem, recipe, computing, train_set), test_set, None
+        return kind(options.out or Path("runs") / config.stem, recipe, computing, train_set), test_set, None
     for flag in ("out", "overwrite"):
         if getattr(options, flag):
             raise UserError(f"--{flag}: expected none with --resume: a run keeps its folder")
     checkpoint = checkpoint_of(options.resume)
     recipe = recipe_of(checkpoint, options)
-    train_set, test_set = load_data(recipe, options.data_root)
+    train_set, test_set = kind.load(recipe, options.data_root)
     folder = Path(os.path.normpath(checkpoint / ".." / ".."))
-    return Run(folder, recipe, computing, train_set), test_set, checkpoint
+    return kind(folder, recipe, computing, train_set), test_set, checkpoint
 
 
 def computing_of(options: argparse.Namespace) -> Computing:
