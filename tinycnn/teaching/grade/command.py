@@ -32,24 +32,75 @@ def grade_step(step: Step, folder: Path, seed: int = 0, timeout: float = DEFAULT
     the student's own.
     """
     graded, path = Graded(step), folder / f"{step.module}.py"
-    if not path.is_file():
-        return _all_wrong(graded, f"{path.name} is missing")
-    if (forbidden := forbidden_import(path, step.may_use_tinycnn)) is not None:
-        return _all_wrong(graded, f"{path.name}, {forbidden}")
+    if path.name not in plain_files(folder):
+        return _all_wrong(graded, f"{path.name} is missing, or not a file of at most {LARGEST_FILE // 2**20} MB")
+    todo = list(step.exercises)
     wrong: list[str] = []
-    for exercise in step.exercises:
-        with _student(step, path, timeout, wrong) as student:
-            graded.checks += grade_exercise(exercise, step.number, student, seed)
+    while todo:  # anew after each wrong function, which is replaced where no more is asked of it
+        asked = [exercise.function for exercise in todo]
+        with _with_reference(step, path, timeout, [name for name in wrong if name not in asked]) as student:
+            outcome = student.start()
+            if outcome["status"] != "value":
+                problem = f"{path.name} cannot be imported: {failure('the import', outcome)}"
+                graded.checks += unchecked(step.number, todo, problem)
+                break
+            while todo:
+                exercise = todo.pop(0)
+                checks = _each_alone(exercise, step.number, student, seed)
+                graded.checks += checks
+                if any(check.problem for check in checks):
+                    wrong.append(exercise.function)
+                    break
             graded.printed += student.printed
-        if any(check.problem for check in graded.checks if check.function == exercise.function):
-            wrong.append(exercise.function)
-    if graded.score and given.is_given() and (own := _own_steps(path)):
-        with Student(path, timeout, step.may_use_tinycnn) as student:
-            asked = [exercise for exercise in step.exercises if exercise.judge is None]
-            failed = [e.function for e in asked if not is_right(e, step.number, student, seed)]
-        with_own = f"wrong: {', '.join(dict.fromkeys(failed))}" if failed else "all right"
-        graded.note = f"with your own step {', '.join(own)} in the place of the grader's: {with_own} (no points)"
+    if graded.score and given.is_given() and (own := _own_steps(step, path)):
+        graded.note = _with_own(step, path, own, seed, timeout)
     return graded
+
+
+@contextlib.contextmanager
+def _with_reference(step: Step, path: Path, timeout: float, wrong: Sequence[str]) -> Iterator[Student]:
+    """A student's process with the reference's earlier steps, and its functions for the wrong ones of this step."""
+    with tempfile.TemporaryDirectory() as place:
+        named = [exercise.function for exercise in step.exercises] if step.takes_functions else []
+        replaced = given.replacements(path, wrong, Path(place), named)
+        with Student(path, timeout, step.may_use_tinycnn, replaced) as student:
+            yield student
+
+
+def _each_alone(exercise: Exercise, number: int, student: Student, seed: int) -> list[Check]:
+    """The checks of one function. Should a result upset the grader itself, that costs this function alone."""
+    try:
+        return grade_exercise(exercise, number, student, seed)
+    except Exception as error:
+        said = clean(f"{type(error).__name__}: {error}")
+        return unchecked(number, [exercise], f"returned something that cannot be graded ({said})")
+
+
+def _with_own(step: Step, path: Path, own: Sequence[str], seed: int, timeout: float) -> str:
+    """A note on the functions that go wrong with the student's own earlier steps."""
+    asked = [exercise for exercise in step.exercises if exercise.judge is None]
+    failed = []
+    with Student(path, timeout, step.may_use_tinycnn) as student:
+        is_imported = student.start()["status"] == "value"
+        for exercise in asked:
+            if not is_imported or not _is_right(exercise, step.number, student, seed):
+                failed.append(exercise.function)
+                student.stop()  # and the next function starts it again
+    with_own = f"{', '.join(dict.fromkeys(failed))} goes wrong" if failed else "all is right"
+    return f"with your own step {' and '.join(own)} instead of the reference's {with_own} (no points)"
+
+
+def _is_right(exercise: Exercise, number: int, student: Student, seed: int) -> bool:
+    try:
+        return is_right(exercise, number, student, seed)
+    except Exception:  # a result that upsets the grader itself
+        return False
+
+
+def _own_steps(step: Step, path: Path) -> list[str]:
+    """The numbers of the earlier steps that a file imports."""
+    used = re.findall(rb"^\s*(?:from|import)\s+(\w+)", path.read_bytes(), re.MULTILINE)
+    return [str(each.number) for each in STEPS if each.number < step.number and each.module.encode() in used]
 
 
 def _all_wrong(graded: Graded, problem: str) -> Graded:
