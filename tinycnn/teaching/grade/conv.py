@@ -6,13 +6,14 @@ change of its result: most are generated (mistakes.py), the others stand here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinycnn.teaching import reference
-from tinycnn.teaching.grade import mistakes, passages
+from tinycnn.teaching.grade import mistakes, passages, windows
 from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.drawing import (
     ALL,
@@ -39,14 +40,14 @@ ORDER = (
 
 
 def conv(x: Array, w: Array, b: Array, stride: int = 1, padding: int = 0, dilation: int = 1) -> Array:
-    return reference.conv_nd(x, w, b, stride, padding, dilation)
+    return conv_at(around(stride, padding, dilation), x, w, b)
 
 
 def conv_at(geometry: Geometry, x: Array, w: Array, b: Array) -> Array:
     """Convolution with another geometry along each axis."""
     rows, columns = geometry
     strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
-    return reference.conv_nd(mistakes.padded(x, geometry), w, b, strides, 0, dilations)
+    return windows.conv(mistakes.padded(x, geometry), w, b, strides, dilations)
 
 
 def conv_by_slices(
@@ -153,34 +154,37 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         wide = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode=mode)
         return conv(wide, w, b, stride, 0, *dilation)
 
+    def with_kernel(name: str, change: Callable[[Array], Array], see: str = passages.CHANNELS) -> Mistake:
+        return mistakes.before("y", conv, name, see, lambda a: a | {"w": change(a["w"])})
+
+    def with_bias(name: str, factor: Callable[[Array], float]) -> Mistake:
+        return mistakes.before("y", conv, name, passages.CHANNELS, lambda a: a | {"b": factor(a["w"]) * a["b"]})
+
+    last = slice(-1, None)
     return [
-        mistake(FLIPPED, lambda x, w, b, *g: conv(x, rotated(w), b, *g), passages.INPUT),
-        mistake("the bias is missing", lambda x, w, b, *g: conv(x, w, 0 * b, *g), passages.CHANNELS),
-        mistake("the bias is added at every product instead of once an output",
-                lambda x, w, b, *g: conv(x, w, b * w[0].size, *g), passages.CHANNELS),
-        mistake("the bias is added for every channel instead of once an output",
-                lambda x, w, b, *g: conv(x, w, b * w.shape[1], *g), passages.CHANNELS),
-        mistake("the bias is subtracted", lambda x, w, b, *g: conv(x, w, -b, *g), passages.CHANNELS),
+        with_kernel(FLIPPED, rotated, passages.INPUT),
+        with_bias("the bias is missing", lambda w: 0),
+        with_bias("the bias is added at every product instead of once an output", lambda w: w[0].size),
+        with_bias("the bias is added for every channel instead of once an output", lambda w: w.shape[1]),
+        with_bias("the bias is added at every position of the kernel instead of once an output",
+                  lambda w: w[0, 0].size),
+        with_bias("the bias is subtracted", lambda w: -1),
+        mistake("the bias is added at every product with an element of x instead of once an output",
+                lambda x, w, b, *g: conv(x, w, 0 * b, *g) + b[:, None, None] * conv(
+                    np.ones_like(x), np.ones_like(w), 0 * b, *g), passages.CHANNELS),
         mistake("multiplied by the bias instead of plus the bias",
                 lambda x, w, b, *g: conv(x, w, 0 * b, *g) * b[:, None, None], passages.CHANNELS),
-        mistake("the mean instead of the sum of the products",
-                lambda x, w, b, *g: conv(x, w / w[0].size, b, *g), passages.CHANNELS),
-        mistake("the mean over the channels instead of their sum",
-                lambda x, w, b, *g: conv(x, w / w.shape[1], b, *g), passages.CHANNELS),
-        mistake("= instead of +=: only the last product of the sum is kept",
-                lambda x, w, b, *g: conv(x, only_at(w, slice(-1, None), slice(-1, None), slice(-1, None)), b, *g),
-                passages.ZEROS),
-        mistake("= instead of +=: only the last channel of the sum is kept",
-                lambda x, w, b, *g: conv(x, only_at(w, slice(-1, None)), b, *g), passages.ZEROS),
-        mistake("= instead of +=: only the last kernel position of the sum is kept",
-                lambda x, w, b, *g: conv(x, only_at(w, slice(None), slice(-1, None), slice(-1, None)), b, *g),
-                passages.ZEROS),
-        mistake("only the first channel of x is read",
-                lambda x, w, b, *g: conv(x[:, :1], w[:, :1], b, *g), passages.CHANNELS),
-        mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(x, turned(w), b, *g),
-                passages.CHANNELS),
-        mistake("the kernel's rows and columns are swapped", lambda x, w, b, *g: conv(
-            x, turned_and_broadcast(w), b, *g), passages.CHANNELS),
+        with_kernel("the mean instead of the sum of the products", lambda w: w / w[0].size),
+        with_kernel("the mean over the channels instead of their sum", lambda w: w / w.shape[1]),
+        with_kernel("= instead of +=: only the last product of the sum is kept",
+                    lambda w: only_at(w, last, last, last), passages.ZEROS),
+        with_kernel("= instead of +=: only the last channel of the sum is kept", lambda w: only_at(w, last),
+                    passages.ZEROS),
+        with_kernel("= instead of +=: only the last kernel position of the sum is kept",
+                    lambda w: only_at(w, slice(None), last, last), passages.ZEROS),
+        with_kernel("only the first channel of x is read", lambda w: only_at(w, slice(0, 1))),
+        with_kernel("the kernel's rows and columns are swapped", turned),
+        with_kernel("the kernel's rows and columns are swapped", turned_and_broadcast),
         mistake("the kernel's height and width are exchanged: kernel_size is (KH, KW)", lambda x, w, b, *g: conv(
             x, w.reshape(*w.shape[:2], w.shape[3], w.shape[2]), b, *g).reshape(conv(x, w, b, *g).shape), passages.AXES),
         mistake("height and width of the output are swapped", lambda x, w, b, *g: conv(x, w, b, *g).swapaxes(2, 3),
@@ -209,7 +213,7 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
                   passages.GEOMETRY) for axes in ((0, 0), (1, 1), (1, 0))),
         mistake("a matrix product of window and kernel instead of the sum of their products",
                 matrix_product, passages.CHANNELS),
-        mistake(ORDER, lambda x, w, b, *g: conv(x, rows_by_kernel(w), b, *g), passages.IM2COL),
+        with_kernel(ORDER, rows_by_kernel, passages.IM2COL),
         *mistakes.of_sizes("y", conv, kernel_of, output_shape, lambda x, w, b, size, **g: conv_by_slices(
             around(*g.values()), x, w, b, size)),
         *mistakes.of_geometry("y", conv_at, kernel_of, dilated, y_size),
@@ -224,6 +228,21 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
             mistake.compute(b=0 * b, **a) + b[:, None, None]), mistake.see)
           for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
     ]  # fmt: skip
+
+
+def forward_doubles(dilated: bool) -> Iterator[Mistake]:
+    yield from mistakes.of_two_in_geometry("y", conv_at, kernel_of, dilated, y_size)
+    yield from mistakes.of_two_in_geometry("y", conv_at, kernel_of, dilated)
+
+
+def backward_doubles(dilated: bool) -> Iterator[Mistake]:
+    patches = [
+        lambda grad_output, w, **_: windows.input_patches(grad_output, w),
+        lambda grad_output, w, **_: windows.input_patches(grad_output[:, -1:], w[-1:]),
+    ]
+    yield from mistakes.of_scattering("dx", patches, kernel_of, lambda x, **_: x.shape[2:], dilated)
+    yield from mistakes.of_two_in_geometry("dx", dx_at, kernel_of, dilated)
+    yield from mistakes.of_two_in_geometry("dw", dw_at, kernel_of, dilated)
 
 
 def draw_conv(levels: dict[str, list], backward: bool, dilation: bool) -> Callable[[np.random.Generator], list[Case]]:
@@ -245,31 +264,47 @@ def draw_conv(levels: dict[str, list], backward: bool, dilation: bool) -> Callab
 # --- convolution backward (3, 6) --------------------------------------------------------------------------
 
 
-def gradients(grad_output, x, w, b, stride=1, padding=0, dilation=1):
+def right_gradients(grad_output, x, w, b, stride=1, padding=0, dilation=1):
     return reference.conv_nd_backward(grad_output, x, w, stride, padding, dilation)
 
 
-def padded_gradients(geometry: Geometry, grad_output: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
-    """The gradients with another geometry; dx still has its padding. Outputs that are missing get a gradient of 0."""
-    rows, columns = geometry
-    strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
-    wide = mistakes.padded(x, geometry)
-    size = reference._output_size(wide.shape[2:], w.shape[2:], strides, dilations)
-    return reference.conv_nd_backward(mistakes.fitted(grad_output, *size), wide, w, strides, 0, dilations)
+def gradients(grad_output, x, w, b, stride=1, padding=0, dilation=1):
+    a = grad_output, x, w, b, stride, padding, dilation
+    return input_gradient(*a), weight_gradient(*a), grad_output.sum(axis=(0, 2, 3))
+
+
+def input_gradient(grad_output, x, w, b, stride=1, padding=0, dilation=1):
+    wide = padded_dx(grad_output, x, w, b, stride, padding, dilation)
+    return wide[:, :, padding : padding + x.shape[2], padding : padding + x.shape[3]]
+
+
+def weight_gradient(grad_output, x, w, b, stride=1, padding=0, dilation=1):
+    wide = mistakes.padded(x, around(stride, padding))
+    return windows.weight_gradient(grad_output, wide, w.shape[2:], (stride,) * 2, (dilation,) * 2)
 
 
 def dx_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) -> Array:
+    """dx with another geometry. Outputs that are missing get a gradient of 0."""
     rows, columns = geometry
-    dx = padded_gradients(geometry, grad_output, x, w)[0]
+    strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
+    wide = [n + axis.before + axis.after for n, axis in zip(x.shape[2:], geometry)]
+    size = windows.output_size(wide, w.shape[2:], strides, dilations)
+    dx = windows.scattered(windows.input_patches(mistakes.fitted(grad_output, *size), w), wide, strides, dilations)
     return mistakes.fitted(dx[:, :, max(rows.before, 0) :, max(columns.before, 0) :], *x.shape[2:])
 
 
 def dw_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) -> Array:
-    return padded_gradients(geometry, grad_output, x, w)[1]
+    """dw with another geometry. Outputs that are missing get a gradient of 0."""
+    rows, columns = geometry
+    strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
+    wide = mistakes.padded(x, geometry)
+    size = windows.output_size(wide.shape[2:], w.shape[2:], strides, dilations)
+    return windows.weight_gradient(mistakes.fitted(grad_output, *size), wide, w.shape[2:], strides, dilations)
 
 
 def padded_dx(grad_output, x, w, b=None, stride=1, padding=0, dilation=1):
-    return padded_gradients(around(stride, padding, dilation), grad_output, x, w)[0]
+    wide = [n + 2 * padding for n in x.shape[2:]]
+    return windows.scattered(windows.input_patches(grad_output, w), wide, (stride,) * 2, (dilation,) * 2)
 
 
 def overwritten_dx(g, x, w, b, stride=1, padding=0, dilation=1, *, sums_channels=False):
@@ -294,8 +329,8 @@ def overwritten_dw(g, x, w, b, *geometry, keeps_batch=False):
 
 
 def backward_mistakes(dilated: bool) -> list[Mistake]:
-    def gradient(index: int) -> Callable[..., Array]:
-        return lambda grad_output, x, w, b, **g: gradients(grad_output, x, w, b, **g)[index]
+    def db(grad_output, **_):
+        return grad_output.sum(axis=(0, 2, 3))
 
     def own(result: str, index: int, rows: list[tuple[str, str, Callable[..., Any]]]) -> list[Mistake]:
         def mistake(name: str, see: str, compute: Callable[..., Any]) -> Mistake:
@@ -316,37 +351,39 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
     used = "= instead of +=: the kernel is used at every position, and all of them add up"
     by_bias = "multiplied by the bias: it is added to y, so x and w do not meet it"
     not_in_order = "the rows of dw are not in the order of w (channel, kernel row, kernel column)"
-    dx, dw = gradient(0), gradient(1)
+    dx, dw = input_gradient, weight_gradient
+
+    def with_kernel(name: str, change: Callable[[Array], Array], see: str) -> Mistake:
+        return mistakes.before("dx", dx, name, see, lambda a: a | {"w": change(a["w"])})
+
     return [
+        with_kernel(flipped_dx, rotated, passages.INPUT),
+        with_kernel("the kernel's rows and columns are swapped", turned, passages.CHANNELS),
+        with_kernel(ORDER, rows_by_kernel, passages.IM2COL),
+        *(mistakes.before(result, compute, f"only the {which} output channel counts: they all reach {result}",
+                          passages.SUMS, lambda a, part=part: a | {"grad_output": only_at(a["grad_output"], part)})
+          for which, part in (("last", slice(-1, None)), ("first", slice(0, 1)))
+          for result, compute in (("dx", dx),)),
+        *(mistakes.before(result, compute, by_bias, passages.ONE_RULE, lambda a: (
+            a | {"grad_output": a["grad_output"] * a["b"][:, None, None]}))
+          for result, compute in (("dx", dx), ("dw", dw))),
         *own("dx", 0, [
-            (flipped_dx, passages.INPUT, lambda g, x, w, *a: gradients(g, x, rotated(w), *a)[0]),
             (overlap, passages.ONE_RULE, overwritten_dx),
             (overlap, passages.ONE_RULE, lambda *a: overwritten_dx(*a, sums_channels=True)),
-            ("only the last output channel reaches x: its gradient is the sum over all of them", passages.SUMS,
-             lambda g, x, w, b, *a: gradients(g[:, -1:], x, w[-1:], b, *a)[0]),
-            ("only the first output channel reaches x: its gradient is the sum over all of them", passages.SUMS,
-             lambda g, x, w, b, *a: gradients(g[:, :1], x, w[:1], b, *a)[0]),
-            ("the kernel's rows and columns are swapped", passages.CHANNELS,
-             lambda g, x, w, *a: gradients(g, x, turned(w), *a)[0]),
-            (ORDER, passages.IM2COL, lambda g, x, w, *a: gradients(g, x, rows_by_kernel(w), *a)[0]),
         ]),
-        *own("dx", 0, [(by_bias, passages.ONE_RULE, lambda g, x, w, b, *a: gradients(
-            g * b[:, None, None], x, w, b, *a)[0])]),
-        *own("dw", 1, [(by_bias, passages.ONE_RULE, lambda g, x, w, b, *a: gradients(
-            g * b[:, None, None], x, w, b, *a)[1])]),
         mistakes.in_place_of("dx", dx, "w", "x"),
         mistakes.in_place_of("dw", dw, "x", "w"),
         *mistakes.of_terms("dx", dx, ("x",)),
         *mistakes.of_terms("dw", dw, ("w",)),
-        *mistakes.of_terms("db", gradient(2), ("b",)),
+        *mistakes.of_terms("db", db, ("b",)),
         *mistakes.of_crops("dx", padded_dx, lambda x, **_: x.shape[2:]),
         *mistakes.of_geometry("dx", dx_at, kernel_of, dilated),
         *mistakes.of_result("dx", dx, "N C H W"),
         *mistakes.of_arguments("dx", dx, grad_output="N O OH OW", w="O C KH KW"),
         *mistakes.of_factors("dx", dx, sizes_of_conv),
+        mistakes.after("dw", dw, "dw is rotated by 180°: w[k] meets x[i + k], so dw[k] sums g[i] · x[i + k]",
+                       passages.WEIGHT, lambda y, _: rotated(y)),
         *own("dw", 1, [
-            ("dw is rotated by 180°: w[k] meets x[i + k], so dw[k] sums g[i] · x[i + k]", passages.WEIGHT,
-             lambda *a: rotated(gradients(*a)[1])),
             (used, passages.ONE_RULE, overwritten_dw),
             (used, passages.ONE_RULE, lambda *a: overwritten_dw(*a, keeps_batch=True)),
             ("the batch is forgotten: only the first sample counts", passages.SUMS,
@@ -371,9 +408,9 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
         ]),
         *mistakes.of_sums("db", lambda grad_output, **_: grad_output, "N O OH OW", "O"),
         *mistakes.of_sums("db", lambda grad_output, **_: grad_output.reshape(*grad_output.shape[:2], -1), "N O M", "O"),
-        *mistakes.of_result("db", gradient(2), "O"),
-        *mistakes.of_arguments("db", gradient(2), grad_output="N O OH OW"),
-        *mistakes.of_factors("db", gradient(2), sizes_of_conv),
+        *mistakes.of_result("db", db, "O"),
+        *mistakes.of_arguments("db", db, grad_output="N O OH OW"),
+        *mistakes.of_factors("db", db, sizes_of_conv),
     ]  # fmt: skip
 
 
@@ -382,21 +419,25 @@ DILATED = {PLAIN: PLAIN_SIZES, ALL: GEOMETRY_SIZES + DILATION_SIZES}
 
 CONV_LOOPS = Exercise(
     "conv_forward_loops", ("y",), {"y": {PLAIN: 3, GEOMETRY: 6, FLOAT32: 1}},
-    draw_conv(LOOPS, backward=False, dilation=False), conv, forward_mistakes(False), passages.CHANNELS,
+    draw_conv(LOOPS, backward=False, dilation=False), reference.conv_nd, forward_mistakes(False), passages.CHANNELS,
+    partial(forward_doubles, False),
 )  # fmt: skip
 CONV_BACKWARD_LOOPS = Exercise(
     "conv_backward_loops", ("dx", "dw", "db"),
     {"dx": {PLAIN: 2, GEOMETRY: 4, FLOAT32: 1}, "dw": {PLAIN: 1, GEOMETRY: 3, FLOAT32: 1},
      "db": {PLAIN: 1, GEOMETRY: 1, FLOAT32: 1}},
-    draw_conv(LOOPS, backward=True, dilation=False), gradients, backward_mistakes(False), passages.SUMS,
+    draw_conv(LOOPS, backward=True, dilation=False), right_gradients, backward_mistakes(False), passages.SUMS,
+    partial(backward_doubles, False),
 )  # fmt: skip
 CONV = Exercise(
     "conv_forward", ("y",), {"y": {PLAIN: 1, ALL: 2, FLOAT32: 1}},
-    draw_conv(DILATED, backward=False, dilation=True), conv, forward_mistakes(True), passages.IM2COL,
+    draw_conv(DILATED, backward=False, dilation=True), reference.conv_nd, forward_mistakes(True), passages.IM2COL,
+    partial(forward_doubles, True),
 )  # fmt: skip
 CONV_BACKWARD = Exercise(
     "conv_backward", ("dx", "dw", "db"),
     {"dx": {PLAIN: 1, ALL: 2, FLOAT32: 1}, "dw": {PLAIN: 1, ALL: 2, FLOAT32: 1},
      "db": {PLAIN: 0.5, ALL: 1, FLOAT32: 0.5}},
-    draw_conv(DILATED, backward=True, dilation=True), gradients, backward_mistakes(True), passages.PRODUCT,
+    draw_conv(DILATED, backward=True, dilation=True), right_gradients, backward_mistakes(True), passages.PRODUCT,
+    partial(backward_doubles, True),
 )  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinycnn.teaching.grade import passages
 from tinycnn.teaching.grade.comparing import same
+from tinycnn.teaching.grade.pairs import pairs
 from tinycnn.teaching.grade.runner import POISON
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def diagnose(exercise: Exercise, index: int, answers: Answers) -> Named:
     texts = [answer.problem for answer in _wrong(index, answers.double)]
     if all(text.startswith(CHANGES) for text in texts):  # whatever the numbers are
         return f"{texts[0].splitlines()[0]} (+=, *= and [..] = write into the array itself)", passages.RULES
-    ways = [_of_results, _by_one_mistake, _of_integers, _kept, _by_one_of_several, _only_where]
+    ways = [_of_results, _by_one_mistake, _of_integers, _kept, _by_two_mistakes, _by_one_of_several, _only_where]
     if not any(answer.values for answer in _wrong(index, answers.double)):
         ways = [_of_exceptions, _only_where]
     for way in ways:
@@ -138,6 +139,21 @@ def _by_one_mistake(exercise: Exercise, index: int, answers: Answers) -> Named:
     for mistake in exercise.mistakes:
         if mistake.result == result and all(gives(mistake, answer, index) for answer in came + rest):
             return mistake.name, mistake.see
+    return UNKNOWN
+
+
+def _by_two_mistakes(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """Two mistakes that together explain every case."""
+    wrong = _wrong(index, answers.double)
+    known = [mistake for mistake in exercise.mistakes if mistake.result == exercise.results[index]]
+    if answers.budget.seconds <= 0 or not any(mistake.before or mistake.after for mistake in known):
+        return UNKNOWN
+    # In the largest case the fewest mistakes give the same.
+    probe = max((a for a in wrong if a.values), key=lambda answer: np.size(answer.expected[index]))
+    doubles = (double for double in exercise.doubles() if double.result == exercise.results[index])
+    for pair in pairs(known, doubles, probe.case.arguments, probe.values[index], answers.budget):
+        if all(gives(pair, answer, index) for answer in answers.double):
+            return pair.name, pair.see
     return UNKNOWN
 
 

@@ -6,7 +6,7 @@ names that mistake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from tinycnn.teaching.grade.comparing import difference, kind_of
 from tinycnn.teaching.grade.diagnosis import diagnose
+from tinycnn.teaching.grade.pairs import Budget
 from tinycnn.teaching.grade.student import Student
 
 # The level at which all cases are asked once more, in single precision.
@@ -43,14 +44,23 @@ class Case:
 class Mistake:
     """A wrong way to compute the result `result`.
 
-    `name` describes it in the report, and `see` is the passage of the text that explains it ("" for that of the
-    exercise): a file and an anchor, of passages.py.
+    Attributes:
+        name: describes it in the report.
+        compute: the wrong result, from the arguments.
+        see: the passage of the text that explains it ("" for that of the exercise): a file and an anchor, of
+            passages.py.
+        before: if all that is wrong are the arguments: from the right ones to those that are used instead.
+        after: if all that is wrong is done to the right result: from it and the arguments to the wrong one.
+
+    With `before` or `after` a mistake can be joined to any other of the exercise (pairs.py).
     """
 
     result: str
     name: str
     compute: Callable[..., Any]
     see: str = ""
+    before: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    after: Callable[[Any, dict[str, Any]], Any] | None = None
 
 
 @dataclass
@@ -65,6 +75,7 @@ class Exercise:
         draw: draws the cases from a random generator, the smallest first, all in float64.
         expected: computes the right results from the arguments of a case, in float64.
         mistakes: the known mistakes, the likelier first.
+        doubles: makes mistakes that are two at once, for the case that none of `mistakes` gives the result.
         see: the passage of the text that explains the function.
         judge: replaces `expected`: describes what is wrong with a returned value, or returns None.
         timeout: minimum of seconds for one call; None for the grader's timeout.
@@ -77,6 +88,7 @@ class Exercise:
     expected: Callable[..., Any] = lambda **arguments: None
     mistakes: Sequence[Mistake] = ()
     see: str = ""
+    doubles: Callable[[], Iterable[Mistake]] = tuple
     judge: Callable[[Any, Case], str | None] | None = None
     timeout: float | None = None
 
@@ -175,11 +187,13 @@ class Answers:
         first: of the cases as drawn.
         again: of the first case of each level, asked a second time, and of others of the same shapes.
         single: of cases like the first, in single precision; at the level FLOAT32.
+        budget: the time for a search of two mistakes at once.
     """
 
     first: list[Answer] = field(default_factory=list)
     again: list[Answer] = field(default_factory=list)
     single: list[Answer] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def double(self) -> list[Answer]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from tinycnn.teaching import reference
-from tinycnn.teaching.grade import mistakes, passages
+from tinycnn.teaching.grade import mistakes, passages, windows
 from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.drawing import (
     DILATION,
@@ -51,8 +51,13 @@ def padded_everywhere(x: Array, padding: int) -> Array:
 
 def im2col_of(x: Array, kernel_size: tuple[int, int], *geometry: int) -> Array:
     """The right columns as (N, C, KH, KW, OH, OW)."""
-    OH, _ = output_shape(x.shape[2:], kernel_size, *geometry)
-    return six(reference.im2col_loops(x, kernel_size, *geometry), x.shape[1], kernel_size, OH)
+    S, P, D = geometry
+    return windows.patches(mistakes.padded(x, around(S, P)), kernel_size, (S, S), (D, D))
+
+
+def im2col(x: Array, kernel_size: tuple[int, int], stride: int, padding: int, dilation: int) -> Array:
+    a = im2col_of(x, kernel_size, stride, padding, dilation)
+    return a.reshape(len(x), -1, a.shape[4] * a.shape[5])
 
 
 ROWS, POSITIONS = {1: "channel", 2: "kernel row", 3: "kernel column"}, {4: "output row", 5: "output column"}
@@ -76,6 +81,33 @@ def orders(verb: str) -> list[tuple[str, tuple[int, ...]]]:
     return found
 
 
+def kernel_size_of(kernel_size: tuple[int, int], **_: Any) -> tuple[int, int]:
+    return kernel_size
+
+
+def im2col_at(geometry: Geometry, x: Array, kernel_size: tuple[int, int]) -> Array:
+    """The columns with their positions as two axes: (N, C·KH·KW, OH, OW)."""
+    rows, columns = geometry
+    strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
+    a = windows.patches(mistakes.padded(x, geometry), kernel_size, strides, dilations)
+    return a.reshape(len(x), -1, *a.shape[4:])
+
+
+def flat(mistake: Mistake) -> Mistake:
+    """The positions as one axis again."""
+    def compute(**arguments: Any) -> Array:
+        a = mistake.compute(**arguments)
+        return a.reshape(*a.shape[:2], -1)
+
+    return Mistake(mistake.result, mistake.name, compute, mistake.see)
+
+
+def im2col_doubles() -> Iterator[Mistake]:
+    size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
+    for wanted in (size, None):
+        yield from map(flat, mistakes.of_two_in_geometry("columns", im2col_at, kernel_size_of, True, wanted))
+
+
 def im2col_mistakes() -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
         return Mistake("columns", name, lambda x, kernel_size, **g: compute(x, kernel_size, *g.values()), see)
@@ -83,22 +115,19 @@ def im2col_mistakes() -> list[Mistake]:
     def reshaped(name: str, see: str, order: tuple[int, ...], kept: int = 1, rows: int = 3) -> Mistake:
         """The six axes in another order, of which the first `kept` stay and the next `rows` are one."""
 
-        def compute(x: Array, kernel_size: tuple[int, int], *geometry: int) -> Array:
-            a = im2col_of(x, kernel_size, *geometry).transpose(order)
+        def change(columns: Array, arguments: dict[str, Any]) -> Array:
+            a = as_six(columns, **arguments).transpose(order)
             return a.reshape(*a.shape[:kept], int(np.prod(a.shape[kept : kept + rows])), -1)
 
-        return mistake(name, compute, see)
+        return mistakes.after("columns", right, name, see, change)
+
+    def as_six(columns: Array, x: Array, kernel_size: tuple[int, int], **geometry: int) -> Array:
+        OH, _ = output_shape(x.shape[2:], kernel_size, *geometry.values())
+        return six(columns, x.shape[1], kernel_size, OH)
 
     def changed(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
-        return mistake(f"the columns are {name}", lambda x, K, *g: change(im2col_of(x, K, *g)).reshape(
-            right(x, K, *g).shape), see)  # fmt: skip
-
-    def at(geometry: Geometry, x: Array, kernel_size: tuple[int, int]) -> Array:
-        (rows, columns), wide = geometry, mistakes.padded(x, geometry)
-        strides, dilations = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
-        OH, _ = reference._output_size(wide.shape[2:], kernel_size, strides, dilations)
-        a = six(reference.im2col_loops(wide, kernel_size, strides, 0, dilations), x.shape[1], kernel_size, OH)
-        return a.reshape(len(x), -1, *a.shape[4:])  # (N, C·KH·KW, OH, OW)
+        return mistakes.after("columns", right, f"the columns are {name}", see, lambda columns, a: change(
+            as_six(columns, **a)).reshape(columns.shape))  # fmt: skip
 
     def sliced(
         geometry: Geometry, x: Array, kernel_size: tuple[int, int], size: tuple[int, int],
@@ -113,26 +142,22 @@ def im2col_mistakes() -> list[Mistake]:
                                        left : left + lefts.stride * size[1] : lefts.stride]  # fmt: skip
         return columns.reshape(len(x), -1, *size)
 
-    def flat(mistake: Mistake) -> Mistake:
-        def compute(**arguments: Any) -> Array:
-            a = mistake.compute(**arguments)
-            return a.reshape(*a.shape[:2], -1)
-
-        return Mistake(mistake.result, mistake.name, compute, mistake.see)
-
     def everything_padded(x: Array, K: tuple[int, int], S: int, P: int, D: int) -> Array:
         return right(np.pad(x, P), K, S, 0, D)
 
-    right = reference.im2col_loops
+    right = im2col
     border = "the padding {} instead of being 0"
     modes = {"edge": "repeats the border", "reflect": "mirrors the border", "symmetric": "mirrors the border",
              "wrap": "wraps around"}  # fmt: skip
     matrix = "the samples lie side by side in one matrix: keep N as the first axis"
     size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
-    geometry = mistakes.of_geometry("columns", at, lambda kernel_size, **_: kernel_size, True, size)
-    by_slices = mistakes.of_geometry("columns", sliced, lambda kernel_size, **_: kernel_size, True)
+    geometry = mistakes.of_geometry("columns", im2col_at, kernel_size_of, True, size)
+    by_slices = mistakes.of_geometry("columns", sliced, kernel_size_of, True)
     geometry += mistakes.with_size(by_slices, size)
+    rotated = mistakes.after("columns", right, "the kernel is rotated by 180°", passages.INPUT, lambda columns, a: (
+        as_six(columns, **a)[:, :, ::-1, ::-1].reshape(columns.shape)))
     return [
+        rotated,
         *(reshaped(name, passages.IM2COL, (0, *order)) for name, order in orders("in")),
         reshaped("rows and columns are swapped: (N, OH·OW, C·KH·KW) instead of (N, C·KH·KW, OH·OW)", passages.AXES,
                  (0, 4, 5, 1, 2, 3), rows=2),
@@ -145,8 +170,6 @@ def im2col_mistakes() -> list[Mistake]:
         mistake("rows and columns are mixed up: a reshape cannot take the place of a transpose",
                 lambda x, K, *g: im2col_of(x, K, *g).transpose(0, 4, 5, 1, 2, 3).reshape(right(x, K, *g).shape),
                 passages.RESHAPE),
-        mistake("the kernel is rotated by 180°",
-                lambda x, K, *g: im2col_of(x, K, *g)[:, :, ::-1, ::-1].reshape(right(x, K, *g).shape), passages.INPUT),
         mistake(PADS_ALL, everything_padded, passages.PADDING),
         mistake(PADS_ALL, lambda x, K, S, P, D: right(padded_everywhere(x, P), K, S, 0, D), passages.PADDING),
         *(mistake(border.format(what), lambda x, K, S, P, D, mode=mode: right(
@@ -170,7 +193,7 @@ def im2col_mistakes() -> list[Mistake]:
 
 IM2COL = Exercise(
     "im2col", ("columns",), {"columns": {PLAIN: 2, GEOMETRY: 3, DILATION: 2, FLOAT32: 1}}, draw_im2col,
-    reference.im2col_loops, im2col_mistakes(), passages.IM2COL,
+    reference.im2col_loops, im2col_mistakes(), passages.IM2COL, im2col_doubles,
 )  # fmt: skip
 
 
@@ -213,9 +236,22 @@ def col2im_at(
     rows, lefts = geometry
     strides, dilations = (rows.stride, lefts.stride), (rows.dilation, lefts.dilation)
     wide = tuple(n + a.before + a.after for n, a in zip(input_size, geometry))
-    new = reference._output_size(wide, kernel_size, strides, dilations)
+    new = windows.output_size(wide, kernel_size, strides, dilations)
     a = mistakes.fitted(columns.reshape(*columns.shape[:2], *size), *new)
-    return reference.col2im_loops(a.reshape(*columns.shape[:2], -1), wide, kernel_size, strides, 0, dilations)
+    C = columns.shape[1] // (kernel_size[0] * kernel_size[1])
+    return windows.scattered(a.reshape(len(a), C, *kernel_size, *new), wide, strides, dilations)
+
+
+def col2im(columns: Array, input_size: tuple[int, int], kernel_size: tuple[int, int], *geometry: int) -> Array:
+    S, P, D = geometry
+    H, W = input_size
+    wide = windows.scattered(columns_as_six(columns, input_size, kernel_size, *geometry), (H + 2 * P, W + 2 * P),
+                             (S, S), (D, D))  # fmt: skip
+    return wide[:, :, P : P + H, P : P + W]
+
+
+def columns_as_six(columns: Array, size: tuple[int, int], K: tuple[int, int], *geometry: int) -> Array:
+    return six(columns, columns.shape[1] // (K[0] * K[1]), K, output_shape(size, K, *geometry)[0])
 
 
 def col2im_mistakes() -> list[Mistake]:
@@ -224,24 +260,25 @@ def col2im_mistakes() -> list[Mistake]:
             columns, input_size, kernel_size, *g.values()
         ), see)  # fmt: skip
 
-    def as_six(columns: Array, size: tuple[int, int], K: tuple[int, int], *g: int) -> Array:
-        return six(columns, columns.shape[1] // (K[0] * K[1]), K, output_shape(size, K, *g)[0])
+    def with_columns(name: str, see: str, change: Callable[..., Array]) -> Mistake:
+        """`change` takes the columns and their six sizes."""
+        return mistakes.before("x", lambda **a: right(*a.values()), name, see, lambda a: a | {
+            "columns": change(a["columns"], as_six(*a.values()).shape).reshape(a["columns"].shape)})
 
-    def read(order: tuple[int, ...], columns: Array, *a: Any) -> Array:
-        """col2im of columns that are read as if their six axes came in another order."""
-        shape, back = as_six(columns, *a).shape, np.argsort((0, *order))
-        turned = columns.reshape([shape[axis] for axis in (0, *order)]).transpose(back)
-        return right(turned.reshape(columns.shape), *a)
+    def read(name: str, see: str, order: tuple[int, ...]) -> Mistake:
+        """The columns are read as if their six axes came in another order."""
+        return with_columns(name, see, lambda columns, shape: columns.reshape(
+            [shape[axis] for axis in (0, *order)]).transpose(np.argsort((0, *order))))  # fmt: skip
 
     def changed(name: str, see: str, change: Callable[[Array], Array]) -> Mistake:
-        return mistake(f"the columns are read as if they were {name}", lambda columns, *a: right(
-            change(as_six(columns, *a)).reshape(columns.shape), *a), see)  # fmt: skip
+        return with_columns(f"the columns are read as if they were {name}", see,
+                            lambda columns, shape: change(columns.reshape(shape)))
 
-    def exchanged(columns, size, K, *a):
+    def exchanged(columns: Array, shape: tuple[int, ...]) -> Array:
         """columns[.., l, k], an IndexError where the kernel is not square."""
-        if K[0] != K[1]:
+        if shape[2] != shape[3]:
             raise IndexError
-        return right(as_six(columns, size, K, *a).swapaxes(2, 3).reshape(columns.shape), size, K, *a)
+        return columns.reshape(shape).swapaxes(2, 3)
 
     def averaged(columns, *a):
         return right(columns, *a) / np.maximum(right(np.ones_like(columns), *a), 1)
@@ -254,36 +291,43 @@ def col2im_mistakes() -> list[Mistake]:
         x = col2im_at(geometry, columns, input_size, kernel_size, size)
         return mistakes.fitted(x[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *input_size)
 
-    right = reference.col2im_loops
+    right, as_six = col2im, columns_as_six
     overwritten = "= instead of +=: where windows overlap, their values add up"
     mixed = "rows and columns are mixed up: a reshape cannot take the place of a transpose"
-    geometry = mistakes.of_geometry("x", at, lambda kernel_size, **_: kernel_size, True)
+    geometry = mistakes.of_geometry("x", at, kernel_size_of, True)
     return [
         mistake(overwritten, overwriting_col2im, passages.COL2IM),
         mistake(overwritten, lambda *a: overwriting_col2im(*a, by_position=True), passages.COL2IM),
         mistake("averaged where windows overlap: col2im is im2col's adjoint, not its inverse, so values add up",
                 averaged, passages.NOT_AN_INVERSE),
-        *(mistake(name, lambda *a, order=order: read(order, *a), passages.IM2COL) for name, order in orders("read in")),
-        mistake(mixed, lambda *a: read((4, 5, 1, 2, 3), *a), passages.RESHAPE),
-        *(mistake(f"the axes are reshaped to another order ({', '.join(AXES[axis] for axis in order)})",
-                  lambda *a, order=order: read(order, *a), passages.RESHAPE) for order in permutations(AXES)),
-        mistake("the kernel is rotated by 180°", lambda columns, *a: right(
-            as_six(columns, *a)[:, :, ::-1, ::-1].reshape(columns.shape), *a), passages.INPUT),
-        mistake("kernel row and column are mixed up: columns[.., l, k] for [.., k, l]", exchanged, passages.IM2COL),
+        with_columns("the kernel is rotated by 180°", passages.INPUT,
+                     lambda columns, shape: columns.reshape(shape)[:, :, ::-1, ::-1]),
+        with_columns("kernel row and column are mixed up: columns[.., l, k] for [.., k, l]", passages.IM2COL, exchanged),
+        *(read(name, passages.IM2COL, order) for name, order in orders("read in")),
+        read(mixed, passages.RESHAPE, (4, 5, 1, 2, 3)),
+        *(read(f"the axes are reshaped to another order ({', '.join(AXES[axis] for axis in order)})", passages.RESHAPE,
+               order) for order in permutations(AXES)),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
         *mistakes.with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
             input_size, kernel_size, *g.values())),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
-        *mistakes.of_result("x", right, "N C H W"),
-        *mistakes.of_factors("x", right, lambda columns, kernel_size, stride, **_: {
+        *mistakes.of_result("x", lambda **a: right(*a.values()), "N C H W"),
+        *mistakes.of_factors("x", lambda **a: right(*a.values()), lambda columns, kernel_size, stride, **_: {
             "N": len(columns), "KH·KW": kernel_size[0] * kernel_size[1], "OH·OW": columns.shape[2], "stride": stride,
             "C·KH·KW": columns.shape[1], "2": 2,
         }),
     ]  # fmt: skip
 
 
+def col2im_doubles() -> Iterator[Mistake]:
+    def patches(columns, input_size, kernel_size, **geometry):
+        return columns_as_six(columns, input_size, kernel_size, *geometry.values())
+
+    yield from mistakes.of_scattering("x", [patches], kernel_size_of, lambda input_size, **_: input_size, True)
+
+
 COL2IM = Exercise(
     "col2im", ("x",), {"x": {PLAIN: 2, GEOMETRY: 3, DILATION: 2, FLOAT32: 1}}, draw_col2im, reference.col2im_loops,
-    col2im_mistakes(), passages.COL2IM,
+    col2im_mistakes(), passages.COL2IM, col2im_doubles,
 )  # fmt: skip

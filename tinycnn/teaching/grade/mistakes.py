@@ -5,13 +5,13 @@ The exercises add what is their own: = instead of +=, ties, logarithms of 0, ..
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import combinations, permutations, product
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations, permutations, product, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinycnn.teaching.grade import passages
+from tinycnn.teaching.grade import passages, windows
 from tinycnn.teaching.grade.exercise import Mistake
 
 Array = np.ndarray
@@ -110,22 +110,54 @@ def of_geometry(
         size: that of the right result, from the arguments: what is computed is cut off or continued with zeros, too.
     """
 
-    def mistake(name: str, see: str, axes: tuple[int, ...], wrong: Callable[..., Axis], fits: bool) -> Mistake:
-        def wrongly(**arguments: Any) -> Any:
-            rest = dict(arguments)
-            stride, padding, dilation = rest.pop("stride"), rest.pop("padding"), rest.pop("dilation", 1)
-            sizes, right = kernel(**rest), Axis(stride, padding, padding, dilation)
-            rows, columns = (wrong(sizes[a], stride, padding, dilation) if a in axes else right for a in (0, 1))
-            y = compute((rows, columns), **rest)
-            return fitted(y, *size(**arguments)) if size and fits else y
+    return [
+        _in_geometry(result, name, see, wrong, compute, kernel, size if fits else None)
+        for name, see, wrong in wrong_axes(dilated)
+        for fits in ((True, False) if size else (False,))
+    ]
 
-        return Mistake(result, name, wrongly, see)
+
+def of_two_in_geometry(
+    result: str, compute: Compute, kernel: Callable[..., tuple[int, int]], dilated: bool,
+    size: Callable[..., tuple[int, int]] | None = None,
+) -> Iterator[Mistake]:  # fmt: skip
+    """As `of_geometry`, with two things wrong."""
+    for (name, see, wrong), (other_name, _, other) in combinations(wrong_axes(dilated), 2):
+        def both(axis: int, *geometry: int, wrong: WrongAxis = wrong, other: WrongAxis = other) -> Axis:
+            K, S, P, D = geometry
+            right, first, second = Axis(S, P, P, D), wrong(axis, *geometry), other(axis, *geometry)
+            return Axis(*(b if b != a else c for a, b, c in zip(right, second, first)))
+
+        yield _in_geometry(result, f"{name}; and {other_name}", see, both, compute, kernel, size)
+
+
+def _in_geometry(
+    result: str, name: str, see: str, wrong: WrongAxis, compute: Compute, kernel: Callable[..., tuple[int, int]],
+    size: Callable[..., tuple[int, int]] | None,
+) -> Mistake:  # fmt: skip
+    def wrongly(**arguments: Any) -> Any:
+        rest = dict(arguments)
+        stride, padding, dilation = rest.pop("stride"), rest.pop("padding"), rest.pop("dilation", 1)
+        rows, columns = (wrong(axis, K, stride, padding, dilation) for axis, K in enumerate(kernel(**rest)))
+        y = compute((rows, columns), **rest)
+        return fitted(y, *size(**arguments)) if size else y
+
+    return Mistake(result, name, wrongly, see)
+
+
+WrongAxis = Callable[[int, int, int, int, int], Axis]  # from the number of the axis and K, S, P, D
+
+
+def wrong_axes(dilated: bool) -> list[tuple[str, str, WrongAxis]]:
+    """What may be wrong along both axes, the rows or the columns: a description, a passage, and it."""
+
+    def only(axes: tuple[int, ...], wrong: Callable[[int, int, int, int], Axis]) -> WrongAxis:
+        return lambda axis, K, S, P, D: wrong(K, S, P, D) if axis in axes else Axis(S, P, P, D)
 
     return [
-        mistake(name.format(where), see, axes, wrong, fits)
+        (name.format(where), see, only(axes, wrong))
         for where, axes in WHERE
         for name, see, wrong in _WRONG_AXES
-        for fits in ((True, False) if size else (False,))
         if dilated or "dilation" not in name
     ]
 
@@ -142,13 +174,18 @@ def with_size(found: list[Mistake], size: Callable[..., tuple[int, int]]) -> lis
 def padded(x: Array, geometry: Geometry, fill: float = 0.0) -> Array:
     """x (N, C, H, W) with `fill` around it; less than none is cut off."""
     rows, columns = geometry
-    wide = np.pad(x, [(0, 0), (0, 0), *((max(a.before, 0), max(a.after, 0)) for a in geometry)], constant_values=fill)
+    (top, bottom), (left, right) = ((max(a.before, 0), max(a.after, 0)) for a in geometry)
+    N, C, H, W = x.shape
+    wide = np.full((N, C, top + H + bottom, left + W + right), fill, x.dtype)  # much faster than np.pad
+    wide[:, :, top : top + H, left : left + W] = x
     return wide[:, :, max(-rows.before, 0) : wide.shape[2] - max(-rows.after, 0),
                 max(-columns.before, 0) : wide.shape[3] - max(-columns.after, 0)]  # fmt: skip
 
 
 def fitted(y: Array, *size: int) -> Array:
     """`y` cut off, or continued with zeros, at the end of its last two axes."""
+    if y.shape[2:] == size:
+        return y
     y = y[:, :, : size[0], : size[1]]
     return np.pad(y, ((0, 0), (0, 0), (0, size[0] - y.shape[2]), (0, size[1] - y.shape[3])))
 
@@ -160,23 +197,10 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
         compute: the result with its padding.
         size: that of the result, from the arguments.
     """
-    wrong: list[tuple[str, Callable[[int, int], slice]]] = [
-        (f"the padding is not stripped from {result}{{}}", lambda n, P: slice(None)),
-        (f"the padding is stripped at the end only{{}}: {result} starts at [padding], not at [0]",
-         lambda n, P: slice(0, n)),
-        ("the padding is stripped at the start only{}", lambda n, P: slice(P, None)),
-        ("[padding:-padding]{} is empty where padding is 0: write [padding : padding + size]",
-         lambda n, P: slice(P, -P)),
-        ("the padding is stripped twice{}", lambda n, P: slice(2 * P, 2 * P + n)),
-        ("[padding : size] ends too early{}: write [padding : padding + size]", lambda n, P: slice(P, n)),
-        ("the padding is stripped one element too late{}", lambda n, P: slice(P + 1, P + 1 + n)),
-        ("the padding is stripped one element too early{}", lambda n, P: slice(max(P - 1, 0), max(P - 1, 0) + n)),
-    ]  # fmt: skip
 
-    def mistake(name: str, axes: tuple[int, ...], cut: Callable[[int, int], slice]) -> Mistake:
+    def mistake(name: str, cut: Callable[[int, int, int], slice]) -> Mistake:
         def wrongly(padding: int, **arguments: Any) -> Array:
-            sizes = size(**arguments)
-            cuts = [cut(n, padding) if a in axes else slice(padding, padding + n) for a, n in enumerate(sizes)]
+            cuts = [cut(axis, n, padding) for axis, n in enumerate(size(**arguments))]
             return compute(padding=padding, **arguments)[:, :, *cuts]
 
         return Mistake(result, name, wrongly, passages.CROPPING)
@@ -190,11 +214,72 @@ def of_crops(result: str, compute: Compute, size: Callable[..., tuple[int, int]]
         return Mistake(result, name, wrongly, passages.CROPPING)
 
     return [
-        *(mistake(name.format(where), axes, cut) for where, axes in WHERE for name, cut in wrong),
+        *(mistake(*wrong) for wrong in wrong_crops(result)),
         with_sizes(f"height and width are exchanged where the padding is stripped from {result}", (1, 0)),
         with_sizes(f"the width of {result} is cut off at its height", (0, 0)),
         with_sizes(f"the height of {result} is cut off at its width", (1, 1)),
     ]
+
+
+def wrong_crops(result: str) -> list[tuple[str, Callable[[int, int, int], slice]]]:
+    """A description, and the slice, from the number of the axis, its size and the padding."""
+    wrong: list[tuple[str, Callable[[int, int], slice]]] = [
+        (f"the padding is not stripped from {result}{{}}", lambda n, P: slice(None)),
+        (f"the padding is stripped at the end only{{}}: {result} starts at [padding], not at [0]",
+         lambda n, P: slice(0, n)),
+        ("the padding is stripped at the start only{}", lambda n, P: slice(P, None)),
+        ("[padding:-padding]{} is empty where padding is 0: write [padding : padding + size]",
+         lambda n, P: slice(P, -P)),
+        ("[padding:-1]{} cuts off one row or column: write [padding : padding + size]", lambda n, P: slice(P, -1)),
+        ("the padding is stripped twice{}", lambda n, P: slice(2 * P, 2 * P + n)),
+        ("[padding : size] ends too early{}: write [padding : padding + size]", lambda n, P: slice(P, n)),
+        ("the padding is stripped one element too late{}", lambda n, P: slice(P + 1, P + 1 + n)),
+        ("the padding is stripped one element too early{}", lambda n, P: slice(max(P - 1, 0), max(P - 1, 0) + n)),
+    ]  # fmt: skip
+
+    def only(axes: tuple[int, ...], cut: Callable[[int, int], slice]) -> Callable[[int, int, int], slice]:
+        return lambda axis, n, P: cut(n, P) if axis in axes else slice(P, P + n)
+
+    return [(name.format(where), only(axes, cut)) for where, axes in WHERE for name, cut in wrong]
+
+
+def of_scattering(
+    result: str, patches: Sequence[Compute], kernel: Callable[..., tuple[int, int]],
+    size: Callable[..., tuple[int, int]], dilated: bool,
+) -> Iterator[Mistake]:  # fmt: skip
+    """Two mistakes of a loop that adds windows up in a padded array: in its geometry, its +=, and its crop.
+
+    Args:
+        patches: what is sent to the windows (N, C, KH, KW, OH, OW), from the arguments; the first is right, the others
+            are what is left of it by an = where there should be +=.
+        kernel, size: those of the windows and of the result, from the arguments.
+    """
+    overwritten = "= instead of +=: where windows overlap, their values add up"
+    right_axis: WrongAxis = lambda axis, K, S, P, D: Axis(S, P, P, D)  # noqa: E731
+    geometries = [("", "", right_axis), *wrong_axes(dilated)]
+    sums = [("", patches[0], "all"), *((overwritten, of, keeps) for of in patches for keeps in (
+        "last window", "last tap"))]  # fmt: skip
+    crops = [("", None), *wrong_crops(result)]
+    for (geometry, see, axis), (by, of, keeps), (crop, cut) in product(geometries, sums, crops):
+        names = [name for name in (geometry, by, crop) if name]
+        if len(names) != 2:
+            continue
+
+        def compute(
+            axis: WrongAxis = axis, of: Compute = of, keeps: str = keeps, cut: Callable[..., slice] | None = cut,
+            **arguments: Any,
+        ) -> Array:  # fmt: skip
+            S, P, D = arguments["stride"], arguments["padding"], arguments.get("dilation", 1)
+            sizes = size(**arguments)
+            rows, columns = (axis(i, K, S, P, D) for i, K in enumerate(kernel(**arguments)))
+            wide = windows.scattered(
+                of(**arguments), [n + a.before + a.after for n, a in zip(sizes, (rows, columns))],
+                (rows.stride, columns.stride), (rows.dilation, columns.dilation), keeps)  # fmt: skip
+            cuts = [cut(i, n, P) if cut else slice(max(a.before, 0), max(a.before, 0) + n)
+                    for i, (n, a) in enumerate(zip(sizes, (rows, columns)))]  # fmt: skip
+            return wide[:, :, *cuts]
+
+        yield Mistake(result, "; and ".join(names), compute, see or passages.ONE_RULE)
 
 
 def of_sizes(
@@ -317,11 +402,21 @@ def _kept(a: Array, axis: int, part: slice) -> Array:
     return kept
 
 
+def after(result: str, right: Compute, name: str, see: str, change: Callable[[Any, dict[str, Any]], Any]) -> Mistake:
+    """A change of the right result, which is given with the arguments."""
+    return Mistake(result, name, lambda **arguments: change(right(**arguments), arguments), see, after=change)
+
+
+def before(result: str, right: Compute, name: str, see: str, change: Callable[[dict[str, Any]], Any]) -> Mistake:
+    """A change of the arguments."""
+    return Mistake(result, name, lambda **arguments: right(**change(arguments)), see, before=change)
+
+
 def of_result(result: str, right: Compute, axes: str) -> list[Mistake]:
     """A right result that was changed: zeros, the sign, and the `changes` of each axis."""
 
     def mistake(name: str, see: str, change: Callable[..., Array]) -> Mistake:
-        return Mistake(result, name, lambda **arguments: change(right(**arguments)), see)
+        return after(result, right, name, see, lambda y, arguments: change(y))
 
     return [
         mistake(f"{result} is missing (zeros)", "", lambda a: 0 * a),
@@ -346,23 +441,24 @@ def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
     """An argument that is read in a wrong way: each of these arrays, along each of its axes."""
 
     def mistake(argument: str, name: str, see: str, change: Callable[..., Array]) -> Mistake:
-        def wrongly(**arguments: Any) -> Any:
+        def wrong(arguments: dict[str, Any]) -> dict[str, Any]:
             changed = change(arguments[argument])
             if changed.shape != arguments[argument].shape:
                 raise ValueError
-            return right(**arguments | {argument: changed})
+            return arguments | {argument: changed}
 
-        return Mistake(result, f"{argument} is read as if it were {name}", wrongly, see)
+        return before(result, right, f"{argument} is read as if it were {name}", see, wrong)
 
     ignored = [
         mistake(argument, "all ones: it is ignored", passages.ONE_RULE, np.ones_like)
         for argument in axes
         if argument != "grad_output"
     ]
+    ignored += [mistake(argument, "all zeros: it is left out", passages.ONE_RULE, np.zeros_like) for argument in axes]
     upstream = "the upstream gradient is ignored (as if it were all ones)"
-    ones = lambda **a: right(**a | {"grad_output": np.ones_like(a["grad_output"])})  # noqa: E731
+    ones = lambda a: a | {"grad_output": np.ones_like(a["grad_output"])}  # noqa: E731
     return [
-        *([Mistake(result, upstream, ones, passages.ONE_RULE)] if "grad_output" in axes else []),
+        *([before(result, right, upstream, passages.ONE_RULE, ones)] if "grad_output" in axes else []),
         *ignored,
         *(mistake(argument, "all of one sign", "", abs) for argument in axes),
         *(mistake(argument, "of the other sign", "", np.negative) for argument in axes),
@@ -370,7 +466,9 @@ def of_arguments(result: str, right: Compute, **axes: str) -> list[Mistake]:
         *(mistake(argument, "1, 0 or −1: its sign alone counts", "", np.sign) for argument in axes),
         *(mistake(argument, "cut off to integers", passages.RULES, np.trunc) for argument in axes),
         *of_terms(result, right, tuple(axes)),
-        *(mistake(argument, *change) for argument, names in axes.items() for change in changes(names)),
+        *(mistake(argument, *change) for row in zip_longest(*(
+            [(argument, change) for change in changes(names)] for argument, names in axes.items()
+        )) for argument, change in filter(None, row)),
     ]
 
 
@@ -386,7 +484,7 @@ def of_terms(result: str, right: Compute, names: tuple[str, ...]) -> list[Mistak
         return b
 
     def mistake(name: str, see: str, compute: Callable[..., Any]) -> Mistake:
-        return Mistake(result, name, lambda **arguments: compute(arguments, right(**arguments)), see)
+        return after(result, right, name, see, lambda y, arguments: compute(arguments, y))
 
     found = []
     for name in names:
@@ -401,10 +499,9 @@ def of_terms(result: str, right: Compute, names: tuple[str, ...]) -> list[Mistak
         ]  # fmt: skip
     for name, other in permutations(names, 2):
         if name < other:
-            found.append(mistake(
-                f"{name} and {other} are exchanged", passages.ONE_RULE,
-                lambda a, y, name=name, other=other: right(**a | {
-                    name: checked(a[name], a[other]), other: a[name]}),
+            found.append(before(
+                result, right, f"{name} and {other} are exchanged", passages.ONE_RULE,
+                lambda a, name=name, other=other: a | {name: checked(a[name], a[other]), other: a[name]},
             ))  # fmt: skip
     return found
 
@@ -421,7 +518,7 @@ def of_factors(result: str, right: Compute, factors: Callable[..., dict[str, flo
     """A right result times or divided by a number of elements: `factors` gives them by name, from the arguments."""
 
     def mistake(name: str, key: str, power: int) -> Mistake:
-        return Mistake(result, name, lambda **a: right(**a) * factors(**a)[key] ** power, passages.SUMS)
+        return after(result, right, name, passages.SUMS, lambda y, a: y * factors(**a)[key] ** power)
 
     keys = [  # of which factors() has some
         "N", "OH·OW", "N·OH·OW", "C", "O", "KH·KW", "C·KH·KW", "O·KH·KW", "KH", "KW", "2", "stride", "stride²", "N·C",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinycnn.teaching.grade import conv, im2col, lenet, optional, output_size, pool_and_loss, transposed
+from tinycnn.teaching.grade import conv, im2col, lenet, loss, optional, output_size, pooling, transposed
 from tinycnn.teaching.grade.exercise import Step
 
 STEPS = [
@@ -14,7 +14,8 @@ STEPS = [
     Step(6, "convolution through im2col and col2im", "step06_conv", [conv.CONV, conv.CONV_BACKWARD]),
     Step(7, "the input gradient as a transposed convolution", "step07_conv_transpose",
          [transposed.INSERT_ZEROS, transposed.ROTATE_KERNEL, transposed.CONV_TRANSPOSE]),
-    *pool_and_loss.STEPS,
+    pooling.STEP,
+    loss.STEP,
     lenet.STEP,
     *optional.STEPS,
 ]  # fmt: skip

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from tinycnn.teaching.grade import mistakes, passages
+from tinycnn.teaching.grade import mistakes, passages, windows
 from tinycnn.teaching.grade.conv import (
     DILATED,
     draw_conv,
     dx_at,
-    gradients,
+    input_gradient,
     kernel_of,
     padded_dx,
     rotated,
@@ -69,7 +69,7 @@ def draw_transpose(rng: np.random.Generator) -> list[Case]:
 
 def transpose(grad_output, w, input_size, stride=1, padding=0, dilation=1):
     x = np.zeros((len(grad_output), w.shape[1], *input_size))
-    return gradients(grad_output, x, w, None, stride, padding, dilation)[0]
+    return input_gradient(grad_output, x, w, None, stride, padding, dilation)
 
 
 def without_leftover(g, w, size, stride, padding, dilation, ends=2):
@@ -105,25 +105,24 @@ def transpose_mistakes() -> list[Mistake]:
             grad_output, w, input_size, *g.values()
         ), see)  # fmt: skip
 
-    def unswapped(g, w, *a):
+    def with_kernel(name: str, change: Callable[[Array], Array], see: str = passages.INPUT) -> Mistake:
+        return mistakes.before("dx", transpose, name, see, lambda a: a | {"w": change(a["w"])})
+
+    def unswapped(w):
         if w.shape[0] != w.shape[1]:
             raise ValueError
-        return transpose(g, w.swapaxes(0, 1), *a)
+        return w.swapaxes(0, 1)
 
     def zeros_between(change, g, w, size, S, P, D):
         return transpose_at(around(max(S + change, 1), P, D), g, w, size)
 
     return [
-        mistake("the kernel is not rotated by 180°", passages.INPUT, lambda g, w, *a: transpose(g, rotated(w), *a)),
-        mistake("the kernel is mirrored top to bottom only, not rotated by 180°", passages.INPUT,
-                lambda g, w, *a: transpose(g, w[:, :, :, ::-1], *a)),
-        mistake("the kernel is mirrored left to right only, not rotated by 180°", passages.INPUT,
-                lambda g, w, *a: transpose(g, w[:, :, ::-1], *a)),
-        mistake("the kernel's rows and columns are swapped", passages.INPUT,
-                lambda g, w, *a: transpose(g, turned(w), *a)),
-        mistake("the kernel's rows and columns are swapped, and it is not rotated", passages.INPUT,
-                lambda g, w, *a: transpose(g, rotated(turned(w)), *a)),
-        mistake("input and output channels of the kernel are not swapped", passages.CHANNELS, unswapped),
+        with_kernel("the kernel is not rotated by 180°", rotated),
+        with_kernel("the kernel is mirrored top to bottom only, not rotated by 180°", lambda w: w[:, :, :, ::-1]),
+        with_kernel("the kernel is mirrored left to right only, not rotated by 180°", lambda w: w[:, :, ::-1]),
+        with_kernel("the kernel's rows and columns are swapped", turned),
+        with_kernel("the kernel's rows and columns are swapped, and it is not rotated", lambda w: rotated(turned(w))),
+        with_kernel("input and output channels of the kernel are not swapped", unswapped, passages.CHANNELS),
         mistake("no zeros are inserted: the stride is ignored", passages.INPUT_STRIDE,
                 lambda g, w, size, S, P, D: transpose_at(around(1, P, D), g, w, size)),
         mistake("stride zeros between neighbours: it takes stride − 1", passages.INPUT_STRIDE,
@@ -143,6 +142,12 @@ def transpose_mistakes() -> list[Mistake]:
         *mistakes.of_factors("dx", transpose, lambda w, input_size, **a: sizes_of_conv(
             x=np.zeros((len(a["grad_output"]), w.shape[1], *input_size)), w=w, **a)),
     ]  # fmt: skip
+
+
+def transpose_doubles() -> Iterator[Mistake]:
+    patches = [lambda grad_output, w, **_: windows.input_patches(grad_output, w)]
+    yield from mistakes.of_scattering("dx", patches, kernel_of, lambda input_size, **_: input_size, True)
+    yield from mistakes.of_two_in_geometry("dx", transpose_at, kernel_of, True)
 
 
 INSERT_ZEROS = Exercise(
@@ -203,5 +208,5 @@ ROTATE_KERNEL = Exercise(
 )  # fmt: skip
 CONV_TRANSPOSE = Exercise(
     "conv_transpose", ("dx",), {"dx": {PLAIN: 2, ALL: 3, FLOAT32: 1}}, draw_transpose, transpose, transpose_mistakes(),
-    passages.INPUT_STRIDE,
+    passages.INPUT_STRIDE, transpose_doubles,
 )  # fmt: skip
