@@ -15,6 +15,7 @@ import numpy as np
 from tinycnn.teaching.grade import passages
 from tinycnn.teaching.grade.comparing import same
 from tinycnn.teaching.grade.pairs import pairs
+from tinycnn.teaching.grade.relations import Pair, of_named, related
 from tinycnn.teaching.grade.runner import POISON
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def diagnose(exercise: Exercise, index: int, answers: Answers) -> Named:
     texts = [answer.problem for answer in _wrong(index, answers.double)]
     if all(text.startswith(CHANGES) for text in texts):  # whatever the numbers are
         return f"{texts[0].splitlines()[0]} (+=, *= and [..] = write into the array itself)", passages.RULES
-    ways = [_of_results, _by_one_mistake, _of_integers, _kept, _by_two_mistakes, _by_one_of_several, _only_where]
+    ways = [_of_results, _by_one_mistake, _of_integers, _kept, _by_two_mistakes, _by_relation, _by_one_of_several,
+            _only_where]
     if not any(answer.values for answer in _wrong(index, answers.double)):
         ways = [_of_exceptions, _only_where]
     for way in ways:
@@ -157,6 +159,20 @@ def _by_two_mistakes(exercise: Exercise, index: int, answers: Answers) -> Named:
     return UNKNOWN
 
 
+def _by_relation(exercise: Exercise, index: int, answers: Answers) -> Named:
+    """How the results differ from the right ones, and in which cases."""
+    came = [answer for answer in _wrong(index, answers.double) if answer.values]
+    if came and all(isinstance(a.values[index], dict) and isinstance(a.expected[index], dict) for a in came):
+        return of_named(exercise.results[index], [(a.values[index], a.expected[index]) for a in came])
+    cases = [Pair(np.asarray(a.values[index]), np.asarray(a.expected[index]), a.case.arguments) for a in came
+             if isinstance(a.values[index], (np.ndarray, int, float))]  # fmt: skip
+    name, see = related(exercise.results[index], cases) if len(cases) == len(came) else UNKNOWN
+    if not name:
+        return UNKNOWN
+    fact, _ = _only_where(exercise, index, answers)
+    return f"{name}{'; ' * bool(fact)}{fact}", see
+
+
 def _by_one_of_several(exercise: Exercise, index: int, answers: Answers) -> Named:
     """There may be two mistakes: the one that explains the smallest wrong case and most of the others."""
     came = [answer for answer in _wrong(index, answers.double) if answer.values]
@@ -251,6 +267,17 @@ def _only_where(exercise: Exercise, index: int, answers: Answers) -> Named:
     return UNKNOWN
 
 
+_KINDS = [
+    (("NameError", "UnboundLocalError"), "a name is used before it has a value: look for a typing error in that line"),
+    (("TypeError",), "a value of another kind than the line needs: print type(..) of what stands in it"),
+    (("AttributeError",), "the value in that line has no such attribute: print what it is"),
+    (("ZeroDivisionError",), "a division by 0: print the divisor"),
+    (("KeyError",), "a name that the dict does not have: print its keys"),
+    (("RecursionError",), "the function calls itself without an end"),
+    (("MemoryError",), "an array that is far too large: print its shape on paper first"),
+]
+
+
 def _of_exceptions(exercise: Exercise, index: int, answers: Answers) -> Named:
     """What the texts of exceptions tell, if nothing but exceptions is wrong."""
     wrong = _wrong(index, answers.double)
@@ -265,9 +292,14 @@ def _of_exceptions(exercise: Exercise, index: int, answers: Answers) -> Named:
             passages.SIZE)
     if all(" out of bounds" in text for text in texts):
         return "an index runs beyond its axis: print the shape, and the index in the last turn", passages.AXES
-    if all("cannot reshape" in text for text in texts):
+    if all("cannot reshape" in text or "does not fit shape" in text for text in texts):
         return "a reshape to another number of elements: an axis is missing, or one too many", passages.RESHAPE
+    if all("backward through" in text and "a second time" in text for text in texts):
+        return "backward() is called twice: once gives all gradients", passages.TRAINING
     if all("could not be broadcast" in text or "could not broadcast" in text or "mismatch" in text for text in texts):
         name, see = _only_where(exercise, index, answers)
         return f"two arrays whose shapes do not fit: print both{'; ' * bool(name)}{name}", see or passages.AXES
+    for kinds, name in _KINDS:
+        if all(text.startswith(kinds) for text in texts):
+            return name, passages.RULES
     return UNKNOWN

@@ -305,13 +305,13 @@ def col2im_mistakes() -> list[Mistake]:
         with_columns("kernel row and column are mixed up: columns[.., l, k] for [.., k, l]", passages.IM2COL, exchanged),
         *(read(name, passages.IM2COL, order) for name, order in orders("read in")),
         read(mixed, passages.RESHAPE, (4, 5, 1, 2, 3)),
-        *(read(f"the axes are reshaped to another order ({', '.join(AXES[axis] for axis in order)})", passages.RESHAPE,
-               order) for order in permutations(AXES)),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
         *mistakes.with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
             input_size, kernel_size, *g.values())),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
+        *(read(f"the axes are reshaped to another order ({', '.join(AXES[axis] for axis in order)})", passages.RESHAPE,
+               order) for order in permutations(AXES)),
         *mistakes.of_result("x", lambda **a: right(*a.values()), "N C H W"),
         *mistakes.of_factors("x", lambda **a: right(*a.values()), lambda columns, kernel_size, stride, **_: {
             "N": len(columns), "KH·KW": kernel_size[0] * kernel_size[1], "OH·OW": columns.shape[2], "stride": stride,

@@ -88,6 +88,8 @@ EXPONENTIALS: list[Part] = [
      lambda s: (s - s.mean(1, keepdims=True), np.exp(s - s.mean(1, keepdims=True)).sum(1, keepdims=True))),
     ("divided by the maximum instead of shifted by it", passages.LARGE_SCORES,
      lambda s: (s / s.max(1, keepdims=True), np.exp(s / s.max(1, keepdims=True)).sum(1, keepdims=True))),
+    ("the maximum is subtracted from the score only, not in the sum", passages.LARGE_SCORES,
+     lambda s: (s - s.max(1, keepdims=True), np.exp(s).sum(1, keepdims=True))),
     ("the maximum is subtracted from the sum only", passages.LARGE_SCORES,
      lambda s: (s, np.exp(s - s.max(1, keepdims=True)).sum(1, keepdims=True))),
     ("clipped scores are other scores: subtract each row's maximum", passages.LARGE_SCORES,

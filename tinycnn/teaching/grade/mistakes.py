@@ -6,6 +6,7 @@ The exercises add what is their own: = instead of +=, ties, logarithms of 0, ..
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import combinations, permutations, product, zip_longest
 from typing import Any, NamedTuple
 
@@ -334,6 +335,27 @@ def of_sizes(
 # --- changes of an array ------------------------------------------------------------------------------------
 
 
+_CHANGES_ALONG_AN_AXIS: list[tuple[str, str, Callable[..., Array]]] = [
+    ("reversed along the {}{}", passages.INPUT, lambda a, axis: np.flip(a, axis)),
+    ("the same for all {}: an index stays 0, or an axis is missing", passages.AXES,
+     lambda a, axis: np.repeat(a.take([0], axis), a.shape[axis], axis)),
+    ("0 at the last of the {}: a range ends one too early", passages.AXES,
+     lambda a, axis: _kept(a, axis, slice(0, -1))),
+    ("0 at the first of the {}: a range begins one too late", passages.AXES,
+     lambda a, axis: _kept(a, axis, slice(1, None))),
+    ("0 but for the first of the {}", passages.AXES, lambda a, axis: _kept(a, axis, slice(0, 1))),
+    ("0 but for the last of the {}", passages.AXES, lambda a, axis: _kept(a, axis, slice(-1, None))),
+    ("summed over the {}, which stay in the result", passages.SUMS,
+     lambda a, axis: np.broadcast_to(a.sum(axis, keepdims=True), a.shape)),
+    ("one element too late along the {}{}", passages.GEOMETRY, lambda a, axis: np.roll(a, 1, axis)),
+    ("one element too early along the {}{}", passages.GEOMETRY, lambda a, axis: np.roll(a, -1, axis)),
+    ("the same for all {}: an index stays at its last value", passages.AXES,
+     lambda a, axis: np.repeat(a.take([-1], axis), a.shape[axis], axis)),
+    ("averaged over the {}, which stay in the result", passages.SUMS,
+     lambda a, axis: np.broadcast_to(a.mean(axis, keepdims=True), a.shape)),
+]  # fmt: skip
+
+
 def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable[..., Array]]]:
     """What may be wrong with an array of these axes ("N C H W"): a description, a passage, and the change.
 
@@ -344,29 +366,11 @@ def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable
     rows_and_columns = (len(names) - 2, len(names) - 1)
     if len(names) >= 4:
         yield "rotated by 180°", passages.INPUT, lambda a: np.flip(a, rows_and_columns)
-    for axis, name in enumerate(names):
-        what = AXIS[name]
-        where = f" ({name[-1]})" if name[-1] in "HW" else ""
-        yield f"reversed along the {what}{where}", passages.INPUT, lambda a, axis=axis: np.flip(a, axis)
-        yield (f"the same for all {what}: an index stays 0, or an axis is missing", passages.AXES,
-               lambda a, axis=axis: np.repeat(a.take([0], axis), a.shape[axis], axis))  # fmt: skip
-        yield (f"the same for all {what}: an index stays at its last value", passages.AXES,
-               lambda a, axis=axis: np.repeat(a.take([-1], axis), a.shape[axis], axis))  # fmt: skip
-        yield f"0 but for the first of the {what}", passages.AXES, lambda a, axis=axis: _kept(a, axis, slice(0, 1))
-        yield f"0 but for the last of the {what}", passages.AXES, lambda a, axis=axis: _kept(a, axis, slice(-1, None))
-        yield (f"0 at the last of the {what}: a range ends one too early", passages.AXES,
-               lambda a, axis=axis: _kept(a, axis, slice(0, -1)))  # fmt: skip
-        yield (f"0 at the first of the {what}: a range begins one too late", passages.AXES,
-               lambda a, axis=axis: _kept(a, axis, slice(1, None)))  # fmt: skip
-        yield (f"summed over the {what}, which stay in the result", passages.SUMS,
-               lambda a, axis=axis: np.broadcast_to(a.sum(axis, keepdims=True), a.shape))  # fmt: skip
-        if name[-1] in "HW":
-            for step, side in ((1, "late"), (-1, "early")):
-                yield (f"one element too {side} along the {what}{where}", passages.GEOMETRY,
-                       lambda a, axis=axis, step=step: np.roll(a, step, axis))  # fmt: skip
-    for axis, name in enumerate(names):
-        yield (f"averaged over the {AXIS[name]}, which stay in the result", passages.SUMS,
-               lambda a, axis=axis: np.broadcast_to(a.mean(axis, keepdims=True), a.shape))  # fmt: skip
+    for name, see, change in _CHANGES_ALONG_AN_AXIS:  # the likelier kind first, along all axes
+        for axis, letters in enumerate(names):
+            where = f" ({letters[-1]})" if letters[-1] in "HW" else ""
+            if where or "element" not in name:
+                yield name.format(AXIS[letters], where), see, partial(change, axis=axis)
     for count in range(2, len(names) + 1):
         for several in combinations(range(len(names)), count):
             listed = " and ".join(AXIS[names[axis]] for axis in several)

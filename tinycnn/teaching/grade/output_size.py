@@ -68,6 +68,7 @@ def size_mistakes() -> list[Mistake]:
         ("rounded to the nearest instead of down", "divide", lambda room, S, D, K: round(room / S)),
         ("truncated towards 0", "divide", lambda room, S, D, K: int(room / S)),
         ("the remainder (%) instead of the quotient (//)", "divide", lambda room, S, D, K: room % S),
+        ("a quotient with a fraction: // divides and rounds down, / does not", "divide", lambda room, S, D, K: room / S),
         ("the stride is ignored", "divide", lambda room, S, D, K: room),
         ("stride and dilation are exchanged", "divide", lambda room, S, D, K: room // D),
         ("divided by the kernel's size instead of the stride", "divide", lambda room, S, D, K: room // K),

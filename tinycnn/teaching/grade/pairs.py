@@ -142,6 +142,10 @@ def _kind_of(change: Callable[..., Any], shape: tuple[int, ...], arguments: Argu
     return "scales" if changed.shape == shape and np.ptp(changed / value) < 1e-9 else "other"
 
 
+def _equal(a: Arguments, b: Arguments) -> bool:
+    return all(a[name] is b[name] or np.array_equal(a[name], b[name]) for name in b)
+
+
 def _with_changed_arguments(
     values: Sequence[tuple[Mistake, Any]], arguments: Arguments, equals: Callable[[Any], bool]
 ) -> Iterator[Any]:
@@ -149,9 +153,11 @@ def _with_changed_arguments(
     for first, _ in values:
         if first.before is not None:
             try:
-                changed.append((first, first.before(arguments)))
+                wrong = first.before(arguments)
             except Exception:
                 continue
+            if not _equal(wrong, arguments) and not any(_equal(wrong, other) for _, other in changed[-MOST:]):
+                changed.append((first, wrong))
     distinct = {value.tobytes(): mistake for mistake, value in reversed(values) if value is not None
                 if mistake.before is None and mistake.after is None}  # fmt: skip
     others = [*distinct.values()][::-1]

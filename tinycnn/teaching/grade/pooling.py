@@ -14,7 +14,7 @@ from tinycnn.teaching.grade import mistakes, passages, windows
 from tinycnn.teaching.grade.diagnosis import PADS_ALL
 from tinycnn.teaching.grade.drawing import around, normal, output_shape
 from tinycnn.teaching.grade.exercise import FLOAT32, Case, Exercise, Mistake, Step
-from tinycnn.teaching.grade.mistakes import Geometry
+from tinycnn.teaching.grade.mistakes import Axis, Geometry
 
 Array = np.ndarray
 
@@ -152,6 +152,11 @@ def pool_mistakes(which: str) -> list[Mistake]:
 
         return compute
 
+    def cut_off(x: Array, K: tuple[int, int], S: int, P: int, size: tuple[int, int]) -> Array:
+        """With windows that may reach beyond the input, where slices end."""
+        wide = mistakes.padded(x, (Axis(S, P, P + max(K), 1),) * 2, outside)
+        return forward(wide, K, S)[:, :, : size[0], : size[1]]
+
     def one_for_all(x: Array, K: tuple[int, int], S: int, P: int) -> Array:
         return np.broadcast_to(forward(x, K, S, P).max(axis=(0, 1)), forward(x, K, S, P).shape)
 
@@ -163,10 +168,9 @@ def pool_mistakes(which: str) -> list[Mistake]:
                 lambda x, K, S, P: forward(x, K, S, P, ceil_mode=True)),
         mistake("the kernel's height and width are swapped", passages.CHANNELS,
                 lambda x, K, S, P: forward(x, K[::-1], S, P)),
-        mistake("the kernel is taken to be square", passages.CHANNELS,
-                lambda x, K, S, P: mistakes.fitted(forward(x, (K[0], K[0]), S, P), *y_size(x, K, S, P))),
-        mistake("the kernel is taken to be square", passages.CHANNELS,
-                lambda x, K, S, P: mistakes.fitted(forward(x, (K[1], K[1]), S, P), *y_size(x, K, S, P))),
+        *(mistake(f"the kernel is taken to be square, with its {side} only", passages.CHANNELS,
+                  lambda x, K, S, P, at=at: cut_off(x, (K[at], K[at]), S, P, y_size(x, K, S, P)))
+          for at, side in enumerate(("height", "width"))),
         mistake("height and width of the output are swapped", passages.AXES,
                 lambda x, K, S, P: forward(x, K, S, P).swapaxes(2, 3)),
         mistake(PADS_ALL, passages.PADDING, padded_everywhere),
