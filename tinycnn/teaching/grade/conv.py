@@ -161,6 +161,7 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         return mistakes.before("y", conv, name, passages.CHANNELS, lambda a: a | {"b": factor(a["w"]) * a["b"]})
 
     last = slice(-1, None)
+    changed, factors = mistakes.of_result("y", conv, "N O OH OW"), mistakes.of_factors("y", conv, sizes_of_conv)
     return [
         with_kernel(FLIPPED, rotated, passages.INPUT),
         with_bias("the bias is missing", lambda w: 0),
@@ -218,15 +219,15 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
             around(*g.values()), x, w, b, size)),
         *mistakes.of_geometry("y", conv_at, kernel_of, dilated, y_size),
         *mistakes.with_size(mistakes.of_geometry("y", conv_by_slices, kernel_of, dilated), y_size),
-        *mistakes.of_result("y", conv, "N O OH OW"),
+        *changed,
         *mistakes.of_arguments("y", conv, x="N C H W", w="O C KH KW", b="O"),
-        *mistakes.of_factors("y", conv, sizes_of_conv),
+        *factors,
         *(Mistake("y", mistake.name.replace("y", "the bias", 1), lambda x, w, b, mistake=mistake, **g: (
             conv(x, w, 0 * b, **g) + mistake.compute(x=x, w=0 * w, b=b, **g)), mistake.see)
-          for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
+          for mistake in factors),
         *(Mistake("y", f"{mistake.name}, before the bias is added", lambda b, mistake=mistake, **a: (
             mistake.compute(b=0 * b, **a) + b[:, None, None]), mistake.see)
-          for mistake in mistakes.of_factors("y", conv, sizes_of_conv)),
+          for mistake in changed + factors),
     ]  # fmt: skip
 
 

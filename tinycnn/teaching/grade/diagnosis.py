@@ -161,12 +161,14 @@ def _by_two_mistakes(exercise: Exercise, index: int, answers: Answers) -> Named:
 
 def _by_relation(exercise: Exercise, index: int, answers: Answers) -> Named:
     """How the results differ from the right ones, and in which cases."""
+    if exercise.judge is not None:
+        return UNKNOWN
     came = [answer for answer in _wrong(index, answers.double) if answer.values]
     if came and all(isinstance(a.values[index], dict) and isinstance(a.expected[index], dict) for a in came):
         return of_named(exercise.results[index], [(a.values[index], a.expected[index]) for a in came])
     cases = [Pair(np.asarray(a.values[index]), np.asarray(a.expected[index]), a.case.arguments) for a in came
              if isinstance(a.values[index], (np.ndarray, int, float))]  # fmt: skip
-    name, see = related(exercise.results[index], cases) if len(cases) == len(came) else UNKNOWN
+    name, see = related(exercise.results[index], exercise.function, cases) if len(cases) == len(came) else UNKNOWN
     if not name:
         return UNKNOWN
     fact, _ = _only_where(exercise, index, answers)
@@ -270,6 +272,8 @@ def _only_where(exercise: Exercise, index: int, answers: Answers) -> Named:
 _KINDS = [
     (("NameError", "UnboundLocalError"), "a name is used before it has a value: look for a typing error in that line"),
     (("TypeError",), "a value of another kind than the line needs: print type(..) of what stands in it"),
+    (("AttributeError: 'NoneType'",), "a value is None: a return is missing, or a parameter has no gradient, as the "
+     "loss is not computed from it (or only from a copy)"),
     (("AttributeError",), "the value in that line has no such attribute: print what it is"),
     (("ZeroDivisionError",), "a division by 0: print the divisor"),
     (("KeyError",), "a name that the dict does not have: print its keys"),
@@ -296,6 +300,8 @@ def _of_exceptions(exercise: Exercise, index: int, answers: Answers) -> Named:
         return "a reshape to another number of elements: an axis is missing, or one too many", passages.RESHAPE
     if all("backward through" in text and "a second time" in text for text in texts):
         return "backward() is called twice: once gives all gradients", passages.TRAINING
+    if all("index can't contain negative values" in text for text in texts):
+        return "np.pad is asked for less than no zeros: print the numbers of zeros", passages.PADDING
     if all("could not be broadcast" in text or "could not broadcast" in text or "mismatch" in text for text in texts):
         name, see = _only_where(exercise, index, answers)
         return f"two arrays whose shapes do not fit: print both{'; ' * bool(name)}{name}", see or passages.AXES

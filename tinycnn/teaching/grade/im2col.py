@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -102,6 +103,21 @@ def flat(mistake: Mistake) -> Mistake:
     return Mistake(mistake.result, mistake.name, compute, mistake.see)
 
 
+COUNTED = [
+    ("the kernel's positions are counted in rows of KH: a row has KW", (1, 0)),
+    ("the output's positions are counted in rows of OH: a row has OW", (0, 1)),
+    ("the positions of kernel and output are counted in rows of KH and OH: a row has KW, and OW", (1, 1)),
+]  # fmt: skip
+
+
+def places_of(counted: tuple[int, int], K: tuple[int, int], size: tuple[int, int], S: int, D: int) -> tuple:
+    """Row and column of x for each row and column of the columns, from divmod by KW or KH, and by OW or OH."""
+    (k, l), (i, j) = (
+        np.divmod(np.arange(n[0] * n[1]), n[0] if wrong else n[1]) for n, wrong in zip((K, size), counted)
+    )
+    return k[:, None] * D + i * S, l[:, None] * D + j * S
+
+
 def im2col_doubles() -> Iterator[Mistake]:
     size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
     for wanted in (size, None):
@@ -184,6 +200,9 @@ def im2col_mistakes() -> list[Mistake]:
         *(mistake(f"the axes are reshaped from another order ({', '.join(AXES[axis] for axis in order)})",
                   lambda x, K, *g, order=order: im2col_of(x, K, *g).transpose(0, *order).reshape(right(x, K, *g).shape),
                   passages.RESHAPE) for order in permutations(AXES)),
+        *(mistake(name, lambda x, K, S, P, D, counted=counted: mistakes.padded(x, around(S, P))[:, :, *places_of(
+            counted, K, output_shape(x.shape[2:], K, S, P, D), S, D)].reshape(len(x), x.shape[1] * K[0] * K[1], -1),
+            passages.AXES) for name, counted in COUNTED),
         *map(flat, geometry),
         *(changed(*change) for change in mistakes.changes("N C KH KW OH OW", turned=False)),
         *mistakes.of_arguments("columns", right, x="N C H W"),
@@ -280,6 +299,14 @@ def col2im_mistakes() -> list[Mistake]:
             raise IndexError
         return columns.reshape(shape).swapaxes(2, 3)
 
+    def counted_wrong(counted, columns, input_size, K, S, P, D):
+        size = output_shape(input_size, K, S, P, D)
+        rows, lefts = places_of(counted, K, size, S, D)
+        wide = np.zeros((len(columns), columns.shape[1] // (K[0] * K[1]), rows.max() + 1 + input_size[0],
+                         lefts.max() + 1 + input_size[1]))
+        np.add.at(wide, (slice(None), slice(None), rows, lefts), columns.reshape(*wide.shape[:2], *rows.shape))
+        return wide[:, :, P : P + input_size[0], P : P + input_size[1]]
+
     def averaged(columns, *a):
         return right(columns, *a) / np.maximum(right(np.ones_like(columns), *a), 1)
 
@@ -306,6 +333,7 @@ def col2im_mistakes() -> list[Mistake]:
         *(read(name, passages.IM2COL, order) for name, order in orders("read in")),
         read(mixed, passages.RESHAPE, (4, 5, 1, 2, 3)),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
+        *(mistake(name, partial(counted_wrong, counted), passages.AXES) for name, counted in COUNTED),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
         *mistakes.with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
             input_size, kernel_size, *g.values())),

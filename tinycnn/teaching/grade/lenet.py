@@ -117,6 +117,17 @@ def relu_gradient_mistakes() -> list[Mistake]:
         mistake("relu(x) instead of its derivative", lambda g, x: relu(x)),
         mistake("added instead of multiplied", lambda g, x: g + (x > 0)),
         mistake("the gradient and x are exchanged", lambda g, x: x * (g > 0)),
+        *(mistake(f"{value} where {condition}: it is the gradient where x > 0, else 0",
+                  lambda g, x, of=of, mask=mask: np.where(mask(g, x), of(g, x), 0.0))
+          for condition, mask in (("x > 0", lambda g, x: x > 0), ("x ≥ 0", lambda g, x: x >= 0),
+                                  ("gradient · x > 0", lambda g, x: g * x > 0), ("x < 0", lambda g, x: x < 0),
+                                  ("the gradient > 0", lambda g, x: g > 0), ("x ≤ 0", lambda g, x: x <= 0),
+                                  ("the gradient < 0", lambda g, x: g < 0), ("x ≠ 0", lambda g, x: x != 0))
+          for value, of in (("the gradient", lambda g, x: g), ("x", lambda g, x: x), ("1", lambda g, x: 1.0),
+                            ("gradient · x", lambda g, x: g * x), ("minus the gradient", lambda g, x: -g),
+                            ("the gradient's absolute value", lambda g, x: abs(g)), ("−1", lambda g, x: -1.0),
+                            ("the gradient + x", lambda g, x: g + x), ("the gradient + 1", lambda g, x: g + 1))
+          if (condition, value) != ("x > 0", "the gradient")),
         *mistakes.of_result("dx", relu_gradient, "N"),
     ]  # fmt: skip
 
@@ -339,7 +350,7 @@ def trained(
     parameters: Arrays, images: Array, labels: Array, epochs: int, batch_size: int, lr: float, *,
     batches: Callable[[int, int], list[slice]] = batches_of, momentum: float = 0.0, decay: float = 0.0,
     changed: Callable[[str, Array, int, int], Array] = lambda name, gradient, size, step: gradient,
-    renewed: bool = True, kept: float = 1.0,
+    renewed: bool = True, kept: float = 1.0, restarts: bool = False,
 ) -> Arrays:  # fmt: skip
     """Gradient descent in the given order; the options are what the mistakes do.
 
@@ -350,6 +361,7 @@ def trained(
         changed: from a gradient, its parameter's name, the size of the batch and the number of the step: what is used.
         renewed: whether gradients are computed with the newest parameters.
         kept: what is left of the parameters in each step.
+        restarts: whether each step is subtracted from the first parameters.
     """
     p, step = dict(parameters), 0
     total = {name: np.zeros_like(value) for name, value in parameters.items()}
@@ -359,7 +371,7 @@ def trained(
             for name in p:
                 gradient = changed(name, gradients[name], len(labels[batch]), step)
                 total[name] = momentum * total[name] + gradient + decay * p[name]
-                p[name] = kept * p[name] - lr * total[name]
+                p[name] = kept * (parameters if restarts else p)[name] - lr * total[name]
             step += 1
     return p
 
@@ -417,6 +429,8 @@ def training_mistakes() -> list[Mistake]:
         mistake("only one epoch is trained", lambda **a: trained(**a | {"epochs": 1})),
         mistake("an epoch too many is trained", lambda **a: trained(**a | {"epochs": a["epochs"] + 1})),
         mistake("an epoch too few is trained", lambda **a: trained(**a | {"epochs": a["epochs"] - 1})),
+        mistake("each step starts from the parameters that came in: only the last one counts",
+                lambda **a: trained(**a, restarts=True)),
         mistake("the gradients are always those of the first parameters: compute them anew in each step",
                 lambda **a: trained(**a, renewed=False)),
         order("the last batch, which is smaller, is left out", lambda n, size: [

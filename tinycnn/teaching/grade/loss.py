@@ -165,6 +165,11 @@ REDUCTIONS: list[Part] = [
     ("[target] takes whole rows: it is [np.arange(N), target]", passages.CROSS_ENTROPY, lambda each, t: each[t].mean()),
     ("the target is taken for every sample from the first", passages.CROSS_ENTROPY,
      lambda each, t: each[:, t[0]].mean()),
+    *(("each class counts by itself, the wrong ones with log(1 − p): only the right one counts",
+       passages.CROSS_ENTROPY, lambda each, t, reduce=reduce: reduce(np.where(
+           one_hot(each, t), each, -np.log1p(-np.exp(-each))).sum(axis=1))) for reduce in (np.mean, np.sum)),
+    ("the logarithm of the mean instead of the mean of the logarithms", passages.CROSS_ENTROPY,
+     lambda each, t: -np.log(np.exp(-chosen(each, t)).mean())),
     ("the likeliest class counts instead of the right one", passages.CROSS_ENTROPY, lambda each, t: each.min(1).mean()),
     *(("the class beside the right one counts: the targets begin at 0", passages.CROSS_ENTROPY,
        lambda each, t, step=step: chosen(each, (t + step) % each.shape[1]).mean()) for step in (1, -1)),
@@ -210,6 +215,23 @@ DIFFERENCES: list[Part] = [
     ("only the first sample of the batch is computed", passages.CROSS_ENTROPY,
      lambda p, t: (p - one_hot(p, t)) * (np.arange(len(p)) == 0)[:, None]),
     ("the gradient is missing (zeros)", passages.CROSS_ENTROPY, lambda p, t: 0 * p),
+    ("multiplied by the probability of the right class: softmax and logarithm together have p − one_hot",
+     passages.CROSS_ENTROPY, lambda p, t: (p - one_hot(p, t)) * chosen(p, t)[:, None]),
+]  # fmt: skip
+
+# What a class may get instead of p, or p − 1 for the right one.
+OF_A_CLASS: list[tuple[str, Callable[[Array], Array]]] = [
+    ("p", lambda p: p), ("p − 1", lambda p: p - 1), ("−p", lambda p: -p), ("1 − p", lambda p: 1 - p),
+    ("p + 1", lambda p: p + 1), ("0", np.zeros_like), ("1", np.ones_like), ("−1", lambda p: -np.ones_like(p)),
+    ("p·(1 − p)", lambda p: p * (1 - p)), ("p²", np.square), ("−p²", lambda p: -p * p), ("log p", np.log),
+    ("−log p", lambda p: -np.log(p)), ("1 / p", lambda p: 1 / p), ("−1 / p", lambda p: -1 / p),
+]  # fmt: skip
+DIFFERENCES += [
+    (f"the right class gets {right}, the others {others}: it is p − 1, and p", passages.CROSS_ENTROPY,
+     lambda p, t, of_right=of_right, of_others=of_others: np.where(one_hot(p, t), of_right(p), of_others(p)))
+    for right, of_right in OF_A_CLASS
+    for others, of_others in OF_A_CLASS
+    if (right, others) != ("p − 1", "p")
 ]  # fmt: skip
 
 # From the upstream gradient, N and C: the factor.

@@ -250,6 +250,8 @@ def of_scattering(
 ) -> Iterator[Mistake]:  # fmt: skip
     """Two mistakes of a loop that adds windows up in a padded array: in its geometry, its +=, and its crop.
 
+    Before them, the += alone.
+
     Args:
         patches: what is sent to the windows (N, C, KH, KW, OH, OW), from the arguments; the first is right, the others
             are what is left of it by an = where there should be +=.
@@ -261,9 +263,10 @@ def of_scattering(
     sums = [("", patches[0], "all"), *((overwritten, of, keeps) for of in patches for keeps in (
         "last window", "last tap"))]  # fmt: skip
     crops = [("", None), *wrong_crops(result)]
-    for (geometry, see, axis), (by, of, keeps), (crop, cut) in product(geometries, sums, crops):
+    both = product(geometries, sums, crops)
+    for (geometry, see, axis), (by, of, keeps), (crop, cut) in sorted(both, key=lambda parts: bool(parts[0][0] or parts[2][0])):
         names = [name for name in (geometry, by, crop) if name]
-        if len(names) != 2:
+        if len(names) != 2 and names != [by]:
             continue
 
         def compute(
@@ -353,6 +356,7 @@ _CHANGES_ALONG_AN_AXIS: list[tuple[str, str, Callable[..., Array]]] = [
      lambda a, axis: np.repeat(a.take([-1], axis), a.shape[axis], axis)),
     ("averaged over the {}, which stay in the result", passages.SUMS,
      lambda a, axis: np.broadcast_to(a.mean(axis, keepdims=True), a.shape)),
+    ("summed up along the {}: the sum is not set back to 0", passages.ZEROS, lambda a, axis: a.cumsum(axis)),
 ]  # fmt: skip
 
 
@@ -366,6 +370,9 @@ def changes(axes: str, turned: bool = True) -> Iterator[tuple[str, str, Callable
     rows_and_columns = (len(names) - 2, len(names) - 1)
     if len(names) >= 4:
         yield "rotated by 180°", passages.INPUT, lambda a: np.flip(a, rows_and_columns)
+        for first in range(len(names) - 1):
+            yield ("summed up from element to element: the sum is not set back to 0", passages.ZEROS,
+                   lambda a, first=first: a.reshape(*a.shape[:first], -1).cumsum(-1).reshape(a.shape))  # fmt: skip
     for name, see, change in _CHANGES_ALONG_AN_AXIS:  # the likelier kind first, along all axes
         for axis, letters in enumerate(names):
             where = f" ({letters[-1]})" if letters[-1] in "HW" else ""

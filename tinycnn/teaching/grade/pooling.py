@@ -34,6 +34,18 @@ OVERLAP_SIZES = [
 VERY_NEGATIVE = 1e25  # below any number that may stand for −∞, and within the range of float32
 
 
+WRONG_KERNELS: list[tuple[str, Callable[[int, int], tuple[int, int]]]] = [
+    ("has the kernel's height as its width, too", lambda KH, KW: (KH, KH)),
+    ("has the kernel's width as its height, too", lambda KH, KW: (KW, KW)),
+    ("has one row only", lambda KH, KW: (1, KW)),
+    ("has one column only", lambda KH, KW: (KH, 1)),
+    ("has one element only", lambda KH, KW: (1, 1)),
+    *((f"has one {word} too {much}", lambda KH, KW, rows=rows, columns=columns: (KH + rows, KW + columns))
+      for change, much in ((-1, "few"), (1, "many"))
+      for word, rows, columns in (("row", change, 0), ("column", 0, change), ("row and one column", change, change))),
+]  # fmt: skip
+
+
 def draw_pool(backward: bool) -> Callable[[np.random.Generator], list[Case]]:
     def draw(rng: np.random.Generator) -> list[Case]:
         cases = []
@@ -168,9 +180,8 @@ def pool_mistakes(which: str) -> list[Mistake]:
                 lambda x, K, S, P: forward(x, K, S, P, ceil_mode=True)),
         mistake("the kernel's height and width are swapped", passages.CHANNELS,
                 lambda x, K, S, P: forward(x, K[::-1], S, P)),
-        *(mistake(f"the kernel is taken to be square, with its {side} only", passages.CHANNELS,
-                  lambda x, K, S, P, at=at: cut_off(x, (K[at], K[at]), S, P, y_size(x, K, S, P)))
-          for at, side in enumerate(("height", "width"))),
+        *(mistake(f"the window {name}", passages.CHANNELS, lambda x, K, S, P, wrong=wrong: cut_off(
+            x, wrong(*K), S, P, y_size(x, K, S, P))) for name, wrong in WRONG_KERNELS),
         mistake("height and width of the output are swapped", passages.AXES,
                 lambda x, K, S, P: forward(x, K, S, P).swapaxes(2, 3)),
         mistake(PADS_ALL, passages.PADDING, padded_everywhere),
@@ -353,8 +364,12 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
             mistake("divided by the number of outputs instead of the elements of a window", see,
                     divided(lambda g, *a: g[0, 0].size)),
             mistake("divided by KH·KW twice", see, divided(lambda g, x, K, S, P: (K[0] * K[1]) ** 2)),
-            mistake("only the first element of the window gets a gradient", see,
-                    lambda g, x, K, *a: wrong_place(lambda *_: (0, 0), g / (K[0] * K[1]), x, K, *a)),
+            *(mistake(f"only the {which} element of the window gets a gradient{undivided}", see,
+                      lambda g, x, K, *a, place=place, undivided=undivided: wrong_place(
+                          lambda best, KH, KW: place(KH, KW), g / (1 if undivided else K[0] * K[1]), x, K, *a))
+              for which, place in (("first", lambda KH, KW: (0, 0)), ("last", lambda KH, KW: (KH - 1, KW - 1)),
+                                   ("middle", lambda KH, KW: (KH // 2, KW // 2)))
+              for undivided in ("", ", and it is not divided by KH·KW")),
             mistake("multiplied by x: its derivative does not depend on x", see,
                     lambda g, x, *a: x * backward(g, x, *a)),
             mistake("the kernel is taken to be square", passages.CHANNELS,

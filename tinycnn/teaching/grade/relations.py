@@ -29,7 +29,7 @@ class Pair(NamedTuple):
     arguments: dict[str, Any]
 
 
-def related(result: str, cases: list[Pair]) -> Named:
+def related(result: str, function: str, cases: list[Pair]) -> Named:
     """How `got` is related to `expected` in all cases, and a passage; or two ""."""
     if not cases or any(pair.got.dtype.kind not in "fiu" or not pair.expected.size for pair in cases):
         return UNKNOWN
@@ -38,6 +38,17 @@ def related(result: str, cases: list[Pair]) -> Named:
         for relation in SHAPES if shaped else VALUES:
             if (found := relation(result, shaped or cases))[0]:
                 return found
+    return _of_maxima(cases) if function == "max_pool_forward" and not shaped else UNKNOWN
+
+
+def _of_maxima(cases: list[Pair]) -> Named:
+    """A maximum that is too small has not seen the whole window, one that is too large has seen more."""
+    if all((pair.got <= pair.expected).all() for pair in cases):
+        return "no element of y is too large, some are too small: parts of their windows are not seen", (
+            passages.MAX_POOLING)
+    if all((pair.got >= pair.expected).all() for pair in cases):
+        return "no element of y is too small, some are too large: they see something outside of their windows", (
+            passages.MAX_POOLING)
     return UNKNOWN
 
 

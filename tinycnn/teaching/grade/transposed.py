@@ -144,6 +144,14 @@ def transpose_mistakes() -> list[Mistake]:
     ]  # fmt: skip
 
 
+def placed(step: Callable[[int], int], grad_output: Array, stride: int) -> Array:
+    """The elements at other distances, in an array of the right size."""
+    y = np.zeros_like(insert_zeros(grad_output, stride))
+    for i, j in np.ndindex(grad_output.shape[2:]):
+        y[:, :, i * step(stride), j * step(stride)] = grad_output[:, :, i, j]
+    return y
+
+
 def transpose_doubles() -> Iterator[Mistake]:
     patches = [lambda grad_output, w, **_: windows.input_patches(grad_output, w)]
     yield from mistakes.of_scattering("dx", patches, kernel_of, lambda input_size, **_: input_size, True)
@@ -157,6 +165,9 @@ INSERT_ZEROS = Exercise(
                 lambda grad_output, stride: insert_zeros(grad_output, stride + 1)),
         Mistake("spread", "zeros behind the last row and column too: they belong between neighbours only",
                 zeros_everywhere),
+        *(Mistake("spread", f"the elements lie {lie} apart: it is the stride", partial(placed, step))
+          for lie, step in (("stride − 1", lambda S: S - 1), ("stride + 1", lambda S: S + 1), ("1", lambda S: 1),
+                            ("2", lambda S: 2))),
         Mistake("spread", "no zeros are inserted", lambda grad_output, stride: grad_output),
         Mistake("spread", "zeros behind the last row too: they belong between neighbours only",
                 lambda grad_output, stride: zeros_everywhere(grad_output, stride)[:, :, :, : 1 - stride or None]),

@@ -76,6 +76,8 @@ def grouped_mistakes() -> list[Mistake]:
                 lambda x, w, b, *g: unshuffled(grouped(x, w[(d := dealt(len(w), g[-1]))], b[d], *g), d)),
         mistake("the outputs of the groups are interleaved: concatenate them",
                 lambda x, w, b, *g: grouped(x, w, b, *g)[:, np.argsort(dealt(len(w), g[-1]))]),
+        mistake("group g gets every groups-th input channel, kernel and bias, from g on: it gets neighbours",
+                lambda x, w, b, *g: grouped(x[:, dealt(x.shape[1], g[-1])], w[(d := dealt(len(w), g[-1]))], b[d], *g)),
         mistake("the bias is missing", lambda x, w, b, *g: grouped(x, w, 0 * b, *g)),
         mistake("every group sees the channels of the first one",
                 lambda x, w, b, *g: grouped(np.tile(x[:, : w.shape[1]], (1, g[-1], 1, 1)), w, b, *g)),
