@@ -150,10 +150,6 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
     def mistake(name: str, compute: Callable[..., Any], see: str = "") -> Mistake:
         return Mistake("y", name, lambda x, w, b, **geometry: compute(x, w, b, *geometry.values()), see)
 
-    def edge(x, w, b, stride, padding, *dilation, mode="edge"):
-        wide = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode=mode)
-        return conv(wide, w, b, stride, 0, *dilation)
-
     def with_kernel(name: str, change: Callable[[Array], Array], see: str = passages.CHANNELS) -> Mistake:
         return mistakes.before("y", conv, name, see, lambda a: a | {"w": change(a["w"])})
 
@@ -193,12 +189,12 @@ def forward_mistakes(dilated: bool) -> list[Mistake]:
         mistake(PADS_ALL, lambda x, w, b, S, P, *D: conv(padded_everywhere(x, P), w, b, S, 0, *D), passages.PADDING),
         mistake(PADS_ALL, lambda x, w, b, S, P, *D: conv(np.pad(x, P)[:, P : P + x.shape[1]], w, b, S, 0, *D),
                 passages.PADDING),
-        mistake("the padding repeats the border instead of being 0", edge, passages.PADDING),
-        mistake("the padding mirrors the border instead of being 0", lambda *a: edge(*a, mode="reflect"),
-                passages.PADDING),
-        mistake("the padding mirrors the border instead of being 0", lambda *a: edge(*a, mode="symmetric"),
-                passages.PADDING),
-        mistake("the padding wraps around instead of being 0", lambda *a: edge(*a, mode="wrap"), passages.PADDING),
+        *(mistake(f"the padding {what} instead of being 0", lambda x, w, b, S, P, *D, fill=fill: conv(
+            mistakes.filled(x, P, fill), w, b, S, 0, *D), passages.PADDING) for what, fill in mistakes.WRONG_FILLS),
+        *mistakes.of_indices("y", lambda rows, columns, x, w, b, **_: windows.multiplied(
+            windows.gathered(x, rows, columns), w, b), kernel_of, lambda x, **_: x.shape[2:]),
+        mistake("the kernel's rows and columns are exchanged", lambda x, w, b, *g: conv(
+            x, w.swapaxes(2, 3), b, *g).reshape(conv(x, w, b, *g).shape), passages.AXES),
         *(mistake(f"{word} of window and kernel instead of the sum of their products", conv_of(combine, reduce),
                   passages.CHANNELS) for word, combine, reduce in (
             ("the largest product", np.multiply, np.max), ("the smallest product", np.multiply, np.min),
@@ -379,6 +375,14 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
         *mistakes.of_terms("db", db, ("b",)),
         *mistakes.of_crops("dx", padded_dx, lambda x, **_: x.shape[2:]),
         *mistakes.of_geometry("dx", dx_at, kernel_of, dilated),
+        *mistakes.of_indices("dx", lambda rows, columns, grad_output, x, w, **_: windows.added(
+            windows.input_patches(grad_output, w), x.shape[2:], rows, columns), kernel_of, lambda x, **_: x.shape[2:]),
+        *mistakes.of_indices("dw", lambda rows, columns, grad_output, x, **_: windows.multiplied_back(
+            grad_output, windows.gathered(x, rows, columns)), kernel_of, lambda x, **_: x.shape[2:]),
+        *own("dw", 1, [
+            (f"the padding {what} instead of being 0", passages.PADDING, lambda g, x, w, b, S, P, *D, fill=fill: (
+                gradients(g, mistakes.filled(x, P, fill), w, b, S, 0, *D)[1])) for what, fill in mistakes.WRONG_FILLS
+        ]),
         *mistakes.of_result("dx", dx, "N C H W"),
         *mistakes.of_arguments("dx", dx, grad_output="N O OH OW", w="O C KH KW"),
         *mistakes.of_factors("dx", dx, sizes_of_conv),

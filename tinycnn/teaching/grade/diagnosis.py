@@ -252,6 +252,8 @@ _FACTS: list[tuple[str, str, Callable[[dict[str, Any]], bool]]] = [
     ("with more than one sample or channel", passages.CHANNELS,
      lambda a: len(_batch(a)) > 1 or a["x"].shape[1] > 1),
     ("with as many rows as columns", passages.CHANNELS, lambda a: len(set(_batch(a).shape[-2:])) == 1),
+    ("with more than one epoch", passages.TRAINING, lambda a: a["epochs"] > 1),
+    ("with more than one batch", passages.TRAINING, lambda a: len(a["images"]) > a["batch_size"]),
     ("with more than one row", passages.CROSS_ENTROPY, lambda a: len(a["scores"]) > 1),
 ]  # fmt: skip
 

@@ -162,9 +162,6 @@ def im2col_mistakes() -> list[Mistake]:
         return right(np.pad(x, P), K, S, 0, D)
 
     right = im2col
-    border = "the padding {} instead of being 0"
-    modes = {"edge": "repeats the border", "reflect": "mirrors the border", "symmetric": "mirrors the border",
-             "wrap": "wraps around"}  # fmt: skip
     matrix = "the samples lie side by side in one matrix: keep N as the first axis"
     size = lambda x, kernel_size, **g: output_shape(x.shape[2:], kernel_size, *g.values())  # noqa: E731
     geometry = mistakes.of_geometry("columns", im2col_at, kernel_size_of, True, size)
@@ -188,9 +185,11 @@ def im2col_mistakes() -> list[Mistake]:
                 passages.RESHAPE),
         mistake(PADS_ALL, everything_padded, passages.PADDING),
         mistake(PADS_ALL, lambda x, K, S, P, D: right(padded_everywhere(x, P), K, S, 0, D), passages.PADDING),
-        *(mistake(border.format(what), lambda x, K, S, P, D, mode=mode: right(
-            np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), mode=mode), K, S, 0, D), passages.PADDING)
-          for mode, what in modes.items()),
+        *(mistake(f"the padding {what} instead of being 0", lambda x, K, S, P, D, fill=fill: right(
+            mistakes.filled(x, P, fill), K, S, 0, D), passages.PADDING) for what, fill in mistakes.WRONG_FILLS),
+        *mistakes.of_indices("columns", lambda rows, columns, x, kernel_size, **_: windows.gathered(
+            x, rows, columns).reshape(len(x), x.shape[1] * kernel_size[0] * kernel_size[1], -1), kernel_size_of,
+            lambda x, **_: x.shape[2:]),
         *(mistake("kernel row and kernel column are mixed up in the place of the window",
                   lambda x, K, *g, places=places: sliced(
                       around(*g), x, K, output_shape(x.shape[2:], K, *g), places).reshape(right(x, K, *g).shape),
@@ -334,6 +333,9 @@ def col2im_mistakes() -> list[Mistake]:
         read(mixed, passages.RESHAPE, (4, 5, 1, 2, 3)),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),
         *(mistake(name, partial(counted_wrong, counted), passages.AXES) for name, counted in COUNTED),
+        *mistakes.of_indices("x", lambda rows, lefts, columns, input_size, kernel_size, **g: windows.added(
+            as_six(columns, input_size, kernel_size, *g.values()), input_size, rows, lefts), kernel_size_of,
+            lambda input_size, **_: input_size),
         *mistakes.of_crops("x", wide, lambda input_size, **_: input_size),
         *mistakes.with_size(geometry, lambda input_size, kernel_size, columns, **g: output_shape(
             input_size, kernel_size, *g.values())),

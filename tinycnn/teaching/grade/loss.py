@@ -117,6 +117,8 @@ LOGARITHMS: list[Part] = [
        lambda s, total, base=base: (np.log(total) - s) / np.log(base)) for base in (2, 10)),
     *((f"another logarithm (base {base}): it is the natural one, np.log", passages.CROSS_ENTROPY,
        lambda s, total, base=base: np.log(total) / np.log(base) - s) for base in (2, 10)),
+    ("the logarithm of the mean over the batch, of the sums", passages.CROSS_ENTROPY,
+     lambda s, total: np.log(total.mean()) - s),
     ("the logarithm of the sum is missing", passages.CROSS_ENTROPY, lambda s, total: -s),
     ("the score is added instead of subtracted: −log p = log Σ e^s − s", passages.CROSS_ENTROPY,
      lambda s, total: np.log(total) + s),
@@ -279,7 +281,25 @@ def score_gradient(grad_output: float, scores: Array, target: Array) -> Array:
 
 
 def loss_mistakes() -> list[Mistake]:
-    return combined("loss", (EXPONENTIALS, LOGARITHMS, REDUCTIONS), loss_of)
+    right = reference.softmax_cross_entropy
+    return combined("loss", (EXPONENTIALS, LOGARITHMS, REDUCTIONS), loss_of) + of_targets("loss", right)
+
+
+def of_targets(result: str, right: Callable[..., Any]) -> list[Mistake]:
+    """Another class in the place of the right one."""
+    wrong: list[tuple[str, Callable[[Array, int], Array]]] = [
+        ("the class before the right one: the targets begin at 0", lambda t, C: (t - 1) % C),
+        ("the class behind the right one: the targets begin at 0", lambda t, C: (t + 1) % C),
+        ("the right class of the first sample, for all", lambda t, C: np.full_like(t, t[0])),
+        ("the right class of the last sample, for all", lambda t, C: np.full_like(t, t[-1])),
+        ("the right classes in the opposite order", lambda t, C: t[::-1]),
+        ("the first class for all samples", lambda t, C: np.zeros_like(t)),
+    ]  # fmt: skip
+    return [
+        mistakes.before(result, right, f"{name}", passages.CROSS_ENTROPY, lambda a, change=change: (
+            a | {"target": change(a["target"], a["scores"].shape[1])}))
+        for name, change in wrong
+    ]  # fmt: skip
 
 
 def score_gradient_mistakes() -> list[Mistake]:
@@ -288,6 +308,16 @@ def score_gradient_mistakes() -> list[Mistake]:
     def added(grad_output: float, scores: Array, target: Array) -> Array:
         return grad_output + score_gradient(1.0, scores, target)
 
+    def on_a_part(of_p: bool, grad_output: float, scores: Array, target: Array) -> Array:
+        p, hot = softmax(scores), one_hot(scores, target)
+        return ((grad_output * p - hot) if of_p else (p - grad_output * hot)) / len(p)
+
+    own += [
+        Mistake("d_scores", f"the upstream gradient multiplies {part} only: parentheses are missing",
+                partial(on_a_part, of_p), passages.ONE_RULE)
+        for part, of_p in (("the softmax", True), ("the one_hot", False))
+    ]  # fmt: skip
+    own += of_targets("d_scores", score_gradient)
     probabilities = [
         ("the scores themselves in the place of their softmax", lambda s: s),
         ("the logarithm of the softmax in its place", lambda s: np.log(softmax(s))),

@@ -172,6 +172,75 @@ def with_size(found: list[Mistake], size: Callable[..., tuple[int, int]]) -> lis
     return [one(mistake) for mistake in found]
 
 
+# --- what lies outside of the image ---------------------------------------------------------------------------
+
+# What np.pad puts there, or the number.
+WRONG_FILLS: list[tuple[str, str | Callable[[Array], float]]] = [
+    ("repeats the border", "edge"), ("mirrors the border", "reflect"), ("mirrors the border", "symmetric"),
+    ("wraps around", "wrap"), ("is 1", lambda x: 1.0), ("is −1", lambda x: -1.0),
+    ("is the mean of x", lambda x: x.mean()), ("is the smallest number of x", lambda x: x.min()),
+    ("is the largest number of x", lambda x: x.max()),
+]  # fmt: skip
+
+
+def filled(x: Array, padding: int, fill: str | Callable[[Array], float]) -> Array:
+    """x (N, C, H, W) with something else than 0 around it."""
+    options: dict[str, Any] = {"mode": fill} if isinstance(fill, str) else {"constant_values": fill(x)}
+    return np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), **options)
+
+
+# From the starts of the windows, the offsets of the kernel's elements and the size of the axis: indices, and which of
+# them are used.
+_WRONG_INDICES: list[tuple[str, Callable[[Array, Array, int], tuple[Array, Array]]]] = [
+    ("an index below 0 counts from the end{}: it lies in the padding",
+     lambda start, k, n: (start + k, (start + k >= -n) & (start + k < n))),
+    ("an index of −1 is let through{}: it is the last element, not the padding",
+     lambda start, k, n: (start + k, (start + k >= -1) & (start + k < n))),
+    ("an index outside is moved to the border{}: it lies in the padding",
+     lambda start, k, n: ((start + k).clip(0, n - 1), start + k > -(10**9))),
+    ("an index outside is taken modulo the size{}: it lies in the padding",
+     lambda start, k, n: ((start + k) % n, start + k > -(10**9))),
+    ("the index 0 is left out{}: 0 ≤ index < size", lambda start, k, n: (start + k, (start + k > 0) & (start + k < n))),
+    ("the last index is left out{}: 0 ≤ index < size",
+     lambda start, k, n: (start + k, (start + k >= 0) & (start + k < n - 1))),
+    ("first and last index are left out{}: 0 ≤ index < size",
+     lambda start, k, n: (start + k, (start + k > 0) & (start + k < n - 1))),
+    ("a window that begins in the padding is moved to the first element{}",
+     lambda start, k, n: (start.clip(0) + k, start.clip(0) + k < n)),
+    ("a window that reaches beyond the image is left out{}",
+     lambda start, k, n: (start + k, (start >= 0) & (start + k.max() < n))),
+    ("the bounds are those of the padded image, the indices too, but x is not padded{}",
+     lambda start, k, n: (start + k - start.min(), (start + k - start.min()) < n)),
+]  # fmt: skip
+
+
+def of_indices(
+    result: str, compute: Compute, kernel: Callable[..., tuple[int, int]], size: Callable[..., tuple[int, int]],
+) -> list[Mistake]:  # fmt: skip
+    """Wrong conditions and indices of loops that do not pad.
+
+    Args:
+        compute: the result from the places of rows and columns (windows.py) and the arguments.
+        kernel, size: those of the kernel and of the image, from the arguments.
+    """
+
+    def mistake(name: str, axes: tuple[int, ...], wrong: Callable[..., tuple[Array, Array]]) -> Mistake:
+        def wrongly(**a: Any) -> Array:
+            S, P, D = a["stride"], a["padding"], a.get("dilation", 1)
+            places = []
+            for axis, (n, K) in enumerate(zip(size(**a), kernel(**a))):
+                count = (n + 2 * P - D * (K - 1) - 1) // S + 1
+                start, offsets = np.arange(count) * S - P, np.arange(K)[:, None] * D
+                index = start + offsets
+                index, used = wrong(start, offsets, n) if axis in axes else (index, (index >= 0) & (index < n))
+                places.append((np.where(used, index, 0) % n, np.broadcast_to(used, index.shape)))
+            return compute(*places, **a)
+
+        return Mistake(result, name, wrongly, passages.PADDING)
+
+    return [mistake(name.format(where), axes, wrong) for where, axes in WHERE for name, wrong in _WRONG_INDICES]
+
+
 def padded(x: Array, geometry: Geometry, fill: float = 0.0) -> Array:
     """x (N, C, H, W) with `fill` around it; less than none is cut off."""
     rows, columns = geometry

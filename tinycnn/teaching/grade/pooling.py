@@ -34,6 +34,12 @@ OVERLAP_SIZES = [
 VERY_NEGATIVE = 1e25  # below any number that may stand for −∞, and within the range of float32
 
 
+def shares(grad_output: Array, kernel_size: tuple[int, int]) -> Array:
+    """What each output of average pooling sends to its window: (N, C, KH, KW, OH, OW)."""
+    (KH, KW), (N, C, OH, OW) = kernel_size, grad_output.shape
+    return np.broadcast_to(grad_output[:, :, None, None] / (KH * KW), (N, C, KH, KW, OH, OW))
+
+
 WRONG_KERNELS: list[tuple[str, Callable[[int, int], tuple[int, int]]]] = [
     ("has the kernel's height as its width, too", lambda KH, KW: (KH, KH)),
     ("has the kernel's width as its height, too", lambda KH, KW: (KW, KW)),
@@ -155,14 +161,10 @@ def pool_mistakes(which: str) -> list[Mistake]:
         rows, columns = geometry
         return forward(mistakes.padded(x, geometry, outside), kernel_size, (rows.stride, columns.stride))
 
-    def filled(value: float | str) -> Callable[..., Array]:
+    def filled(value: float | str | Callable[[Array], float]) -> Callable[..., Array]:
         """Another number, or mode of np.pad, in the padding."""
-
-        def compute(x: Array, K: tuple[int, int], S: int, P: int) -> Array:
-            options: dict[str, Any] = {"mode": value} if isinstance(value, str) else {"constant_values": value}
-            return forward(np.pad(x, ((0, 0), (0, 0), (P, P), (P, P)), **options), K, S)
-
-        return compute
+        fill = (lambda x: value) if isinstance(value, float) else value
+        return lambda x, K, S, P: forward(mistakes.filled(x, P, fill), K, S)
 
     def cut_off(x: Array, K: tuple[int, int], S: int, P: int, size: tuple[int, int]) -> Array:
         """With windows that may reach beyond the input, where slices end."""
@@ -187,8 +189,10 @@ def pool_mistakes(which: str) -> list[Mistake]:
         mistake(PADS_ALL, passages.PADDING, padded_everywhere),
         mistake(PADS_ALL, passages.PADDING,
                 lambda x, K, S, P: padded_everywhere(x, K, S, P)[: len(x), : x.shape[1]]),
-        *(mistake(f"the padding repeats numbers of x (np.pad's {mode})", passages.PADDING, filled(mode))
-          for mode in ("edge", "reflect", "symmetric", "wrap")),
+        *(mistake(f"the padding {what} instead of counting as {'−∞' if is_max else '0'}", passages.PADDING, filled(fill))
+          for what, fill in mistakes.WRONG_FILLS),
+        *mistakes.of_indices("y", lambda rows, columns, x, **_: (np.max if is_max else np.mean)(
+            windows.gathered(x, rows, columns, outside), axis=(2, 3)), window_of, lambda x, **_: x.shape[2:]),
     ]  # fmt: skip
     if is_max:
         zero = "the padding counts as 0 and wins over negative numbers: pad with −∞"
@@ -228,6 +232,10 @@ def pool_mistakes(which: str) -> list[Mistake]:
         own += [
             mistake("divided by the number of elements inside x: the padding counts, the divisor is always KH·KW",
                     passages.AVERAGE_POOLING, lambda x, K, S, P: forward(x, K, S, P, count_include_pad=False)),
+            mistake("divided by KH, and KW is added: parentheses are missing in / (KH · KW)", passages.AVERAGE_POOLING,
+                    lambda x, K, S, P: forward(x, K, S, P) * K[1] + K[1]),
+            mistake("multiplied by KW: parentheses are missing in / (KH · KW)", passages.AVERAGE_POOLING,
+                    lambda x, K, S, P: forward(x, K, S, P) * K[1] ** 2),
             mistake("the sum instead of the mean: divide by KH·KW", passages.AVERAGE_POOLING,
                     divided(lambda *a: 1.0)),
             mistake(square, passages.AVERAGE_POOLING, divided(lambda x, K, S, P: K[0] ** 2)),
@@ -292,6 +300,12 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
             best = int(padded[n, c, i * S : i * S + K[0], j * S : j * S + K[1]].argmax())
             dx[n, c, i * steps[0] + best // K[1], j * steps[1] + best % K[1]] += g[n, c, i, j]
         return stripped(dx, x, P)
+
+    def spread(g, x, K, S, P, divisor):
+        """Average pooling's gradient for windows of another size; what lies beyond the input is left out."""
+        wide = windows.scattered(shares(g, K) * (K[0] * K[1] / (divisor[0] * divisor[1])),
+                                 [n + 2 * P for n in x.shape[2:]], (S, S))  # fmt: skip
+        return stripped(wide, x, P)
 
     overwritten = "= instead of +=: where windows overlap their gradients add up"
     see = passages.MAX_POOLING if is_max else passages.AVERAGE_POOLING
@@ -372,8 +386,11 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
               for undivided in ("", ", and it is not divided by KH·KW")),
             mistake("multiplied by x: its derivative does not depend on x", see,
                     lambda g, x, *a: x * backward(g, x, *a)),
-            mistake("the kernel is taken to be square", passages.CHANNELS,
-                    lambda g, x, K, S, P: at(around(S, P), g, x, (K[0], K[0]))),
+            *(mistake(f"the window {name}{instead}", passages.CHANNELS, lambda g, x, K, S, P, wrong=wrong, own=own: (
+                spread(g, x, wrong(*K), S, P, wrong(*K) if own else K)))
+              for own, instead in ((False, ""), (True, ", in the divisor too")) for name, wrong in WRONG_KERNELS),
+            *mistakes.of_indices("dx", lambda rows, columns, grad_output, x, kernel_size, **_: windows.added(
+                shares(grad_output, kernel_size), x.shape[2:], rows, columns), window_of, lambda x, **_: x.shape[2:]),
         ]  # fmt: skip
     arrays = {"grad_output": "N C OH OW"} | ({"x": "N C H W"} if is_max else {})
     return [
@@ -400,14 +417,13 @@ def pool_doubles(is_max: bool) -> Iterator[Mistake]:
 
 
 def pool_gradient_doubles(is_max: bool) -> Iterator[Mistake]:
-    def shares(grad_output: Array, x: Array, kernel_size: tuple[int, int], stride: int, padding: int) -> Array:
-        (KH, KW), (N, C, OH, OW) = kernel_size, grad_output.shape
+    def sent(grad_output: Array, x: Array, kernel_size: tuple[int, int], stride: int, padding: int) -> Array:
         if not is_max:
-            return np.broadcast_to(grad_output[:, :, None, None] / (KH * KW), (N, C, KH, KW, OH, OW))
+            return shares(grad_output, kernel_size)
         return windows.shares_of_maximum(
             grad_output, mistakes.padded(x, around(1, padding), -np.inf), kernel_size, (stride, stride))
 
-    yield from mistakes.of_scattering("dx", [shares], window_of, lambda x, **_: x.shape[2:], False)
+    yield from mistakes.of_scattering("dx", [sent], window_of, lambda x, **_: x.shape[2:], False)
 
 
 POOLS = [

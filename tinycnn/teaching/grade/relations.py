@@ -56,7 +56,7 @@ def axis_names(result: str, axes: int) -> tuple[str, ...]:
     """What the axes of a result are called."""
     names = {"dw": ("output channel", "input channel", "kernel row", "kernel column"),
              "rotated": ("input channel", "output channel", "kernel row", "kernel column"),
-             "db": ("output channel",), "columns": ("sample", "row of the columns", "column")}.get(result)  # fmt: skip
+             "db": ("output channel",), "columns": ("sample", "row", "column")}.get(result)  # fmt: skip
     if names is None or len(names) != axes:
         names = {1: ("element",), 2: ("row", "column"), 4: ("sample", "channel", "row", "column")}.get(axes)
     return names or tuple(f"index of axis {axis}" for axis in range(axes))
@@ -248,7 +248,7 @@ def of_named(result: str, cases: list[tuple[dict[str, Array], dict[str, Array]]]
     if any(names != sorted(each) for each in wrong) or len(names) == len(cases[0][1]):
         return how, see
     right = ", ".join(sorted(set(cases[0][1]) - set(names)))
-    where = f"only {', '.join(names)} are wrong, and {right} right"
+    where = f"only {', '.join(names)} {'is' if len(names) == 1 else 'are'} wrong, and {right} right"
     return f"{where}{'; ' * bool(how)}{how}", see or passages.ONE_RULE
 
 
@@ -397,7 +397,7 @@ def _where(result: str, cases: list[Pair]) -> Named:
             proper = sum(not mask.all() for mask in masks)
             if proper * 2 >= len(masks) and all(not (wrong & ~mask).any() for wrong, mask in zip(wrongs, masks)):
                 where = f"{result} is {place}" if place.startswith("right") else f"{result} is wrong only {place}"
-                return f"{where}{how or ': look at the loops and slices there'}", see if how else passages.GEOMETRY
+                return f"{where}{how}", see if how else passages.GEOMETRY
     if how and any(not wrong.all() for wrong in wrongs):
         return f"some elements of {result} are wrong, and the others right{how}", see
     return UNKNOWN

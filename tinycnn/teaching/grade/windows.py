@@ -57,9 +57,7 @@ def scattered(
 
 def conv(x: Array, w: Array, b: Array | float = 0.0, strides: Pair = (1, 1), dilations: Pair = (1, 1)) -> Array:
     """Convolution without padding; b (O,)."""
-    a, O = patches(x, w.shape[2:], strides, dilations), len(w)
-    y = w.reshape(O, -1) @ a.reshape(len(x), -1, a.shape[4] * a.shape[5])
-    return y.reshape(len(x), O, *a.shape[4:]) + np.reshape(b, (-1, 1, 1))
+    return multiplied(patches(x, w.shape[2:], strides, dilations), w, b)
 
 
 def input_patches(grad_output: Array, w: Array) -> Array:
@@ -72,12 +70,11 @@ def weight_gradient(
     grad_output: Array, x: Array, kernel_size: Pair, strides: Pair = (1, 1), dilations: Pair = (1, 1)
 ) -> Array:
     """dw of `conv`, from as many windows as grad_output has."""
-    N, O, OH, OW = grad_output.shape
+    OH, OW = grad_output.shape[2:]
     a = patches(x, kernel_size, strides, dilations)[..., :OH, :OW]
     if a.shape[4:] != (OH, OW):
         raise ValueError("more outputs than windows")
-    each = grad_output.reshape(N, O, -1) @ a.reshape(N, -1, OH * OW).swapaxes(1, 2)
-    return each.sum(axis=0).reshape(O, x.shape[1], *kernel_size)
+    return multiplied_back(grad_output, a)
 
 
 def shares_of_maximum(grad_output: Array, x: Array, kernel_size: Pair, strides: Pair) -> Array:
@@ -92,3 +89,37 @@ def shares_of_maximum(grad_output: Array, x: Array, kernel_size: Pair, strides: 
 def max_pool_backward(grad_output: Array, x: Array, kernel_size: Pair, strides: Pair) -> Array:
     """The gradient of max pooling without padding."""
     return scattered(shares_of_maximum(grad_output, x, kernel_size, strides), x.shape[2:], strides)
+
+
+# --- windows by the index of each element -------------------------------------------------------------------
+
+Places = tuple[Array, Array]  # along an axis, for each element of the kernel and each window: an index, and whether
+
+
+def gathered(x: Array, rows: Places, columns: Places, fill: float = 0.0) -> Array:
+    """x at these places, `fill` where there is none: (N, C, KH, KW, OH, OW)."""
+    (row, in_rows), (column, in_columns) = rows, columns
+    a = x[:, :, row[:, None, :, None], column[None, :, None, :]]
+    return np.where(in_rows[:, None, :, None] & in_columns[None, :, None, :], a, fill)
+
+
+def added(a: Array, size: Pair, rows: Places, columns: Places) -> Array:
+    """The patches (N, C, KH, KW, OH, OW) added at these places of an array (N, C, *size)."""
+    (row, in_rows), (column, in_columns) = rows, columns
+    x = np.zeros((*a.shape[:2], *size))
+    wanted = in_rows[:, None, :, None] & in_columns[None, :, None, :]
+    np.add.at(x, (slice(None), slice(None), row[:, None, :, None], column[None, :, None, :]), np.where(wanted, a, 0))
+    return x
+
+
+def multiplied(a: Array, w: Array, b: Array | float = 0.0) -> Array:
+    """Patches under a kernel w (O, C, KH, KW), plus b (O,)."""
+    y = w.reshape(len(w), -1) @ a.reshape(len(a), -1, a.shape[4] * a.shape[5])
+    return y.reshape(len(a), len(w), *a.shape[4:]) + np.reshape(b, (-1, 1, 1))
+
+
+def multiplied_back(grad_output: Array, a: Array) -> Array:
+    """dw from grad_output and the patches."""
+    (N, O), (C, KH, KW) = grad_output.shape[:2], a.shape[1:4]
+    each = grad_output.reshape(N, O, -1) @ a.reshape(N, C * KH * KW, -1).swapaxes(1, 2)
+    return each.sum(axis=0).reshape(O, C, KH, KW)
