@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 COURSEWORK = HERE.parents[1] / "coursework"
 SOLUTIONS = HERE / "solutions"
 
-sys.path.insert(0, str(HERE))  # for mutants.py
+sys.path.insert(0, str(HERE))  # for the package wrong
 
 
 def a_few_quick(rows):
@@ -32,8 +32,12 @@ class Folder:
         return self.path / f"{STEPS[number - 1].module}.py"
 
     def change(self, number, old, new):
-        """Replaces the last place of `old` in a step (the docstring may hold others)."""
-        before, found, after = self.file(number).read_text(encoding="utf-8").rpartition(old)
+        """Replaces the last place of `old` in a step (the docstring may hold others); puts `new` behind it without."""
+        text = self.file(number).read_text(encoding="utf-8")
+        if not old:
+            self.write(number, f"{text}\n\n{new}")
+            return
+        before, found, after = text.rpartition(old)
         assert found, f"step {number} has no {old!r}"
         self.write(number, before + new + after)
 

@@ -1,6 +1,19 @@
 """Right answers in other styles: a step, and changes of its solution that leave it right."""
 
-from mutants import COL2IM_ADD, COL2IM_CUT, COLUMNS_AS_SIX, CUT, DB, DW, DX, IM2COL_END, MAX_ADD, PAD, ROTATE, X_WINDOW
+from wrong.known import (
+    COL2IM_ADD,
+    COL2IM_CUT,
+    COLUMNS_AS_SIX,
+    CUT,
+    DB,
+    DW,
+    DX,
+    IM2COL_END,
+    MAX_ADD,
+    PAD,
+    ROTATE,
+    X_WINDOW,
+)
 
 LOSSES = "losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(N), target]"
 WINDOW = "window = " + X_WINDOW

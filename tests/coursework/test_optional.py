@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import COURSEWORK, SOLUTIONS
-from optional_mutants import MUTANTS
+from wrong.optional import MUTANTS
 
 import tinycnn.data
 from tinycnn.teaching.grade import STEPS, main

@@ -287,7 +287,7 @@ def dx_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) 
     wide = [n + axis.before + axis.after for n, axis in zip(x.shape[2:], geometry)]
     size = windows.output_size(wide, w.shape[2:], strides, dilations)
     dx = windows.scattered(windows.input_patches(mistakes.fitted(grad_output, *size), w), wide, strides, dilations)
-    return mistakes.fitted(dx[:, :, max(rows.before, 0) :, max(columns.before, 0) :], *x.shape[2:])
+    return mistakes.unpadded(dx, geometry, x.shape[2:])
 
 
 def dw_at(geometry: Geometry, grad_output: Array, x: Array, w: Array, **_: Any) -> Array:

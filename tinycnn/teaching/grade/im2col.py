@@ -303,7 +303,8 @@ def col2im_mistakes() -> list[Mistake]:
         rows, lefts = places_of(counted, K, size, S, D)
         wide = np.zeros((len(columns), columns.shape[1] // (K[0] * K[1]), rows.max() + 1 + input_size[0],
                          lefts.max() + 1 + input_size[1]))
-        np.add.at(wide, (slice(None), slice(None), rows, lefts), columns.reshape(*wide.shape[:2], *rows.shape))
+        everywhere: Any = (slice(None), slice(None), rows, lefts)
+        np.add.at(wide, everywhere, columns.reshape(*wide.shape[:2], *rows.shape))
         return wide[:, :, P : P + input_size[0], P : P + input_size[1]]
 
     def averaged(columns, *a):
@@ -315,7 +316,7 @@ def col2im_mistakes() -> list[Mistake]:
 
     def at(geometry, columns, input_size, kernel_size, size):
         x = col2im_at(geometry, columns, input_size, kernel_size, size)
-        return mistakes.fitted(x[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *input_size)
+        return mistakes.unpadded(x, geometry, input_size)
 
     right, as_six = col2im, columns_as_six
     overwritten = "= instead of +=: where windows overlap, their values add up"
@@ -328,7 +329,8 @@ def col2im_mistakes() -> list[Mistake]:
                 averaged, passages.NOT_AN_INVERSE),
         with_columns("the kernel is rotated by 180°", passages.INPUT,
                      lambda columns, shape: columns.reshape(shape)[:, :, ::-1, ::-1]),
-        with_columns("kernel row and column are mixed up: columns[.., l, k] for [.., k, l]", passages.IM2COL, exchanged),
+        with_columns("kernel row and column are mixed up: columns[.., l, k] for [.., k, l]", passages.IM2COL,
+                     exchanged),
         *(read(name, passages.IM2COL, order) for name, order in orders("read in")),
         read(mixed, passages.RESHAPE, (4, 5, 1, 2, 3)),
         mistake("height and width are swapped", lambda *a: right(*a).swapaxes(2, 3), passages.AXES),

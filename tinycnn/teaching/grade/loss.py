@@ -296,7 +296,7 @@ def of_targets(result: str, right: Callable[..., Any]) -> list[Mistake]:
         ("the first class for all samples", lambda t, C: np.zeros_like(t)),
     ]  # fmt: skip
     return [
-        mistakes.before(result, right, f"{name}", passages.CROSS_ENTROPY, lambda a, change=change: (
+        mistakes.before(result, right, name, passages.CROSS_ENTROPY, lambda a, change=change: (
             a | {"target": change(a["target"], a["scores"].shape[1])}))
         for name, change in wrong
     ]  # fmt: skip

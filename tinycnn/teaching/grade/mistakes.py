@@ -125,7 +125,7 @@ def of_two_in_geometry(
     """As `of_geometry`, with two things wrong."""
     for (name, see, wrong), (other_name, _, other) in combinations(wrong_axes(dilated), 2):
         def both(axis: int, *geometry: int, wrong: WrongAxis = wrong, other: WrongAxis = other) -> Axis:
-            K, S, P, D = geometry
+            _, S, P, D = geometry
             right, first, second = Axis(S, P, P, D), wrong(axis, *geometry), other(axis, *geometry)
             return Axis(*(b if b != a else c for a, b, c in zip(right, second, first)))
 
@@ -252,6 +252,16 @@ def padded(x: Array, geometry: Geometry, fill: float = 0.0) -> Array:
                 max(-columns.before, 0) : wide.shape[3] - max(-columns.after, 0)]  # fmt: skip
 
 
+def unpadded(wide: Array, geometry: Geometry, size: Sequence[int]) -> Array:
+    """What `padded` makes of an array of this size, without the padding again; zeros where there is less than none."""
+    starts = [max(axis.before, 0) for axis in geometry]
+    fronts = [max(-axis.before, 0) for axis in geometry]
+    x = np.zeros((*wide.shape[:2], *size))
+    part = wide[:, :, starts[0] : starts[0] + size[0] - fronts[0], starts[1] : starts[1] + size[1] - fronts[1]]
+    x[:, :, fronts[0] : fronts[0] + part.shape[2], fronts[1] : fronts[1] + part.shape[3]] = part
+    return x
+
+
 def fitted(y: Array, *size: int) -> Array:
     """`y` cut off, or continued with zeros, at the end of its last two axes."""
     if y.shape[2:] == size:
@@ -332,11 +342,14 @@ def of_scattering(
     sums = [("", patches[0], "all"), *((overwritten, of, keeps) for of in patches for keeps in (
         "last window", "last tap"))]  # fmt: skip
     crops = [("", None), *wrong_crops(result)]
-    both = product(geometries, sums, crops)
-    for (geometry, see, axis), (by, of, keeps), (crop, cut) in sorted(both, key=lambda parts: bool(parts[0][0] or parts[2][0])):
+    alone: list[tuple] = []
+    both: list[tuple] = []
+    for parts in product(geometries, sums, crops):
+        count = sum(bool(part[0]) for part in parts)
+        if count == 2 or (count == 1 and parts[1][0]):
+            (alone if count == 1 else both).append(parts)
+    for (geometry, see, axis), (by, of, keeps), (crop, cut) in alone + both:
         names = [name for name in (geometry, by, crop) if name]
-        if len(names) != 2 and names != [by]:
-            continue
 
         def compute(
             axis: WrongAxis = axis, of: Compute = of, keeps: str = keeps, cut: Callable[..., slice] | None = cut,
@@ -348,9 +361,9 @@ def of_scattering(
             wide = windows.scattered(
                 of(**arguments), [n + a.before + a.after for n, a in zip(sizes, (rows, columns))],
                 (rows.stride, columns.stride), (rows.dilation, columns.dilation), keeps)  # fmt: skip
-            cuts = [cut(i, n, P) if cut else slice(max(a.before, 0), max(a.before, 0) + n)
-                    for i, (n, a) in enumerate(zip(sizes, (rows, columns)))]  # fmt: skip
-            return wide[:, :, *cuts]
+            if cut is None:
+                return unpadded(wide, (rows, columns), sizes)
+            return wide[:, :, *(cut(i, n, P) for i, n in enumerate(sizes))]
 
         yield Mistake(result, "; and ".join(names), compute, see or passages.ONE_RULE)
 
@@ -482,12 +495,12 @@ def _kept(a: Array, axis: int, part: slice) -> Array:
     return kept
 
 
-def after(result: str, right: Compute, name: str, see: str, change: Callable[[Any, dict[str, Any]], Any]) -> Mistake:
+def after(result: str, right: Compute, name: str, see: str, change: Compute) -> Mistake:
     """A change of the right result, which is given with the arguments."""
     return Mistake(result, name, lambda **arguments: change(right(**arguments), arguments), see, after=change)
 
 
-def before(result: str, right: Compute, name: str, see: str, change: Callable[[dict[str, Any]], Any]) -> Mistake:
+def before(result: str, right: Compute, name: str, see: str, change: Compute) -> Mistake:
     """A change of the arguments."""
     return Mistake(result, name, lambda **arguments: right(**change(arguments)), see, before=change)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product, zip_longest
+from itertools import chain, product, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,13 +47,16 @@ def pairs(
     try:
         with np.errstate(all="ignore"):
             values = [(mistake, _computed(mistake.compute, **arguments)) for mistake in known]
-            for search in (_of_doubles(doubles, arguments, equals), _with_changed_result(values, arguments, got, equals),
-                           _with_changed_arguments(values, arguments, equals)):  # fmt: skip
-                for pair in search:
-                    if pair is not None:
-                        yield pair
-                    if time.process_time() > end:
-                        return
+            searches = (
+                _of_doubles(doubles, arguments, equals),
+                _with_changed_result(values, arguments, got, equals),
+                _with_changed_arguments(values, arguments, equals),
+            )
+            for pair in chain(*searches):
+                if pair is not None:
+                    yield pair
+                if time.process_time() > end:
+                    return
     finally:
         budget.seconds -= time.process_time() - start
 
@@ -116,10 +119,12 @@ def _with_changed_result(
         if value.shape == got.shape and _is_multiple(got, value):
             possible += changes["scales"]
         for second in possible:
-            if second is not first and (changed := _computed(second.after, value, arguments)) is not None:
-                if equals(changed):
-                    yield _joined(first.result, first, second, lambda first=first, second=second, **a: second.after(
-                        first.compute(**a), a))  # fmt: skip
+            if second is first or second.after is None:
+                continue
+            changed = _computed(second.after, value, arguments)
+            if changed is not None and equals(changed):
+                yield _joined(first.result, first, second, lambda first=first, second=second, **a: second.after(
+                    first.compute(**a), a))  # fmt: skip
 
 
 def _is_multiple(got: np.ndarray, value: np.ndarray) -> bool:
@@ -149,7 +154,7 @@ def _equal(a: Arguments, b: Arguments) -> bool:
 def _with_changed_arguments(
     values: Sequence[tuple[Mistake, Any]], arguments: Arguments, equals: Callable[[Any], bool]
 ) -> Iterator[Any]:
-    changed = []
+    changed: list[tuple[Mistake, Arguments]] = []
     for first, _ in values:
         if first.before is not None:
             try:
@@ -164,8 +169,8 @@ def _with_changed_arguments(
     alike = [mistake for mistake, _ in changed]
     seconds = [second for both in zip_longest(others[:MOST], alike[:MOST]) for second in both if second is not None]
     # The likelier stand first in both lists, so that the sum of the places tells how likely a pair is.
-    places = sorted(product(range(len(seconds)), range(min(len(changed), MOST))), key=lambda place: place[0] / 2 + place[1])
-    for at, place in places:
+    places = product(range(len(seconds)), range(min(len(changed), MOST)))
+    for at, place in sorted(places, key=lambda place: place[0] / 2 + place[1]):
         second, (first, wrong) = seconds[at], changed[place]
         if first is second:
             continue

@@ -189,8 +189,8 @@ def pool_mistakes(which: str) -> list[Mistake]:
         mistake(PADS_ALL, passages.PADDING, padded_everywhere),
         mistake(PADS_ALL, passages.PADDING,
                 lambda x, K, S, P: padded_everywhere(x, K, S, P)[: len(x), : x.shape[1]]),
-        *(mistake(f"the padding {what} instead of counting as {'−∞' if is_max else '0'}", passages.PADDING, filled(fill))
-          for what, fill in mistakes.WRONG_FILLS),
+        *(mistake(f"the padding {what} instead of counting as {'−∞' if is_max else '0'}", passages.PADDING,
+                  filled(fill)) for what, fill in mistakes.WRONG_FILLS),
         *mistakes.of_indices("y", lambda rows, columns, x, **_: (np.max if is_max else np.mean)(
             windows.gathered(x, rows, columns, outside), axis=(2, 3)), window_of, lambda x, **_: x.shape[2:]),
     ]  # fmt: skip
@@ -289,7 +289,7 @@ def pool_gradient_mistakes(which: str) -> list[Mistake]:
 
     def at(geometry: Geometry, grad_output: Array, x: Array, kernel_size: tuple[int, int]) -> Array:
         dx = wide(geometry, grad_output, x, kernel_size)
-        return mistakes.fitted(dx[:, :, max(geometry[0].before, 0) :, max(geometry[1].before, 0) :], *x.shape[2:])
+        return mistakes.unpadded(dx, geometry, x.shape[2:])
 
     def starts_without_stride(axes, step, g, x, K, S, P):
         """The maximum of the right window, its place counted from the wrong corner along these axes."""

@@ -83,9 +83,9 @@ def _other_number_of_axes(result: str, cases: list[Pair]) -> Named:
             ):
                 return f"{result} lacks an axis: here it is the {word} over the {names[axis]}s", passages.SUMS
     for axis in range(right):
-        if found == right - 1 and all(pair.got.shape == np.delete(pair.expected.shape, axis).tolist()
-                                      or list(pair.got.shape) == np.delete(pair.expected.shape, axis).tolist()
-                                      for pair in cases):  # fmt: skip
+        if found == right - 1 and all(
+            list(pair.got.shape) == np.delete(pair.expected.shape, axis).tolist() for pair in cases
+        ):
             return f"{result} lacks an axis, that of the {names[axis]}s: write down which axes are left", passages.AXES
     more = f"has {found} axes instead of {right}"
     return f"{result} {more}: write down the axes after each line, with their sizes", passages.AXES
@@ -101,14 +101,15 @@ def _last(a: Array, axis: int) -> Array:
 
 def _part(result: str, cases: list[Pair]) -> Named:
     """Right numbers with rows, columns, .. that are missing or too many."""
-    for word, small, large in (("missing", 0, 1), ("too many", 1, 0)):
+    for word in ("missing", "too many"):
         found: set[tuple[tuple[str, ...], ...]] = set()
         for pair in cases:
-            offsets = _place_of(pair[small], pair[large])
+            small, large = (pair.got, pair.expected) if word == "missing" else (pair.expected, pair.got)
+            offsets = _place_of(small, large)
             if offsets is None:
                 break
             sides = []
-            for n, whole, start in zip(pair[small].shape, pair[large].shape, offsets):
+            for n, whole, start in zip(small.shape, large.shape, offsets):
                 sides.append((*(["first"] if start else []), *(["last"] if whole - n - start else [])))
             found.add(tuple(sides))
         else:
@@ -135,7 +136,7 @@ def _place_of(small: Array, large: Array) -> tuple[int, ...] | None:
 def _same_numbers(result: str, cases: list[Pair]) -> Named:
     if all(pair.got.size == pair.expected.size and same(np.sort(pair.got, None), np.sort(pair.expected, None))
            for pair in cases):  # fmt: skip
-        return (f"{result} has the right numbers in another order and shape: a transpose is missing, or one too many"), (
+        return f"{result} has the right numbers in another order and shape: a transpose is missing, or one too many", (
             passages.RESHAPE)
     return UNKNOWN
 
@@ -224,7 +225,8 @@ def _number(result: str, cases: list[Pair]) -> Named:
     """A result that is one number: it takes several cases to see something."""
     if len(cases) < 3 or any(pair.expected.size > 1 for pair in cases):
         return UNKNOWN
-    got, expected = (np.array([float(pair[side].flat[0]) for pair in cases]) for side in (0, 1))
+    got, expected = (np.array([float(a.flat[0]) for a in side]) for side in (
+        [pair.got for pair in cases], [pair.expected for pair in cases]))  # fmt: skip
     if _constant(got - expected):
         by = got[0] - expected[0]
         return f"{result} is {abs(by):.6g} too {'large' if by > 0 else 'small'} in all wrong cases", passages.ONE_RULE
@@ -240,7 +242,8 @@ def of_named(result: str, cases: list[tuple[dict[str, Array], dict[str, Array]]]
            for got, expected in cases for name in expected):  # fmt: skip
         return UNKNOWN
     names = sorted(wrong[0])
-    flat = [Pair(*(np.concatenate([side[name].ravel() for name in names]) for side in both), {}) for both in cases]
+    flat = [Pair(np.concatenate([got[name].ravel() for name in names]),
+                 np.concatenate([expected[name].ravel() for name in names]), {}) for got, expected in cases]  # fmt: skip
     how, see = UNKNOWN
     with np.errstate(all="ignore"):
         for relation in (_not_finite, _nothing, _factor, _sign):
@@ -325,10 +328,10 @@ def _shifted(result: str, cases: list[Pair]) -> Named:
     for rows, columns in sorted(product(range(-2, 3), repeat=2), key=lambda step: abs(step[0]) + abs(step[1])):
         enough = 0
         for pair in cases:
-            left, right = (_overlap(a, sign * rows, sign * columns) for a, sign in ((pair.got, 1), (pair.expected, -1)))
-            if not same(left, right):
+            seen, wanted = _overlap(pair.got, rows, columns), _overlap(pair.expected, -rows, -columns)
+            if not same(seen, wanted):
                 break
-            enough += int(left.size > 2 and np.ptp(left) > 0)
+            enough += int(seen.size > 2 and np.ptp(seen) > 0)
         else:
             if 2 * enough >= len(cases):
                 down, right = ("up", "", "down")[np.sign(rows) + 1], ("left", "", "right")[np.sign(columns) + 1]

@@ -6,6 +6,7 @@ The right results are those of tinycnn.teaching.reference; a test compares the t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,8 @@ def added(a: Array, size: Pair, rows: Places, columns: Places) -> Array:
     (row, in_rows), (column, in_columns) = rows, columns
     x = np.zeros((*a.shape[:2], *size))
     wanted = in_rows[:, None, :, None] & in_columns[None, :, None, :]
-    np.add.at(x, (slice(None), slice(None), row[:, None, :, None], column[None, :, None, :]), np.where(wanted, a, 0))
+    places: Any = (slice(None), slice(None), row[:, None, :, None], column[None, :, None, :])
+    np.add.at(x, places, np.where(wanted, a, 0))
     return x
 
 

@@ -1,15 +1,15 @@
-"""More wrong answers, written after the grader's mistakes and not used to improve them: what an unseen class may do.
+"""The first round, written after the grader's mistakes. At first try 84 % of these were named.
 
-The form is that of mutants.py. The words are what a teacher would look for in the grader's name.
+The form is that of known.py. The words are what a teacher would look for in the grader's name.
 """
 
-from mutants import COL2IM_ADD, COL2IM_CUT, DB, DW, DX, IM2COL_END, PAD, ROTATE, TAPS
+from wrong.known import COL2IM_ADD, COL2IM_CUT, DB, DW, DX, IM2COL_END, PAD, ROTATE, TAPS
 
 COPY_OF_STEP_3 = "return dx, dw, db"
 LOSSES = "losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(N), target]"
 
 # fmt: off
-HELD_OUT = [
+WRONG = [
     # --- 1
     (1, "2 * padding", "2 * padding * stride", "size", "padding is added after the division"),
     (1, "dilation * (kernel_size - 1) + 1", "dilation * (kernel_size - 1) - 1", "size", "extent"),
@@ -176,36 +176,3 @@ HELD_OUT = [
 ]
 
 # Written after the names had been improved once more by what HELD_OUT had shown.
-HELD_OUT_AGAIN = [
-    (1, "- extent) // stride + 1", "- extent) % stride + 1", "size", ""),
-    (1, "2 * padding", "padding * padding", "size", "padding"),
-    (2, "np.sum(window * w[o]) + b[o]", "np.sum(window * w[o]) + b[o] * x.shape[1]", "y", "bias"),
-    (2, "window = x[n, :,", "window = x[n, ::-1,", "y", "channels"),
-    (2, "i * stride : i * stride + KH, j * stride : j * stride + KW", "i * stride : i * stride + KH, j : j + KW", "y",
-     "along the columns (W)"),
-    (2, "np.sum(window * w[o])", "np.sum(window * w[o]) / KH", "y", ""),
-    (3, "return dx, dw, db", "return dx, dw, grad_output.sum(axis=(1, 2, 3))", "db", "wrong axes"),
-    (3, DW, "dw[o] += g * x_padded[n, :, rows, columns][:, ::-1]", "dw", "reversed along the kernel rows"),
-    (3, DX, DX.replace("g * w[o]", "g * w[o] * b[o]"), "dx", ""),
-    (3, "return dx, dw, db", "return dx, dw.reshape(w.shape[1], w.shape[0], KH, KW).swapaxes(0, 1), db", "dw",
-     "reshape"),
-    (4, IM2COL_END, "return columns.transpose(0, 3, 1, 2, 4, 5).reshape(N, C * KH * KW, OH * OW)", "columns", "order"),
-    (4, TAPS, "top, left = k * dilation, l * stride", "columns", "the stride takes the place of the dilation"),
-    (5, COL2IM_CUT, "return x[:, :, padding : padding + H, padding:-padding]", "x", "-padding"),
-    (5, COL2IM_ADD, COL2IM_ADD.replace("top + stride * OH : stride, left", "top + OH, left"), "x", "along the rows"),
-    (6, "dy.sum(axis=(0, 2))", "dy.max(axis=(0, 2))", "db", ""),
-    (6, "w.reshape(O, C * KH * KW).T @ dy", "w[::-1].reshape(O, C * KH * KW).T @ dy", "dx", "output channels"),
-    (6, "return y.reshape(len(x), O, OH, OW)", "return y.reshape(len(x), O, OW, OH).swapaxes(2, 3)", "y", "reshape"),
-    (7, "return dx[:, :, padding : padding + H, padding : padding + W]",
-     "return dx[:, :, padding + 1 : padding + 1 + H, padding : padding + W]", "dx", ""),
-    (7, "spread = insert_zeros(grad_output, stride)", "spread = insert_zeros(grad_output, stride + 1)", "dx", ""),
-    (8, "return y / (KH * KW)", "return y / (KH * KW - 1)", "y", ""),
-    (8, "best // KW, j * stride + best % KW", "best // KW, j * stride + best // KW", "dx", ""),
-    (9, "return losses.sum() / N", "return losses.sum() / scores.shape[1]", "loss", "divided by C"),
-    (9, "return grad_output * d_scores / N", "return grad_output * d_scores / (N - 1 or 1)", "d_scores", ""),
-    (9, "scores.max(axis=1, keepdims=True))\n    d", "scores.max(axis=0))\n    d", "d_scores", "axis 0"),
-    (10, "return grad_output * (x > 0)", "return grad_output * (x < 0)", "dx", "x < 0"),
-    (10, "grad_output.T @ x,", "x.T @ x,", "dw", ""),
-    (10, "batch = order[start : start + batch_size]", "batch = order[: start + batch_size]", "parameters", ""),
-]
-# fmt: on

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the optional steps, in the form of mutants.py."""
+"""Plausible wrong answers to the optional steps, in the form of known.py."""
 
 SUM = "(forward(x) * grad_output).sum()"
 CLOSE = "return bool(np.abs(dx - numeric).max() <= 1e-5 * np.abs(numeric).max())"
