@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -256,13 +256,15 @@ FACTORS: list[Part] = [
 def combined(result: str, parts: Sequence[list[Part]], compute: Callable[..., Any]) -> list[Mistake]:
     """A computation of several parts with one of them wrong, or two."""
     found = []
-    for chosen_parts in product(*parts):
-        wrong = [(name, see) for name, see, _ in chosen_parts if name]
-        if 1 <= len(wrong) <= 2:
-            name = "; and ".join(name for name, _ in wrong)
-            steps = [step for _, _, step in chosen_parts]
-            found.append((len(wrong), Mistake(result, name, partial(compute, steps), wrong[0][1])))
-    return [mistake for _, mistake in sorted(found, key=lambda pair: pair[0])]
+    places = [places for count in (1, 2) for places in combinations(range(len(parts)), count)]
+    for which in places:
+        for wrong in product(*(parts[place][1:] for place in which)):  # the first of each list is right
+            steps = [part[0][2] for part in parts]
+            for place, (_, _, step) in zip(which, wrong):
+                steps[place] = step
+            name = "; and ".join(name for name, _, _ in wrong)
+            found.append(Mistake(result, name, partial(compute, steps), wrong[0][1]))
+    return found
 
 
 def loss_of(steps: Sequence[Callable[..., Any]], scores: Array, target: Array) -> Any:
@@ -308,14 +310,16 @@ def score_gradient_mistakes() -> list[Mistake]:
     def added(grad_output: float, scores: Array, target: Array) -> Array:
         return grad_output + score_gradient(1.0, scores, target)
 
-    def on_a_part(of_p: bool, grad_output: float, scores: Array, target: Array) -> Array:
-        p, hot = softmax(scores), one_hot(scores, target)
-        return ((grad_output * p - hot) if of_p else (p - grad_output * hot)) / len(p)
-
+    factors: list[tuple[str, Callable[[float, int], float]]] = [
+        ("1", lambda g, N: 1.0), ("grad_output", lambda g, N: g), ("1/N", lambda g, N: 1 / N),
+        ("grad_output / N", lambda g, N: g / N),
+    ]  # fmt: skip
     own += [
-        Mistake("d_scores", f"the upstream gradient multiplies {part} only: parentheses are missing",
-                partial(on_a_part, of_p), passages.ONE_RULE)
-        for part, of_p in (("the softmax", True), ("the one_hot", False))
+        Mistake("d_scores", f"the softmax is multiplied by {name}, the one_hot by {other}: parentheses are missing",
+                lambda grad_output, scores, target, of_p=of_p, of_hot=of_hot: (
+                    of_p(grad_output, len(target)) * softmax(scores)
+                    - of_hot(grad_output, len(target)) * one_hot(scores, target)), passages.ONE_RULE)
+        for name, of_p in factors for other, of_hot in factors if name != other
     ]  # fmt: skip
     own += of_targets("d_scores", score_gradient)
     probabilities = [

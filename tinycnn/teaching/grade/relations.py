@@ -44,7 +44,7 @@ def related(result: str, function: str, cases: list[Pair]) -> Named:
 def _of_maxima(cases: list[Pair]) -> Named:
     """A maximum that is too small has not seen the whole window, one that is too large has seen more."""
     if all((pair.got <= pair.expected).all() for pair in cases):
-        return "no element of y is too large, some are too small: parts of their windows are not seen", (
+        return "no element of y is too large, some are too small: they are not the largest of their whole window", (
             passages.MAX_POOLING)
     if all((pair.got >= pair.expected).all() for pair in cases):
         return "no element of y is too small, some are too large: they see something outside of their windows", (
@@ -243,7 +243,8 @@ def of_named(result: str, cases: list[tuple[dict[str, Array], dict[str, Array]]]
         return UNKNOWN
     names = sorted(wrong[0])
     flat = [Pair(np.concatenate([got[name].ravel() for name in names]),
-                 np.concatenate([expected[name].ravel() for name in names]), {}) for got, expected in cases]  # fmt: skip
+                 np.concatenate([expected[name].ravel() for name in names]), {})
+            for got, expected in cases]  # fmt: skip
     how, see = UNKNOWN
     with np.errstate(all="ignore"):
         for relation in (_not_finite, _nothing, _factor, _sign):
@@ -397,8 +398,7 @@ def _where(result: str, cases: list[Pair]) -> Named:
     if len({wrong.ndim for wrong in wrongs}) == 1 and wrongs[0].ndim:
         for place, region in _regions(axis_names(result, wrongs[0].ndim)):
             masks = [region(wrong.shape) for wrong in wrongs]
-            proper = sum(not mask.all() for mask in masks)
-            if proper * 2 >= len(masks) and all(not (wrong & ~mask).any() for wrong, mask in zip(wrongs, masks)):
+            if all(not (wrong & ~mask).any() for wrong, mask in zip(wrongs, masks)) and _clear(wrongs, masks):
                 where = f"{result} is {place}" if place.startswith("right") else f"{result} is wrong only {place}"
                 return f"{where}{how}", see if how else passages.GEOMETRY
     if how and any(not wrong.all() for wrong in wrongs):
@@ -437,6 +437,13 @@ def _other_index(pair: Pair, axis: int) -> tuple[int, int] | None:
             return None
         first = first or (at, found)
     return first
+
+
+def _clear(wrongs: list[Array], masks: list[Array]) -> bool:
+    """Whether that the wrong elements lie in a region is no chance: many lie in it, and much lies outside."""
+    inside, wrong = sum(int(mask.sum()) for mask in masks), sum(int(each.sum()) for each in wrongs)
+    outside = sum(int((~mask).sum()) for mask in masks)
+    return outside >= max(20, 3 * len(masks)) and wrong >= 0.3 * inside
 
 
 def _sums(result: str, cases: list[Pair]) -> Named:
