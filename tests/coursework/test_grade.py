@@ -148,11 +148,20 @@ def test_the_smallest_failing_case_is_shown_with_the_first_wrong_element(folder,
     assert "\x1b" not in out
 
 
-def test_two_mistakes_at_once_are_named_with_care(folder):
+def test_two_mistakes_at_once_are_both_named(folder):
     folder.change(4, "top, left = k * dilation, l * dilation", "top, left = k, l")
     folder.change(4, "(padding, padding), (padding, padding)", "(0, 2 * padding), (0, 2 * padding)")
-    said = [check.diagnosis for check in folder.grade(4).checks if check.problem]
-    assert any(words.startswith("perhaps the padding is put at the end only") for words in said)
+    said = " ".join(check.diagnosis for check in folder.grade(4).checks if check.problem)
+    assert "the padding is put at the end only" in said
+    assert "; and " in said
+    assert "the dilation is ignored" in said
+
+
+def test_a_mistake_that_explains_some_cases_is_named_with_care(folder):
+    folder.change(2, "window * w[o]", "window * w[o, :, ::-1, ::-1]")
+    folder.change(2, "    return y", "    return y if len(y) < 3 else np.sort(y, axis=None).reshape(y.shape)")
+    said = [check.diagnosis for check in folder.grade(2).checks if check.problem]
+    assert any(words.startswith("perhaps the kernel is rotated by 180°") for words in said)
 
 
 def test_exercises_as_handed_out_are_all_to_do(capsys):

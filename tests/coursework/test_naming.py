@@ -112,6 +112,7 @@ RELATIONS = [
     ("dx", lambda a: a.reshape(len(a), -1), "only the shape is wrong"),
     ("dx", lambda a: a.swapaxes(1, 2), "another order and shape"),
     ("dx", lambda a: a.mean(1, keepdims=True), "averaged over the channels"),
+    ("dx", lambda a: a[:, :, 9:-9], "empty"),
     ("dx", lambda a: RNG.normal(size=a.shape), ""),
 ]  # fmt: skip
 
@@ -129,6 +130,13 @@ def test_a_relation_is_named(result, change, words):
 def test_a_relation_of_some_cases_is_not_named(change):
     cases = [Pair(change(a.copy()), a, {}) for a in A[:2]] + [Pair(RNG.normal(size=A[2].shape), A[2], {})]
     assert related("dx", "f", cases)[0] == ""
+
+
+@pytest.mark.parametrize("change", [lambda a: a * 2, np.abs, np.sort, lambda a: a[..., :1], lambda a: a[None], np.sum])
+def test_arrays_of_several_numbers_of_axes_do_no_harm(change):
+    several = [A[0], A[1][0], A[2][0, 0], A[0].ravel()]
+    for cases in (several, several[::-1]):
+        assert isinstance(related("dx", "f", [Pair(np.asarray(change(a)), a, {}) for a in cases])[0], str)
 
 
 def test_the_wrong_ones_of_several_arrays_are_named():

@@ -357,10 +357,9 @@ def backward_mistakes(dilated: bool) -> list[Mistake]:
         with_kernel(flipped_dx, rotated, passages.INPUT),
         with_kernel("the kernel's rows and columns are swapped", turned, passages.CHANNELS),
         with_kernel(ORDER, rows_by_kernel, passages.IM2COL),
-        *(mistakes.before(result, compute, f"only the {which} output channel counts: they all reach {result}",
+        *(mistakes.before("dx", dx, f"only the {which} output channel reaches x: its gradient is the sum over all",
                           passages.SUMS, lambda a, part=part: a | {"grad_output": only_at(a["grad_output"], part)})
-          for which, part in (("last", slice(-1, None)), ("first", slice(0, 1)))
-          for result, compute in (("dx", dx),)),
+          for which, part in (("last", slice(-1, None)), ("first", slice(0, 1)))),
         *(mistakes.before(result, compute, by_bias, passages.ONE_RULE, lambda a: (
             a | {"grad_output": a["grad_output"] * a["b"][:, None, None]}))
           for result, compute in (("dx", dx), ("dw", dw))),

@@ -34,6 +34,13 @@ def related(result: str, function: str, cases: list[Pair]) -> Named:
     if not cases or any(pair.got.dtype.kind not in "fiu" or not pair.expected.size for pair in cases):
         return UNKNOWN
     shaped = [pair for pair in cases if pair.got.shape != pair.expected.shape]
+    if any(not pair.got.size for pair in shaped):
+        empty = all(not pair.got.size for pair in shaped)
+        return (f"{result} is empty: a slice that ends where it begins", passages.CROPPING) if empty else UNKNOWN
+    if shaped and len({pair.got.ndim for pair in shaped}) + len({pair.expected.ndim for pair in shaped}) > 2:
+        return UNKNOWN
+    if len({pair.expected.ndim for pair in cases}) > 1:
+        cases = [Pair(pair.got.ravel(), pair.expected.ravel(), pair.arguments) for pair in cases]
     with np.errstate(all="ignore"):
         for relation in SHAPES if shaped else VALUES:
             if (found := relation(result, shaped or cases))[0]:
