@@ -176,17 +176,18 @@ def _by_relation(exercise: Exercise, index: int, answers: Answers) -> Named:
 
 
 def _by_one_of_several(exercise: Exercise, index: int, answers: Answers) -> Named:
-    """There may be two mistakes: the one that explains the smallest wrong case and most of the others."""
+    """There may be two mistakes: the one that explains the smallest wrong case and most others, at least half."""
     came = [answer for answer in _wrong(index, answers.double) if answer.values]
     explained: dict[Named, int] = {}  # the number of wrong cases
     for mistake in exercise.mistakes:
         if mistake.result == exercise.results[index] and gives(mistake, came[0], index):
             count = sum(gives(mistake, answer, index) for answer in came)
             explained[mistake.name, mistake.see] = max(count, explained.get((mistake.name, mistake.see), 0))
-    best = [named for named, count in explained.items() if count == max(explained.values()) > 1]
-    if len(best) != 1:
+    most = max(explained.values(), default=0)
+    if most < max(2, len(came) / 2):
         return UNKNOWN
-    (name, see), = best
+    # Of several that explain as many, the first: it is the likeliest, and the others often say the same.
+    name, see = next(named for named, count in explained.items() if count == most)
     return f"perhaps {name} (other cases go wrong in another way)", see
 
 
