@@ -41,6 +41,8 @@ def diagnose(exercise: Exercise, index: int, answers: Answers) -> Named:
         return f"{texts[0].splitlines()[0]} (+=, *= and [..] = write into the array itself)", passages.RULES
     ways = [_of_results, _by_one_mistake, _of_integers, _kept, _by_two_mistakes, _by_relation, _by_one_of_several,
             _only_where]
+    if np.ndim(answers.first[0].expected[index]) == 0:  # little can be seen of one number
+        ways[5], ways[6] = ways[6], ways[5]
     if not any(answer.values for answer in _wrong(index, answers.double)):
         ways = [_of_exceptions, _only_where]
     for way in ways:

@@ -256,14 +256,15 @@ FACTORS: list[Part] = [
 def combined(result: str, parts: Sequence[list[Part]], compute: Callable[..., Any]) -> list[Mistake]:
     """A computation of several parts with one of them wrong, or two."""
     found = []
-    places = [places for count in (1, 2) for places in combinations(range(len(parts)), count)]
+    last_first = range(len(parts))[::-1]  # what is done last is the likelier
+    places = [places for count in (1, 2) for places in combinations(last_first, count)]
     for which in places:
         for wrong in product(*(parts[place][1:] for place in which)):  # the first of each list is right
             steps = [part[0][2] for part in parts]
             for place, (_, _, step) in zip(which, wrong):
                 steps[place] = step
-            name = "; and ".join(name for name, _, _ in wrong)
-            found.append(Mistake(result, name, partial(compute, steps), wrong[0][1]))
+            name = "; and ".join(name for name, _, _ in wrong[::-1])
+            found.append(Mistake(result, name, partial(compute, steps), wrong[-1][1]))
     return found
 
 

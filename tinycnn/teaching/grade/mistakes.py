@@ -209,8 +209,6 @@ _WRONG_INDICES: list[tuple[str, Callable[[Array, Array, int], tuple[Array, Array
      lambda start, k, n: (start.clip(0) + k, start.clip(0) + k < n)),
     ("a window that reaches beyond the image is left out{}",
      lambda start, k, n: (start + k, (start >= 0) & (start + k.max() < n))),
-    ("the bounds are those of the padded image, the indices too, but x is not padded{}",
-     lambda start, k, n: (start + k - start.min(), (start + k - start.min()) < n)),
 ]  # fmt: skip
 
 
