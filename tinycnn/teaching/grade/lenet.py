@@ -126,6 +126,7 @@ def relu_gradient_mistakes() -> list[Mistake]:
           for value, of in (("the gradient", lambda g, x: g), ("x", lambda g, x: x), ("1", lambda g, x: 1.0),
                             ("gradient · x", lambda g, x: g * x), ("minus the gradient", lambda g, x: -g),
                             ("the gradient's absolute value", lambda g, x: abs(g)), ("−1", lambda g, x: -1.0),
+                            ("the gradient's sign", lambda g, x: np.sign(g)),
                             ("the gradient + x", lambda g, x: g + x), ("the gradient + 1", lambda g, x: g + 1))
           if (condition, value) != ("x > 0", "the gradient")),
         *mistakes.of_result("dx", relu_gradient, "N"),
