@@ -29,12 +29,14 @@ help:  ## show this list
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
 
-# Both at a time, on two cores; what the second says comes last.
-test: $(VENV)/.installed-test  ## run the tests, and beside them those of the GPU on an emulator
+# Two halves at a time, on two cores; what the second says comes last.
+SECOND_HALF := tests/commands tests/coursework tests/examples
+test: $(VENV)/.installed-test  ## run the tests, and those of the GPU on an emulator
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory test-emulated > $(VENV)/emulated.log 2>&1 & emulated=$$!; \
-	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)'; status=$$?; \
-	wait $$emulated || status=1; cat $(VENV)/emulated.log; exit $$status
+	@{ $(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(SECOND_HALF); status=$$?; \
+	   $(MAKE) --no-print-directory test-emulated || status=1; exit $$status; } > $(VENV)/second.log 2>&1 & second=$$!; \
+	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(SECOND_HALF:%=--ignore=%); status=$$?; \
+	wait $$second || status=1; cat $(VENV)/second.log; exit $$status
 else
 	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(ARGS)
 endif

@@ -260,6 +260,7 @@ def test_importing_changes_nothing_in_the_process():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_training_keeps_of_freed_memory_is_bounded():
     step = """

@@ -43,6 +43,7 @@ def test_it_trains(project):
     assert len((project / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_its_tests_pass_and_see_a_planted_bug(project):
     assert "3 passed" in run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     bug = """import tinycnn

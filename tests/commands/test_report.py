@@ -11,6 +11,8 @@ import pytest
 from tests.commands.conftest import tinycnn
 from tinycnn.commands.report import flat, main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page(digits_run, other_run, tmp_path_factory):

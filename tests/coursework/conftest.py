@@ -16,8 +16,8 @@ sys.path.insert(0, str(HERE))  # for the package wrong
 
 
 def a_few_quick(rows):
-    """Parameters of a test, named by their first: one in four is in the quick suite, all are in the slow one."""
-    slow = [() if i % 4 == 0 else pytest.mark.slow for i in range(len(rows))]
+    """Parameters of a test, named by their first: one in twelve is in the quick suite, all are in the slow one."""
+    slow = [() if i % 12 == 0 else pytest.mark.slow for i in range(len(rows))]
     return [pytest.param(*row, id=row[0], marks=marks) for row, marks in zip(rows, slow, strict=True)]
 
 

@@ -87,6 +87,7 @@ def test_a_cheating_submission_gains_nothing(autograder, name, step, code, files
     assert sum(test["score"] for test in checks) == 0
 
 
+@pytest.mark.slow
 def test_a_right_submission_gets_all_points(autograder):
     results = grade(autograder, solved(*range(1, 11)))
     assert results["score"] == results["max_score"] == 100

@@ -86,11 +86,11 @@ def test_what_is_printed_is_shown_and_harms_nothing(folder, capsys):
     assert "more lines" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step, old, new", [
     (1, "(size + 2 * padding - extent)", "size + 2 * padding - extent"),
-    pytest.param(4, "l * dilation", "l", marks=pytest.mark.slow),
-    pytest.param(4, "return columns.reshape", "return columns[:, :, ::-1].reshape", marks=pytest.mark.slow),
-    pytest.param(10, "x > 0", "x >= 0", marks=pytest.mark.slow),
+    (4, "l * dilation", "l"), (4, "return columns.reshape", "return columns[:, :, ::-1].reshape"),
+    (10, "x > 0", "x >= 0"),
 ])  # fmt: skip
 def test_one_mistake_is_paid_once(folder, capsys, step, old, new):
     """Other steps, and other functions of the same step, get the reference's in the place of the wrong one."""
@@ -164,6 +164,7 @@ def test_a_mistake_that_explains_some_cases_is_named_with_care(folder):
     assert any(words.startswith("perhaps the kernel is rotated by 180°") for words in said)
 
 
+@pytest.mark.slow
 def test_exercises_as_handed_out_are_all_to_do(capsys):
     assert main([str(COURSEWORK)]) == 1
     out = capsys.readouterr().out
