@@ -20,7 +20,7 @@ VENV_SYSTEM := .venv-system
 .DEFAULT_GOAL := help
 # An interrupted installation must not leave a half-made environment that looks whole.
 .DELETE_ON_ERROR:
-.PHONY: help train test coverage test-slow test-emulated test-gpu test-torch test-mpi test-grader fuzz bad-input mutants lint package bench docs coursework-release clean
+.PHONY: help train test test-first-half test-second-half coverage test-slow test-emulated test-gpu test-torch test-mpi test-grader fuzz bad-input mutants lint package bench docs coursework-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,21 +29,28 @@ help:  ## show this list
 train: $(VENV)/.installed-examples  ## train the MNIST example
 	$(VENV)/bin/python examples/train_mnist.py $(ARGS)
 
-# Two halves at a time, on two cores; what the second says comes last.
+QUICK := -m 'not (slow or gpu or torch)'
 SECOND_HALF := tests/commands tests/coursework tests/examples
+
+# Two halves at a time, on two cores; what the second says comes last.
 test: $(VENV)/.installed-test  ## run the tests, and those of the GPU on an emulator
 ifeq ($(ARGS),)
-	@{ $(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(SECOND_HALF); status=$$?; \
-	   $(MAKE) --no-print-directory test-emulated || status=1; exit $$status; } > $(VENV)/second.log 2>&1 & second=$$!; \
-	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(SECOND_HALF:%=--ignore=%); status=$$?; \
-	wait $$second || status=1; cat $(VENV)/second.log; exit $$status
+	@$(MAKE) --no-print-directory --jobs=2 test-first-half test-second-half; status=$$?; \
+	cat $(VENV)/second.log; exit $$status
 else
-	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' $(ARGS)
+	$(VENV)/bin/python -m pytest $(QUICK) $(ARGS)
 endif
+
+test-first-half:
+	@$(VENV)/bin/python -m pytest $(QUICK) $(SECOND_HALF:%=--ignore=%)
+
+test-second-half:
+	@{ $(VENV)/bin/python -m pytest $(QUICK) $(SECOND_HALF); status=$$?; \
+	$(MAKE) --no-print-directory test-emulated || status=1; exit $$status; } > $(VENV)/second.log 2>&1
 
 # The second run adds to the coverage of the first, which has no GPU.
 coverage: $(VENV)/.installed-test  ## the same, and print how much of the package they run
-	$(VENV)/bin/python -m pytest -m 'not (slow or gpu or torch)' --cov=tinycnn --cov-report=
+	$(VENV)/bin/python -m pytest $(QUICK) --cov=tinycnn --cov-report=
 	@$(MAKE) --no-print-directory test-emulated ARGS='--cov=tinycnn --cov-append --cov-report=term'
 
 test-slow: $(VENV)/.installed-test  ## run what `make test` leaves out: every CUDA source, the browser, every moment of a kill

@@ -413,7 +413,7 @@ def bytes_of_a_step(library: str, net: str, batch: int, precision: str) -> tuple
     return found
 
 
-HOSTED = 8  # batches in an epoch of `loading`
+HOSTED = 32  # batches in an epoch of `loading`
 
 
 def loading(report: Report, options: argparse.Namespace) -> None:
@@ -433,7 +433,8 @@ def loading(report: Report, options: argparse.Namespace) -> None:
 
 
 def epoch_of_batches(library: str, net: str, batch: int, way: str) -> Callable[[], None]:
-    """Steps on batches of the host. torch copies ahead where the host's memory is pinned and it need not wait."""
+    """Steps on batches of the host. torch's memory is pinned, so that its host need not wait; its copies stand in the
+    stream of the steps, as in the usual program."""
     lib, step = libraries()[library], training_step(library, net, batch, "float32", "eager")
     arrays = [nets.random_images((batch, 1, 28, 28), 10) for _ in range(HOSTED)]
     batches = [tuple(map(lib.tensor, pair)) for pair in arrays]

@@ -146,8 +146,9 @@ def build(run: Run, test_set: Any, options: argparse.Namespace) -> tuple[Trainer
     tinycnn.manual_seed(recipe.seed)
     image, _ = test_set[0]
     model = model_for(recipe.model, image.shape, len(test_set.classes), **recipe.model_options)
-    loader = DataLoader(run.train_set, recipe.batch_size, shuffle=True, num_workers=workers)
-    test_loader = DataLoader(test_set, batch_size=50)
+    by_workers = {"num_workers": workers, "persistent_workers": workers > 0}
+    loader = DataLoader(run.train_set, recipe.batch_size, shuffle=True, **by_workers)
+    test_loader = DataLoader(test_set, batch_size=50, **by_workers)
     callback, metrics = MeanIoU(test_loader), {"accuracy": accuracy}
     trainer = run.trainer(model.to(run.computing.device), loader, options, callback, metrics=metrics)
     return trainer, loader, test_loader

@@ -12,6 +12,8 @@ from pathlib import Path
 
 StrPath = str | os.PathLike
 
+LONGEST = 40  # characters of a name that a temporary file has, too
+
 _KINDS = {
     stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket",
     stat.S_IFCHR: "device", stat.S_IFBLK: "device",
@@ -54,7 +56,7 @@ def write_whole(path: StrPath, *parts: bytes | memoryview) -> None:
         mode = _permissions(path)
         target = os.path.realpath(path)
         folder, name = os.path.split(target)
-        temporary = os.path.join(folder, f"{name[:40]}.{os.urandom(6).hex()}.part")
+        temporary = os.path.join(folder, f"{name[:LONGEST]}.{os.urandom(6).hex()}.part")
         try:
             _write_new(temporary, parts, mode)
             os.replace(temporary, target)
@@ -118,10 +120,10 @@ def remove(path: StrPath) -> None:
 
 
 def remove_unfinished(folder: StrPath, *names: str) -> None:
-    """Removes what a process that was killed left beside files and folders of these names (patterns, too), while it
-    wrote or removed them. OSError if it cannot."""
+    """Removes what a process that was killed left beside files and folders of these names (patterns, too, of at most
+    40 characters), while it wrote or removed them. OSError if it cannot."""
     for name in names:
-        for left in Path(folder).glob(f"{name}.{'?' * 12}.part"):
+        for left in Path(folder).glob(f"{name}.{'[0-9a-f]' * 12}.part"):
             shutil.rmtree(left) if left.is_dir() else remove(left)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,13 @@ from tinycnn.tensor import Tensor
 
 
 def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
-    """`value` with `function` of each Tensor in it in place of that."""
+    """`value` with each Tensor x in it replaced by `function(x)`."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, dict):
-        return type(value)({key: mapped(function, item) for key, item in value.items()})
+        result = copy.copy(value)  # of its class, as a defaultdict
+        result.update({key: mapped(function, item) for key, item in value.items()})
+        return result
     if isinstance(value, (tuple, list)):
         items = [mapped(function, item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)

@@ -1,6 +1,6 @@
 """Batches that are copied to a GPU while it computes: the loader's numbers, and streams that wait for each other."""
 
-from collections import namedtuple
+import collections
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.gpu import launches
 from tinycnn import backend
 from tinycnn.data import DataLoader, Dataset, TensorDataset, prefetch_to_device
 
-Pair = namedtuple("Pair", "images targets")
+Pair = collections.namedtuple("Pair", "images targets")
 
 
 class Pictures(Dataset):
@@ -167,19 +167,41 @@ def test_nothing_is_launched_for_tensors_of_the_device():
 
 
 @pytest.mark.gpu
-def test_without_memory_for_a_second_batch_the_next_one_waits_for_its_place(monkeypatch):
+@pytest.mark.parametrize("module, name", [("cupy", "empty"), ("cupyx", "empty_pinned")])
+def test_without_memory_for_a_second_batch_each_is_copied_as_it_comes(monkeypatch, module, name):
     from tinycnn.backend.gpu import copies
 
+    asked = []
+
     def refuse(shape, dtype):
+        asked.append(shape)
         raise MemoryError
 
-    monkeypatch.setattr(copies.cupy, "empty", refuse)
-    batches = [tinycnn.full((2, 3), i) for i in range(3)]
-    assert [x.sum().item() for x in prefetch_to_device(batches, "cuda")] == [0, 6, 12]
+    monkeypatch.setattr(getattr(copies, module), name, refuse)
+    batches = [tinycnn.full((2, 3), i) for i in range(5)]
+    assert [x.sum().item() for x in prefetch_to_device(batches, "cuda")] == [0, 6, 12, 18, 24]
+    assert asked == [(2, 3)]  # once: what CuPy does in need of memory takes long
+
+
+def test_classes_of_dicts_are_kept(device):
+    batch = collections.defaultdict(list, images=tinycnn.ones(2), names=["a"])
+    (found,) = prefetch_to_device([batch], device)
+    assert_same(found, batch, device)
+    assert found["none"] == []
+
+
+@pytest.mark.parametrize("move", [lambda loader: iter(loader), lambda loader: prefetch_to_device(loader, "cpu")])
+def test_an_exception_of_the_data_set_comes_out(move):
+    class Broken(Pictures):
+        def __getitem__(self, i):
+            raise ValueError(f"item {i}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        next(iter(move(DataLoader(Broken(3)))))
 
 
 def test_bad_input(device):
-    with pytest.raises(TypeError, match=r"^prefetch_to_device: expected a sequence, got 3$"):
+    with pytest.raises(TypeError, match=r"^prefetch_to_device\(batches\): expected a sequence, got 3$"):
         prefetch_to_device(3, device)
     with pytest.raises(ValueError, match="device"):
         prefetch_to_device([], "gpx")

@@ -15,7 +15,8 @@ import tinycnn
 from tests.examples.programs import EXAMPLES, run_program, start_program
 from tinycnn import nn
 from tinycnn._extras import how_to_install
-from tinycnn.commands import predict
+from tinycnn.commands import evaluate, predict
+from tinycnn.commands import report as page_of_runs
 from tinycnn.data import MNIST, DataLoader, Digits, TensorDataset
 from tinycnn.data.arrays import ArrayDataset
 from tinycnn.models import UNet, model_for
@@ -265,12 +266,17 @@ def test_a_resumed_training_is_that_which_was_not_interrupted(few_pictures, monk
     assert metrics("cut")[-1]["test_iou"] == metrics("whole")[-1]["test_iou"]
 
 
-def test_its_weights_predict_no_class_of_a_picture(few_pictures, capsys):
+def test_its_weights_give_no_class_of_a_picture(few_pictures, capsys):
     assert segmentation.main(["--config", "settings.toml", "--epochs", "1", "--out", "run"]) == 0
     capsys.readouterr()
-    assert predict.main(["run", "seven.png"]) == 1
-    said = "run/weights.safetensors: expected a net that labels pictures, unet labels pixels"
-    assert capsys.readouterr() == ("", f"tinycnn predict: error: {said}\n")
+    for command, arguments in ((predict, ["run", "seven.png"]), (evaluate, ["run"])):
+        assert command.main(arguments) == 1
+        out, err = capsys.readouterr()
+        said = "run/weights.safetensors: expected a net that labels pictures, unet gives scores (1, 11, "
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.partition("error: ")[2].startswith(said)
+    assert page_of_runs.main(["run", "--out", "page.html"]) == 0  # its curves, and why there is no more
+    assert said in Path("page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

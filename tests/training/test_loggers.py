@@ -91,10 +91,11 @@ def test_a_resumed_training_writes_the_lines_before_it_too(tmp_path):
 
 def test_json_lines_remove_what_a_killed_process_was_just_writing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("[1].jsonl", "1.jsonl"):
+    long = f"{'m' * 50}.jsonl"  # the temporary file has the beginning of it
+    for name in ("[1].jsonl", "1.jsonl", long[:40]):
         (tmp_path / f"{name}.0123456789ab.part").touch()
-    finished(trainer(callbacks=[JsonLines("[1].jsonl")]), 1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jsonl.0123456789ab.part", "[1].jsonl"]
+    finished(trainer(callbacks=[JsonLines("[1].jsonl"), JsonLines(long)]), 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jsonl.0123456789ab.part", "[1].jsonl", long]
 
 
 def test_json_lines_that_cannot_be_written_are_a_warning(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_matplotlib()
         device = backend.device(options.device)
         weights = read_weights(options.run)
-        model = weights.model().to(device)
+        model = weights.classifier().to(device)
         name, test_set = load_test_set(weights, options.dataset, options.data_root)
     evaluation = evaluate(model, test_set, device)
     print(

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.top < 1:
         parser().error(f"--top: expected 1 or more, got {options.top}")
     with users_errors(ValueError, OSError, ImportError, RuntimeError):
-        from tinycnn import backend, no_grad, tensor, zeros
+        from tinycnn import backend, no_grad, tensor
         from tinycnn.commands.pictures import PictureError, open_picture
         from tinycnn.data.transforms import Normalize
         from tinycnn.data.transforms.pictures import pillow
@@ -78,11 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_matplotlib()
         device = backend.device(options.device)
         weights = read_weights(options.weights)
-        model = weights.model().to(device)
-        with no_grad():
-            if model(zeros(1, *weights.data.image_shape, device=device)).ndim != 2:
-                name = weights.recipe["model"]
-                raise ValueError(f"{weights.path}: expected a net that labels pictures, {name} labels pixels")
+        model = weights.classifier().to(device)
 
     normalize, predictions = Normalize(weights.data.mean, weights.data.std), []
     for path in options.images:

@@ -77,7 +77,7 @@ def section_of(run: RunResults, name: str, root: Path | None, device: Any) -> Se
 
     try:
         weights = run.weights()
-        model = weights.model().to(device)
+        model = weights.classifier().to(device)
         _, test_set = load_test_set(weights, root=root)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         return Section(name, run, missing=str(error))

@@ -23,8 +23,8 @@ def prefetch_to_device(batches: Iterable[Any], device: DeviceLike) -> Iterator[A
 
     The same numbers come as from `images.to(device)`. A batch is taken from `batches` when it is asked for, not before,
     so that the state of a loader is that of the training. Tensors overlap that are in the host's memory, C-contiguous,
-    and of the shapes and dtypes of the batch before; others are copied as by `Tensor.to`. A second batch needs memory
-    on the GPU.
+    and of the shapes and dtypes of the batch before; others are copied as by `Tensor.to`. The batch that comes needs
+    memory on the GPU, too. An exception of `batches` ends the iteration.
 
     Args:
         batches: gives Tensors, or tuples, lists and dicts of them; what is none is passed on. A `DataLoader` needs no
@@ -33,7 +33,7 @@ def prefetch_to_device(batches: Iterable[Any], device: DeviceLike) -> Iterator[A
 
     Raises TypeError for what cannot be iterated over, ValueError for an unknown device.
     """
-    batches, target = checked_iterable("prefetch_to_device", batches), backend.device(device)
+    batches, target = checked_iterable("prefetch_to_device(batches)", batches), backend.device(device)
     return _on_cpu(batches) if target.type == "cpu" else _on_gpu(batches, target)
 
 

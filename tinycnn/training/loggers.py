@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinycnn._extras import how_to_install
-from tinycnn._files import StrPath, checked_path, remove_unfinished, write_whole
+from tinycnn._files import LONGEST, StrPath, checked_path, remove_unfinished, write_whole
 from tinycnn.checks import check_positive
 from tinycnn.training.callback import Batch, Callback, Figures
 from tinycnn.training.trainer import Trainer
@@ -58,8 +58,8 @@ class JsonLines(Callback):
         self.path, self.header = checked_path("JsonLines", "path", path), header
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        folder, name = os.path.split(self.path)
-        remove_unfinished(folder or ".", glob.escape(name))
+        folder, name = os.path.split(os.path.realpath(self.path))
+        remove_unfinished(folder, glob.escape(name[:LONGEST]))
         self._write(trainer)
 
     def on_epoch_end(self, trainer: Trainer, figures: Figures) -> None:

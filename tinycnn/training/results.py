@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinycnn import serialization
+from tinycnn import no_grad, serialization, zeros
 from tinycnn._files import StrPath, checked_path, kind_of
 from tinycnn.data.arrays import ArrayDataset
 from tinycnn.data.pictures import PictureDataset
@@ -99,6 +99,16 @@ class Weights:
         except (ValueError, TypeError) as error:
             raise RunError(shorten(f"{self.path}: cannot make the model {name!r}: {error}", 300)) from None
         return model.eval()
+
+    def classifier(self) -> Module:
+        """The same. RunError for a net that does not label whole pictures."""
+        model = self.model()
+        with no_grad():
+            shape = tuple(model(zeros(1, *self.data.image_shape)).shape)
+        if len(shape) != 2:
+            name = self.recipe["model"]
+            raise RunError(f"{self.path}: expected a net that labels pictures, {name} gives scores {shape} of one")
+        return model
 
     def check_fits(self, dataset: ArrayDataset | PictureDataset, name: str) -> None:
         """RunError unless the net takes the pictures of `dataset` and knows its classes."""

@@ -198,8 +198,11 @@ class Trainer:
         ranks.begin_epoch(loader, self.epoch)
         self.model.train()
         self.totals.begin()
-        batches = () if self.totals.complete else islice(loader, read, None)
-        for images, targets in prefetch_to_device(batches, self.device):
+        # Without a name for the iterator, which would live as long as the traceback of an exception.
+        for images, targets in prefetch_to_device(
+            () if self.totals.complete else islice(loader, read, None), self.device
+        ):
+            images, targets = images.to(self.device), targets.to(self.device)
             ranks.draw_for_step(self.rank_seed, self.step)
             batch = Batch(targets=targets, **self.run_step(images, targets))
             self.step += 1
@@ -285,6 +288,7 @@ class Trainer:
         totals = Totals()
         with ranks.shared("Trainer.evaluate", loader):
             for images, targets in prefetch_to_device(loader, self.device):
+                images, targets = images.to(self.device), targets.to(self.device)
                 if len(images):  # all but some ranks of a last batch
                     scores = self.evaluated(images)
                     totals.add(Batch(images, targets, scores, self.loss_fn(scores, targets)), self.metrics)

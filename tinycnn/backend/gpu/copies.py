@@ -26,38 +26,45 @@ class Copies:
     def __init__(self) -> None:
         self._stream = cupy.cuda.Stream(non_blocking=True)
         self._aside: list[Any] = []  # where the next copies go
+        self._too_little = False  # memory, of the GPU's or pinned: nothing is set aside any more
         self._free = cupy.cuda.Event(disable_timing=True)  # nothing uses that memory any more
         # Pinned memory and the end of the copies from it; two of them take turns.
         self._pinned: list[list[np.ndarray]] = [[], []]
         self._copied = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
 
     def set_aside(self, arrays: Sequence[np.ndarray]) -> None:
-        """Takes the memory for copies of arrays such as these, if there is so much."""
+        """Takes the memory for copies of arrays such as these, if there is enough."""
+        if self._too_little:
+            return
         try:
             self._aside = [cupy.empty(array.shape, array.dtype) for array in arrays]
         except MemoryError:
-            self._aside = []
+            self._too_little = True
         if self._aside:
             cupy.cuda.get_current_stream().record(self._free)
 
     def start(self, arrays: Sequence[np.ndarray]) -> list[Any] | None:
-        """Copies of C-contiguous arrays, which kernels of the current stream may read; None if memory was set aside for
-        others."""
-        if not arrays or _kinds(self._aside) != _kinds(arrays):
+        """Copies of C-contiguous arrays, which kernels of the current stream may read; None if no memory was set aside
+        for them."""
+        found, self._aside = self._aside, []
+        if not arrays or _kinds(found) != _kinds(arrays):
             return None
-        pinned, copied = self._pinned.pop(0), self._copied.pop(0)
+        pinned, copied = self._pinned[0], self._copied[0]
         copied.synchronize()
         if _kinds(pinned) != _kinds(arrays):
-            pinned = [cupyx.empty_pinned(array.shape, array.dtype) for array in arrays]
+            try:
+                pinned = [cupyx.empty_pinned(array.shape, array.dtype) for array in arrays]
+            except (MemoryError, cupy.cuda.runtime.CUDARuntimeError):
+                self._too_little = True
+                return None
         self._stream.wait_event(self._free)
-        for target, between, array in zip(self._aside, pinned, arrays):
+        for target, between, array in zip(found, pinned, arrays):
             np.copyto(between, array)
             target.set(between, self._stream)
         self._stream.record(copied)
         cupy.cuda.get_current_stream().wait_event(copied)
-        self._pinned.append(pinned)
-        self._copied.append(copied)
-        found, self._aside = self._aside, []
+        self._pinned = [self._pinned[1], pinned]
+        self._copied.reverse()
         return found
 
     def finish(self) -> None:
