@@ -75,6 +75,10 @@ def test_right_answers_get_all_points(folder, variant, step):
     assert "goes wrong" not in graded.note
 
 
+def test_a_seed_with_which_one_digit_is_not_learned_by_heart_costs_nothing(folder):
+    assert [check.problem for check in folder.grade(10, seed=1393405765).checks if check.problem] == []
+
+
 def test_there_are_a_hundred_points():
     assert sum(step.max_score for step in STEPS) == 100
 

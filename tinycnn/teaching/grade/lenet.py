@@ -515,10 +515,10 @@ def _same_steps(got: Arrays, expected: Arrays, case: Case) -> bool:
 
 
 def judge_digits(got: Any, case: Case) -> str | None:
-    """What is wrong with trained parameters: they must classify all training digits, or 80 % of the test digits, and
-    must not come from the images in the order in which they were given.
+    """What is wrong with trained parameters: they must classify 95 % of the training digits, or 80 % of the test digits,
+    and must not come from the images in the order in which they were given.
 
-    Correct solutions reached at least 88 % for 32 seeds of the initial parameters.
+    Correct solutions reached at least 99 % and 88 % for 32 seeds of the initial parameters.
     """
     if not isinstance(got, dict):
         return "expected a dict of parameters"
@@ -536,7 +536,7 @@ def judge_digits(got: Any, case: Case) -> str | None:
         return "the images were taken in the order in which they came, not in an order of its own" if in_order else None
     overfits = case.level == OVERFITS
     images, labels = (case.arguments["images"], case.arguments["labels"]) if overfits else digits(train=False)
-    right, wanted = accuracy(got, images.astype(np.float32), labels), 1.0 if overfits else 0.8
+    right, wanted = accuracy(got, images.astype(np.float32), labels), 0.95 if overfits else 0.8
     return None if right >= wanted else f"{right:.0%} of the {case.level}, expected at least {wanted:.0%}"
 
 
