@@ -515,8 +515,8 @@ def _same_steps(got: Arrays, expected: Arrays, case: Case) -> bool:
 
 
 def judge_digits(got: Any, case: Case) -> str | None:
-    """What is wrong with trained parameters: they must classify 95 % of the training digits, or 80 % of the test digits,
-    and must not come from the images in the order in which they were given.
+    """What is wrong with trained parameters: they must classify 95 % of the training digits, or 80 % of the test
+    digits, and must not come from the images in the order in which they were given.
 
     Correct solutions reached at least 99 % and 88 % for 32 seeds of the initial parameters.
     """
